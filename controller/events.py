@@ -1,0 +1,218 @@
+"""The vocabulary: what comes in (edges, events, commands) and what goes out (effects).
+
+Everything is frozen and carries its own time. ``t_ms`` is *house time*: milliseconds that only ever
+run forward, also across restarts (see ``clock``). Nothing here knows a clock, a pin or a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something was refused. The first six are ours, the rest ONVIF's or plain English."""
+
+    CAPACITY_REACHED = "CapacityReached"
+    COUNT_UNCERTAIN = "CountUncertain"
+    STALE_COMMAND = "StaleCommand"
+    REPLAYED = "Replayed"
+    RETAINED = "Retained"
+    DOOR_FAULT = "DoorFault"
+    FROM_THE_FUTURE = "FromTheFuture"
+    MALFORMED = "Malformed"
+    UNKNOWN_COMMAND = "UnknownCommand"
+    CLOCK_NOT_SET = "ClockNotSet"
+    RELEASE_OPEN = "ReleaseOpen"
+    DOOR_OPEN = "DoorOpen"
+    BLOCKED = "Blocked"
+    LOCKED_DOWN = "LockedDown"
+    LOCKED_OPEN = "LockedOpen"
+    NOT_PERMITTED_AT_THIS_TIME = "NotPermittedAtThisTime"
+
+
+INPUT_LINES = (
+    "hatch_knock",
+    "door_knock",
+    "beam_outer",
+    "beam_inner",
+    "door_contact",
+    "bolt_contact",
+    "hatch_contact",
+    "release_button",
+    "exit_button",
+    "evacuate",
+)
+OUTPUT_LINES = ("strike", "hatch_light", "full_lamp", "chime")
+
+COMMANDS = (
+    "access_door",
+    "block_door",
+    "unblock_door",
+    "lock_down",
+    "lock_down_release",
+    "lock_open",
+    "lock_open_release",
+    "set_count",
+    "staff_pass",
+    "answer_hatch",
+    "answer_door",
+    "room_empty",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One level change on an input line; ``level`` is True when active (beam broken, door open)."""
+
+    t_ms: float
+    line: str
+    level: bool
+    #: Found by re-reading the pin, not told by the kernel: an edge was lost somewhere.
+    resync: bool = False
+
+
+# --- what sensing says to the rules -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """The doorway changed: is a beam broken, and how many on their way in are at the inner beam.
+
+    ``coming_in`` counts people whose passage is not decided yet; the verdict (`Passage`) follows.
+    """
+
+    t_ms: float
+    busy: bool
+    coming_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One verdict: between ``least`` and ``most`` people went in (negative: out).
+
+    (1, 1) is an entry, (-1, -1) an exit, (0, 0) an aborted passage; anything else is uncertain.
+    ``why`` says what made it uncertain or aborted (``turned_back``, ``arm``, ``phantom``, ...).
+    ``outer_ms`` and ``inner_ms`` are how long each beam was broken.
+    """
+
+    t_ms: float
+    least: int
+    most: int
+    why: str = ""
+    began_ms: float = 0.0
+    outer_ms: float = 0.0
+    inner_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody knocks at ``place`` ("hatch" or "door"): told with the rap that decides it."""
+
+    t_ms: float
+    place: str
+    raps: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnockEnded:
+    """The knock at ``place`` is over; ``raps`` is final, ``regular`` the name of a known rhythm."""
+
+    t_ms: float
+    place: str
+    raps: int
+    regular: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A switch settled: door, hatch or bolt contact, a button, the evacuation input."""
+
+    t_ms: float
+    line: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A named fault began or ended; ``line`` is the input or part that it is about."""
+
+    t_ms: float
+    name: str
+    line: str
+    active: bool
+
+
+# --- what others say to the rules -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Somebody wants something. ``refusal`` is set when the wire already found it unacceptable."""
+
+    t_ms: float
+    name: str
+    number: int | None = None
+    id: str = ""
+    #: Who: ``page``, ``mqtt``, ``button``, ``trace``.
+    cause: str = "mqtt"
+    refusal: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The controller is back; ``doubt`` when the door may have moved while nobody looked."""
+
+    t_ms: float
+    doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time reached ``t_ms``: whatever was due by then happens."""
+
+    t_ms: float
+
+
+Sensed = Doorway | Passage | Knock | KnockEnded | Contact | Fault
+Event = Sensed | Command | Started | Tick
+
+
+# --- effects ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Bring output ``line`` to this level; ``blink`` is a lit lamp that asks for attention."""
+
+    line: str
+    level: bool
+    blink: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chime:
+    """Ring once: ``warning``, ``time_up``, ``overtime``, ``over_capacity`` or ``evacuate``."""
+
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that happened, for journal, MQTT and replay: a name of the contract and its data."""
+
+    name: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one command."""
+
+    id: str
+    ok: bool
+    reason: Reason | None = None
+
+
+Effect = Set | Chime | Note | Answer
