@@ -1,0 +1,1 @@
+"""The door controller: everything that runs beside the pins."""
