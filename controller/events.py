@@ -200,7 +200,7 @@ class Chime:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that happened, for journal, MQTT and replay: a name of the contract and its data."""
+    """One thing that happened, by its name in the contract: for journal, MQTT and replay."""
 
     name: str
     data: Mapping[str, object] = field(default_factory=dict)

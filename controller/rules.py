@@ -1,0 +1,264 @@
+"""The house rules: one pure function, ``step(state, event, house) -> (state, effects)``.
+
+How it works
+------------
+Every event goes through four stages, always in this order:
+
+1. *due*: each timer and session mark that has been reached rings, oldest first. An event carries
+   its own time, so a Tick is nothing but an event that says only "it is now t".
+2. *said*: the handler of this kind of event records what the house was told (`HANDLERS`; the
+   handlers are in `said` and `commands`).
+3. *follow*: consequences that hold whatever caused them: a session starts with the first guest, a
+   release is reconciled, over capacity is noticed, timers start and stop. A rule that belongs to a
+   *situation* lives here, so no way into the situation can forget it.
+4. *show*: outputs are the difference between `wanted` before and after. Only moments (chimes,
+   notes, answers) are emitted by hand.
+
+Timers are absolute deadlines in ``State.timers``. A row of `TIMERS` says in which situation one
+runs, for how long, and what its ringing does. A timer that has rung stays as None until its
+situation ends, so it rings once.
+
+Two rules hold all this together. *Nothing opens the strike but a release* (or walk-in): a release
+whose strike went off never turns it on again. *The way out is no business of ours*: no event from
+inside is ever refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from controller import occupancy as people
+from controller import said
+from controller.commands import obey
+from controller.events import (
+    Command,
+    Contact,
+    Doorway,
+    Effect,
+    Event,
+    Fault,
+    Knock,
+    KnockEnded,
+    Passage,
+    Started,
+    Tick,
+)
+from controller.state import (
+    House,
+    Session,
+    State,
+    lock_fault,
+    mark_ms,
+    release_fits,
+    strike_on,
+    wanted,
+)
+from controller.turn import Turn
+
+
+def step(state: State, event: Event, house: House) -> tuple[State, tuple[Effect, ...]]:
+    """Return the state after ``event`` and its effects: moments first, then changed outputs.
+
+    An event that claims to be older than the state is taken as happening now.
+    """
+    turn = Turn(replace(state, t_ms=max(state.t_ms, event.t_ms)), house)
+    _due(turn)
+    HANDLERS[type(event)](turn, event)
+    _follow(turn)
+    before, after = wanted(state, house), wanted(turn.state, house)
+    changed = [after[line] for line in after if after[line] != before[line]]
+    return turn.state, (*turn.moments, *changed)
+
+
+def _tick(turn: Turn, event: Tick) -> None:
+    """Nothing but the time."""
+
+
+HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+    Tick: _tick,
+    Started: said.started,
+    Doorway: said.doorway,
+    Passage: said.passage,
+    Knock: said.knock,
+    KnockEnded: said.knock_ended,
+    Contact: said.contact,
+    Fault: said.fault,
+    Command: obey,
+}
+
+
+# --- what is due --------------------------------------------------------------------------------
+
+
+def _due(turn: Turn) -> None:
+    """Ring the timers that time has reached, oldest first, then the session's marks."""
+    timers = turn.state.timers.items()
+    ripe = sorted((at, name) for name, at in timers if at is not None and at <= turn.state.t_ms)
+    for _, name in ripe:
+        turn.change(timers={**turn.state.timers, name: None})
+        TIMERS[name].ring(turn)
+    _ring_marks(turn)
+
+
+def _ring_marks(turn: Turn) -> None:
+    """Note every mark that time has reached; after a long absence only the last one rings."""
+    tone = ""
+    while (session := turn.state.session) is not None:
+        at_ms = mark_ms(session, turn.house, session.next_mark)
+        if at_ms > turn.state.t_ms:
+            break
+        tone = _mark(turn, session, at_ms)
+        turn.change(session=replace(session, next_mark=session.next_mark + 1))
+    if tone:
+        turn.chime(tone)
+
+
+def _mark(turn: Turn, session: Session, at_ms: float) -> str:
+    left_s = round((session.started_ms + turn.house.session_ms - at_ms) / 1000)
+    past = session.next_mark - len(turn.house.warnings_ms)
+    if past < 0:
+        turn.note("session_warning", remaining_s=left_s)
+        return "warning"
+    if past == 0:
+        turn.note("session_time_up")
+        return "time_up"
+    turn.note("session_overtime", over_s=-left_s)
+    return "overtime"
+
+
+# --- what follows, whatever caused it -----------------------------------------------------------
+
+
+def _follow(turn: Turn) -> None:
+    _spend_grant(turn)
+    _reconcile(turn)
+    _start_session(turn)
+    _watch_capacity(turn)
+    if lock_fault(turn.state) and not _bolt_disagrees(turn.state, turn.house):
+        turn.fault("LockNotLocked", "bolt_contact", active=False)
+    _run_timers(turn)
+
+
+def _spend_grant(turn: Turn) -> None:
+    """A strike that had to go off is off for good: only another release turns it on."""
+    grant = turn.state.grant
+    if grant is not None and grant.live and not release_fits(turn.state, turn.house):
+        turn.change(grant=replace(grant, live=False))
+
+
+def _reconcile(turn: Turn) -> None:
+    """Close a release when the door is shut again (or its time is over) and nobody is in it."""
+    grant = turn.state.grant
+    if grant is None or not grant.over or turn.state.busy:
+        return
+    believed = not turn.house.beams and (grant.opened or not turn.house.sees_door)
+    entered = grant.party if believed else grant.entered
+    turn.change(grant=None)
+    if believed:
+        turn.recount(people.moved(turn.state.occupancy, grant.party, grant.party), "release")
+    if grant.opened or entered:
+        turn.note("access_taken", expected=grant.party, entered=entered)
+    else:
+        turn.note("access_not_taken", expected=grant.party)
+
+
+def _start_session(turn: Turn) -> None:
+    """The first guest into a room verified empty starts the two hours."""
+    if turn.state.session is None and turn.state.occupancy.count > 0:
+        skipped = sum(warning >= turn.house.session_ms for warning in turn.house.warnings_ms)
+        turn.change(session=Session(turn.state.t_ms, skipped))
+        turn.note("session_started")
+
+
+def _watch_capacity(turn: Turn) -> None:
+    count, over = turn.state.occupancy.count, turn.state.over_capacity
+    if (count > turn.house.capacity) == over:
+        return
+    turn.change(over_capacity=not over)
+    turn.note("over_capacity_ended" if over else "over_capacity", count=count)
+    if not over:
+        turn.chime("over_capacity")
+
+
+def _run_timers(turn: Turn) -> None:
+    """Start the timers whose situation has begun, forget those whose situation has ended."""
+    timers = dict(turn.state.timers)
+    for name, timer in TIMERS.items():
+        if not timer.holds(turn.state, turn.house):
+            timers.pop(name, None)
+        elif name not in timers:
+            timers[name] = turn.state.t_ms + timer.after_ms(turn.house)
+    if timers != turn.state.timers:
+        turn.change(timers=timers)
+
+
+# --- timers -------------------------------------------------------------------------------------
+
+
+class _Timer(NamedTuple):
+    holds: Callable[[State, House], bool]
+    after_ms: Callable[[House], float]
+    ring: Callable[[Turn], None]
+
+
+def _unopened(state: State, house: House) -> bool:
+    return state.grant is not None and not state.grant.opened
+
+
+def _release_over(turn: Turn) -> None:
+    if turn.state.grant is not None:
+        turn.change(grant=replace(turn.state.grant, live=False, over=True))
+
+
+def _staff_pass_over(turn: Turn) -> None:
+    turn.change(staff_pass=False)
+    turn.note("staff_pass_expired")
+
+
+def _looks_empty(state: State, house: House) -> bool:
+    nobody = state.occupancy.certain and state.occupancy.max == 0
+    return state.session is not None and nobody and not state.busy and state.door != "Open"
+
+
+def _door_held(state: State, house: House) -> bool:
+    return state.door == "Open" and not state.locked_open and house.entry != "walk_in"
+
+
+def _door_pre_alarm(turn: Turn) -> None:
+    turn.note("door_pre_alarm", alarm="DoorOpenTooLong")
+
+
+def _door_open_too_long(turn: Turn) -> None:
+    turn.change(alarm="DoorOpenTooLong")
+    turn.note("door_alarm", alarm="DoorOpenTooLong")
+
+
+def _bolt_disagrees(state: State, house: House) -> bool:
+    return state.bolt == "Unlocked" and state.door == "Closed" and not strike_on(state, house)
+
+
+TIMERS: dict[str, _Timer] = {
+    "release": _Timer(
+        _unopened, lambda house: min(house.release_ms, house.strike_max_on_ms), _release_over
+    ),
+    "staff_pass": _Timer(
+        lambda state, house: state.staff_pass, lambda house: house.staff_pass_ms, _staff_pass_over
+    ),
+    "empty": _Timer(_looks_empty, lambda house: house.empty_after_ms, Turn.end_session),
+    "hatch_patience": _Timer(
+        lambda state, house: bool(state.hatch_waiting),
+        lambda house: house.hatch_patience_ms,
+        lambda turn: None,  # `wanted` blinks the light once this has rung
+    ),
+    "door_pre_alarm": _Timer(
+        _door_held, lambda house: max(house.open_ms - house.pre_alarm_ms, 0), _door_pre_alarm
+    ),
+    "door_alarm": _Timer(_door_held, lambda house: house.open_ms, _door_open_too_long),
+    "bolt": _Timer(
+        _bolt_disagrees,
+        lambda house: house.bolt_grace_ms,
+        lambda turn: turn.fault("LockNotLocked", "bolt_contact", active=True),
+    ),
+}

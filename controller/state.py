@@ -1,0 +1,230 @@
+"""What the house knows, and what follows from it without any time passing.
+
+`House` holds the numbers that the owner may set, `State` everything that must survive a restart.
+Levels are never switched, they are *derived*: `wanted` says what strike, lamp and hatch light
+should be in a state, so no forgotten branch can leave one on, and a restart is
+``wanted(restored)``.
+
+| DoorMode     | when (the first that holds)                          | strike                  |
+|--------------|------------------------------------------------------|-------------------------|
+| `LockedOpen` | evacuation; a human must release it                  | off: the handle opens   |
+| `LockedDown` | lock-down; a human must release it                   | off                     |
+| `Blocked`    | blocked by a person, or ``max >= capacity``          | off                     |
+| `Accessed`   | a release is under way                               | until opened or timed   |
+| `Unlocked`   | ``entry = "walk_in"``                                | on                      |
+| `Locked`     | otherwise                                            | off                     |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.events import INPUT_LINES, Set
+from controller.occupancy import Occupancy
+
+MINUTE_MS = 60_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The owner's numbers, in ms unless the name says otherwise; which inputs are wired."""
+
+    capacity: int = 4
+    entry: str = "release"
+    counting: str = "auto"
+    release_ms: float = 5_000.0
+    strike_max_on_ms: float = 10_000.0
+    open_ms: float = 30_000.0
+    pre_alarm_ms: float = 10_000.0
+    exit_grace_ms: float = 5_000.0
+    bolt_grace_ms: float = 2_000.0
+    session_ms: float = 120 * MINUTE_MS
+    warnings_ms: tuple[float, ...] = (15 * MINUTE_MS, 5 * MINUTE_MS)
+    overtime_ms: float = 5 * MINUTE_MS
+    empty_after_ms: float = 20_000.0
+    hatch_patience_ms: float = 60_000.0
+    knock_merge_ms: float = 30_000.0
+    staff_pass_ms: float = 15_000.0
+    lines: frozenset[str] = frozenset(INPUT_LINES)
+
+    @property
+    def beams(self) -> bool:
+        """Whether guests are counted by beams; otherwise the bartender says how many."""
+        return self.counting == "auto" and {"beam_outer", "beam_inner"} <= self.lines
+
+    @property
+    def sees_door(self) -> bool:
+        """Whether a contact tells when the door opens."""
+        return "door_contact" in self.lines
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A release for ``party`` guests that is not reconciled yet.
+
+    ``live`` is the strike's part of it: once off (opened, timed out, full) it never comes back.
+    """
+
+    party: int
+    id: str = ""
+    cause: str = ""
+    entered: int = 0
+    live: bool = True
+    opened: bool = False
+    over: bool = False
+
+    @property
+    def places_left(self) -> int:
+        """Return how many of the party are still expected."""
+        return max(self.party - self.entered, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The two hours of one party; ``next_mark`` counts the warnings, time's up and overtimes."""
+
+    started_ms: float
+    next_mark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DoorKnock:
+    """Somebody stands at the front door since ``t_ms``."""
+
+    t_ms: float
+    raps: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFault:
+    """A fault that has not gone away."""
+
+    name: str
+    line: str
+    since_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the rules remember; ``timers`` hold absolute deadlines, None once rung."""
+
+    t_ms: float = 0.0
+    occupancy: Occupancy = field(default_factory=Occupancy)
+    busy: bool = False
+    coming_in: int = 0
+    door: str = "Unknown"
+    bolt: str = "Unknown"
+    hatch: str = "Unknown"
+    buttons_up: frozenset[str] = frozenset()
+    evacuate_input: bool = False
+    blocked: bool = False
+    locked_down: bool = False
+    locked_open: bool = False
+    grant: Grant | None = None
+    staff_pass: bool = False
+    exit_asked_ms: float | None = None
+    session: Session | None = None
+    hatch_waiting: tuple[float, ...] = ()
+    hatch_knock_ms: float = 0.0
+    door_knock: DoorKnock | None = None
+    alarm: str = "Normal"
+    over_capacity: bool = False
+    faults: tuple[ActiveFault, ...] = ()
+    timers: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def promised_max(state: State) -> int:
+    """Return the most people who may be inside already, those at the inner beam included."""
+    return state.occupancy.max + state.coming_in
+
+
+def full(state: State, house: House) -> bool:
+    """Tell whether the house counts as full: nobody may be let in."""
+    return state.occupancy.max >= house.capacity
+
+
+def entry_open(state: State, house: House) -> bool:
+    """Tell whether rules 1 and 2 and the door's mode allow any entry at this moment."""
+    shut = state.locked_open or state.locked_down or state.blocked
+    return not shut and promised_max(state) < house.capacity
+
+
+def release_fits(state: State, house: House) -> bool:
+    """Tell whether the open release still keeps ``max + places granted`` within capacity."""
+    grant = state.grant
+    if grant is None or not entry_open(state, house):
+        return False
+    coming = max(grant.places_left, state.coming_in)
+    return grant.places_left > 0 and state.occupancy.max + coming <= house.capacity
+
+
+def strike_on(state: State, house: House) -> bool:
+    """Tell whether the strike is to be energised."""
+    if state.grant is not None:
+        return state.grant.live and release_fits(state, house)
+    return house.entry == "walk_in" and entry_open(state, house)
+
+
+def door_mode(state: State, house: House) -> str:
+    """Return ONVIF's DoorMode for this state (see the module's table)."""
+    modes = (
+        ("LockedOpen", state.locked_open),
+        ("LockedDown", state.locked_down),
+        ("Blocked", state.blocked or full(state, house)),
+        ("Accessed", state.grant is not None),
+        ("Unlocked", house.entry == "walk_in"),
+    )
+    return next((mode for mode, holds in modes if holds), "Locked")
+
+
+def lock_fault(state: State) -> bool:
+    """Tell whether the bolt has been open too long with nobody having asked for it."""
+    return any(fault.name == "LockNotLocked" for fault in state.faults)
+
+
+def lock_state(state: State, house: House) -> str:
+    """Return ONVIF's LockPhysicalState: the bolt's word where it is wired, else the strike's."""
+    if lock_fault(state):
+        return "Fault"
+    if "bolt_contact" in house.lines:
+        return state.bolt
+    return "Unlocked" if strike_on(state, house) else "Locked"
+
+
+def hatch_late(state: State) -> bool:
+    """Tell whether the oldest at the hatch has waited longer than the house's patience."""
+    return bool(state.hatch_waiting) and state.timers.get("hatch_patience", 0.0) is None
+
+
+def wanted(state: State, house: House) -> dict[str, Set]:
+    """Return the level that every output should have in this state."""
+    light = bool(state.hatch_waiting) or state.locked_open
+    return {
+        "strike": Set("strike", strike_on(state, house)),
+        "full_lamp": Set("full_lamp", full(state, house)),
+        "hatch_light": Set("hatch_light", light, blink=hatch_late(state) and not state.locked_open),
+    }
+
+
+def mark_ms(session: Session, house: House, mark: int) -> float:
+    """Return when ``mark`` is due: the warnings, then time's up, then every overtime."""
+    end_ms = session.started_ms + house.session_ms
+    if mark < len(house.warnings_ms):
+        return end_ms - house.warnings_ms[mark]
+    return end_ms + (mark - len(house.warnings_ms)) * house.overtime_ms
+
+
+def session_phase(session: Session, house: House) -> str:
+    """Return ``running``, ``last_call`` from the first warning on, or ``overtime``."""
+    if session.next_mark > len(house.warnings_ms):
+        return "overtime"
+    return "last_call" if session.next_mark else "running"
+
+
+def deadline(state: State, house: House) -> float | None:
+    """Return when the rules next need a Tick, or None when nothing is pending."""
+    due = [at for at in state.timers.values() if at is not None]
+    if state.session is not None:
+        due.append(mark_ms(state.session, house, state.session.next_mark))
+    return min(due, default=None)

@@ -1,0 +1,79 @@
+"""One step under way: the state so far, the moments so far, and the changes that rules share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from controller import occupancy as people
+from controller.events import Chime, Effect, Note
+from controller.occupancy import Occupancy
+from controller.state import ActiveFault, House, Session, State
+
+BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
+
+
+class Turn:
+    """The draft of one step: rules change it, `rules.step` makes effects of it."""
+
+    def __init__(self, state: State, house: House) -> None:
+        self.state = state
+        self.house = house
+        self.moments: list[Effect] = []
+
+    def change(self, **fields: Any) -> None:
+        """Replace fields of the state."""
+        self.state = replace(self.state, **fields)
+
+    def note(self, event: str, /, **data: object) -> None:
+        """Tell journal, house and replay that something happened."""
+        self.moments.append(Note(event, data))
+
+    def chime(self, tone: str) -> None:
+        """Ring once."""
+        self.moments.append(Chime(tone))
+
+    def recount(self, after: Occupancy, cause: str) -> None:
+        """Change the count other than by a passage; who or what did it is always told."""
+        before = self.state.occupancy
+        self.change(occupancy=after)
+        self.note("count_adjusted", before=count_data(before), after=count_data(after), cause=cause)
+
+    def doubt(self, after: Occupancy, cause: str) -> None:
+        """Widen the count to ``after``; what was as doubtful before is not told again."""
+        if after != self.state.occupancy:
+            self.recount(after, cause)
+
+    def anybody(self) -> Occupancy:
+        """Return the occupancy that admits all we can't exclude: anything up to a full house."""
+        return people.unseen(self.state.occupancy, least=0, most=self.house.capacity)
+
+    def fault(self, name: str, line: str, *, active: bool) -> None:
+        """Raise or clear a named fault; what stands already, or stands no more, changes nothing."""
+        others = tuple(f for f in self.state.faults if (f.name, f.line) != (name, line))
+        if active == (len(others) < len(self.state.faults)):
+            return
+        new = (ActiveFault(name, line, self.state.t_ms),) if active else ()
+        self.change(faults=others + new)
+        self.note("fault" if active else "fault_cleared", name=name, line=line)
+
+    def blind(self) -> bool:
+        """Tell whether a beam that should count is out of order."""
+        return self.house.beams and any(f.name in BEAM_FAULTS for f in self.state.faults)
+
+    def end_session(self) -> None:
+        """Close the party's session: the room was verified empty."""
+        session: Session | None = self.state.session
+        if session is not None:
+            self.change(session=None)
+            self.note("session_ended", lasted_s=round((self.state.t_ms - session.started_ms) / 1e3))
+
+
+def count_data(occupancy: Occupancy) -> dict[str, object]:
+    """Return the count as events carry it."""
+    return {
+        "count": occupancy.count,
+        "min": occupancy.min,
+        "max": occupancy.max,
+        "certain": occupancy.certain,
+    }
