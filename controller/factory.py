@@ -1,0 +1,106 @@
+"""Pin factories of gpiozero: chosen by name, refused loudly, never by falling back to another."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from gpiozero.exc import PinUnknownPi
+
+
+class PinsError(Exception):
+    """A pin or the pin library cannot be had: one line that says which, why and the way out."""
+
+
+def make_factory(name: str) -> Any:
+    """Make the gpiozero pin factory ``lgpio``, ``rpigpio`` or ``mock``, or raise `PinsError`."""
+    makers = {"lgpio": _lgpio, "rpigpio": _rpigpio, "mock": _mock}
+    if name not in makers:
+        raise PinsError(f'pin factory "{name}" is unknown; use {_either(makers)}')
+    return makers[name]()
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(f'"{name}"' for name in names)
+
+
+def _mock() -> Any:
+    from gpiozero.pins.mock import MockFactory
+
+    return MockFactory()
+
+
+def _rpigpio() -> Any:
+    try:
+        from gpiozero.pins.rpigpio import RPiGPIOFactory
+
+        return RPiGPIOFactory()
+    except (ImportError, RuntimeError) as error:
+        raise PinsError(
+            f'pin factory "rpigpio": {error}; it needs a Raspberry Pi up to model 4 and '
+            '`apt install python3-rpi-lgpio`, or use factory "lgpio"'
+        ) from error
+
+
+def _lgpio() -> Any:
+    try:
+        with_level = _lgpio_class()
+    except ImportError as error:
+        raise PinsError(
+            'pin factory "lgpio": the Python module lgpio is missing; '
+            "`apt install python3-lgpio`, then delete .venv and run `make setup`"
+        ) from error
+    except OSError as error:
+        raise PinsError(
+            f'pin factory "lgpio": cannot make its pipe in {os.environ["LG_WD"]} ({error}); '
+            "set LG_WD to a directory that this user may write to"
+        ) from error
+    try:
+        return with_level()
+    except Exception as error:  # lgpio.error has no better base
+        raise PinsError(_no_chip(error)) from error
+
+
+def _lgpio_class() -> Any:
+    """gpiozero's factory, but an output is claimed with its level.
+
+    gpiozero claims at 0 and writes the level after: an active-low lamp or chime would start lit.
+    """
+    here = Path.cwd()
+    if "LG_WD" not in os.environ:  # its pipe; two programs in one directory overwrite each other's
+        os.environ["LG_WD"] = made = tempfile.mkdtemp(prefix="backdoor-lg-")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+    try:
+        import lgpio
+        from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+    finally:
+        os.chdir(here)  # importing lgpio moves the whole process into LG_WD
+
+    class ClaimedWithLevel(LGPIOPin):  # type: ignore[misc] # gpiozero has no types
+        def output_with_state(self, state: bool) -> None:
+            lgpio.gpio_claim_output(self.factory._handle, self._number, int(state))
+
+    class Factory(LGPIOFactory):  # type: ignore[misc] # gpiozero has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.pin_class = ClaimedWithLevel
+
+    return Factory
+
+
+def _no_chip(error: Exception) -> str:
+    chips = sorted(Path("/dev").glob("gpiochip*"))
+    if isinstance(error, PinUnknownPi) or not chips:
+        return (
+            f'pin factory "lgpio": this machine has no Raspberry Pi pins ({error}); '
+            'run `backdoor demo`, or use factory "mock"'
+        )
+    return (
+        f'pin factory "lgpio": cannot open {chips[0]} ({error}); add the user to the group gpio '
+        "(`sudo usermod -aG gpio $USER`, then log in again)"
+    )

@@ -1,0 +1,291 @@
+"""The pins, on gpiozero: edges with the kernel's time stamps in; strike, lamps and chime out.
+
+Debounce and knock grouping are not here but in ``sensing``, where replay sees them too:
+``bounce_time`` means something else in every gpiozero backend. Callbacks run on the backend's one
+thread and an exception would end all inputs for good, so they only hand the edge on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, Any
+
+from gpiozero import DigitalInputDevice, DigitalOutputDevice
+from gpiozero.exc import PinFixedPull, PinInvalidPin
+
+from controller.events import Edge
+from controller.factory import PinsError, make_factory
+
+if TYPE_CHECKING:
+    from controller.config import LineSettings
+
+__all__ = ["TONES", "Pins", "PinsError", "make_factory"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds on, seconds off and how often, for each tone of the chime.
+TONES: Mapping[str, tuple[float, float, int]] = {
+    "warning": (0.2, 0.2, 2),
+    "time_up": (0.8, 0.4, 3),
+    "overtime": (0.4, 0.4, 2),
+    "over_capacity": (0.15, 0.1, 5),
+    "evacuate": (0.5, 0.25, 20),
+}
+
+#: A lamp that asks for attention: once a second, half of it lit.
+BLINK_S = 0.5
+
+#: Kernels before 5.7 stamp edges with the wall clock. A stamp further than this from now is not
+#: our clock's, and the time of the callback is the better one.
+STAMP_LIMIT_S = 1.0
+
+#: GPIO 0-8 are pulled up from power-on until somebody sets them: the strike would open at boot.
+FIRST_SAFE_STRIKE_PIN = 9
+
+
+class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types
+    """One input that tells every edge with the tick that the backend gave it."""
+
+    def __init__(
+        self, settings: LineSettings, factory: Any, tell: Callable[[float, bool], None]
+    ) -> None:
+        pulled = {"up": True, "down": False, "none": None}[settings.pull]
+        active_high = settings.active == "high"
+        # gpiozero ties the active level to the pull; a switch that opens (a door contact) does not.
+        self._inverted = pulled is not None and pulled == active_high
+        self._tell: Callable[[float, bool], None] | None = None
+        super().__init__(
+            settings.pin,
+            pull_up=pulled,
+            active_state=active_high if pulled is None else None,
+            pin_factory=factory,
+        )
+        self._tell = tell  # from here on: the constructor's own call is not an edge
+
+    def level(self) -> bool:
+        """Read the line now: True when active."""
+        return bool(self.is_active) != self._inverted
+
+    def _fire_events(self, ticks: float, new_active: bool) -> None:
+        tell = self._tell
+        if tell is not None:
+            tell(ticks, bool(new_active) != self._inverted)
+
+
+class Guard:
+    """Switches the strike off after ``limit_s`` seconds by itself, even if the loop hangs."""
+
+    def __init__(self, output: Any, limit_s: float) -> None:
+        self._output = output
+        self._limit_s = limit_s
+        self._lock = Lock()
+        self._timer: Timer | None = None
+
+    def set(self, level: bool) -> None:
+        """Switch; a second *on* prolongs nothing, and once the guard acted an *off* comes first."""
+        with self._lock:
+            if not level:
+                self._output.off()
+                self._disarm()
+            elif self._timer is None:
+                self._arm()
+                self._output.on()
+
+    def _arm(self) -> None:
+        timer = Timer(self._limit_s, lambda: self._too_long(timer))
+        timer.name = "strike-guard"
+        timer.daemon = True
+        timer.start()  # before the strike: no thread, no energy
+        self._timer = timer
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_long(self, timer: Timer) -> None:
+        with self._lock:
+            if timer is not self._timer:
+                return  # switched off, and perhaps on again, while this timer was waking up
+            self._output.off()
+        log.error("strike: still on after %s s, switched off by its guard", self._limit_s)
+
+
+class Pins:
+    """All wired lines; what is not wired is off and stays silent."""
+
+    def __init__(
+        self,
+        factory: Any,
+        inputs: Mapping[str, LineSettings],
+        outputs: Mapping[str, LineSettings],
+        *,
+        on_edge: Callable[[Edge], None],
+        to_house_ms: Callable[[float], float],
+        strike_max_on_s: float,
+    ) -> None:
+        self._factory = factory
+        self._on_edge = on_edge
+        self._to_house_ms = to_house_ms
+        self._told: dict[str, bool] = {}
+        self._lock = Lock()
+        self._outputs: dict[str, Any] = {}
+        self._shown: dict[str, tuple[bool, bool]] = {}
+        self._inputs: dict[str, Input] = {}
+        self._guard: Guard | None = None
+        _check(inputs, outputs)
+        try:
+            self._claim(inputs, outputs, strike_max_on_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _claim(
+        self,
+        inputs: Mapping[str, LineSettings],
+        outputs: Mapping[str, LineSettings],
+        strike_max_on_s: float,
+    ) -> None:
+        for line in sorted(outputs, key=lambda name: name != "strike"):  # the strike first: at off
+            self._outputs[line] = self._output(line, outputs[line])
+        if "strike" in self._outputs:
+            self._guard = Guard(self._outputs["strike"], strike_max_on_s)
+        for line, settings in inputs.items():
+            self._inputs[line] = self._input(line, settings)
+
+    def _output(self, line: str, settings: LineSettings) -> Any:
+        try:
+            return DigitalOutputDevice(
+                settings.pin,
+                active_high=settings.active == "high",
+                initial_value=False,
+                pin_factory=self._factory,
+            )
+        except Exception as error:  # lgpio.error has no better base
+            raise _pins_error(line, settings, error) from error
+
+    def _input(self, line: str, settings: LineSettings) -> Input:
+        def tell(ticks: float, level: bool) -> None:
+            self._heard(line, ticks, level)
+
+        try:
+            return Input(settings, self._factory, tell)
+        except Exception as error:  # lgpio.error has no better base
+            raise _pins_error(line, settings, error) from error
+
+    def _heard(self, line: str, ticks: float, level: bool) -> None:
+        try:
+            with self._lock:  # told and queued in one order
+                if self._told.get(line) is not level:
+                    self._told[line] = level
+                    self._on_edge(Edge(self._house_ms(ticks), line, level))
+        except Exception:  # an exception here would end every input for good
+            log.exception("%s: an edge was lost", line)
+
+    def _house_ms(self, ticks: float) -> float:
+        now: float = self._factory.ticks()
+        believed = now - STAMP_LIMIT_S <= ticks <= now
+        return self._to_house_ms(ticks if believed else now)
+
+    def first_edges(self) -> list[Edge]:
+        """Read every input once: its level now, as its first edge."""
+        with self._lock:
+            return [self._read(line, device.level()) for line, device in self._inputs.items()]
+
+    def reread(self) -> list[Edge]:
+        """Read every input again; those whose level nobody told come as ``resync`` edges.
+
+        They are newer than every edge told so far, so handle them after what is in the queue.
+        """
+        with self._lock:
+            levels = {line: device.level() for line, device in self._inputs.items()}
+            return [
+                self._read(line, level, resync=True)
+                for line, level in levels.items()
+                if level is not self._told.get(line)
+            ]
+
+    def _read(self, line: str, level: bool, resync: bool = False) -> Edge:
+        self._told[line] = level
+        return Edge(self._to_house_ms(self._factory.ticks()), line, level, resync=resync)
+
+    def set(self, line: str, level: bool, blink: bool = False) -> None:
+        """Bring an output to a level; a lit lamp may ``blink``. Unwired: nothing happens."""
+        if line == "strike":
+            if self._guard is not None:
+                self._guard.set(level)
+        elif line in self._outputs and self._shown.get(line) != (level, blink):
+            self._show(self._outputs[line], level, blink)
+            self._shown[line] = (level, blink)
+
+    def _show(self, output: Any, level: bool, blink: bool) -> None:
+        if level and blink:
+            output.blink(BLINK_S, BLINK_S)
+        elif level:
+            output.on()
+        else:
+            output.off()
+
+    def chime(self, tone: str) -> None:
+        """Ring ``tone`` in the background, over whatever still rings. Unwired: nothing happens."""
+        if "chime" in self._outputs:
+            on_s, off_s, times = TONES.get(tone, TONES["warning"])
+            self._outputs["chime"].blink(on_s, off_s, times)
+
+    def close(self) -> None:
+        """Switch the strike off first, then let go of everything; may be called twice."""
+        steps: list[Callable[[], None]] = []
+        if self._guard is not None:
+            guard = self._guard
+            steps.append(lambda: guard.set(False))
+        steps += [output.close for output in self._outputs.values()]
+        steps += [device.close for device in self._inputs.values()]
+        for step in [*steps, self._factory.close]:
+            try:
+                step()
+            except Exception:
+                log.exception("pins: not closed cleanly")
+        self._guard = None
+        self._outputs.clear()
+        self._inputs.clear()
+
+
+def _check(inputs: Mapping[str, LineSettings], outputs: Mapping[str, LineSettings]) -> None:
+    owners: dict[int, str] = {}
+    for line, settings in [*inputs.items(), *outputs.items()]:
+        if settings.pin in owners:
+            raise PinsError(
+                f"lines {owners[settings.pin]} and {line}: both on pin {settings.pin}; "
+                "give each line its own pin"
+            )
+        owners[settings.pin] = line
+    strike = outputs.get("strike")
+    if strike is not None and strike.active != "high":
+        raise PinsError(
+            f'line strike: active = "{strike.active}" would open the door whenever the pin is low, '
+            'as it is while the Pi starts; wire the strike active high and set active = "high"'
+        )
+    if strike is not None and strike.pin < FIRST_SAFE_STRIKE_PIN:
+        raise PinsError(
+            f"line strike: pin {strike.pin} is pulled up while the Pi starts and would open the "
+            f"door; use GPIO {FIRST_SAFE_STRIKE_PIN} to 27, with a pull-down resistor"
+        )
+
+
+def _pins_error(line: str, settings: LineSettings, error: Exception) -> PinsError:
+    where = f"line {line}: pin {settings.pin}"
+    match error:
+        case PinInvalidPin():
+            return PinsError(f"{where} does not exist on this board; use a GPIO number, 2 to 27")
+        case PinFixedPull():
+            return PinsError(
+                f"{where} has a fixed resistor on the board that pull = "
+                f'"{settings.pull}" cannot change; use another pin or pull = "up"'
+            )
+        case _:
+            return PinsError(
+                f"{where} cannot be used ({error}); stop the program that holds it "
+                "(`gpioinfo` names it) or use another pin"
+            )

@@ -1,0 +1,433 @@
+"""Pins on gpiozero's own working fake: MockFactory, whose pins remember every level they had."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from controller.config import LineSettings
+from controller.events import Edge
+from controller.pins import TONES, Pins, PinsError, make_factory
+
+LIMIT_S = 5.0
+INPUTS = {
+    "beam_outer": LineSettings(pin=5),
+    "door_contact": LineSettings(pin=6, pull="up", active="high"),
+    "exit_button": LineSettings(pin=13, pull="down", active="high"),
+    "hatch_knock": LineSettings(pin=16, pull="none", active="high"),
+    "bolt_contact": LineSettings(pin=19, pull="down", active="low"),
+    "evacuate": LineSettings(pin=20, pull="none", active="low"),
+}
+OUTPUTS = {
+    "full_lamp": LineSettings(pin=22, active="low"),
+    "chime": LineSettings(pin=24, active="high"),
+    "hatch_light": LineSettings(pin=25, active="high"),
+    "strike": LineSettings(pin=17, active="high"),
+}
+
+
+class Bench:
+    """A factory, the pins on it, and the edges that came out."""
+
+    def __init__(self) -> None:
+        self.factory = MockFactory()
+        self.edges: list[Edge] = []
+        self.on_edge: Callable[[Edge], None] = self.edges.append
+        self.open_pins: list[Pins] = []
+
+    def pins(self, **kwargs: Any) -> Pins:
+        settings = {"inputs": INPUTS, "outputs": OUTPUTS, "strike_max_on_s": LIMIT_S, **kwargs}
+        inputs, outputs = settings.pop("inputs"), settings.pop("outputs")
+        pins = Pins(
+            self.factory,
+            inputs,
+            outputs,
+            on_edge=lambda edge: self.on_edge(edge),
+            to_house_ms=lambda seconds: seconds * 1000.0,
+            **settings,
+        )
+        self.open_pins.append(pins)
+        return pins
+
+    def pin(self, line: str) -> Any:
+        return self.factory.pin((INPUTS | OUTPUTS)[line].pin)
+
+    def levels(self, line: str) -> list[bool]:
+        return [state.state for state in self.pin(line).states]
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    for pins in bench.open_pins:
+        pins.close()
+
+
+def eventually(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+    done = threading.Event()
+    for _ in range(int(limit_s / 0.005)):
+        if condition():
+            return
+        done.wait(0.005)
+    raise AssertionError("did not happen in time")
+
+
+def test_strike_is_claimed_at_its_off_level_and_never_on(bench: Bench) -> None:
+    bench.pins()
+    assert bench.pin("strike").function == "output"
+    assert bench.levels("strike") == [False]
+
+
+def test_active_low_lamp_starts_dark(bench: Bench) -> None:
+    bench.pins()
+    assert bench.pin("full_lamp").state is True
+
+
+def test_strike_is_claimed_before_any_other_line(bench: Bench) -> None:
+    bench.pins()
+    assert str(next(iter(bench.factory.pins.values()))) == "GPIO17"
+
+
+@pytest.mark.parametrize(
+    ("line", "idle", "active"),
+    [
+        ("beam_outer", True, False),
+        ("door_contact", False, True),  # pulled up, and active when it opens
+        ("exit_button", False, True),
+        ("hatch_knock", False, True),
+        ("bolt_contact", True, False),
+        ("evacuate", True, False),
+    ],
+)
+def test_active_level_is_as_configured_whatever_the_pull(
+    bench: Bench, line: str, idle: bool, active: bool
+) -> None:
+    bench.pins()
+    drive(bench.pin(line), idle)
+    bench.edges.clear()
+    drive(bench.pin(line), active)
+    drive(bench.pin(line), idle)
+    assert [(edge.line, edge.level) for edge in bench.edges] == [(line, True), (line, False)]
+
+
+def drive(pin: Any, high: bool) -> None:
+    if high:
+        pin.drive_high()
+    else:
+        pin.drive_low()
+
+
+def test_making_the_pins_tells_no_edge(bench: Bench) -> None:
+    bench.pins()
+    assert bench.edges == []
+
+
+def test_first_edges_are_one_level_of_each_input(bench: Bench) -> None:
+    bench.pin("beam_outer").drive_low()
+    pins = bench.pins(inputs={"beam_outer": LineSettings(pin=5, pull="none", active="low")})
+    first = pins.first_edges()
+    assert [(edge.line, edge.level, edge.resync) for edge in first] == [("beam_outer", True, False)]
+    assert pins.reread() == []
+
+
+def test_edge_carries_the_tick_of_the_backend(bench: Bench) -> None:
+    bench.pins()
+    bench.pin("beam_outer").drive_low()
+    assert bench.edges[0].t_ms == bench.pin("beam_outer")._last_change * 1000.0
+
+
+@pytest.mark.parametrize("ticks", [1.8e9, -5.0], ids=["wall clock", "long ago"])
+def test_stamp_of_another_clock_is_replaced_by_now(bench: Bench, ticks: float) -> None:
+    pins = bench.pins()
+    before = bench.factory.ticks()
+    pins._inputs["beam_outer"]._fire_events(ticks, True)
+    assert before * 1000 <= bench.edges[0].t_ms <= bench.factory.ticks() * 1000
+
+
+def test_same_level_twice_is_told_once(bench: Bench) -> None:
+    pins = bench.pins()
+    device = pins._inputs["beam_outer"]
+    device._fire_events(bench.factory.ticks(), True)
+    device._fire_events(bench.factory.ticks(), True)
+    assert len(bench.edges) == 1
+
+
+def test_lost_edge_is_found_by_rereading(bench: Bench) -> None:
+    pins = bench.pins()
+    pins.first_edges()
+    bench.pin("beam_outer")._change_state(False)  # the level moves and no edge is told
+    (edge,) = pins.reread()
+    assert (edge.line, edge.level, edge.resync) == ("beam_outer", True, True)
+    assert pins.reread() == []
+    bench.pin("beam_outer").drive_high()
+    assert [(edge.level, edge.resync) for edge in bench.edges] == [(False, False)]
+
+
+def test_receiver_that_raises_ends_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.pins()
+
+    def broken(edge: Edge) -> None:
+        raise RuntimeError("queue gone")
+
+    bench.on_edge = broken
+    bench.pin("beam_outer").drive_low()
+    bench.on_edge = bench.edges.append
+    bench.pin("beam_outer").drive_high()
+    assert [edge.level for edge in bench.edges] == [False]
+    assert "beam_outer: an edge was lost" in caplog.text
+
+
+def test_edges_of_two_threads_come_in_the_order_they_were_told(bench: Bench) -> None:
+    queue: SimpleQueue[Edge] = SimpleQueue()
+    bench.on_edge = queue.put
+    bench.pins()
+
+    def pulse(line: str) -> None:
+        for _ in range(200):
+            bench.pin(line).drive_low()
+            bench.pin(line).drive_high()
+
+    threads = [threading.Thread(target=pulse, args=(line,)) for line in ("beam_outer", "evacuate")]
+    bench.pin("evacuate").drive_high()
+    while not queue.empty():
+        queue.get()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    edges = [queue.get() for _ in range(queue.qsize())]
+    for line in ("beam_outer", "evacuate"):
+        assert [edge.level for edge in edges if edge.line == line] == [True, False] * 200
+
+
+# --- outputs ------------------------------------------------------------------------------------
+
+
+def test_set_switches_and_an_unwired_output_is_nothing(bench: Bench) -> None:
+    pins = bench.pins(outputs={"full_lamp": LineSettings(pin=22, active="high")})
+    pins.set("full_lamp", True)
+    pins.set("full_lamp", False)
+    pins.set("strike", True)
+    pins.set("hatch_light", True, blink=True)
+    pins.chime("warning")
+    assert bench.levels("full_lamp") == [False, True, False]
+
+
+def test_lamp_blinks_until_it_is_answered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.pins.BLINK_S", 0.01)
+    pins = bench.pins()
+    pins.set("hatch_light", True, blink=True)
+    pins.set("hatch_light", True, blink=True)
+    eventually(lambda: bench.levels("hatch_light").count(True) >= 3)
+    pins.set("hatch_light", True)
+    assert bench.pin("hatch_light").state is True
+    pins.set("hatch_light", False)
+    seen = len(bench.levels("hatch_light"))
+    assert bench.pin("hatch_light").state is False
+    assert len(bench.levels("hatch_light")) == seen
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_chime_rings_its_pattern_and_ends_silent(
+    bench: Bench, tone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {name: (0.002, 0.002, times) for name, (_, _, times) in TONES.items()}
+    monkeypatch.setattr("controller.pins.TONES", quick)
+    pins = bench.pins()
+    pins.chime(tone)
+    wanted = [False, *[True, False] * TONES[tone][2]]
+    eventually(lambda: bench.levels("chime") == wanted)
+
+
+def test_unknown_tone_rings_all_the_same(bench: Bench) -> None:
+    pins = bench.pins()
+    pins.chime("no such tone")
+    eventually(lambda: bench.pin("chime").state is True)
+
+
+# --- the strike's own guard -----------------------------------------------------------------------
+
+
+def test_guard_switches_the_strike_off_when_nobody_else_does(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    pins = bench.pins(strike_max_on_s=0.05)
+    pins.set("strike", True)
+    eventually(lambda: "its guard" in caplog.text)
+    assert bench.levels("strike") == [False, True, False]
+    pins.set("strike", True)  # after the guard acted, only an off makes it serve again
+    assert bench.pin("strike").state is False
+    pins.set("strike", False)
+    pins.set("strike", True)
+    assert bench.pin("strike").state is True
+
+
+def test_off_disarms_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    pins = bench.pins(strike_max_on_s=60.0)
+    pins.set("strike", True)
+    (timer,) = [thread for thread in threading.enumerate() if thread.name == "strike-guard"]
+    pins.set("strike", False)
+    timer.join(5.0)
+    assert not timer.is_alive()
+    assert caplog.text == ""
+
+
+def test_second_on_does_not_prolong(bench: Bench) -> None:
+    pins = bench.pins(strike_max_on_s=60.0)
+    pins.set("strike", True)
+    pins.set("strike", True)
+    guards = [thread for thread in threading.enumerate() if thread.name == "strike-guard"]
+    assert len(guards) == 1
+
+
+def test_guard_that_wakes_too_late_leaves_the_next_release_alone(bench: Bench) -> None:
+    pins = bench.pins()
+    pins.set("strike", True)
+    guard = pins._guard
+    assert guard is not None
+    late = guard._timer
+    assert late is not None
+    pins.set("strike", False)
+    pins.set("strike", True)
+    guard._too_long(late)
+    assert bench.pin("strike").state is True
+
+
+def test_strike_stays_off_when_no_guard_can_be_had(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pins = bench.pins()
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(RuntimeError, match="new thread"):
+        pins.set("strike", True)
+    assert bench.levels("strike") == [False]
+
+
+def test_close_switches_the_strike_off_first(bench: Bench) -> None:
+    pins = bench.pins()
+    pins.set("strike", True)
+    pins.set("full_lamp", True)
+    strike, order = bench.pin("strike"), []
+    lamp = bench.pin("full_lamp")
+    lamp_close, strike_set = lamp.close, strike._set_state
+    lamp.close = lambda: (order.append("lamp let go"), lamp_close())
+    strike._set_state = lambda value: (order.append(f"strike {value}"), strike_set(value))
+    pins.close()
+    assert order[:2] == ["strike False", "lamp let go"]
+    assert [state.state for state in strike.states] == [False, True, False]
+    pins.close()
+
+
+def test_close_goes_on_when_one_line_fails(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    pins = bench.pins()
+    pins.set("strike", True)
+    strike, lamp = bench.pin("strike"), bench.pin("full_lamp")
+
+    def broken() -> None:
+        raise OSError("unplugged")
+
+    lamp.close = broken
+    pins.close()
+    assert strike.state is False
+    assert strike.function == "input"
+    assert "not closed cleanly" in caplog.text
+    lamp.close = lambda: None
+
+
+# --- what cannot be ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "text"),
+    [
+        (
+            {"beam_outer": LineSettings(pin=17)},
+            {"strike": LineSettings(pin=17, active="high")},
+            "lines beam_outer and strike: both on pin 17; give each line its own pin",
+        ),
+        (
+            {"beam_outer": LineSettings(pin=99)},
+            {},
+            "line beam_outer: pin 99 does not exist on this board; use a GPIO number, 2 to 27",
+        ),
+        (
+            {},
+            {"chime": LineSettings(pin=40, active="high")},
+            "line chime: pin 40 does not exist on this board; use a GPIO number, 2 to 27",
+        ),
+        (
+            {"beam_outer": LineSettings(pin=2, pull="down")},
+            {},
+            "line beam_outer: pin 2 has a fixed resistor on the board that pull = "
+            '"down" cannot change; use another pin or pull = "up"',
+        ),
+        (
+            {},
+            {"strike": LineSettings(pin=17, active="low")},
+            'line strike: active = "low" would open the door whenever the pin is low, as it is '
+            'while the Pi starts; wire the strike active high and set active = "high"',
+        ),
+        (
+            {},
+            {"strike": LineSettings(pin=4, active="high")},
+            "line strike: pin 4 is pulled up while the Pi starts and would open the door; "
+            "use GPIO 9 to 27, with a pull-down resistor",
+        ),
+    ],
+)
+def test_impossible_wiring_is_one_plain_line(
+    bench: Bench, inputs: dict[str, Any], outputs: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(PinsError) as refused:
+        bench.pins(inputs=inputs, outputs=outputs)
+    assert str(refused.value) == text
+
+
+def test_pin_that_somebody_holds_names_the_way_out(bench: Bench) -> None:
+    from gpiozero import DigitalOutputDevice
+
+    with (
+        DigitalOutputDevice(5, pin_factory=bench.factory),
+        pytest.raises(PinsError, match="line beam_outer: pin 5 cannot be used .*gpioinfo"),
+    ):
+        bench.pins()
+
+
+def test_failing_half_way_lets_go_of_the_strike(bench: Bench) -> None:
+    strike = bench.pin("strike")
+    with pytest.raises(PinsError):
+        bench.pins(inputs={"beam_outer": LineSettings(pin=99)})
+    assert [state.state for state in strike.states] == [False]
+    assert strike.function == "input"
+    bench.pins()
+
+
+def test_unknown_factory_names_the_known() -> None:
+    with pytest.raises(PinsError, match='"pigpio" is unknown; use "lgpio" or "rpigpio" or "mock"'):
+        make_factory("pigpio")
+
+
+def test_mock_factory_is_gpiozeros() -> None:
+    assert isinstance(make_factory("mock"), MockFactory)
+
+
+def test_nothing_is_logged_in_an_ordinary_evening(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    pins = bench.pins()
+    pins.first_edges()
+    bench.pin("beam_outer").drive_low()
+    pins.set("strike", True)
+    pins.close()
+    assert caplog.records == []
