@@ -94,6 +94,8 @@ class Passages:
         if beam.due == inf:
             beam.since = t_ms
         beam.due = t_ms + self._n.beam_settle_ms
+        if self._clear_ms < beam.due:  # perhaps somebody comes before the last one was decided
+            self._clear_ms = beam.due
         self._plan()
 
     def _plan(self) -> None:

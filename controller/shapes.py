@@ -1,8 +1,43 @@
-"""What a finished passage was, judged from the times at which each beam was broken and clear."""
+"""What a finished passage was, judged from the times at which each beam was broken and clear.
+
+Inward, the front of a body reaches the outer beam, then the inner one (``spacing`` further), then
+its back leaves the outer beam, then the inner one:
+
+    outer  ____#########______        broken time = depth / speed
+    inner  _______#########___        lag         = spacing / speed
+               |--|      |--|         depth       = broken time x spacing / lag
+
+So depth needs no speed. Two people close together leave a gap on both beams, one lag apart; a
+drop-out of a receiver shows on one beam alone. What remains is walked through as quarter turns, in
+which a retreat takes its steps back.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
+
+Span = tuple[float, float]
+Verdict = tuple[int, int, str]
+
+#: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90,
+#: a bag under an arm up to 130. In between: room for a spacing that is 15 % wrong.
+BODY_LEAST_MM = 155.0
+#: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
+BODY_MOST_MM = 430.0
+#: Two bodies one behind the other with a gap between them are at least this deep.
+TWO_LEAST_MM = 400.0
+#: A shape longer than two people is somebody who stood there, not a row of people without gaps.
+STOOD_MM = 900.0
+#: Nobody runs through a door faster than this (mm/ms = m/s).
+FASTEST = 2.5
+#: The two lags of one thing agree within this factor: a hand swings up to twice as fast as its
+#: body walks; beyond it somebody stopped between the beams.
+LAG_FACTOR = 2.5
+#: The lags of two bodies side by side: they walk evenly, or the shape would be an arm and a body.
+EVEN_FACTOR = 1.6
+#: A gap seen by both beams is equally long, but for chatter at its ends and a change of speed.
+GAP_FACTOR = 3.0
+GAP_SLACK_MS = 25.0
 
 
 class Numbers(Protocol):
@@ -10,26 +45,187 @@ class Numbers(Protocol):
 
     @property
     def beam_spacing_mm(self) -> float: ...
+    @property
+    def beam_dropout_ms(self) -> float: ...
 
 
-def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[tuple[int, int, str]]:
+class Thing:
+    """What one or more people looked like to both beams: the stretches for which each was broken."""
+
+    __slots__ = ("ins", "outs")
+
+    def __init__(self, outs: list[Span], ins: list[Span]) -> None:
+        self.outs = outs
+        self.ins = ins
+
+    def hull(self) -> tuple[Span, Span]:
+        """First broken to last clear on each beam."""
+        return (self.outs[0][0], self.outs[-1][1]), (self.ins[0][0], self.ins[-1][1])
+
+    def joined(self, other: Thing) -> Thing:
+        """This thing and the next as one."""
+        return Thing(self.outs + other.outs, self.ins + other.ins)
+
+
+def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[Verdict]:
     """Say (least, most, why) for each passage in these changes (broken, clear, ... a beam)."""
-    net = _quarter_steps(outer, inner)
-    if net in (4, -4):
-        return [(net // 4, net // 4, "")]
-    if net == 0:
-        return [(0, 0, "turned_back")]
-    return [(min(0, net // 4), max(0, net // 4), "order")]
+    spacing_mm = numbers.beam_spacing_mm
+    if len(outer) == 2 and len(inner) == 2:
+        return [_single((outer[0], outer[1]), (inner[0], inner[1]), spacing_mm)]
+    if not outer or not inner:
+        return [(0, 0, "one_beam")]
+    outs = list(zip(outer[::2], outer[1::2], strict=True))
+    ins = list(zip(inner[::2], inner[1::2], strict=True))
+    way = 1 if outer[0] < inner[0] else -1
+    things = _rejoined(_cut(outs, ins, way, spacing_mm), numbers)
+    verdicts = [_judge_thing(thing, numbers) for thing in things]
+    return [v for v in verdicts if v[0] or v[1]] or verdicts[:1]
 
 
-def _quarter_steps(outer: list[float], inner: list[float]) -> int:
-    """Walk through the four states and add up signed quarter turns: a retreat takes them back."""
-    steps = sorted([(t, 0) for t in outer] + [(t, 1) for t in inner])
-    place = {(0, 0): 0, (1, 0): 1, (1, 1): 2, (0, 1): 3}
-    levels, at, total = [0, 0], 0, 0
-    for _, beam in steps:
-        levels[beam] ^= 1
-        to = place[(levels[0], levels[1])]
-        total += 1 if (to - at) % 4 == 1 else -1
-        at = to
+def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float]:
+    """Depth of what passed (least, most): by its mean lag, and by its mean speed at both lags.
+
+    They agree for whoever walks through; they differ for whoever stopped half-way.
+    """
+    lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
+    broken_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2
+    by_lag = 2 * spacing_mm * broken_ms / (lag_on + lag_off)
+    by_speed = spacing_mm * broken_ms * (1 / lag_on + 1 / lag_off) / 2
+    return by_lag, by_speed
+
+
+def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
+    """One unbroken stretch on each beam: a person, an arm, somebody who turned back, or two."""
+    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    if lag_on * lag_off <= 0:
+        return (0, 0, "turned_back")
+    least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
+    if most_mm < BODY_LEAST_MM or max(outer[0], inner[0]) >= min(outer[1], inner[1]):
+        return (0, 0, "arm")
+    way = 1 if lag_on > 0 else -1
+    if BODY_MOST_MM < least_mm < STOOD_MM and _alike(lag_on, lag_off, EVEN_FACTOR):
+        return (min(way, 2 * way), max(way, 2 * way), "abreast")
+    return (way, way, "")
+
+
+def _alike(one: float, other: float, factor: float) -> bool:
+    return one < factor * other and other < factor * one if one > 0 else -one < -factor * other
+
+
+def _gaps(spans: list[Span]) -> list[Span]:
+    return [(a[1], b[0]) for a, b in zip(spans, spans[1:], strict=False)]
+
+
+def _cut(outs: list[Span], ins: list[Span], way: int, spacing_mm: float) -> list[Thing]:
+    """Cut both beams' spans wherever both saw the same gap."""
+    cuts = _pair_gaps(outs, ins, way, spacing_mm) or _pair_gaps(outs, ins, -way, spacing_mm)
+    things, i, j = [], 0, 0
+    for ci, cj in [*cuts, (len(outs) - 1, len(ins) - 1)]:
+        things.append(Thing(outs[i : ci + 1], ins[j : cj + 1]))
+        i, j = ci + 1, cj + 1
+    return things
+
+
+def _pair_gaps(
+    outs: list[Span], ins: list[Span], way: int, spacing_mm: float
+) -> list[tuple[int, int]]:
+    """Most gaps, in order, that both beams saw one lag apart (indices of the spans before them)."""
+    first, second = _gaps(outs), _gaps(ins)
+    least_ms = spacing_mm / FASTEST
+    same = [[_same_gap(a, b, way, least_ms) for b in second] for a in first]
+    best = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+    for i in reversed(range(len(first))):
+        for j in reversed(range(len(second))):
+            paired = 1 + best[i + 1][j + 1] if same[i][j] else 0
+            best[i][j] = max(best[i + 1][j], best[i][j + 1], paired)
+    cuts, i, j = [], 0, 0
+    while i < len(first) and j < len(second):
+        if same[i][j] and best[i][j] == 1 + best[i + 1][j + 1]:
+            cuts.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return cuts
+
+
+def _same_gap(outer: Span, inner: Span, way: int, least_ms: float) -> bool:
+    """Could one gap between two bodies have been seen by both beams, moving this way?"""
+    lag_off, lag_on = way * (inner[0] - outer[0]), way * (inner[1] - outer[1])
+    if lag_off < least_ms or lag_on < least_ms or not _alike(lag_on, lag_off, LAG_FACTOR):
+        return False
+    short, long = sorted((outer[1] - outer[0], inner[1] - inner[0]))
+    return long <= GAP_FACTOR * short + GAP_SLACK_MS
+
+
+def _rejoined(things: list[Thing], numbers: Numbers) -> list[Thing]:
+    """Join neighbours that together are no deeper than one body: drop-outs met by chance."""
+    out = things[:1]
+    for thing in things[1:]:
+        both = out[-1].joined(thing)
+        outer, inner = both.hull()
+        if (inner[0] - outer[0]) * (inner[1] - outer[1]) > 0 and (
+            depths_mm(outer, inner, numbers.beam_spacing_mm)[0] < TWO_LEAST_MM
+        ):
+            out[-1] = both
+        else:
+            out.append(thing)
+    return out
+
+
+def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
+    """Judge one thing: fill what only one beam saw as a drop-out, then count quarter turns."""
+    outs = _filled(thing.outs, numbers.beam_dropout_ms)
+    ins = _filled(thing.ins, numbers.beam_dropout_ms)
+    outer, inner = thing.hull()
+    if len(outs) == len(ins) == 1:
+        verdict = _single(outer, inner, numbers.beam_spacing_mm)
+        if verdict[0] != verdict[1] and _two_bodies(thing, numbers.beam_spacing_mm):
+            way = verdict[0] + verdict[1]
+            return (2 * way // 3, 2 * way // 3, "")
+        return verdict
+    people = _quarter_turns(outs, ins) // 4
+    if people:
+        return (people, people, "")
+    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    if lag_on * lag_off > 0 and _alike(lag_on, lag_off, LAG_FACTOR):
+        return _single(outer, inner, numbers.beam_spacing_mm)
+    return (0, 0, "turned_back")
+
+
+def _two_bodies(thing: Thing, spacing_mm: float) -> bool:
+    """Is there a gap on one beam that cuts this deep shape into two that could be bodies?"""
+    (on, off), (inner_on, inner_off) = thing.hull()
+    lag_ms = (abs(inner_on - on) + abs(inner_off - off)) / 2
+    least_ms = BODY_LEAST_MM / spacing_mm * lag_ms
+    return any(
+        min(gap[0] - spans[0][0], spans[-1][1] - gap[1]) > least_ms
+        for spans in (thing.outs, thing.ins)
+        for gap in _gaps(spans)
+    )
+
+
+def _filled(spans: list[Span], dropout_ms: float) -> list[Span]:
+    out = spans[:1]
+    for on, off in spans[1:]:
+        if on - out[-1][1] <= dropout_ms:
+            out[-1] = (out[-1][0], off)
+        else:
+            out.append((on, off))
+    return out
+
+
+#: Place of each pair of levels (outer + 2 x inner) on the way through the door.
+_PLACE = (0, 1, 3, 2)
+
+
+def _quarter_turns(outs: list[Span], ins: list[Span]) -> int:
+    """Walk through the four states and add up signed quarter turns; +4 is one person in."""
+    steps = [(t, 1) for span in outs for t in span] + [(t, 2) for span in ins for t in span]
+    levels, total = 0, 0
+    for _, beam in sorted(steps):
+        before = _PLACE[levels]
+        levels ^= beam
+        total += 1 if (_PLACE[levels] - before) % 4 == 1 else -1
     return total

@@ -1,0 +1,1 @@
+"""Simulated doorways with truth: bodies, arms, receivers, knocks; the same for the same seed."""

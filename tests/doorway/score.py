@@ -1,0 +1,90 @@
+"""Play scenes to `Senses` as the service would, and compare what was said with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+
+from controller.events import Edge, Passage, Sensed
+from controller.sensing import Senses, Settings
+
+from tests.doorway.rivals import RIVALS
+from tests.doorway.scenes import Scene
+
+
+def sense(edges: Iterable[Edge], settings: Settings, lines: Iterable[str] = ()) -> list[Sensed]:
+    """Everything sensed from these edges; each deadline is met before a later edge."""
+    edges = list(edges)
+    senses = Senses(settings, set(lines) or {e.line for e in edges})
+    out: list[Sensed] = []
+    for edge in edges:
+        _wake(senses, edge.t_ms, out)
+        out += senses.edge(edge)
+    _wake(senses, inf, out)
+    return out
+
+
+def _wake(senses: Senses, until_ms: float, out: list[Sensed]) -> None:
+    due = senses.deadline()
+    while due is not None and due <= until_ms:
+        out += senses.tick(due)
+        due, before = senses.deadline(), due
+        assert due is None or due > before, f"tick({before}) did not consume its deadline"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scene: the final count and its bounds, and crossings that were missed or invented."""
+
+    right: bool
+    certain: bool
+    contained: bool
+    wrong: int
+    asks: int
+
+    @property
+    def silent(self) -> bool:
+        """Said certain, was wrong."""
+        return self.certain and not self.right
+
+
+def judge_ours(scene: Scene, settings: Settings) -> Result:
+    """Our decoder on this scene."""
+    verdicts = [s for s in sense(scene.edges, settings) if isinstance(s, Passage)]
+    least = scene.start + sum(v.least for v in verdicts)
+    most = scene.start + sum(v.most for v in verdicts)
+    asks = sum(v.least != v.most for v in verdicts)
+    said = [(v.began_ms, v.t_ms, v.least, v.most) for v in verdicts]
+    right = least == most == scene.final
+    return Result(right, asks == 0, least <= scene.final <= most, _wrong(scene, said), asks)
+
+
+def _wrong(scene: Scene, said: list[tuple[float, float, int, int]]) -> int:
+    """Missed and invented crossings among certain verdicts, in windows that belong together."""
+    wrong, left = 0, list(scene.crossings)
+    for began, ended, least, most in merged(said):
+        mine = [c for c in left if began - 400 <= c[0] <= ended + 400]
+        left = [c for c in left if c not in mine]
+        true = sum(way for _, way in mine)
+        wrong += max(0, least - true, true - most)
+    return wrong + len(left)
+
+
+def merged(said: list[tuple[float, float, int, int]]) -> list[tuple[float, float, int, int]]:
+    """Verdicts whose windows touch, as one: which of two followers was missed is no matter."""
+    out: list[tuple[float, float, int, int]] = []
+    for began, ended, least, most in sorted(said):
+        if out and began < out[-1][1] + 800:
+            b, e, lo, hi = out[-1]
+            out[-1] = (b, max(e, ended), lo + least, hi + most)
+        else:
+            out.append((began, ended, least, most))
+    return out
+
+
+def judge_rival(scene: Scene, name: str) -> Result:
+    """A rival on this scene: always certain."""
+    said = [(t, t, way, way) for t, way in RIVALS[name](scene.edges)]
+    right = scene.start + sum(s[2] for s in said) == scene.final
+    return Result(right, True, right, _wrong(scene, said), 0)
