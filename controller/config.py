@@ -1,0 +1,110 @@
+"""The configuration as the program sees it: frozen records with their defaults.
+
+Each part of the program receives the small record that it needs (`House`, `Settings`, `Mqtt`...),
+never the whole `Config`, so nothing can reach for a setting that it does not own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from controller.events import INPUT_LINES, OUTPUT_LINES
+from controller.sensing import Settings
+from controller.state import House
+
+STATE_DIR = "/var/lib/backdoor"
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """Where a line is wired: BCM pin, pull (``up``, ``down``, ``none``), which level is active."""
+
+    pin: int
+    pull: str = "up"
+    active: str = "low"
+
+
+#: The wiring that the README draws. Beams, contacts and the evacuation loop are normally closed to
+#: ground, so a cut wire reads as broken, open, alarm - never as "all is well".
+WIRING: Mapping[str, LineSettings] = {
+    "hatch_knock": LineSettings(17, "down", "high"),
+    "door_knock": LineSettings(27, "down", "high"),
+    "beam_outer": LineSettings(22, "up", "high"),
+    "beam_inner": LineSettings(23, "up", "high"),
+    "door_contact": LineSettings(24, "up", "high"),
+    "bolt_contact": LineSettings(25, "up", "high"),
+    "hatch_contact": LineSettings(5, "up", "high"),
+    "release_button": LineSettings(6, "up", "low"),
+    "exit_button": LineSettings(13, "up", "low"),
+    "evacuate": LineSettings(19, "up", "high"),
+    "strike": LineSettings(16, "none", "high"),
+    "hatch_light": LineSettings(20, "none", "high"),
+    "full_lamp": LineSettings(21, "none", "high"),
+    "chime": LineSettings(26, "none", "high"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """The broker; no ``host`` means none."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str = ""
+    password: str = field(default="", repr=False)
+    prefix: str = "backdoor"
+    protocol: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The bartender's page."""
+
+    host: str = "0.0.0.0"
+    port: int = 8080
+    public_url: str = ""
+    secret_file: str = f"{STATE_DIR}/pairing.secret"
+    allowed_hosts: tuple[str, ...] = ()
+    max_streams: int = 20
+    tls_cert: str = ""
+    tls_key: str = ""
+    language: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """Where the house remembers, and for how long."""
+
+    path: str = f"{STATE_DIR}/journal.db"
+    keep_days: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that the owner may set."""
+
+    venue: str = "bar"
+    factory: str = "lgpio"
+    command_max_age_s: float = 5.0
+    house: House = field(default_factory=House)
+    sensing: Settings = field(default_factory=Settings)
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    web: Web = field(default_factory=Web)
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))
+
+    def wired(self, lines: Mapping[str, LineSettings]) -> Config:
+        """Return this configuration with other lines; the rules are told which inputs exist."""
+        inputs = frozenset(lines) & frozenset(INPUT_LINES)
+        return replace(self, lines=dict(lines), house=replace(self.house, lines=inputs))
+
+
+def output_lines(config: Config) -> dict[str, LineSettings]:
+    """Return the outputs that are wired."""
+    return {name: line for name, line in config.lines.items() if name in OUTPUT_LINES}
+
+
+def input_lines(config: Config) -> dict[str, LineSettings]:
+    """Return the inputs that are wired."""
+    return {name: line for name, line in config.lines.items() if name in INPUT_LINES}

@@ -1,0 +1,212 @@
+"""The configuration file: TOML in, one checked `Config` out, or every mistake at once.
+
+Each mistake is one line that names file, section, key and value, and says what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from controller.config import WIRING, Config, JournalSettings, LineSettings, Mqtt, Web
+from controller.keys import KEYS, Key
+from controller.sensing import Settings
+from controller.state import House
+
+DEFAULT_PATH = "/etc/backdoor/backdoor.toml"
+#: BCM numbers on the 40-pin header.
+LAST_PIN = 27
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; ``problems`` has one line for each mistake."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def load(path: str, sets: Iterable[str] = ()) -> Config:
+    """Return the configuration in ``path`` with ``section.key=value`` changes on top."""
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "give one with --config FILE, or start from systemd/backdoor.toml"
+        raise ConfigError([f"{path}: can't be read ({error.strerror}); {hint}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: not TOML: {error}"]) from None
+    document.setdefault("lines", {})
+    return parse(document, path, sets)
+
+
+def parse(document: Mapping[str, Any], source: str, sets: Iterable[str] = ()) -> Config:
+    """Return the checked configuration of ``document``; without ``lines`` all lines are wired."""
+    problems: list[str] = []
+    merged = {name: dict(part) if isinstance(part, dict) else part
+              for name, part in document.items()}  # fmt: skip
+    wheres = _apply_sets(merged, sets, problems)
+    reader = _Reader(source, wheres, problems)
+    config = reader.config(merged)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _apply_sets(
+    document: dict[str, Any], sets: Iterable[str], problems: list[str]
+) -> set[tuple[str, str]]:
+    """Put ``section.key=value`` into the document; return which keys came that way."""
+    changed = set()
+    for change in sets:
+        key, equals, value = change.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not (equals and dot and name):
+            problems.append(f'--set {change}: must be section.key=value, got "{change}"')
+            continue
+        document.setdefault(section, {})
+        if isinstance(document[section], dict):
+            document[section][name] = _value(value.strip())
+        changed.add((section, name))
+    return changed
+
+
+def _value(text: str) -> object:
+    """Read a value as TOML would; what is not TOML is taken as text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+class _Reader:
+    """Reads a document by the table of keys, collecting every problem with its place."""
+
+    def __init__(self, source: str, sets: set[tuple[str, str]], problems: list[str]) -> None:
+        self._source = source
+        self._sets = sets
+        self._problems = problems
+
+    def config(self, document: Mapping[str, Any]) -> Config:
+        groups: dict[str, dict[str, Any]] = {}
+        for section, part in document.items():
+            if section != "lines":
+                self._section(section, part, groups)
+        root = groups.get("root", {})
+        config = Config(
+            **root,
+            house=House(**groups.get("house", {})),
+            sensing=Settings(**groups.get("sensing", {})),
+            mqtt=Mqtt(**groups.get("mqtt", {})),
+            web=Web(**groups.get("web", {})),
+            journal=JournalSettings(**groups.get("journal", {})),
+        )
+        config = config.wired(self._lines(document.get("lines", None)))
+        self._agree(config)
+        return config
+
+    def _section(self, section: str, part: object, groups: dict[str, dict[str, Any]]) -> None:
+        keys = {key.name: key for key in KEYS if key.section == section}
+        if not keys:
+            sections = sorted({key.section for key in KEYS} | {"lines"})
+            self._say(section, "", f"unknown section{_near(section, sections)}")
+        elif not isinstance(part, dict):
+            self._say(section, "", f"must be a section, got {_show(part)}")
+        else:
+            for name, value in part.items():
+                self._key(section, name, value, keys, groups)
+
+    def _key(
+        self,
+        section: str,
+        name: str,
+        value: object,
+        keys: Mapping[str, Key],
+        groups: dict[str, dict[str, Any]],
+    ) -> None:
+        key = keys.get(name)
+        if key is None:
+            self._say(section, name, f"unknown key{_near(name, keys)}")
+            return
+        try:
+            groups.setdefault(key.group, {})[key.field] = key.kind.read(value)
+        except ValueError:
+            self._say(section, name, f"must be {key.kind.says}, got {_show(value)}")
+
+    def _lines(self, part: object) -> Mapping[str, LineSettings]:
+        if part is None:
+            return WIRING
+        if not isinstance(part, dict):
+            self._say("lines", "", f"must be a section, got {_show(part)}")
+            return {}
+        found = {name: self._line(name, value) for name, value in part.items()}
+        lines = {name: line for name, line in found.items() if line is not None}
+        self._one_line_a_pin(lines)
+        return lines
+
+    def _line(self, name: str, value: object) -> LineSettings | None:
+        usual = WIRING.get(name)
+        if usual is None:
+            self._say("lines", name, f"unknown line{_near(name, WIRING)}")
+            return None
+        wanted = value if isinstance(value, dict) else {"pin": value}
+        problem = _line_problem(wanted)
+        if problem:
+            self._say("lines", name, problem)
+            return None
+        return replace(usual, **wanted)
+
+    def _one_line_a_pin(self, lines: Mapping[str, LineSettings]) -> None:
+        first: dict[int, str] = {}
+        for name, line in lines.items():
+            other = first.setdefault(line.pin, name)
+            if other != name:
+                self._say("lines", name, f"pin {line.pin} is already {other}'s; use another pin")
+
+    def _agree(self, config: Config) -> None:
+        """Check what only makes sense together."""
+        house, lines = config.house, config.lines
+        if house.pre_alarm_ms > house.open_ms:
+            self._say("door", "pre_alarm_time", "must not be longer than open_time; lower it")
+        if house.release_ms > house.strike_max_on_ms:
+            self._say("door", "release_time", "must not be longer than strike_max_on; lower it")
+        if sorted(house.warnings_ms, reverse=True) != list(house.warnings_ms):
+            self._say("house", "session_warnings", "must go from the earliest to the latest")
+        if ("beam_outer" in lines) != ("beam_inner" in lines):
+            self._say("lines", "beam_outer", "one beam alone can't count; wire both or neither")
+        if bool(config.web.tls_cert) != bool(config.web.tls_key):
+            self._say("web", "tls_cert", "goes with tls_key; give both or neither")
+
+    def _say(self, section: str, name: str, problem: str) -> None:
+        source = "--set" if (section, name) in self._sets else self._source
+        place = f"[{section}] {name}" if name else f"[{section}]"
+        self._problems.append(f"{source}: {place}: {problem}")
+
+
+def _line_problem(wanted: Mapping[str, object]) -> str:
+    """Return what is wrong with a line's wiring, or nothing."""
+    checks = {
+        "pin": (range(LAST_PIN + 1), f"a BCM pin from 0 to {LAST_PIN}"),
+        "pull": (("up", "down", "none"), '"up", "down" or "none"'),
+        "active": (("high", "low"), '"high" or "low"'),
+    }
+    for key, value in wanted.items():
+        if key not in checks:
+            return f"unknown key {key}{_near(key, checks)}"
+        legal, says = checks[key]
+        if isinstance(value, bool) or value not in legal:
+            return f"{key} must be {says}, got {_show(value)}"
+    return ""
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _show(value: object) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,212 @@
+"""Every key that the configuration file may have: one row each, with its unit, range and meaning.
+
+The table is the list of legal keys; the commented default file and the README are tested against
+it. Times are seconds when they are plain numbers, or text with a unit (``"2 h"``, ``"15 min"``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
+
+Reader = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value must be: ``says`` finishes the sentence "must be ...", ``read`` converts it."""
+
+    says: str
+    read: Reader
+
+
+class Key(NamedTuple):
+    """One legal key: where it stands in the file, where it goes, what it may be, what it means."""
+
+    section: str
+    name: str
+    group: str
+    field: str
+    kind: Kind
+    means: str
+
+
+def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> Kind:
+    """A length of time from ``low`` to ``high`` in ``unit``, read as seconds times ``scale``."""
+    per_unit = _UNITS_S[unit]
+
+    def read(value: object) -> float:
+        length_s = _length_s(value)
+        if not low * per_unit <= length_s <= high * per_unit:
+            raise ValueError
+        return round(length_s * scale, 6)
+
+    return Kind(f"{low:g} to {high:g} {unit}", read)
+
+
+def _length_s(value: object) -> float:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ValueError
+        return float(match[1]) * _UNITS_S[match[2] or "s"]
+    return _number(value)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
+def number(low: float, high: float, unit: str) -> Kind:
+    """A number from ``low`` to ``high``."""
+
+    def read(value: object) -> float:
+        if not low <= (found := _number(value)) <= high:
+            raise ValueError
+        return found
+
+    return Kind(f"{low:g} to {high:g} {unit}", read)
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number from ``low`` to ``high``."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number from {low} to {high}", read)
+
+
+def choice(*values: str) -> Kind:
+    """One of a few words."""
+
+    def read(value: object) -> str:
+        if value not in values:
+            raise ValueError
+        return str(value)
+
+    return Kind(" or ".join(f'"{value}"' for value in values), read)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or any(ord(c) < 32 for c in value) or len(value) > 255:
+        raise ValueError
+    return value
+
+
+def _level(value: object) -> str:
+    """Read a part of an MQTT topic."""
+    found = _text(value)
+    if not found or set(found) & set("+#$ ") or found[0] == "/" or found[-1] == "/":
+        raise ValueError
+    return found
+
+
+def _one_level(value: object) -> str:
+    found = _level(value)
+    if "/" in found:
+        raise ValueError
+    return found
+
+
+def list_of(kind: Kind, says: str) -> Kind:
+    """A list of values of one kind, read as a tuple."""
+
+    def read(value: object) -> tuple[object, ...]:
+        if not isinstance(value, list):
+            raise ValueError
+        return tuple(kind.read(item) for item in value)
+
+    return Kind(says, read)
+
+
+flag = Kind("true or false", _flag)
+text = Kind("text of at most 255 characters", _text)
+topic = Kind('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
+topic_level = Kind('one topic level without "/", "+", "#", "$" or spaces', _one_level)
+texts = list_of(text, "a list of texts")
+_warnings = list_of(seconds(1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')
+
+KEYS: tuple[Key, ...] = (
+    Key("house", "venue", "root", "venue", topic_level, "name of this bar on MQTT"),
+    Key("house", "capacity", "house", "capacity", whole(1, 20), "guests inside, at most"),
+    Key("house", "counting", "house", "counting", choice("auto", "manual"),
+        "auto: by the beams where both are wired; manual: the bartender says"),
+    Key("house", "session_length", "house", "session_ms", seconds(1, 24 * 60, "min"),
+        "how long a party may stay, from its first guest"),
+    Key("house", "session_warnings", "house", "warnings_ms", _warnings,
+        "how long before the end the chime warns"),
+    Key("house", "overtime_every", "house", "overtime_ms", seconds(1, 60, "min"),
+        "how often the chime rings again once the time is up"),
+    Key("house", "empty_after", "house", "empty_after_ms", seconds(0, 600),
+        "certain zero, door shut, beams clear for this long: the room is empty"),
+    Key("door", "entry", "house", "entry", choice("release", "walk_in"),
+        "release: somebody lets each party in; walk_in: unlocked while places are free"),
+    Key("door", "release_time", "house", "release_ms", seconds(0.5, 30),
+        "how long a release keeps the strike on, unless the door opens first"),
+    Key("door", "strike_max_on", "house", "strike_max_on_ms", seconds(0.5, 60),
+        "the strike's coil is never on longer than this for one release"),
+    Key("door", "open_time", "house", "open_ms", seconds(1, 3600),
+        "a door open longer is DoorOpenTooLong"),
+    Key("door", "pre_alarm_time", "house", "pre_alarm_ms", seconds(0, 3600),
+        "warn this long before DoorOpenTooLong"),
+    Key("door", "exit_grace", "house", "exit_grace_ms", seconds(0.5, 60),
+        "with an exit button: a door opened later than this after a press was forced"),
+    Key("door", "bolt_grace", "house", "bolt_grace_ms", seconds(0.1, 60),
+        "bolt open, door shut, strike off for this long: lock Fault"),
+    Key("door", "staff_pass", "house", "staff_pass_ms", seconds(1, 120),
+        "how long a staff pass waits for its one uncounted passage"),
+    Key("hatch", "patience", "house", "hatch_patience_ms", seconds(1, 3600),
+        "the hatch light blinks once the oldest knock is older"),
+    Key("hatch", "merge", "house", "knock_merge_ms", seconds(0, 600),
+        "knocks closer together than this are the same people"),
+    Key("sensing", "beam_spacing_mm", "sensing", "beam_spacing_mm", number(40, 200, "mm"),
+        "distance between the two beams; right to 5 %"),
+    Key("sensing", "beam_stuck_after", "sensing", "beam_stuck_after_ms", seconds(5, 3600),
+        "a beam broken for longer is a fault, not a guest"),
+    Key("sensing", "contact_settle", "sensing", "contact_settle_ms", seconds(0, 1),
+        "a contact must hold its level this long"),
+    Key("knocks", "raps", "sensing", "knock_raps", whole(1, 3),
+        "the rap that makes it a knock: 2 ignores bottles put down, 1 misses nobody"),
+    Key("pins", "factory", "root", "factory", choice("lgpio", "rpigpio", "mock"),
+        "which gpiozero backend drives the pins"),
+    Key("mqtt", "host", "mqtt", "host", text, 'the broker; "" runs without one'),
+    Key("mqtt", "port", "mqtt", "port", whole(1, 65535), "the broker's port"),
+    Key("mqtt", "username", "mqtt", "username", text, 'user name at the broker; "" for none'),
+    Key("mqtt", "password", "mqtt", "password", text, "password at the broker"),
+    Key("mqtt", "prefix", "mqtt", "prefix", topic, "first part of every topic"),
+    Key("mqtt", "protocol", "mqtt", "protocol", whole(4, 5), "MQTT version: 4 is 3.1.1, or 5"),
+    Key("mqtt", "command_max_age", "root", "command_max_age_s", seconds(1, 60, scale=1.0),
+        "an older command is refused as stale"),
+    Key("web", "host", "web", "host", text, "address that the page listens on"),
+    Key("web", "port", "web", "port", whole(1, 65535), "port that the page listens on"),
+    Key("web", "public_url", "web", "public_url", text,
+        'address for phones, as "http://backdoor.local:8080"; "" works it out'),
+    Key("web", "secret_file", "web", "secret_file", text, "where the pairing secret is kept"),
+    Key("web", "allowed_hosts", "web", "allowed_hosts", texts,
+        "further names that the page answers to"),
+    Key("web", "max_streams", "web", "max_streams", whole(1, 200), "phones with a live stream"),
+    Key("web", "tls_cert", "web", "tls_cert", text, 'certificate file; "" for plain HTTP'),
+    Key("web", "tls_key", "web", "tls_key", text, "its key file"),
+    Key("web", "language", "web", "language", choice("auto", "en", "it"),
+        "auto: as the phone says"),
+    Key("journal", "path", "journal", "path", text, "the SQLite file; created when missing"),
+    Key("journal", "keep_days", "journal", "keep_days", whole(1, 3650),
+        "events older than this are dropped"),
+)  # fmt: skip

@@ -1,0 +1,253 @@
+"""The wire: topics and JSON for all that the house tells, and the state as the journal keeps it.
+
+Pure shapes: nothing here sends. Retained messages are latest values and may be lost and sent again;
+events happen once, carry a unique ``seq`` and are never retained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from controller.events import Answer, Chime, Effect, Note, Set
+from controller.occupancy import gate
+from controller.state import (
+    House,
+    Session,
+    State,
+    door_mode,
+    full,
+    hatch_late,
+    lock_state,
+    session_phase,
+    strike_on,
+    wanted,
+)
+
+#: A payload larger than this is nobody's command.
+PAYLOAD_LIMIT = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When and by whom something is told: house time and the wall clock at the same moment."""
+
+    venue: str
+    boot: str
+    seq: int
+    t_ms: float
+    wall_s: float
+
+    def at(self, t_ms: float) -> str:
+        """Return the wall time of house time ``t_ms``, ISO 8601 in UTC."""
+        return iso(self.wall_s + (t_ms - self.t_ms) / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one venue, all below ``prefix/venue``."""
+
+    base: str
+
+    def __call__(self, name: str) -> str:
+        """Return the full topic of ``name``, e.g. ``state`` or ``event/entry``."""
+        return f"{self.base}/{name}"
+
+    def name(self, topic: str) -> str:
+        """Return what follows the base, or nothing when the topic is not ours."""
+        return topic.removeprefix(f"{self.base}/") if topic.startswith(f"{self.base}/") else ""
+
+
+def iso(wall_s: float) -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")
+
+
+# --- the snapshot --------------------------------------------------------------------------------
+
+
+def snapshot(state: State, house: House, stamp: Stamp) -> dict[str, Any]:
+    """Return the whole state as the page and the house see it."""
+    occupancy = state.occupancy
+    return {
+        "venue": stamp.venue,
+        "boot": stamp.boot,
+        "seq": stamp.seq,
+        "at": iso(stamp.wall_s),
+        "occupancy": {
+            "count": occupancy.count,
+            "min": occupancy.min,
+            "max": occupancy.max,
+            "certain": occupancy.certain,
+            "capacity": house.capacity,
+            "free_places": max(house.capacity - occupancy.max, 0),
+        },
+        "door": _door(state, house),
+        "session": _session(state, house, stamp),
+        "hatch": _hatch(state, house, stamp),
+        "door_knock": _door_knock(state, stamp),
+        "grant": _grant(state, stamp),
+        "counting": "auto" if house.beams else "manual",
+        "staff_pass": state.staff_pass,
+        "full": full(state, house),
+        "over_capacity": state.over_capacity,
+        "faults": [
+            {"name": fault.name, "line": fault.line, "since": stamp.at(fault.since_ms)}
+            for fault in state.faults
+        ],
+        "lines": sorted(house.lines),
+    }
+
+
+def _door(state: State, house: House) -> dict[str, Any]:
+    return {
+        "mode": door_mode(state, house),
+        "physical": state.door,
+        "lock": lock_state(state, house),
+        "alarm": state.alarm,
+        "strike": strike_on(state, house),
+    }
+
+
+def _session(state: State, house: House, stamp: Stamp) -> dict[str, Any] | None:
+    session: Session | None = state.session
+    if session is None:
+        return None
+    end_ms = session.started_ms + house.session_ms
+    return {
+        "started_at": stamp.at(session.started_ms),
+        "ends_at": stamp.at(end_ms),
+        "remaining_s": round((end_ms - stamp.t_ms) / 1000, 1),
+        "phase": session_phase(session, house),
+    }
+
+
+def _hatch(state: State, house: House, stamp: Stamp) -> dict[str, Any]:
+    light = wanted(state, house)["hatch_light"]
+    waiting = state.hatch_waiting
+    return {
+        "light": "ON" if light.level else "OFF",
+        "blinking": hatch_late(state),
+        "waiting": len(waiting),
+        "oldest_s": round((stamp.t_ms - waiting[0]) / 1000, 1) if waiting else None,
+        "open": state.hatch == "Open",
+    }
+
+
+def _door_knock(state: State, stamp: Stamp) -> dict[str, Any] | None:
+    knock = state.door_knock
+    if knock is None:
+        return None
+    age_s = round((stamp.t_ms - knock.t_ms) / 1000, 1)
+    return {"at": stamp.at(knock.t_ms), "age_s": age_s, "raps": knock.raps}
+
+
+def _grant(state: State, stamp: Stamp) -> dict[str, Any] | None:
+    if state.grant is None:
+        return None
+    until_ms = state.timers.get("release")
+    left_s = None if until_ms is None else round(max(until_ms - stamp.t_ms, 0) / 1000, 1)
+    return {"party": state.grant.party, "entered": state.grant.entered, "remaining_s": left_s}
+
+
+# --- messages out --------------------------------------------------------------------------------
+
+
+def state_messages(topics: Topics, told: Mapping[str, Any]) -> list[Message]:
+    """Return the retained messages for a snapshot: the whole, and the parts that houses like."""
+    parts = {
+        "occupancy": told["occupancy"],
+        "door": told["door"],
+        "session": told["session"],
+        "state": told,
+    }
+    messages = [
+        Message(topics(name), encode(part), qos=0, retain=True) for name, part in parts.items()
+    ]
+    light = str(told["hatch"]["light"]).encode()
+    return [Message(topics("hatch/light"), light, qos=0, retain=True), *messages]
+
+
+def heartbeat(topics: Topics, boot: str, seq: int, uptime_s: float) -> Message:
+    """Return the sign of life of the rules loop; ``seq`` is that of the newest snapshot."""
+    beat = {"boot": boot, "seq": seq, "uptime_s": round(uptime_s, 1)}
+    return Message(topics("heartbeat"), encode(beat))
+
+
+def status(topics: Topics, word: str) -> Message:
+    """Return the retained ``online`` or ``offline``."""
+    return Message(topics("status"), word.encode(), qos=1, retain=True)
+
+
+def result(topics: Topics, answer: Answer) -> Message:
+    """Return the answer to a command."""
+    told = {"id": answer.id, "ok": answer.ok, "reason": answer.reason}
+    return Message(topics("result"), encode(told), qos=1)
+
+
+def chime(topics: Topics, tone: str) -> Message:
+    """Return the moment at which the house rings; never retained."""
+    return Message(topics("chime"), encode({"tone": tone}), qos=1)
+
+
+def event(topics: Topics, name: str, data: Mapping[str, Any]) -> Message:
+    """Return one thing that happened; ``data`` has its ``seq`` and ``at``."""
+    return Message(topics(f"event/{name}"), encode(data), qos=1)
+
+
+def told(effect: Effect) -> tuple[str, dict[str, Any]] | None:
+    """Return an effect as an event: its name in the contract and its data; None for answers."""
+    match effect:
+        case Note():
+            return effect.name, dict(effect.data)
+        case Chime():
+            return "chime", {"tone": effect.tone}
+        case Set():
+            blink = {"blink": True} if effect.blink else {}
+            return "output", {"line": effect.line, "level": int(effect.level), **blink}
+        case Answer():
+            return None
+
+
+def encode(value: object) -> bytes:
+    """Return ``value`` as compact JSON."""
+    return msgspec.json.encode(value)
+
+
+def decode(payload: bytes | str) -> Any:
+    """Return what JSON ``payload`` says; raises ValueError when it is not JSON."""
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+
+
+# --- the state as the journal keeps it -----------------------------------------------------------
+
+
+def dump_state(state: State) -> str:
+    """Return the state as JSON."""
+    return msgspec.json.encode(state, order="deterministic").decode()
+
+
+def load_state(text: str) -> State:
+    """Return the state from JSON; the count passes its gate. Raises ValueError on anything else."""
+    try:
+        state = msgspec.json.decode(text, type=State)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"not a state: {error}") from None
+    return replace(state, occupancy=gate(state.occupancy))
