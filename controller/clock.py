@@ -44,8 +44,8 @@ def wall_s() -> float:
 def resumed(last: Moment, now: Moment) -> float:
     """Return the house time of ``now`` (whose ``t_ms`` is ignored), given the last one kept.
 
-    Within one boot the kernel knows exactly. After a reboot the wall clock tells, if it ran forward;
-    otherwise at least the time since boot has passed.
+    Within one boot the kernel knows exactly. After a reboot the wall clock tells, if it ran
+    forward; otherwise at least the time since boot has passed.
     """
     if now.boot_id == last.boot_id:
         return last.t_ms + max(now.boottime_ms - last.boottime_ms, 0.0)

@@ -1,0 +1,88 @@
+"""Sensing and rules joined: edges and commands in, timed effects out; the heart of both drivers.
+
+`service` feeds it in real time and `replay` in virtual time, so what one does the other does. It
+owns the order of things: whatever is due before an edge happens before that edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from controller.events import Chime, Edge, Effect, Event, Set, Tick
+from controller.rules import step
+from controller.sensing import Senses, Settings
+from controller.state import House, State, deadline
+
+#: Wake-ups at one single moment before we call it a standstill: a bug, not a busy evening.
+STANDSTILL = 1000
+
+Told = list[tuple[float, Effect]]
+
+
+class Engine:
+    """The house at work; every method returns ``(t_ms, effect)`` pairs in the order they arose."""
+
+    def __init__(self, house: House, settings: Settings, state: State | None = None) -> None:
+        self.house = house
+        self.state = State() if state is None else state
+        self._senses = Senses(settings, house.lines)
+        self._now_ms = self.state.t_ms
+        self._rules_due = deadline(self.state, house)
+
+    def deadline(self) -> float | None:
+        """Return when `advance` is needed next."""
+        senses, rules = self._senses.deadline(), self._rules_due
+        if senses is None or rules is None:
+            return rules if senses is None else senses
+        return min(senses, rules)
+
+    def advance(self, t_ms: float) -> Told:
+        """Let everything happen that is due up to ``t_ms``."""
+        told: Told = []
+        rounds = 0
+        while (due := self.deadline()) is not None and due <= t_ms:
+            rounds = rounds + 1 if due == self._now_ms else 0
+            if rounds > STANDSTILL:
+                raise RuntimeError(f"no progress at {due} ms: a deadline is not consumed")
+            self._wake(max(due, self._now_ms), told)
+        return told
+
+    def edge(self, edge: Edge) -> Told:
+        """Take one edge; one that comes late is taken as happening now."""
+        if edge.t_ms < self._now_ms:
+            edge = replace(edge, t_ms=self._now_ms)
+        told = self.advance(edge.t_ms)
+        self._now_ms = edge.t_ms
+        self._say(self._senses.edge(edge), told)
+        return told
+
+    def event(self, event: Event) -> Told:
+        """Take a command, or anything else that is not an edge."""
+        told = self.advance(event.t_ms)
+        self._now_ms = max(self._now_ms, event.t_ms)
+        self._say((event,), told)
+        return told
+
+    def _wake(self, t_ms: float, told: Told) -> None:
+        self._now_ms = t_ms
+        senses_due = self._senses.deadline()
+        if senses_due is not None and senses_due <= t_ms:
+            self._say(self._senses.tick(t_ms), told)
+        if self._rules_due is not None and self._rules_due <= t_ms:
+            self._say((Tick(t_ms),), told)
+
+    def _say(self, events: Iterable[Event], told: Told) -> None:
+        for event in events:
+            self.state, effects = step(self.state, event, self.house)
+            for effect in effects:
+                told.append((self.state.t_ms, effect))
+                if isinstance(effect, Chime) or (isinstance(effect, Set) and _loud(effect)):
+                    self._senses.hush(self.state.t_ms)
+        if events:
+            self._rules_due = deadline(self.state, self.house)
+
+
+def _loud(output: Set) -> bool:
+    """Tell the outputs that knock sensors can hear."""
+    return output.line == "strike"
