@@ -15,6 +15,10 @@ from controller.shapes import judge
 
 #: Changes remembered a beam and passage: somebody who dances in the doorway must not cost memory.
 MOST_CHANGES = 64
+#: A bag at 0.3 m/s takes this long from one beam to the other, 120 mm further.
+MOST_PATIENCE_MS = 400.0
+#: A hand of 60 mm takes twice as long to the other beam, 120 mm further, as it breaks one.
+HAND_PATIENCE = 2.0
 
 
 class Numbers(Protocol):
@@ -133,8 +137,19 @@ class Passages:
         if len(beam.changes) > MOST_CHANGES:
             del beam.changes[2:4]
         any_broken = self.outer.stable or self.inner.stable
-        self._clear_ms = inf if any_broken else since + self._n.beam_dropout_ms
+        self._clear_ms = inf if any_broken else since + self._patience_ms()
         return self._tell(now, self._reached())
+
+    def _patience_ms(self) -> float:
+        """How long both beams must be clear: a drop-out, or an arm still between the beams."""
+        outer, inner = self.outer.changes, self.inner.changes
+        if not outer or not inner:
+            wait_ms = HAND_PATIENCE * (_broken(outer) + _broken(inner))
+        elif len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
+            return self._n.beam_dropout_ms
+        else:
+            wait_ms = 1.5 * abs(outer[0] - inner[0])
+        return max(self._n.beam_dropout_ms, min(wait_ms, MOST_PATIENCE_MS))
 
     def _reached(self) -> int:
         """People who came from outside and reached the inner beam, less those who turned back."""

@@ -14,6 +14,7 @@ which a retreat takes its steps back.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Protocol
 
 Span = tuple[float, float]
@@ -21,15 +22,19 @@ Verdict = tuple[int, int, str]
 
 #: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90,
 #: a bag under an arm up to 130. In between: room for a spacing that is 15 % wrong.
-BODY_LEAST_MM = 155.0
+BODY_LEAST_MM = 145.0
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
-BODY_MOST_MM = 430.0
+BODY_MOST_MM = 390.0
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
-#: A shape longer than two people is somebody who stood there, not a row of people without gaps.
-STOOD_MM = 900.0
-#: Nobody runs through a door faster than this (mm/ms = m/s).
-FASTEST = 2.5
+#: Two bodies that touch are at most this deep; what is deeper and has no gap stood there.
+STOOD_MM = 720.0
+#: Nobody walks through a door faster than this (mm/ms = m/s); two who squeeze past each other,
+#: one in and one out, can look faster. Hands are faster too.
+FASTEST_BODY = 2.0
+FASTEST_HAND = 3.0
+#: Slower than this somebody stands, and a lag says nothing about depth.
+SLOWEST = 0.2
 #: The two lags of one thing agree within this factor: a hand swings up to twice as fast as its
 #: body walks; beyond it somebody stopped between the beams.
 LAG_FACTOR = 2.5
@@ -100,16 +105,22 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
     least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
-    if most_mm < BODY_LEAST_MM or max(outer[0], inner[0]) >= min(outer[1], inner[1]):
-        return (0, 0, "arm")
     way = 1 if lag_on > 0 else -1
-    if BODY_MOST_MM < least_mm < STOOD_MM and _alike(lag_on, lag_off, EVEN_FACTOR):
-        return (min(way, 2 * way), max(way, 2 * way), "abreast")
+    walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST
+    if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or walked and most_mm < BODY_LEAST_MM:
+        return (0, 0, "arm")
+    if least_mm > BODY_MOST_MM:
+        if min(lag_on * way, lag_off * way) < spacing_mm / FASTEST_BODY:
+            return (min(0, 2 * way), max(0, 2 * way), "passing")
+        if least_mm < STOOD_MM and _alike(lag_on, lag_off, EVEN_FACTOR):
+            return (min(0, 2 * way), max(0, 2 * way), "abreast")
     return (way, way, "")
 
 
-def _alike(one: float, other: float, factor: float) -> bool:
-    return one < factor * other and other < factor * one if one > 0 else -one < -factor * other
+def _alike(lag_on: float, lag_off: float, factor: float) -> bool:
+    """Are these two lags of one sign within this factor of each other?"""
+    low, high = sorted((abs(lag_on), abs(lag_off)))
+    return high < factor * low
 
 
 def _gaps(spans: list[Span]) -> list[Span]:
@@ -129,18 +140,18 @@ def _cut(outs: list[Span], ins: list[Span], way: int, spacing_mm: float) -> list
 def _pair_gaps(
     outs: list[Span], ins: list[Span], way: int, spacing_mm: float
 ) -> list[tuple[int, int]]:
-    """Most gaps, in order, that both beams saw one lag apart (indices of the spans before them)."""
+    """Gaps, in order, that both beams saw one lag apart (indices of the spans before them)."""
     first, second = _gaps(outs), _gaps(ins)
-    least_ms = spacing_mm / FASTEST
-    same = [[_same_gap(a, b, way, least_ms) for b in second] for a in first]
-    best = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+    lag_ms = min(abs(ins[0][0] - outs[0][0]), abs(ins[-1][1] - outs[-1][1]))
+    like = [[_likeness(a, b, way, (spacing_mm, lag_ms)) for b in second] for a in first]
+    best = [[0.0] * (len(second) + 1) for _ in range(len(first) + 1)]
     for i in reversed(range(len(first))):
         for j in reversed(range(len(second))):
-            paired = 1 + best[i + 1][j + 1] if same[i][j] else 0
+            paired = like[i][j] + best[i + 1][j + 1] if like[i][j] else 0.0
             best[i][j] = max(best[i + 1][j], best[i][j + 1], paired)
     cuts, i, j = [], 0, 0
     while i < len(first) and j < len(second):
-        if same[i][j] and best[i][j] == 1 + best[i + 1][j + 1]:
+        if like[i][j] and best[i][j] == like[i][j] + best[i + 1][j + 1]:
             cuts.append((i, j))
             i, j = i + 1, j + 1
         elif best[i][j] == best[i + 1][j]:
@@ -150,28 +161,47 @@ def _pair_gaps(
     return cuts
 
 
-def _same_gap(outer: Span, inner: Span, way: int, least_ms: float) -> bool:
-    """Could one gap between two bodies have been seen by both beams, moving this way?"""
+def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) -> float:
+    """How well both beams can have seen one gap between two bodies, moving this way: 0, or 1-4.
+
+    ``scale`` is the spacing and the lag of whoever came first or went last, whoever was quicker.
+    """
+    spacing_mm, walked_ms = scale
     lag_off, lag_on = way * (inner[0] - outer[0]), way * (inner[1] - outer[1])
-    if lag_off < least_ms or lag_on < least_ms or not _alike(lag_on, lag_off, LAG_FACTOR):
-        return False
+    least_ms, most_ms = sorted((lag_off, lag_on))
+    if least_ms < spacing_mm / FASTEST_HAND or most_ms > spacing_mm / SLOWEST:
+        return 0.0
     short, long = sorted((outer[1] - outer[0], inner[1] - inner[0]))
-    return long <= GAP_FACTOR * short + GAP_SLACK_MS
+    if long > GAP_FACTOR * short + GAP_SLACK_MS or most_ms > LAG_FACTOR * least_ms:
+        return 0.0
+    like_walked = min(walked_ms, most_ms) / max(walked_ms, most_ms)
+    return 1.0 + short / long + least_ms / most_ms + like_walked
 
 
 def _rejoined(things: list[Thing], numbers: Numbers) -> list[Thing]:
     """Join neighbours that together are no deeper than one body: drop-outs met by chance."""
     out = things[:1]
     for thing in things[1:]:
-        both = out[-1].joined(thing)
-        outer, inner = both.hull()
-        if (inner[0] - outer[0]) * (inner[1] - outer[1]) > 0 and (
-            depths_mm(outer, inner, numbers.beam_spacing_mm)[0] < TWO_LEAST_MM
+        before = out[-1]
+        both = before.joined(thing)
+        outer_gap_ms = thing.outs[0][0] - before.outs[-1][1]
+        inner_gap_ms = thing.ins[0][0] - before.ins[-1][1]
+        if (
+            max(outer_gap_ms, inner_gap_ms) <= numbers.beam_dropout_ms
+            and _hull_mm(both, numbers.beam_spacing_mm) < TWO_LEAST_MM
         ):
             out[-1] = both
         else:
             out.append(thing)
     return out
+
+
+def _hull_mm(thing: Thing, spacing_mm: float) -> float:
+    """Depth of the whole thing by its mean lag, infinite if it did not go through."""
+    outer, inner = thing.hull()
+    if (inner[0] - outer[0]) * (inner[1] - outer[1]) <= 0:
+        return inf
+    return depths_mm(outer, inner, spacing_mm)[0]
 
 
 def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
@@ -180,11 +210,7 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
     ins = _filled(thing.ins, numbers.beam_dropout_ms)
     outer, inner = thing.hull()
     if len(outs) == len(ins) == 1:
-        verdict = _single(outer, inner, numbers.beam_spacing_mm)
-        if verdict[0] != verdict[1] and _two_bodies(thing, numbers.beam_spacing_mm):
-            way = verdict[0] + verdict[1]
-            return (2 * way // 3, 2 * way // 3, "")
-        return verdict
+        return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
     people = _quarter_turns(outs, ins) // 4
     if people:
         return (people, people, "")
@@ -194,16 +220,22 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
     return (0, 0, "turned_back")
 
 
-def _two_bodies(thing: Thing, spacing_mm: float) -> bool:
-    """Is there a gap on one beam that cuts this deep shape into two that could be bodies?"""
+def _deep(thing: Thing, verdict: Verdict, numbers: Numbers) -> Verdict:
+    """Settle a doubtful depth by a gap on one beam: two bodies, or a body and its arm."""
+    if verdict[0] == verdict[1]:
+        return verdict
     (on, off), (inner_on, inner_off) = thing.hull()
     lag_ms = (abs(inner_on - on) + abs(inner_off - off)) / 2
-    least_ms = BODY_LEAST_MM / spacing_mm * lag_ms
-    return any(
-        min(gap[0] - spans[0][0], spans[-1][1] - gap[1]) > least_ms
-        for spans in (thing.outs, thing.ins)
-        for gap in _gaps(spans)
-    )
+    way = 1 if on < inner_on else -1
+    for spans in (thing.outs, thing.ins):
+        for gap in _gaps(spans):
+            parts = (gap[0] - spans[0][0], spans[-1][1] - gap[1])
+            thin, thick = (numbers.beam_spacing_mm * ms / lag_ms for ms in sorted(parts))
+            if thin > BODY_LEAST_MM:
+                return (2 * way, 2 * way, "")
+            if thick < BODY_MOST_MM:
+                return (way, way, "")
+    return verdict
 
 
 def _filled(spans: list[Span], dropout_ms: float) -> list[Span]:

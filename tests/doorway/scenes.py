@@ -44,7 +44,8 @@ class Stage:
         """Put a body on a path, note a crossing if it ends on the other side, tell when it ends."""
         self.movers.append(Mover(depth_mm or self.depth(), tuple(path)))
         if path[0][1] * path[-1][1] < 0:
-            t_ms = next(t1 for (_, x0), (t1, x1) in zip(path, path[1:], strict=False) if x0 * x1 <= 0)
+            steps = zip(path, path[1:], strict=False)
+            t_ms = [t1 for (_, x0), (t1, x1) in steps if x0 * x1 <= 0][-1]
             self.crossings.append((t_ms, 1 if path[-1][1] > 0 else -1))
         return path[-1][0]
 
@@ -243,7 +244,7 @@ def _doors(stage: Stage) -> list[Edge]:
 #: What an evening is made of; the physically open ones are rare, as they are in a bar for four.
 _EVENING = (
     (clean, 46), (follow_gap, 18), (follow_close, 4), (door_held, 10), (slow, 4), (hesitate, 5),
-    (turn_back, 5), (lean_in, 5), (arms, 9),
+    (turn_back, 5), (lean_in, 5), (arms, 6),
 )
 
 
