@@ -41,6 +41,9 @@ class Bench:
         self.on_edge: Callable[[Edge], None] = self.edges.append
         self.open_pins: list[Pins] = []
 
+    def hear(self, edge: Edge) -> None:
+        self.on_edge(edge)
+
     def pins(self, **kwargs: Any) -> Pins:
         settings = {"inputs": INPUTS, "outputs": OUTPUTS, "strike_max_on_s": LIMIT_S, **kwargs}
         inputs, outputs = settings.pop("inputs"), settings.pop("outputs")
@@ -48,7 +51,7 @@ class Bench:
             self.factory,
             inputs,
             outputs,
-            on_edge=lambda edge: self.on_edge(edge),
+            on_edge=self.hear,
             to_house_ms=lambda seconds: seconds * 1000.0,
             **settings,
         )
@@ -398,7 +401,7 @@ def test_pin_that_somebody_holds_names_the_way_out(bench: Bench) -> None:
 
     with (
         DigitalOutputDevice(5, pin_factory=bench.factory),
-        pytest.raises(PinsError, match="line beam_outer: pin 5 cannot be used .*gpioinfo"),
+        pytest.raises(PinsError, match=r"line beam_outer: pin 5 cannot be used .*gpioinfo"),
     ):
         bench.pins()
 

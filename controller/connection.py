@@ -1,0 +1,281 @@
+"""One connection to an MQTT broker, on a fresh paho client, from the first packet to the last.
+
+paho does the protocol; the waiting is ours (its external loop), so that one thread reads, writes,
+keeps the order of what is said, and stops handing over when the broker stops taking.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from controller.wire import PAYLOAD_LIMIT, Message
+
+if TYPE_CHECKING:
+    from controller.config import Mqtt
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_S = 5
+CONNECT_LIMIT_S = 2.0
+STOP_LIMIT_S = 1.0
+#: Sent and not yet acknowledged; mosquitto's own limit (max_inflight_messages) is 20 as well.
+INFLIGHT_LIMIT = 20
+#: A frozen broker takes nothing: with more waiting the connection is given up, never the order.
+WAITING_LIMIT = 1000
+SEND_BUFFER_BYTES = 64 * 1024
+#: MQTT 5: what is neither retained nor acknowledged is about now; the broker drops it after this.
+MOMENT_EXPIRES_S = 10
+
+
+class LinkError(Exception):
+    """This connection is over or cannot be had; the text says why, for a person."""
+
+
+class Mailbox:
+    """What is to be said: safe to fill from any thread, emptied by the link's own."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._latest: dict[str, Message] = {}
+        self._waiting: deque[tuple[Message, int | None]] = deque()
+        self._open = False
+
+    def put(self, message: Message, ack: int | None = None) -> None:
+        """Take a message; while nobody is connected only a retained one is kept, as its topic's."""
+        with self._lock:
+            if message.retain:
+                self._latest[message.topic] = message
+            if self._open:
+                self._waiting.append((message, ack))
+
+    def open(self, then: Iterable[Message]) -> None:
+        """Begin with all latest values, in the order of their first time, and then these."""
+        with self._lock:
+            self._waiting.extend((message, None) for message in (*self._latest.values(), *then))
+            self._open = True
+
+    def last(self, messages: Iterable[Message]) -> None:
+        """Take the last messages, and no other after them."""
+        with self._lock:
+            self._open = False
+            self._waiting.extend((message, None) for message in messages)
+
+    def close(self) -> None:
+        """Forget what is waiting; the latest values stay."""
+        with self._lock:
+            self._open = False
+            self._waiting.clear()
+
+    def take(self) -> tuple[Message, int | None] | None:
+        """Return the next message and its ack, or nothing."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who speaks on the wire: the name, what it listens to, and what it wants to be told."""
+
+    client_id: str
+    subscriptions: Sequence[str]
+    on_message: Callable[[Message], None]
+    on_up: Callable[[], None]
+    on_ack: Callable[[int], None]
+    will: Message | None = None
+    birth: Message | None = None
+
+
+@dataclass
+class Sent:
+    """A message that the broker has not acknowledged, or not yet all before it."""
+
+    mid: int
+    ack: int | None
+    arrived: bool = False
+
+
+@dataclass
+class Connection:
+    """One attempt, and what came of it; used once, by one thread.
+
+    ``wake`` is a socket that becomes readable when there is something new to do, ``leaving``
+    returns the last messages once it is time to go.
+    """
+
+    settings: Mqtt
+    peer: Peer
+    mailbox: Mailbox
+    wake: socket.socket
+    leaving: Callable[[], Sequence[Message] | None]
+    began_s: float = field(default_factory=monotonic)
+    #: When the broker let us in, monotonic seconds.
+    let_in_s: float | None = None
+    _greeted: bool = False
+    _refused: str = ""
+    _lost: str = "connection lost"
+    _unacked: deque[Sent] = field(default_factory=deque)
+    _leave_by_s: float | None = None
+
+    def run(self) -> None:
+        """Connect and serve until we leave; otherwise raise `LinkError` or `OSError`."""
+        client = self._client()
+        try:
+            client.connect(self.settings.host, self.settings.port, KEEPALIVE_S)
+            sock: Any = client.socket()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            self._serve(client)
+        finally:
+            self.mailbox.close()
+            left: Any = client.socket()
+            if left is not None:
+                left.close()
+
+    @property
+    def _v5(self) -> bool:
+        return self.settings.protocol == 5
+
+    def _client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.peer.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
+        )
+        client.connect_timeout = CONNECT_LIMIT_S
+        if self.settings.username:
+            client.username_pw_set(self.settings.username, self.settings.password or None)
+        will = self.peer.will
+        if will is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
+        client.on_publish = self._published
+        client.on_message = self._received
+        return client
+
+    # --- what paho tells ------------------------------------------------------------------------
+
+    def _connected(self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        if code.is_failure:
+            self._refused = f"refuses us ({code}); check [mqtt] username and password"
+        else:
+            self.let_in_s = monotonic()
+
+    def _disconnected(
+        self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any
+    ) -> None:
+        self._lost = f"connection lost ({code})"
+
+    def _subscribed(self, _client: Client, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
+        if any(code.is_failure for code in codes):
+            log.warning("broker: refuses a subscription of %s", self.peer.client_id)
+
+    def _published(self, _client: Client, _data: Any, mid: int, _code: Any, _props: Any) -> None:
+        for sent in self._unacked:
+            sent.arrived = sent.arrived or sent.mid == mid
+        while self._unacked and self._unacked[0].arrived:
+            ack = self._unacked.popleft().ack
+            if ack is not None:
+                self.peer.on_ack(ack)
+
+    def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        payload = bytes(message.payload[: PAYLOAD_LIMIT + 1])  # enough to be found too long
+        self.peer.on_message(Message(message.topic, payload, message.qos, message.retain))
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def _serve(self, client: Client) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.wake, selectors.EVENT_READ)
+            selector.register(client.socket(), selectors.EVENT_READ)  # type: ignore[arg-type]
+            while (sock := client.socket()) is not None:
+                writing = selectors.EVENT_WRITE if client.want_write() else 0
+                selector.modify(sock, selectors.EVENT_READ | writing)
+                for key, mask in selector.select(0.25):
+                    self._ready(client, key.fileobj, mask)
+                client.loop_misc()
+                if client.socket() is not None and self._step(client):
+                    return
+        raise LinkError(self._refused or self._lost)
+
+    def _ready(self, client: Client, fileobj: Any, mask: int) -> None:
+        if fileobj is self.wake:
+            self.wake.recv(4096)
+            return
+        if mask & selectors.EVENT_READ:
+            client.loop_read()
+        if mask & selectors.EVENT_WRITE:
+            client.loop_write()
+
+    def _step(self, client: Client) -> bool:
+        """Do what is due on a living connection; true when we have left it."""
+        last = self.leaving()
+        if self.let_in_s is None:
+            if monotonic() - self.began_s > CONNECT_LIMIT_S:
+                raise LinkError(f"no answer within {CONNECT_LIMIT_S:g} s; is it frozen?")
+            return last is not None
+        if not self._greeted:
+            self._greet(client)
+        if last is not None and self._leave_by_s is None:
+            self._leave_by_s = monotonic() + STOP_LIMIT_S
+            self.mailbox.last(last)
+        self._send(client)
+        return self._leave_by_s is not None and self._leave(client, self._leave_by_s)
+
+    def _greet(self, client: Client) -> None:
+        """Listen first, then say how things stand, then that we are here."""
+        self._greeted = True
+        if self.peer.subscriptions:
+            client.subscribe([(topic, self._qos()) for topic in self.peer.subscriptions])
+        self.mailbox.open([] if self.peer.birth is None else [self.peer.birth])
+        self.peer.on_up()
+
+    def _qos(self) -> Any:
+        """QoS 1; with MQTT 5 no stored message comes, and a live one shows its retain flag."""
+        return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=2) if self._v5 else 1
+
+    def _send(self, client: Client) -> None:
+        """Hand over what is waiting, in order, only as fast as the broker takes it."""
+        while len(self._unacked) < INFLIGHT_LIMIT and not client.want_write():
+            waiting = self.mailbox.take()
+            if waiting is None:
+                return
+            self._hand_over(client, *waiting)
+        if len(self.mailbox) > WAITING_LIMIT:
+            raise LinkError(f"takes no messages, {WAITING_LIMIT} are waiting; is it frozen?")
+
+    def _hand_over(self, client: Client, message: Message, ack: int | None) -> None:
+        properties = None
+        if self._v5 and not message.retain and ack is None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = MOMENT_EXPIRES_S
+        sent = client.publish(
+            message.topic, message.payload, message.qos, message.retain, properties
+        )
+        if message.qos > 0 and sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._unacked.append(Sent(sent.mid, ack))
+
+    def _leave(self, client: Client, leave_by_s: float) -> bool:
+        if (self.mailbox or self._unacked) and monotonic() < leave_by_s:
+            return False
+        client.disconnect()
+        return True

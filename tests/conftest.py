@@ -1,0 +1,107 @@
+"""Shared by all tests: a real mosquitto on a free port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import eventually
+
+MOSQUITTO = shutil.which(
+    "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+)
+
+
+def free_port() -> int:
+    """Return a TCP port on loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Broker:
+    """One mosquitto process that can be stopped, killed, frozen and started again."""
+
+    def __init__(self, directory: Path, lines: Sequence[str] = ("allow_anonymous true",)) -> None:
+        self.host = "127.0.0.1"
+        self.port = free_port()
+        self._config = directory / "mosquitto.conf"
+        user = ["user root"] if os.geteuid() == 0 else []
+        listener = [f"listener {self.port} {self.host}", "max_packet_size 2000000"]
+        self._config.write_text("\n".join([*user, *listener, *lines]) + "\n")
+        self.log = directory / "mosquitto.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running broker."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start, and return when it takes connections."""
+        assert MOSQUITTO, "mosquitto is missing: sudo apt install mosquitto"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [MOSQUITTO, "-c", str(self._config), "-v"], stdout=log, stderr=log
+            )
+        eventually(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex((self.host, self.port)) == 0
+
+    def stop(self) -> None:
+        """End it as systemd does."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut does: retained messages are forgotten."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it hang: connections stay open, nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(how)
+            self._process.wait(10)
+            self._process = None
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    """Start brokers with lines of ``mosquitto.conf`` of their own."""
+    brokers: list[Broker] = []
+
+    def make(*lines: str) -> Broker:
+        directory = tmp_path / f"broker{len(brokers)}"
+        directory.mkdir()
+        brokers.append(Broker(directory, lines or ("allow_anonymous true",)))
+        brokers[-1].start()
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.kill()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Broker]) -> Broker:
+    """One broker, open to all, running."""
+    return make_broker()

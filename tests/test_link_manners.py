@@ -1,0 +1,156 @@
+"""Manners that both links share: the same tests on memory and on mosquitto, MQTT 3.1.1 and 5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from controller.bus import MemoryLink
+from controller.config import Mqtt
+from controller.link import MqttLink
+from controller.wire import PAYLOAD_LIMIT, Message
+from tests.conftest import Broker
+from tests.waiting import eventually
+from tests.wires import Heard, Wire
+
+OFFLINE = Message("bar/status", b"offline", 1, True)
+ONLINE = Message("bar/status", b"online", 1, True)
+
+
+@pytest.fixture(params=["memory", "mqtt 3.1.1", "mqtt 5"])
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    if request.param == "memory":
+        wire = Wire(None)
+    else:
+        broker: Broker = request.getfixturevalue("broker")
+        wire = Wire(Mqtt(port=broker.port, protocol=5 if request.param == "mqtt 5" else 4))
+    yield wire
+    wire.stop()
+
+
+def test_what_one_says_the_other_hears_in_order(wire: Wire) -> None:
+    said, _ = wire.up()
+    _, heard = wire.up("bar/#")
+    for number in range(50):
+        said.publish(Message("bar/event/entry", b"%d" % number, 1))
+    eventually(lambda: len(heard.messages) == 50)
+    assert heard.payloads("bar/event/entry") == [b"%d" % number for number in range(50)]
+
+
+def test_only_what_was_subscribed_is_heard(wire: Wire) -> None:
+    said, _ = wire.up()
+    _, heard = wire.up("bar/cmd/+", "bar/end")
+    for topic in ("bar/cmd/access_door", "bar/cmd/a/b", "bar/cmd", "bar/state", "bar/end"):
+        said.publish(Message(topic, b"x", 1))
+    eventually(lambda: "bar/end" in heard.topics())
+    assert heard.topics() == ["bar/cmd/access_door", "bar/end"]
+
+
+def test_publisher_hears_itself_when_it_subscribed(wire: Wire) -> None:
+    link, heard = wire.up("bar/#")
+    link.publish(Message("bar/state", b"{}", 1))
+    eventually(lambda: heard.topics() == ["bar/state"])
+
+
+def test_acks_come_in_order_and_only_where_asked_for(wire: Wire) -> None:
+    link, heard = wire.up()
+    for number in range(60):
+        link.publish(Message("bar/event/entry", b"", 1), number if number % 2 else None)
+    eventually(lambda: len(heard.acks) == 30)
+    assert heard.acks == list(range(1, 60, 2))
+
+
+def test_before_the_start_only_the_latest_retained_is_kept(wire: Wire) -> None:
+    _, heard = wire.up("bar/#")
+    link, own = wire.link(birth=ONLINE)
+    link.publish(Message("bar/state", b"1", 0, True))
+    link.publish(Message("bar/door", b"shut", 1, True))
+    link.publish(Message("bar/state", b"2", 0, True))
+    link.publish(Message("bar/heartbeat", b"lost"))
+    link.publish(Message("bar/event/entry", b"not ours to keep", 1), 7)
+    assert not link.connected
+    link.start()
+    eventually(lambda: "bar/status" in heard.topics())
+    assert [(message.topic, message.payload) for message in heard.messages] == [
+        ("bar/state", b"2"),  # the place of its first time
+        ("bar/door", b"shut"),
+        ("bar/status", b"online"),
+    ]
+    assert own.acks == []
+    assert link.connected
+
+
+def test_clean_stop_says_the_last_words_and_no_will(wire: Wire) -> None:
+    _, heard = wire.up("bar/#")
+    link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
+    link.stop([Message("bar/event/bye", b"", 0), OFFLINE])
+    assert not link.connected
+    eventually(lambda: b"offline" in heard.payloads("bar/status"))
+    assert heard.payloads("bar/status") == [b"online", b"offline"]
+    assert "bar/event/bye" in heard.topics()
+    link.stop()
+    link.publish(Message("bar/late", b"", 1))
+    probe, _ = wire.up()
+    probe.publish(Message("bar/end", b"", 1))
+    eventually(lambda: "bar/end" in heard.topics())
+    assert "bar/late" not in heard.topics()
+    assert b"will" not in heard.payloads("bar/status")
+
+
+def test_sudden_end_says_the_will(wire: Wire) -> None:
+    _, heard = wire.up("bar/#")
+    link, _ = wire.up(will=OFFLINE, birth=ONLINE)
+    eventually(lambda: heard.payloads("bar/status") == [b"online"])
+    if isinstance(link, MemoryLink):
+        link.crash()
+        link.crash()
+    else:
+        assert isinstance(link, MqttLink)
+        crash(link)
+    eventually(lambda: b"offline" in heard.payloads("bar/status"))
+
+
+def crash(link: MqttLink) -> None:
+    """Cut the connection under the link: publishing garbage makes paho raise in its thread."""
+    link._mailbox.put(Message("bar/#", b""))  # past the check of `publish`
+    link._wake()
+
+
+def test_large_payload_is_cut_just_behind_the_limit(wire: Wire) -> None:
+    said, _ = wire.up()
+    _, heard = wire.up("bar/#")
+    said.publish(Message("bar/cmd/access_door", b"x" * 1_000_000, 1))
+    said.publish(Message("bar/cmd/access_door", b"y" * PAYLOAD_LIMIT, 1))
+    eventually(lambda: len(heard.messages) == 2)
+    sizes = [len(message.payload) for message in heard.messages]
+    assert sizes == [PAYLOAD_LIMIT + 1, PAYLOAD_LIMIT]
+
+
+def test_receiver_may_answer_from_its_callback(wire: Wire) -> None:
+    _, heard = wire.up("bar/#")
+
+    class Answering(Heard):
+        def on_message(self, message: Message) -> None:
+            super().on_message(message)
+            link.publish(Message("bar/result", message.payload, 1))
+
+    link, _ = wire.up("bar/cmd/+", heard=Answering())
+    said, _ = wire.up()
+    for number in range(5):
+        said.publish(Message("bar/cmd/access_door", b"%d" % number, 1))
+    eventually(lambda: len(heard.payloads("bar/result")) == 5)
+    assert heard.payloads("bar/result") == [b"0", b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize("topic", ["", "bar/#", "bar/+/x", "bar/\0"])
+def test_impossible_topic_is_refused_at_once(wire: Wire, topic: str) -> None:
+    link, _ = wire.link()
+    with pytest.raises(ValueError, match="cannot publish to topic"):
+        link.publish(Message(topic, b""))
+
+
+def test_stop_without_start_is_nothing(wire: Wire) -> None:
+    link, heard = wire.link(will=OFFLINE)
+    link.stop([OFFLINE])
+    assert heard.all == []
