@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from math import inf
 
 from controller.events import Contact, Sensed
@@ -11,23 +10,14 @@ from controller.events import Contact, Sensed
 class Contacts:
     """Settle every switch by itself: stable for ``settle_ms``, 0 = believed at the edge."""
 
-    def __init__(self, lines: Collection[str], settle_ms: float) -> None:
+    def __init__(self, settle_ms: float) -> None:
         self.due = inf
         self._settle_ms = settle_ms
         self._told: dict[str, bool] = {}
         self._raw: dict[str, bool] = {}
         self._pending: dict[str, float] = {}
-        self.handlers: dict[str, Callable[[float, bool], list[Sensed]]] = {
-            line: self._handler(line) for line in lines
-        }
 
-    def _handler(self, line: str) -> Callable[[float, bool], list[Sensed]]:
-        def handle(t_ms: float, level: bool) -> list[Sensed]:
-            return self._edge(t_ms, line, level)
-
-        return handle
-
-    def _edge(self, t_ms: float, line: str, level: bool) -> list[Sensed]:
+    def edge(self, line: str, t_ms: float, level: bool) -> list[Sensed]:
         """Take one raw edge; bounce only pushes the decision away."""
         self._raw[line] = level
         if line not in self._told or self._settle_ms <= 0:

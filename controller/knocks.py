@@ -40,6 +40,10 @@ class Knocks:
         """Ignore what follows: the door, the hatch, the strike or the chime moved."""
         self._masked_until_ms = t_ms + 500.0
 
+    def slam(self, t_ms: float) -> None:
+        """The door or the hatch moved."""
+        self.hush(t_ms)
+
     def _pulse(self, t_ms: float, place: str) -> list[Sensed]:
         quiet = t_ms - self._last_pulse_ms
         self._last_pulse_ms = t_ms

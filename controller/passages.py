@@ -1,8 +1,9 @@
 """Two break-beams across a doorway: who went through, which way, and when we do not know.
 
-The raw levels pass a stable-for filter (a receiver chatters for up to 5 ms at an edge, a glitch
-lasts below 2 ms) that dates every change at its first raw edge. What is left is collected until
-both beams have been clear for longer than a drop-out lasts (40 ms), then judged as a whole.
+The raw levels pass a stable-for filter that dates every change at its first raw edge. What is left
+is collected until both beams are clear for longer than a drop-out lasts, then judged as a whole
+(see ``shapes``). While one beam cannot be trusted (covered, chattering, dead) whatever breaks the
+other for as long as a body does was somebody, in or out or neither: least -1, most +1.
 """
 
 from __future__ import annotations
@@ -10,15 +11,22 @@ from __future__ import annotations
 from math import inf
 from typing import Protocol
 
+from controller.beams import Beam, broken_ms
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.shapes import judge
+from controller.shapes import BODY_MS, Verdict, judge
 
-#: Changes remembered a beam and passage: somebody who dances in the doorway must not cost memory.
+#: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
 MOST_CHANGES = 64
 #: A bag at 0.3 m/s takes this long from one beam to the other, 120 mm further.
 MOST_PATIENCE_MS = 400.0
 #: A hand of 60 mm takes twice as long to the other beam, 120 mm further, as it breaks one.
 HAND_PATIENCE = 2.0
+#: Broken this long is no walker: from here on the other beam's breaks are evidence by themselves.
+COVERED_MS = 10_000.0
+#: So many bodies in a row at one beam and none at the other: the other is dead.
+DEAD_AFTER = 4
+#: A beam that chattered is trusted again after this much quiet.
+CALM_MS = 5_000.0
 
 
 class Numbers(Protocol):
@@ -34,129 +42,180 @@ class Numbers(Protocol):
     def beam_stuck_after_ms(self) -> float: ...
 
 
-class Beam:
-    """One receiver: its raw level, its filtered level and its changes in this passage."""
-
-    __slots__ = ("changes", "due", "line", "raw", "since", "stable", "stuck")
-
-    def __init__(self, line: str) -> None:
-        self.line = line
-        self.raw: bool | None = None
-        self.stable = False
-        self.stuck = False
-        #: First raw edge of the unsettled stretch, and when it will have settled.
-        self.since = inf
-        self.due = inf
-        #: Times of filtered changes: broken, clear, broken, ... in turn.
-        self.changes: list[float] = []
-
-
 class Passages:
     """The doorway as a stream: raw beam edges in, `Doorway`, `Passage` and beam faults out."""
 
     def __init__(self, numbers: Numbers, *, door: bool) -> None:
         self.due = inf
         self._n = numbers
+        self._covered_ms = min(COVERED_MS, numbers.beam_stuck_after_ms)
         self._door_wired = door
         self._door_open = False
         self._door_moved_ms = -inf
         self.outer = Beam("beam_outer")
         self.inner = Beam("beam_inner")
         self._clear_ms = inf
+        self._busy = False
         self._coming_in = 0
-        self._told = Doorway(0.0, False, 0)
 
-    def outer_edge(self, t_ms: float, level: bool) -> list[Sensed]:
-        """Take a raw edge of the outer beam."""
-        self._edge(self.outer, t_ms, level)
+    def edge(self, beam: Beam, t_ms: float, level: bool) -> list[Sensed]:
+        """Take a raw edge; reaching the inner beam from outside is told at once."""
+        beam.raw = level
+        if beam.due == inf:
+            beam.since = t_ms
+        beam.due = due = t_ms + self._n.beam_settle_ms
+        self.due = min(self.due, due)
+        self._clear_ms = max(self._clear_ms, due)  # somebody may come before the last was decided
+        if level and beam is self.inner and not beam.stable and self.outer.stable:
+            return self._reach(t_ms)
         return []
 
-    def inner_edge(self, t_ms: float, level: bool) -> list[Sensed]:
-        """Take a raw edge of the inner beam; reaching it from outside is told at once."""
-        beam = self.inner
-        self._edge(beam, t_ms, level)
-        if level and not beam.stable and self.outer.stable and self._from_outside():
-            return self._tell(t_ms, self._coming_in + 1)
-        return []
+    def first(self, beam: Beam, t_ms: float, level: bool) -> list[Sensed]:
+        """Take the level at boot: nobody was seen to come, so a broken beam counts nobody."""
+        beam.raw = beam.stable = beam.ghost = level
+        beam.broken_ms = t_ms if level else inf
+        self._plan()
+        return self._tell(t_ms, 0)
 
     def door_edge(self, t_ms: float, level: bool) -> None:
         """Remember whether the door was open at any time during a passage."""
         self._door_open = level
         self._door_moved_ms = t_ms
 
-    def _from_outside(self) -> bool:
-        outer, inner = self.outer.changes, self.inner.changes
-        return bool(outer) and (not inner or outer[0] <= inner[0])
-
-    def _edge(self, beam: Beam, t_ms: float, level: bool) -> None:
-        """Note one raw edge: the beam is unsettled until it keeps a level for the settle time."""
-        if beam.raw is None:
-            beam.raw = beam.stable = level
-            beam.stuck = level  # broken at boot: nobody was seen coming, nothing to count
-            return
-        beam.raw = level
-        if beam.due == inf:
-            beam.since = t_ms
-        beam.due = t_ms + self._n.beam_settle_ms
-        if self._clear_ms < beam.due:  # perhaps somebody comes before the last one was decided
-            self._clear_ms = beam.due
+    def distrust(self, beam: Beam, t_ms: float, calm_ms: float) -> list[Sensed]:
+        """Take a chattering beam out of the decision until ``calm_ms`` (inf: until told)."""
+        told: list[Sensed] = []
+        if beam.calm_ms is None:
+            told.append(Fault(t_ms, "BeamChatter", beam.line, True))
+            if self._busy:
+                told.append(self._passage(t_ms, (-1, 1, "beam_chatter")))
+        beam.calm_ms = calm_ms
+        for each in (self.outer, self.inner):
+            each.changes, each.ghost = [], each.stable
+        self._clear_ms = inf
         self._plan()
-
-    def _plan(self) -> None:
-        self.due = min(self.outer.due, self.inner.due, self._clear_ms, self._stuck_due())
-
-    def _stuck_due(self) -> float:
-        due = inf
-        for beam in (self.outer, self.inner):
-            if beam.stable and not beam.stuck and beam.changes:
-                due = min(due, beam.changes[-1] + self._n.beam_stuck_after_ms)
-        return due
+        return told + self._tell(t_ms, 0)
 
     def tick(self, t_ms: float) -> list[Sensed]:
-        """Settle what has stood still, decide what is clear, doubt what is stuck."""
+        """Settle what has stood still, decide what is clear, doubt what stays broken."""
         told: list[Sensed] = []
-        for beam in (self.outer, self.inner):
+        for beam, mate in ((self.outer, self.inner), (self.inner, self.outer)):
             if beam.due <= t_ms:
-                told += self._settle(beam)
+                told += self._settle(beam, mate)
+            if beam.stable or beam.calm_ms is not None:
+                told += self._doubt(beam, mate, t_ms)
         if self._clear_ms <= t_ms:
             told += self._verdict(self._clear_ms)
-        if self._stuck_due() <= t_ms:
-            told += self._stick(t_ms)
         self._plan()
         return told
 
-    def _settle(self, beam: Beam) -> list[Sensed]:
+    def _plan(self) -> None:
+        due = min(self.outer.due, self.inner.due, self._clear_ms)
+        for beam in (self.outer, self.inner):
+            if beam.calm_ms is not None:
+                due = min(due, beam.calm_ms)
+            elif beam.stable and not beam.stuck:
+                wait_ms = self._n.beam_stuck_after_ms if beam.covered else self._covered_ms
+                due = min(due, beam.broken_ms + wait_ms)
+        self.due = due
+
+    def _settle(self, beam: Beam, mate: Beam) -> list[Sensed]:
+        """Believe a level that stood still, or forget a glitch."""
         now, since = beam.due, beam.since
         beam.due = beam.since = inf
         if beam.raw == beam.stable:  # a glitch: it was never there
             return self._tell(now, self._reached())
         beam.stable = beam.raw is True
-        if beam.stuck:
-            return self._unstick(beam, now)
+        beam.broken_ms = since if beam.stable else inf
+        told = self._revive(beam, now)
+        if beam.calm_ms is not None:
+            beam.calm_ms = now + CALM_MS
+            return told
+        if beam.ghost:
+            beam.ghost = beam.stable
+            return told + self._tell(now, 0)
         beam.changes.append(since)
         if len(beam.changes) > MOST_CHANGES:
-            del beam.changes[2:4]
-        any_broken = self.outer.stable or self.inner.stable
-        self._clear_ms = inf if any_broken else since + self._patience_ms()
-        return self._tell(now, self._reached())
+            return told + self.distrust(beam, now, now + CALM_MS)
+        if not beam.stable and mate.doubt():
+            told += self._evidence(beam, mate, now)
+        self._await_clear(since)
+        return told + self._tell(now, self._reached())
+
+    def _revive(self, beam: Beam, now: float) -> list[Sensed]:
+        """A beam that moves is neither covered nor stuck nor dead."""
+        told: list[Sensed] = []
+        if beam.stuck:
+            told.append(Fault(now, "BeamStuck", beam.line, False))
+        if beam.dead:
+            told.append(Fault(now, "BeamDead", beam.line, False))
+        beam.covered = beam.stuck = beam.dead = False
+        return told
+
+    def _evidence(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
+        """Count the break of this beam that just ended for what it is worth without its mate."""
+        began, ended = beam.changes[-2:]
+        if not BODY_MS[0] <= ended - began <= BODY_MS[1]:
+            return []
+        del beam.changes[-2:]
+        return [self._passage(now, (-1, 1, mate.doubt()), began)]
+
+    def _doubt(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
+        """Lose, or find again, trust in a beam as time goes by."""
+        if beam.calm_ms is not None:
+            if beam.calm_ms > t_ms:
+                return []
+            beam.calm_ms, beam.ghost = None, beam.stable
+            return [Fault(t_ms, "BeamChatter", beam.line, False)]
+        told: list[Sensed] = []
+        if not beam.covered and t_ms >= beam.broken_ms + self._covered_ms:
+            beam.covered = True
+            told += self._uncover(mate, t_ms)
+        if not beam.stuck and t_ms >= beam.broken_ms + self._n.beam_stuck_after_ms:
+            beam.stuck = True
+            told.append(Fault(t_ms, "BeamStuck", beam.line, True))
+        return told
+
+    def _uncover(self, mate: Beam, t_ms: float) -> list[Sensed]:
+        """Doubt the bodies that one beam saw since the other was covered."""
+        if mate.stable or not mate.changes:
+            return []
+        spans = zip(mate.changes[::2], mate.changes[1::2], strict=True)
+        bodies = sum(BODY_MS[0] <= off - on <= BODY_MS[1] for on, off in spans)
+        doubt = self._passage(t_ms, (-bodies, bodies, "beam_covered"))
+        mate.changes.clear()
+        return [doubt] if bodies else []
+
+    def _await_clear(self, since: float) -> None:
+        if self.outer.stable or self.inner.stable:
+            self._clear_ms = inf
+        elif self.outer.changes or self.inner.changes:
+            self._clear_ms = since + self._patience_ms()
 
     def _patience_ms(self) -> float:
         """How long both beams must be clear: a drop-out, or an arm still between the beams."""
         outer, inner = self.outer.changes, self.inner.changes
         if not outer or not inner:
-            wait_ms = HAND_PATIENCE * (_broken(outer) + _broken(inner))
+            wait_ms = HAND_PATIENCE * (broken_ms(outer) + broken_ms(inner))
         elif len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
             return self._n.beam_dropout_ms
         else:
             wait_ms = 1.5 * abs(outer[0] - inner[0])
         return max(self._n.beam_dropout_ms, min(wait_ms, MOST_PATIENCE_MS))
 
+    def _reach(self, t_ms: float) -> list[Sensed]:
+        """Somebody is at the inner beam; if they came from outside the lock must know now."""
+        outer, inner = self.outer.changes, self.inner.changes
+        if outer and (not inner or outer[0] <= inner[0]):
+            return self._tell(t_ms, self._reached() + 1)
+        return []
+
     def _reached(self) -> int:
         """People who came from outside and reached the inner beam, less those who turned back."""
-        if not self._from_outside():
-            return 0
-        reached = 0
         outer, inner = self.outer.changes, self.inner.changes
+        if not outer or not inner or outer[0] > inner[0]:
+            return 0
+        reached, before = 0, 0
         for i, t_ms in enumerate(inner):
             covered = sum(1 for o in outer if o <= t_ms)
             if i % 2 == 0:
@@ -167,38 +226,48 @@ class Passages:
         return max(0, reached)
 
     def _tell(self, t_ms: float, coming_in: int) -> list[Sensed]:
-        busy = bool(self.outer.changes or self.inner.changes)
-        if busy == self._told.busy and coming_in == self._told.coming_in:
+        busy = bool(
+            self.outer.stable or self.inner.stable or self.outer.changes or self.inner.changes
+        )
+        if busy == self._busy and coming_in == self._coming_in:
             return []
-        self._coming_in = coming_in
-        self._told = Doorway(t_ms, busy, coming_in)
-        return [self._told]
+        self._busy, self._coming_in = busy, coming_in
+        return [Doorway(t_ms, busy, coming_in)]
 
     def _verdict(self, now: float) -> list[Sensed]:
+        """Both beams are clear: judge what they saw, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
+        told: list[Sensed] = [self._passage(now, v) for v in judge(outer, inner, self._n)]
+        told += self._count_alone(self.outer, self.inner, now)
+        told += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []
         self._clear_ms = inf
-        began = min(outer[:1] + inner[:1])
-        told: list[Sensed] = []
-        for least, most, why in judge(outer, inner, self._n):
-            if self._door_wired and not self._door_open and self._door_moved_ms < began:
-                least, most, why = 0, 0, "phantom"  # noqa: PLW2901
-            told.append(Passage(now, least, most, why, began, _broken(outer), _broken(inner)))
         return told + self._tell(now, 0)
 
-    def _stick(self, t_ms: float) -> list[Sensed]:
-        told: list[Sensed] = []
-        for beam in (self.outer, self.inner):
-            if beam.stable and not beam.stuck:
-                beam.stuck = True
-                told.append(Fault(t_ms, "BeamStuck", beam.line, True))
-        self.outer.changes, self.inner.changes = [], []
-        return told + self._tell(t_ms, 0)
+    def _count_alone(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
+        """Find a mate dead that missed several bodies in a row; doubt those it missed."""
+        if mate.changes or mate.doubt() or not beam.changes:
+            beam.alone = 0
+            return []
+        body = BODY_MS[0] <= beam.changes[1] - beam.changes[0] <= BODY_MS[1]
+        if not body or self._shut_since(beam.changes[0]):
+            return []
+        beam.alone += 1
+        if beam.alone < DEAD_AFTER:
+            return []
+        missed, beam.alone, mate.dead = beam.alone, 0, True
+        fault = Fault(now, "BeamDead", mate.line, True)
+        return [fault, self._passage(now, (-missed, missed, "beam_dead"))]
 
-    def _unstick(self, beam: Beam, now: float) -> list[Sensed]:
-        beam.stuck = False
-        return [Fault(now, "BeamStuck", beam.line, False)]
+    def _shut_since(self, t_ms: float) -> bool:
+        return self._door_wired and not self._door_open and self._door_moved_ms < t_ms
 
-
-def _broken(changes: list[float]) -> float:
-    return sum(changes[1::2]) - sum(changes[::2])
+    def _passage(self, now: float, verdict: Verdict, began: float | None = None) -> Passage:
+        """Word a verdict; nobody passes a door that was shut all the time."""
+        outer, inner = self.outer.changes, self.inner.changes
+        if began is None:
+            began = min(outer[:1] + inner[:1], default=now)
+        least, most, why = verdict
+        if (least or most) and self._shut_since(began):
+            least, most, why = 0, 0, "phantom"
+        return Passage(now, least, most, why, began, broken_ms(outer), broken_ms(inner))

@@ -1,19 +1,23 @@
 """Edges in, events out: which line belongs to which detector, and when each wants to be woken.
 
 Pure and streaming: time comes in with every edge and tick, memory is bounded, and the same edges
-and ticks give the same events, live and in ``replay``.
+and ticks give the same events, live and in ``replay``. A line that storms (a loose wire, a lamp on
+the same supply) is named and muted until it is quiet, so it costs bounded work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 
 from controller.contacts import Contacts
-from controller.events import Edge, Sensed
+from controller.events import Edge, Fault, Sensed
 from controller.knocks import Knocks
-from controller.passages import Passages
+from controller.passages import CALM_MS, Passages
 
+#: Switches: what settles and is told as `Contact`.
 SWITCHES = (
     "door_contact",
     "bolt_contact",
@@ -22,19 +26,46 @@ SWITCHES = (
     "exit_button",
     "evacuate",
 )
+#: A storm is this many edges within a second. A slam gives a knock sensor some 300 in that time,
+#: a person at a chattering receiver 20.
+STORM_EDGES = 1000
+STORM_MS = 1000.0
+#: A muted line is heard again when a second has brought fewer edges than this.
+CALM_EDGES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every number that sensing is tuned with, in milliseconds and millimetres."""
 
+    #: Distance between the two beams, 60-120 mm, right to 5 %: depth is measured with it.
     beam_spacing_mm: float = 90.0
+    #: A beam's level must stand this long: receivers chatter for up to 5 ms, glitches last 2.
     beam_settle_ms: float = 6.0
+    #: Sunlight makes receivers drop out for 10-40 ms.
     beam_dropout_ms: float = 45.0
+    #: A beam broken for longer is a fault; before that somebody may be standing there.
     beam_stuck_after_ms: float = 60_000.0
+    #: A switch's level must stand this long; 0 believes the first edge.
     contact_settle_ms: float = 30.0
+    #: So many raps are a knock: 2, or 1 where no bottle is ever put down near the sensor.
     knock_raps: int = 2
+    #: Silence that ends a knock.
     knock_gap_ms: float = 1300.0
+
+
+class Port:
+    """One line: its level, who handles its edges, and how many came lately."""
+
+    __slots__ = ("edges", "handle", "level", "line", "since_ms", "stormy")
+
+    def __init__(self, line: str, handle: Callable[[float, bool], list[Sensed]]) -> None:
+        self.line = line
+        self.handle = handle
+        self.level: bool | None = None
+        self.edges = 0
+        self.since_ms = -inf
+        self.stormy = False
 
 
 class Senses:
@@ -43,44 +74,113 @@ class Senses:
     def __init__(self, settings: Settings, lines: Collection[str]) -> None:
         self._passages = Passages(settings, door="door_contact" in lines)
         self._knocks = Knocks(settings)
-        self._contacts = Contacts([s for s in SWITCHES if s in lines], settings.contact_settle_ms)
-        self._levels: dict[str, bool] = {}
-        self._handlers: dict[str, Callable[[float, bool], list[Sensed]]] = {
+        self._contacts = Contacts(settings.contact_settle_ms)
+        beams = {b.line: b for b in (self._passages.outer, self._passages.inner)}
+        self._beams = beams
+        handlers: dict[str, Callable[[float, bool], list[Sensed]]] = {
             "hatch_knock": self._knocks.hatch_edge,
             "door_knock": self._knocks.door_edge,
-            "beam_outer": self._passages.outer_edge,
-            "beam_inner": self._passages.inner_edge,
-            **self._contacts.handlers,
+            **{line: partial(self._passages.edge, beam) for line, beam in beams.items()},
+            **{s: partial(self._switch, s) for s in SWITCHES},
         }
+        self._ports = {line: Port(line, handlers[line]) for line in lines if line in handlers}
+        #: Muted lines, by when to listen again.
+        self._storms: dict[str, float] = {}
+        self._due = inf
 
     def edge(self, edge: Edge) -> list[Sensed]:
         """Take one edge; a level that the line already has says nothing new."""
-        line, level = edge.line, edge.level
-        first = line not in self._levels
-        if not first and self._levels[line] is level:
+        port = self._ports.get(edge.line)
+        if port is None or port.level is edge.level:
             return []
-        self._levels[line] = level
-        if line in ("door_contact", "hatch_contact") and not first:
-            self._knocks.hush(edge.t_ms)
-        if line == "door_contact":
-            self._passages.door_edge(edge.t_ms, level)
-        if first and line in ("hatch_knock", "door_knock"):
+        if port.level is None:
+            return self._first(port, edge)
+        port.level = edge.level
+        port.edges += 1
+        if port.edges >= STORM_EDGES:
+            return self._crowd(port, edge.t_ms)
+        if port.stormy:
             return []
-        return self._handlers[line](edge.t_ms, level)
+        return port.handle(edge.t_ms, edge.level)
 
     def tick(self, t_ms: float) -> list[Sensed]:
         """Whatever is due at ``t_ms``."""
         told: list[Sensed] = []
-        for part in (self._contacts, self._passages, self._knocks):
-            if part.due <= t_ms:
-                told += part.tick(t_ms)
+        if self._due <= t_ms:
+            told += self._listen_again(t_ms)
+        if self._contacts.due <= t_ms:
+            told += self._contacts.tick(t_ms)
+        if self._passages.due <= t_ms:
+            told += self._passages.tick(t_ms)
+        if self._knocks.due <= t_ms:
+            told += self._knocks.tick(t_ms)
         return told
 
     def deadline(self) -> float | None:
         """When `tick` is needed next, or None."""
-        due = min(self._contacts.due, self._passages.due, self._knocks.due)
-        return None if due == float("inf") else due
+        due = min(self._contacts.due, self._passages.due, self._knocks.due, self._due)
+        return None if due == inf else due
 
     def hush(self, t_ms: float) -> None:
         """Our own strike or chime moved: what the knock sensors hear now is not a guest."""
         self._knocks.hush(t_ms)
+
+    def _first(self, port: Port, edge: Edge) -> list[Sensed]:
+        """Take a line's level at boot: a switch tells it, a beam or knock sensor keeps it."""
+        port.level = edge.level
+        if port.line in self._beams:
+            return self._passages.first(self._beams[port.line], edge.t_ms, edge.level)
+        if port.line not in SWITCHES:
+            return []
+        if port.line == "door_contact":
+            self._passages.door_edge(edge.t_ms, edge.level)
+        return self._contacts.edge(port.line, edge.t_ms, edge.level)
+
+    def _switch(self, line: str, t_ms: float, level: bool) -> list[Sensed]:
+        """Take a switch's edge; a door or hatch that moves makes both walls shake."""
+        if line == "door_contact":
+            self._passages.door_edge(t_ms, level)
+        if line in ("door_contact", "hatch_contact"):
+            self._knocks.slam(t_ms)
+        return self._contacts.edge(line, t_ms, level)
+
+    def _crowd(self, port: Port, t_ms: float) -> list[Sensed]:
+        """So many edges: a storm if they came within the time, and then mute the line."""
+        quick = t_ms - port.since_ms < STORM_MS
+        port.since_ms, port.edges = t_ms, 0
+        if port.stormy:
+            port.edges = CALM_EDGES
+            return []
+        if not quick:
+            return port.handle(t_ms, port.level is True)
+        port.stormy = True
+        self._storms[port.line] = t_ms + STORM_MS
+        self._due = min(self._storms.values())
+        beam = self._beams.get(port.line)
+        if beam:
+            return self._passages.distrust(beam, t_ms, inf)
+        return [Fault(t_ms, "LineChatter", port.line, True)]
+
+    def _listen_again(self, t_ms: float) -> list[Sensed]:
+        """Hear muted lines again that have become quiet; the others stay muted."""
+        told: list[Sensed] = []
+        for line in [line for line, due in self._storms.items() if due <= t_ms]:
+            port = self._ports[line]
+            if port.edges >= CALM_EDGES:
+                self._storms[line] = t_ms + STORM_MS
+            else:
+                del self._storms[line]
+                told += self._calm(port, t_ms)
+            port.edges = 0
+        self._due = min(self._storms.values(), default=inf)
+        return told
+
+    def _calm(self, port: Port, t_ms: float) -> list[Sensed]:
+        port.stormy = False
+        told: list[Sensed] = []
+        beam = self._beams.get(port.line)
+        if beam:
+            told += self._passages.distrust(beam, t_ms, t_ms + CALM_MS)
+        else:
+            told.append(Fault(t_ms, "LineChatter", port.line, False))
+        return told + port.handle(t_ms, port.level is True)

@@ -14,6 +14,7 @@ which a retreat takes its steps back.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import inf
 from typing import Protocol
 
@@ -40,6 +41,11 @@ SLOWEST = 0.2
 LAG_FACTOR = 2.5
 #: The lags of two bodies side by side: they walk evenly, or the shape would be an arm and a body.
 EVEN_FACTOR = 1.6
+#: A body breaks a beam for this long: 200 mm at 1.6 m/s, 350 mm at 0.15 m/s.
+BODY_MS = (110.0, 2400.0)
+#: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
+#: that is hung into one beam is lonely.
+VEIL_MS = 1_500.0
 #: A gap seen by both beams is equally long, but for chatter at its ends and a change of speed.
 GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
@@ -55,7 +61,7 @@ class Numbers(Protocol):
 
 
 class Thing:
-    """What one or more people looked like to both beams: the stretches for which each was broken."""
+    """What somebody looked like: the stretches for which each beam was broken."""
 
     __slots__ = ("ins", "outs")
 
@@ -75,16 +81,27 @@ class Thing:
 def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[Verdict]:
     """Say (least, most, why) for each passage in these changes (broken, clear, ... a beam)."""
     spacing_mm = numbers.beam_spacing_mm
-    if len(outer) == 2 and len(inner) == 2:
+    if len(outer) == 2 and len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
         return [_single((outer[0], outer[1]), (inner[0], inner[1]), spacing_mm)]
     if not outer or not inner:
         return [(0, 0, "one_beam")]
     outs = list(zip(outer[::2], outer[1::2], strict=True))
     ins = list(zip(inner[::2], inner[1::2], strict=True))
+    veiled = _veiled(outs, ins) + _veiled(ins, outs)
+    if veiled:
+        return [(-veiled, veiled, "beam_covered")]
     way = 1 if outer[0] < inner[0] else -1
     things = _rejoined(_cut(outs, ins, way, spacing_mm), numbers)
     verdicts = [_judge_thing(thing, numbers) for thing in things]
     return [v for v in verdicts if v[0] or v[1]] or verdicts[:1]
+
+
+def _veiled(long: list[Span], short: list[Span]) -> int:
+    """How many body-long breaks of one beam lie deep within one lonely break of the other."""
+    if len(long) > 1 or any(abs(t - end) < VEIL_MS for s in short for t in s for end in long[0]):
+        return 0
+    on, off = long[0]
+    return sum(on < a and b < off and BODY_MS[0] <= b - a <= BODY_MS[1] for a, b in short)
 
 
 def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float]:
@@ -107,7 +124,9 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
     least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
     way = 1 if lag_on > 0 else -1
     walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST
-    if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or walked and most_mm < BODY_LEAST_MM:
+    if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (
+        walked and most_mm < BODY_LEAST_MM
+    ):
         return (0, 0, "arm")
     if least_mm > BODY_MOST_MM:
         if min(lag_on * way, lag_off * way) < spacing_mm / FASTEST_BODY:
@@ -124,7 +143,7 @@ def _alike(lag_on: float, lag_off: float, factor: float) -> bool:
 
 
 def _gaps(spans: list[Span]) -> list[Span]:
-    return [(a[1], b[0]) for a, b in zip(spans, spans[1:], strict=False)]
+    return [(a[1], b[0]) for a, b in pairwise(spans)]
 
 
 def _cut(outs: list[Span], ins: list[Span], way: int, spacing_mm: float) -> list[Thing]:
