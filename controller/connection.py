@@ -34,8 +34,10 @@ CONNECT_LIMIT_S = 2.0
 STOP_LIMIT_S = 1.0
 #: Sent and not yet acknowledged; mosquitto's own limit (max_inflight_messages) is 20 as well.
 INFLIGHT_LIMIT = 20
-#: A frozen broker takes nothing: with more waiting the connection is given up, never the order.
-WAITING_LIMIT = 1000
+#: A frozen broker takes nothing: with more than the first waiting and no progress for a while, or
+#: more than the second in any case, the connection is given up; never the order, nor the memory.
+WAITING_LIMITS = (500, 10_000)
+PROGRESS_LIMIT_S = 1.0
 SEND_BUFFER_BYTES = 64 * 1024
 #: MQTT 5: what is neither retained nor acknowledged is about now; the broker drops it after this.
 MOMENT_EXPIRES_S = 10
@@ -133,6 +135,7 @@ class Connection:
     _lost: str = "connection lost"
     _unacked: deque[Sent] = field(default_factory=deque)
     _leave_by_s: float | None = None
+    _progress_s: float = 0.0
 
     def run(self) -> None:
         """Connect and serve until we leave; otherwise raise `LinkError` or `OSError`."""
@@ -260,8 +263,10 @@ class Connection:
             if waiting is None:
                 return
             self._hand_over(client, *waiting)
-        if len(self.mailbox) > WAITING_LIMIT:
-            raise LinkError(f"takes no messages, {WAITING_LIMIT} are waiting; is it frozen?")
+            self._progress_s = monotonic()
+        stuck = monotonic() - self._progress_s > PROGRESS_LIMIT_S
+        if len(self.mailbox) > WAITING_LIMITS[0 if stuck else 1]:
+            raise LinkError(f"takes no messages, {len(self.mailbox)} are waiting; is it frozen?")
 
     def _hand_over(self, client: Client, message: Message, ack: int | None) -> None:
         properties = None

@@ -1,0 +1,383 @@
+"""The link against a real mosquitto that is stopped, killed, frozen and shared with strangers."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from controller.config import Mqtt
+from controller.connection import Connection, Mailbox, Peer
+from controller.link import MqttLink
+from controller.wire import Message
+from tests.conftest import Broker
+from tests.waiting import eventually
+from tests.wires import Ear, Heard, Wire
+
+OFFLINE = Message("bar/status", b"offline", 1, True)
+ONLINE = Message("bar/status", b"online", 1, True)
+STATE = Message("bar/state", b"{}", 0, True)
+
+
+@pytest.fixture(params=[4, 5], ids=["3.1.1", "5"])
+def protocol(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def wire(broker: Broker, protocol: int) -> Iterator[Wire]:
+    wire = Wire(Mqtt(port=broker.port, protocol=protocol))
+    yield wire
+    wire.stop()
+
+
+@pytest.fixture
+def hear(broker: Broker) -> Iterator[Callable[[], Ear]]:
+    ears: list[Ear] = []
+
+    def make(*, v5: bool = False) -> Ear:
+        ears.append(Ear(broker.port, v5=v5))
+        return ears[-1]
+
+    yield make
+    for ear in ears:
+        ear.close()
+
+
+# --- coming and going -----------------------------------------------------------------------------
+
+
+def test_connects_as_soon_as_the_broker_is_there(broker: Broker, wire: Wire) -> None:
+    broker.stop()
+    link, heard = wire.link()
+    link.start()
+    eventually(lambda: heard.downs)
+    assert heard.downs[0].startswith(f"broker 127.0.0.1:{broker.port}: cannot be reached")
+    assert "refused" in heard.downs[0]
+    broker.start()
+    eventually(lambda: heard.ups, 3)
+    assert len(heard.downs) == 1  # told once, not at every attempt
+
+
+def test_killed_broker_gets_all_latest_values_again(
+    broker: Broker, wire: Wire, hear: Callable[[], Ear]
+) -> None:
+    link, heard = wire.up("bar/cmd/+", will=OFFLINE, birth=ONLINE)
+    link.publish(STATE)
+    link.publish(Message("bar/door", b"shut", 1, True))
+    broker.kill()
+    eventually(lambda: heard.downs)
+    assert not link.connected
+    link.publish(Message("bar/state", b"newer", 0, True))
+    link.publish(Message("bar/heartbeat", b"lost"))
+    link.publish(Message("bar/event/entry", b"kept by the journal", 1), 9)
+    broker.start()
+    eventually(lambda: heard.ups == 2)
+    ear = hear()
+    eventually(lambda: len(ear.messages) == 3)
+    assert sorted((message.topic, message.payload, message.retain) for message in ear.messages) == [
+        ("bar/door", b"shut", True),
+        ("bar/state", b"newer", True),
+        ("bar/status", b"online", True),
+    ]
+    ear.say("bar/cmd/access_door", b"1")  # subscribed anew as well
+    eventually(lambda: heard.topics() == ["bar/cmd/access_door"])
+    assert heard.acks == []
+
+
+def test_outage_is_a_clean_session(broker: Broker, wire: Wire, hear: Callable[[], Ear]) -> None:
+    """A command that was sent while we were away must not open the door now."""
+    link, heard = wire.link("bar/cmd/+", client_id="house")
+    link.start()
+    eventually(lambda: heard.ups)
+    link.stop()
+    ear = hear()
+    ear.say("bar/cmd/access_door", b"stale")
+    again, heard = wire.up("bar/cmd/+", client_id="house")
+    ear.say("bar/cmd/access_door", b"fresh")
+    eventually(lambda: heard.messages)
+    assert heard.payloads("bar/cmd/access_door") == [b"fresh"]
+    assert again.connected
+
+
+def test_retained_command_is_not_given_or_shows_that_it_is(
+    wire: Wire, protocol: int, hear: Callable[[], Ear]
+) -> None:
+    ear = hear()
+    ear.say("bar/cmd/access_door", b"stored", retain=True)
+    _, heard = wire.up("bar/cmd/+")
+    ear.say("bar/cmd/access_door", b"live", retain=True)
+    eventually(lambda: b"live" in heard.payloads("bar/cmd/access_door"))
+    told = [(message.payload, message.retain) for message in heard.messages]
+    if protocol == 5:
+        assert told == [(b"live", True)]  # a mis-set retain is seen at the first press
+    else:
+        assert told == [(b"stored", True), (b"live", False)]
+
+
+def test_events_go_on_in_order_from_the_outbox(
+    broker: Broker, wire: Wire, hear: Callable[[], Ear]
+) -> None:
+    """As the service does it: after ``on_up`` all that was not acknowledged is said again."""
+    outbox = [Message("bar/event/entry", b"%d" % number, 1) for number in range(300)]
+    delivered = 0
+
+    class House(Heard):
+        def on_up(self) -> None:
+            for number in range(delivered, len(outbox)):
+                link.publish(outbox[number], number)
+            super().on_up()
+
+        def on_ack(self, ack: int) -> None:
+            nonlocal delivered
+            super().on_ack(ack)
+            delivered = ack + 1
+
+    heard = House()
+    link, _ = wire.link(heard=heard)
+    ear = hear()
+    link.start()
+    eventually(lambda: delivered > 20)
+    broker.kill()
+    broker.start()
+    eventually(lambda: delivered == 300)
+    assert heard.acks[-1] == 299
+    numbers = {int(message.payload) for message in ear.messages}
+    assert heard.ups >= 1
+    assert len(numbers) <= 300
+
+
+def test_moments_expire_with_mqtt_5(broker: Broker, hear: Callable[..., Ear]) -> None:
+    wire = Wire(Mqtt(port=broker.port, protocol=5))
+    ear = hear(v5=True)
+    expiry: dict[str, int | None] = {}
+    ear.client.on_message = lambda _client, _data, message: expiry.update(
+        {message.topic: getattr(message.properties, "MessageExpiryInterval", None)}
+    )
+    link, _ = wire.up()
+    link.publish(Message("bar/cmd/access_door", b"", 1))
+    link.publish(Message("bar/event/entry", b"", 1), 1)
+    link.publish(STATE)
+    eventually(lambda: len(expiry) == 3)
+    wire.stop()
+    assert expiry == {"bar/cmd/access_door": 10, "bar/event/entry": None, "bar/state": None}
+
+
+def test_stop_waits_until_the_last_words_arrived(wire: Wire, hear: Callable[[], Ear]) -> None:
+    ear = hear()
+    link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
+    for number in range(50):
+        link.publish(Message("bar/event/entry", b"%d" % number, 1))
+    link.stop([Message("bar/status", b"offline", 0, True)])
+    eventually(lambda: b"offline" in ear.payloads("bar/status"))
+    assert len(ear.payloads("bar/event/entry")) == 50
+    assert ear.payloads("bar/status") == [b"online", b"offline"]
+
+
+def test_sudden_death_is_told_by_the_will(wire: Wire, hear: Callable[[], Ear]) -> None:
+    ear = hear()
+    link, heard = wire.up(will=OFFLINE, birth=ONLINE)
+    link.publish(STATE)
+    eventually(lambda: "bar/state" in ear.topics())
+    heard.on_up = lambda: None  # type: ignore[method-assign]
+    assert isinstance(link, MqttLink)
+    link._mailbox.put(Message("bar/#", b""))  # paho refuses it: an exception in our thread
+    link._wake()
+    eventually(lambda: b"offline" in ear.payloads("bar/status"))
+    eventually(lambda: ear.payloads("bar/status")[-1] == b"online")
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+def test_exception_in_a_callback_ends_the_connection_never_the_thread(
+    wire: Wire, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fragile(Heard):
+        def on_message(self, message: Message) -> None:
+            super().on_message(message)
+            if message.payload == b"poison":
+                raise RuntimeError("no such cocktail")
+
+    link, heard = wire.up("bar/cmd/+", heard=Fragile())
+    ear = hear()
+    ear.say("bar/cmd/access_door", b"poison")
+    eventually(lambda: heard.ups == 2)
+    assert "internal error: RuntimeError('no such cocktail')" in heard.downs[0]
+    assert "no such cocktail" in caplog.text
+    ear.say("bar/cmd/access_door", b"good")
+    eventually(lambda: b"good" in heard.payloads("bar/cmd/access_door"))
+    assert link.connected
+
+
+def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
+    broker: Broker, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fragile(Heard):
+        def on_down(self, why: str) -> None:
+            super().on_down(why)
+            raise RuntimeError("deaf")
+
+    _, heard = wire.up(heard=Fragile())
+    broker.kill()
+    eventually(lambda: heard.downs)
+    broker.start()
+    eventually(lambda: heard.ups == 2)
+    assert "nobody could be told" in caplog.text
+
+
+def test_wrong_password_is_told_in_plain_words(
+    make_broker: Callable[..., Broker], protocol: int, tmp_path: Path
+) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "house", "right"], check=True)
+    broker = make_broker("allow_anonymous false", f"password_file {passwords}")
+    for name, password in (("house", "wrong"), ("", "")):
+        settings = Mqtt(port=broker.port, protocol=protocol, username=name, password=password)
+        wire = Wire(settings)
+        link, heard = wire.link()
+        link.start()
+        eventually(lambda heard=heard: heard.downs)  # type: ignore[misc]
+        assert "refuses us (Not authorized); check [mqtt] username and password" in heard.downs[0]
+        assert heard.ups == 0
+        wire.stop()
+    wire = Wire(Mqtt(port=broker.port, protocol=protocol, username="house", password="right"))
+    wire.up()
+    wire.stop()
+
+
+def test_second_client_with_our_name_is_recognised(broker: Broker, wire: Wire) -> None:
+    first, heard = wire.up(client_id="backdoor-controller")
+    second, _ = wire.link(client_id="backdoor-controller")
+    second.start()
+    text = "someone else uses our client id backdoor-controller"
+    eventually(lambda: any(text in why for why in heard.downs))
+    second.stop()
+    eventually(lambda: first.connected)
+
+
+def test_refused_subscription_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """mosquitto's access lists let every subscription pass; brokers with roles do not."""
+    heard = Heard()
+    peer = Peer("house", ("bar/cmd/+",), heard.on_message, heard.on_up, heard.on_ack)
+    connection = Connection(Mqtt(), peer, Mailbox(), None, lambda: None)  # type: ignore[arg-type]
+    client = connection._client()
+    refused = ReasonCode(PacketTypes.SUBACK, identifier=0x80)
+    connection._subscribed(client, None, 1, [refused], None)
+    assert "broker: refuses a subscription of house" in caplog.text
+
+
+def test_port_that_never_answers_is_given_up_after_two_seconds() -> None:
+    """Like a frozen broker at the start: the kernel accepts for it, nobody says hello."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        wire = Wire(Mqtt(port=mute.getsockname()[1]))
+        link, heard = wire.link()
+        link.start()
+        eventually(lambda: heard.downs)
+        assert "no answer within 2 s; is it frozen?" in heard.downs[0]
+        wire.stop()
+
+
+def test_stop_while_connecting_does_not_wait_for_the_broker() -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        link, heard = Wire(Mqtt(port=mute.getsockname()[1])).link()
+        link.start()
+        mute.settimeout(5)
+        taken, _ = mute.accept()
+        began_s = time.monotonic()
+        link.stop([OFFLINE])
+        assert time.monotonic() - began_s < 1.5
+        taken.close()
+        assert heard.all == []
+
+
+def test_frozen_broker_costs_neither_time_nor_memory(
+    broker: Broker, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    wire = Wire(Mqtt(port=broker.port))
+    link, heard = wire.up(will=OFFLINE, birth=ONLINE)
+    broker.freeze()
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slowest_s = 0.0
+    for number in range(20_000):
+        began_s = time.monotonic()
+        link.publish(Message("bar/state", b"%d" % number + b"x" * 1000, 0, True))
+        slowest_s = max(slowest_s, time.monotonic() - began_s)
+    eventually(lambda: heard.downs, 15)
+    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
+    assert slowest_s < 0.25  # two busy cores; never a network time-out
+    assert grown_mib < 24
+    broker.thaw()
+    eventually(lambda: heard.ups >= 2)
+    ear = hear()
+    eventually(lambda: ear.payloads("bar/state"))
+    assert ear.payloads("bar/state")[-1].startswith(b"19999x")
+    wire.stop()
+
+
+def test_frozen_broker_is_given_up_when_messages_wait(broker: Broker) -> None:
+    wire = Wire(Mqtt(port=broker.port))
+    link, heard = wire.up()
+    broker.freeze()
+    for number in range(600):
+        link.publish(Message("bar/event/entry", b"", 1), number)
+    eventually(lambda: heard.downs, 4)  # before keepalive finds out
+    assert "takes no messages" in heard.downs[0]
+    broker.thaw()
+    eventually(lambda: heard.ups >= 2)
+    wire.stop()
+
+
+def test_long_outbox_at_once_is_no_reason_to_give_up(wire: Wire) -> None:
+    link, heard = wire.up()
+    for number in range(5000):
+        link.publish(Message("bar/event/entry", b"", 1), number)
+    eventually(lambda: len(heard.acks) == 5000)
+    assert heard.downs == []
+
+
+def test_silence_of_the_broker_is_noticed(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing to say either: after keepalive (here 1 s) and as long for its answer."""
+    monkeypatch.setattr("controller.connection.KEEPALIVE_S", 1)
+    wire = Wire(Mqtt(port=broker.port))
+    _, heard = wire.up()
+    broker.freeze()
+    eventually(lambda: heard.downs, 15)
+    assert "connection lost" in heard.downs[0]
+    broker.thaw()
+    eventually(lambda: heard.ups == 2)
+    wire.stop()
+
+
+def test_publishing_from_many_threads_keeps_each_ones_order(
+    wire: Wire, hear: Callable[[], Ear]
+) -> None:
+    ear = hear()
+    link, _ = wire.up()
+
+    def say(name: int) -> None:
+        for number in range(50):
+            link.publish(Message(f"bar/event/{name}", b"%d" % number, 1))
+
+    threads = [threading.Thread(target=say, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: len(ear.messages) == 200)
+    for name in range(4):
+        assert ear.payloads(f"bar/event/{name}") == [b"%d" % number for number in range(50)]
