@@ -13,7 +13,7 @@ from typing import Protocol
 
 from controller.beams import Beam, broken_ms
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.shapes import BODY_MS, Verdict, judge
+from controller.shapes import BODY_MS, VEIL_MS, Verdict, judge
 
 #: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
 MOST_CHANGES = 64
@@ -170,21 +170,28 @@ class Passages:
         told: list[Sensed] = []
         if not beam.covered and t_ms >= beam.broken_ms + self._covered_ms:
             beam.covered = True
-            told += self._uncover(mate, t_ms)
+            told += self._uncover(beam, mate, t_ms)
         if not beam.stuck and t_ms >= beam.broken_ms + self._n.beam_stuck_after_ms:
             beam.stuck = True
             told.append(Fault(t_ms, "BeamStuck", beam.line, True))
         return told
 
-    def _uncover(self, mate: Beam, t_ms: float) -> list[Sensed]:
+    def _uncover(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
         """Doubt the bodies that one beam saw since the other was covered."""
-        if mate.stable or not mate.changes:
+        if mate.stable:
             return []
         spans = zip(mate.changes[::2], mate.changes[1::2], strict=True)
-        bodies = sum(BODY_MS[0] <= off - on <= BODY_MS[1] for on, off in spans)
-        doubt = self._passage(t_ms, (-bodies, bodies, "beam_covered"))
-        mate.changes.clear()
-        return [doubt] if bodies else []
+        bodies = [
+            (on, off)
+            for on, off in spans
+            if on > beam.broken_ms + VEIL_MS and BODY_MS[0] <= off - on <= BODY_MS[1]
+        ]
+        if not bodies:
+            return []
+        n = len(bodies)
+        doubt = self._passage(t_ms, (-n, n, "beam_covered"), bodies[0][0])
+        mate.changes = [t for t in mate.changes if t < bodies[0][0]]
+        return [doubt]
 
     def _await_clear(self, since: float) -> None:
         if self.outer.stable or self.inner.stable:

@@ -28,11 +28,11 @@ BODY_LEAST_MM = 145.0
 BODY_MOST_MM = 390.0
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
-#: Two bodies that touch are at most this deep; what is deeper and has no gap stood there.
-STOOD_MM = 720.0
+#: Two or three bodies that touch are at most this deep; what is deeper without a gap stood there.
+STOOD_MM = 900.0
 #: Nobody walks through a door faster than this (mm/ms = m/s); two who squeeze past each other,
 #: one in and one out, can look faster. Hands are faster too.
-FASTEST_BODY = 2.0
+FASTEST_BODY = 1.8
 FASTEST_HAND = 3.0
 #: Slower than this somebody stands, and a lag says nothing about depth.
 SLOWEST = 0.2
