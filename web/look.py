@@ -1,0 +1,224 @@
+"""The picture: texts and drawing states by name, from one look at the room.
+
+The template draws them the first time (all that a browser without scripting needs), the script
+only puts newer ones into the same places: ``t`` are texts, ``s`` drawing states, ``notices`` the
+lines that somebody should read, worst first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from web.language import _
+from web.mirror import Seen
+from web.room import FAULTS, Room, inside, may_come, number, sentence, span
+from web.snapshot import Json
+
+SEATS_DRAWN = 4
+USUAL_SESSION_S = 7200.0
+
+
+def _seats(room: Room) -> dict[str, str]:
+    states = {}
+    for seat in range(1, SEATS_DRAWN + 1):
+        state = "free"
+        if seat <= room.least:
+            state = "taken"
+        elif seat <= room.most:
+            state = "doubt"
+        elif seat <= room.most + room.expected:
+            state = "coming"
+        states[f"seat{seat}"] = state
+    states["extra"] = "over" if room.over else "none"
+    return states
+
+
+def _door_words(room: Room) -> str:
+    physical = {
+        "Open": _("open"),
+        "Closed": _("closed"),
+    }.get(str(room.door.get("physical")), "")
+    doing = {
+        "LockedOpen": _("evacuation"),
+        "LockedDown": _("locked down"),
+        "Accessed": _("unlocked"),
+        "Unlocked": _("unlocked"),
+        "Blocked": _("blocked"),
+        "Locked": _("locked"),
+    }.get(room.mode, "")
+    if room.grant and room.mode == "Accessed":
+        doing = _("letting in %(n)s", n=room.expected or int(number(room.grant, "party")))
+    return " · ".join(filter(None, (physical, doing)))
+
+
+def _hatch(room: Room) -> tuple[str, str]:
+    """Return the hatch's drawing state and its words."""
+    waiting = int(number(room.hatch, "waiting"))
+    if room.hatch.get("open"):
+        return "open", _("open now")
+    if room.hatch.get("light") == "ON" or waiting:
+        age = span(number(room.hatch, "oldest_s"))
+        text = f"{waiting} · {age}" if waiting > 1 else age
+        return ("blink" if room.hatch.get("blinking") else "glow"), text
+    return "dark", ""
+
+
+def _session_s(room: Room) -> float:
+    """Return the session's whole length in seconds, from its own two ends."""
+    try:
+        begin, end = (
+            datetime.fromisoformat(str(room.session.get(key))) for key in ("started_at", "ends_at")
+        )
+        return max(1.0, (end - begin).total_seconds())
+    except (ValueError, TypeError):
+        return USUAL_SESSION_S
+
+
+def _ring(room: Room) -> tuple[str, str, str, float]:
+    """Return the ring's phase, its time, the word under it, and the part still left (0 to 1)."""
+    if not room.session:
+        return "none", "–", _("no session"), 0.0
+    left_s = number(room.session, "remaining_s")
+    phase = str(room.session.get("phase", "running"))
+    whole = int(abs(left_s))
+    time = (
+        f"{whole // 3600}:{whole // 60 % 60:02d}"
+        if whole >= 3600
+        else (f"{whole // 60}:{whole % 60:02d}")
+    )
+    if left_s <= 0:
+        return "overtime", f"+{time}", _("over time"), 1.0
+    return phase, time, _("left"), min(1.0, left_s / _session_s(room))
+
+
+def _let(room: Room) -> dict[str, str]:
+    """Return for each party whether it may be let in: `yes`, `ask` once, or `no`."""
+    may = "yes" if room.certain else "ask"
+    fits = 0 if room.shut else room.free
+    return {f"let{party}": may if party <= fits else "no" for party in range(1, SEATS_DRAWN + 1)}
+
+
+def _let_words(room: Room) -> str:
+    if room.grant:
+        party, entered = int(number(room.grant, "party")), int(number(room.grant, "entered"))
+        return _("Letting in %(n)s, %(done)s inside", n=party, done=entered)
+    return room.shut[:1].upper() + room.shut[1:]
+
+
+def _settle(room: Room) -> str:
+    if not room.certain:
+        return "ask"
+    return "manual" if room.state.get("counting") == "manual" else "calm"
+
+
+def _fault_words(fault: object) -> str:
+    if not isinstance(fault, dict):
+        return str(fault)
+    name = str(fault.get("name"))
+    return _(
+        "Fault: %(what)s (%(line)s).", what=str(FAULTS.get(name, name)), line=fault.get("line", "?")
+    )
+
+
+def _alarms(room: Room) -> list[tuple[str, str]]:
+    found = []
+    if room.mode == "LockedOpen":
+        found.append(("alarm", _("Evacuation. The door stays open until somebody ends it.")))
+    if room.over:
+        found.append(
+            ("alarm", _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity))
+        )
+    alarm = {
+        "DoorForcedOpen": _("The door was forced open."),
+        "DoorOpenTooLong": _("The door has been open too long."),
+    }.get(str(room.door.get("alarm")))
+    if alarm:
+        found.append(("alarm", alarm))
+    if room.door.get("lock") == "Fault":
+        found.append(("alarm", _("The lock does not do what it should.")))
+    return found
+
+
+def _notices(room: Room) -> list[tuple[str, str]]:
+    found = _alarms(room)
+    knock = room.state.get("door_knock")
+    if isinstance(knock, dict):
+        age = span(number(knock, "age_s"))
+        found.append(("knock", _("Somebody knocked at the front door %(age)s ago.", age=age)))
+    if room.mode == "LockedDown":
+        found.append(("warn", _("Locked down: nobody comes in, everybody may leave.")))
+    if room.state.get("staff_pass"):
+        found.append(("calm", _("The next one through the door is staff.")))
+    if room.state.get("counting") == "manual":
+        found.append(("warn", _("The beams do not count: say how many are inside.")))
+    faults = room.state.get("faults")
+    found += [("warn", _fault_words(fault)) for fault in faults] if isinstance(faults, list) else []
+    return found
+
+
+def _link_words(room: Room, age_ms: object) -> str:
+    if room.link == "online":
+        return _("live")
+    if not isinstance(age_ms, int):
+        return _("not heard yet")
+    return _("last heard %(age)s ago", age=span(age_ms / 1000))
+
+
+def _title(room: Room, hatch_words: str, hatch: str) -> str:
+    if room.link != "online":
+        return _("(?) Backdoor")
+    if hatch in ("glow", "blink"):
+        return _("(!) Hatch %(age)s", age=hatch_words)
+    if room.state.get("door_knock"):
+        return _("(!) Front door")
+    return _("%(n)s/%(all)s Backdoor", n=room.most, all=room.capacity)
+
+
+def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
+    return {
+        **_seats(room),
+        **_let(room),
+        "link": room.link,
+        "mode": room.mode,
+        "door": str(room.door.get("physical", "Unknown")),
+        "strike": "on" if room.door.get("strike") else "off",
+        "hatch": hatch,
+        "waiting": "yes" if hatch in ("glow", "blink") else "no",
+        "phase": phase,
+        "house": "over" if room.over else "full" if room.free <= 0 else "free",
+        "settle": _settle(room),
+        "doorknock": "yes" if room.state.get("door_knock") else "no",
+        "staff": "armed" if room.state.get("staff_pass") else "no",
+    }
+
+
+def _announce(room: Room) -> str:
+    """Return what a screen reader should say by itself: what changes rarely, without the time."""
+    return " ".join([inside(room), may_come(room)]) if room.known else ""
+
+
+def look(seen: Seen) -> Json:
+    """Return everything that the page shows of the room, in the language of the request."""
+    room = Room(seen.state)
+    hatch, hatch_words = _hatch(room)
+    phase, time, word, left = _ring(room)
+    texts: dict[str, Any] = {
+        "title": _title(room, hatch_words, hatch),
+        "sentence": sentence(room),
+        "link": _link_words(room, seen.state["age_ms"]),
+        "door": _door_words(room),
+        "hatch": hatch_words,
+        "time": time,
+        "word": word,
+        "let": _let_words(room),
+        "announce": _announce(room),
+    }
+    return {
+        "t": texts,
+        "s": _states(room, hatch, phase),
+        "ring": f"{100 * left:.1f} 100",
+        "notices": _notices(room),
+        # A knock at the front door never rings the room while a party is in it.
+        "knock": {**seen.knock, "quiet": bool(room.session) and seen.knock["place"] == "door"},
+    }

@@ -1,0 +1,274 @@
+"""What the page knows: the newest snapshot, how old it is, and the way to ask for something.
+
+The mirror hears the controller's messages from the link's thread and is read by many request
+threads; one condition guards everything. It never guesses: a snapshot without a living heartbeat
+is `stale`, a broker or a controller that is gone is `offline`, and only `online` may be acted on.
+
+Two clocks: *age* is real time since something was heard. What moves on with it (time left, how
+long somebody waits) runs at the controller's speed, which only the demo makes other than one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from controller.link import Link
+from controller.wire import Message, Topics
+from web.snapshot import Json, json_object, moved_on, seconds_since
+
+log = logging.getLogger(__name__)
+
+STALE_AFTER_S = 3.0  # nothing heard for so long: nobody may trust the picture
+BEHIND_AFTER_S = 1.0  # heartbeats run ahead of the state: something got lost on the way
+ANSWER_WITHIN_S = 2.0
+FRESH_KNOCK_S = 10.0  # an older knock is history: events also arrive late, after an outage
+HEARD_TOPICS = ("status", "state", "heartbeat", "night", "result", "event/knock")
+
+
+class Join(Protocol):
+    """Makes a link that brings these topics; not started yet."""
+
+    def __call__(
+        self,
+        *,
+        subscriptions: Sequence[str],
+        on_message: Callable[[Message], None],
+        on_up: Callable[[], None],
+        on_down: Callable[[str], None],
+    ) -> Link:
+        """Return the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended: `done`, `refused` with its reason, or `not_answered`."""
+
+    state: str
+    reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the controller confirmed it."""
+        return self.state == "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the mirror: the snapshot moved on to now, the link, and the versions."""
+
+    state: Json
+    link: str
+    version: int
+    night: Json
+    night_version: int
+    knock: Json
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Mirror:
+    """The controller as seen from here, by the topics of one venue.
+
+    ``monotonic`` (s) measures ages, ``wall`` stamps commands with the house's time of day, and
+    ``speed`` is how many house seconds pass in a real one (other than 1 in the demo only).
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        self._topics = topics
+        self._monotonic, self._wall, self._speed = monotonic, wall or _utc_now, speed
+        self._changed = threading.Condition()
+        self._link: Link | None = None
+        self._connected = False
+        self._status: str | None = None
+        self._snapshot: Json | None = None
+        self._snapshot_at = 0.0  # monotonic s at which the snapshot was true
+        self._heard_at: float | None = None
+        self._beat: Json | None = None
+        self._behind_since: float | None = None
+        self._night: Json = {}
+        self._night_version = 0
+        self._knock: Json = {"n": 0, "place": None}
+        self._version = 0
+        self._pending: dict[str, Outcome | None] = {}
+        self._handlers: dict[str, Callable[[Message, float], None]] = {
+            "status": self._on_status,
+            "state": self._on_state,
+            "heartbeat": self._on_heartbeat,
+            "night": self._on_night,
+            "result": self._on_result,
+            "event/knock": self._on_knock,
+        }
+
+    # --- the link's side -----------------------------------------------------------------------
+
+    def join(self, link: Join) -> None:
+        """Make the link that this mirror hears and asks through."""
+        self._link = link(
+            subscriptions=[self._topics(name) for name in HEARD_TOPICS],
+            on_message=self.hear,
+            on_up=self.up,
+            on_down=self.down,
+        )
+
+    def start(self) -> None:
+        """Begin to listen."""
+        if self._link is not None:
+            self._link.start()
+
+    def stop(self) -> None:
+        """Leave the link."""
+        if self._link is not None:
+            self._link.stop()
+
+    def up(self) -> None:
+        """The link stands: what was heard before is old until something is heard again."""
+        with self._changed:
+            self._connected, self._heard_at, self._beat = True, None, None
+            self._bump()
+
+    def down(self, why: str = "") -> None:
+        """The link broke: nothing shown may be trusted, nothing can be asked."""
+        with self._changed:
+            self._connected, self._status, self._heard_at = False, None, None
+            self._bump()
+        log.info("link down: %s", why or "no reason given")
+
+    def hear(self, message: Message) -> None:
+        """Take one message in (link's thread); what makes no sense is logged and ignored."""
+        handler = self._handlers.get(self._topics.name(message.topic))
+        if handler is None:
+            return
+        try:
+            with self._changed:
+                handler(message, self._monotonic())
+                self._bump()
+        except (ValueError, TypeError, RecursionError) as error:
+            log.warning("%s: ignored, %s", message.topic, error)
+
+    def _bump(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
+
+    def _on_status(self, message: Message, now_s: float) -> None:
+        self._status = message.payload.decode("utf-8", "replace")
+
+    def _on_state(self, message: Message, now_s: float) -> None:
+        snapshot = json_object(message.payload, "boot", "seq", "occupancy", "door", "hatch")
+        if any(not isinstance(snapshot[key], dict) for key in ("occupancy", "door", "hatch")):
+            raise ValueError("occupancy, door and hatch must be objects")
+        self._snapshot, self._snapshot_at = snapshot, now_s
+        if self._heard_at is None and message.retain:  # the broker kept it: true when it was made
+            old_s = max(0.0, seconds_since(snapshot.get("at"), self._wall()))
+            self._snapshot_at -= old_s / self._speed
+        else:
+            self._heard_at = now_s
+            if self._beat and self._beat["boot"] != snapshot["boot"]:
+                self._beat = None  # a new life: its first heartbeat is to come
+        self._compare(now_s)
+
+    def _on_heartbeat(self, message: Message, now_s: float) -> None:
+        self._beat = json_object(message.payload, "boot", "seq")
+        self._heard_at = now_s
+        self._compare(now_s)
+
+    def _compare(self, now_s: float) -> None:
+        """Remember since when the heartbeats are ahead of the state that we hold."""
+        beat, snapshot = self._beat, self._snapshot
+        if beat is None or snapshot is None or beat["seq"] <= snapshot["seq"]:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = now_s
+
+    def _on_night(self, message: Message, now_s: float) -> None:
+        self._night = json_object(message.payload)
+        self._night_version += 1
+
+    def _on_result(self, message: Message, now_s: float) -> None:
+        result = json_object(message.payload, "id", "ok")
+        if result["id"] not in self._pending or self._pending[result["id"]] is not None:
+            return
+        reason = result.get("reason")
+        outcome = Outcome("done") if result["ok"] else Outcome("refused", str(reason))
+        self._pending[result["id"]] = outcome
+
+    def _on_knock(self, message: Message, now_s: float) -> None:
+        knock = json_object(message.payload, "place")
+        age_s = seconds_since(knock.get("at"), self._wall())
+        if not message.retain and age_s < FRESH_KNOCK_S * self._speed:
+            self._knock = {"n": self._knock["n"] + 1, "place": str(knock["place"])}
+
+    # --- the page's side -----------------------------------------------------------------------
+
+    def seen(self) -> Seen:
+        """Return the state of now, with `link` and `age_ms` added as the contract says."""
+        with self._changed:
+            now_s = self._monotonic()
+            link = self._link_state(now_s)
+            age_ms = None if self._heard_at is None else round((now_s - self._heard_at) * 1000)
+            state: Json = {}
+            if self._snapshot is not None:
+                state = moved_on(self._snapshot, (now_s - self._snapshot_at) * self._speed)
+            state |= {"link": link, "age_ms": age_ms}
+            return Seen(state, link, self._version, self._night, self._night_version, self._knock)
+
+    def _link_state(self, now_s: float) -> str:
+        if not self._connected or self._status != "online":
+            return "offline"
+        if self._snapshot is None or self._beat is None or self._heard_at is None:
+            return "stale"
+        if self._beat["boot"] != self._snapshot["boot"]:
+            return "stale"
+        behind = self._behind_since is not None and now_s - self._behind_since > BEHIND_AFTER_S
+        return "stale" if behind or now_s - self._heard_at > STALE_AFTER_S else "online"
+
+    def wait(self, version: int, timeout_s: float) -> None:
+        """Return when something newer than ``version`` was heard, or after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._version != version, timeout_s)
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        with self._changed:
+            self._bump()
+
+    def command(self, name: str, **number: int) -> Outcome:
+        """Ask the controller for ``name`` and wait up to 2 s for its answer.
+
+        Nothing is sent unless the controller is known to be alive: a command that lies in a queue
+        is a door that opens later.
+        """
+        if self._link is None or self.seen().link != "online":
+            return Outcome("not_answered", "Offline")
+        command_id = uuid.uuid4().hex
+        payload = {"id": command_id, "issued_at": self._wall().isoformat(), "cause": "page"}
+        body = json.dumps(payload | number).encode()
+        with self._changed:
+            self._pending[command_id] = None
+        try:
+            self._link.publish(Message(self._topics(f"cmd/{name}"), body, qos=1))
+            return self._answer_to(command_id)
+        finally:
+            with self._changed:
+                del self._pending[command_id]
+
+    def _answer_to(self, command_id: str) -> Outcome:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending[command_id] is not None, ANSWER_WITHIN_S)
+            return self._pending[command_id] or Outcome("not_answered", "NoAnswer")

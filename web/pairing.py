@@ -1,0 +1,177 @@
+"""Who may see the page: every phone that once opened the secret link.
+
+The secret lies in one file (mode 0600) that only the house can read; `GET /pair/<secret>` turns it
+into a signed cookie. The key that signs is derived from the secret, so a new secret throws every
+phone out at once, also in a web process that is running: the file is looked at on every request
+and read again when it changed.
+
+Guessing 192 bits is hopeless at any speed, so wrong tries are slowed for the log's and the
+processor's sake only, per address and in bounded memory, and the right link always works: the one
+attack that could succeed here would be locking the bar out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import io
+import ipaddress
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import segno
+
+SECRET_BYTES = 24  # 192 bits, 32 characters
+SHORTEST_SECRET = 22  # characters: 128 bits in base64
+FREE_TRIES = 5
+LONGEST_WAIT_S = 30.0
+REMEMBERED_ADDRESSES = 1024
+
+
+class PairingError(Exception):
+    """The secret file cannot be used; the message says which file, why, and the way out."""
+
+
+class Pairing:
+    """The secret in its file: made when missing, read again when it changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._mark: tuple[int, int] | None = None
+        self._secret = ""
+
+    @property
+    def secret(self) -> str:
+        """The secret as the file has it now."""
+        with self._lock:
+            if self._mark is None or self._look() != self._mark:
+                self._read()
+            return self._secret
+
+    def rotate(self) -> None:
+        """Put a new secret in the old one's place: every paired phone is thrown out."""
+        with self._explained():
+            os.replace(self._write_beside(), self._path)
+
+    def matches(self, candidate: str) -> bool:
+        """Compare without telling by the time taken how much of it was right."""
+        return hmac.compare_digest(candidate.encode(), self.secret.encode())
+
+    def signing_key(self) -> bytes:
+        """The key for cookies and CSRF tokens: changes with the secret, does not reveal it."""
+        return hmac.digest(self.secret.encode(), b"backdoor phone page", "sha256")
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def _read(self) -> None:
+        with self._explained():
+            if self._look() is None:
+                self._create()
+            self._mark = self._look()
+            text = self._path.read_text("ascii", "strict").strip()
+        if len(text) < SHORTEST_SECRET:
+            raise PairingError(
+                f"{self._path}: the pairing secret has {len(text)} characters, fewer than"
+                f" {SHORTEST_SECRET}; make a new one with: backdoor pair --rotate"
+            )
+        self._secret = text
+
+    def _create(self) -> None:
+        """Make the file; when another process was quicker, its secret stands."""
+        beside = self._write_beside()
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, self._path)
+        os.unlink(beside)
+
+    def _write_beside(self) -> str:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # mkstemp makes it 0600, and in the same directory, so that the rename is atomic.
+        handle, name = tempfile.mkstemp(prefix=".pairing-", dir=self._path.parent)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(SECRET_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return name
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise PairingError(
+                f"{self._path}: cannot use the pairing secret: {reason};"
+                " set [web] secret_file to a file that this user may write"
+            ) from error
+
+
+class Tries:
+    """Wrong tries by address: the first few are free, then each makes the next wait longer."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wrong(self, address: str) -> float:
+        """Count a wrong try and return the seconds that this address is asked to wait (0: none)."""
+        now_s = self._monotonic()
+        with self._lock:
+            count, since_s = self._wrong.pop(address, (0, now_s))
+            if now_s - since_s > 10 * LONGEST_WAIT_S:
+                count = 0
+            self._wrong[address] = (count + 1, now_s)
+            while len(self._wrong) > REMEMBERED_ADDRESSES:
+                self._wrong.popitem(last=False)
+        over = count + 1 - FREE_TRIES
+        return 0.0 if over <= 0 else min(2.0 ** min(over - 1, 10), LONGEST_WAIT_S)
+
+    def right(self, address: str) -> None:
+        """Forget what this address did wrong."""
+        with self._lock:
+            self._wrong.pop(address, None)
+
+
+def _own_address() -> str:
+    """Return the address under which a phone on the same network finds us (nothing is sent)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # a documentation address: picks the route, no more
+            return str(probe.getsockname()[0])
+        except OSError:
+            return f"{socket.gethostname()}.local"
+
+
+def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str:
+    """Return the address of the page, without a slash at its end."""
+    if public_url and urlsplit(public_url).scheme in ("http", "https"):
+        return public_url.rstrip("/")
+    try:
+        literal = ipaddress.ip_address(host)
+        name = _own_address() if literal.is_unspecified else str(literal)
+        name = f"[{name}]" if ":" in name else name
+    except ValueError:
+        name = host or _own_address()
+    scheme, usual = ("https", 443) if tls else ("http", 80)
+    return f"{scheme}://{name}" + ("" if port == usual else f":{port}")
+
+
+def qr_text(link: str) -> str:
+    """Draw the link as a QR code for a terminal, light on dark."""
+    drawn = io.StringIO()
+    segno.make(link, error="m", micro=False).terminal(out=drawn, compact=True, border=2)
+    return drawn.getvalue()

@@ -1,0 +1,159 @@
+"""The room in words: what the snapshot means for somebody with half a second.
+
+`look` turns a snapshot into texts and drawing states by name. The template draws them the first
+time (and that is all that a browser without scripting needs), the script only puts newer ones into
+the same places. So every sentence is made here, once, in the language of the phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from web.language import _, later
+from web.snapshot import Json
+
+USUAL_CAPACITY = 4
+
+REASONS: Mapping[str, Any] = {
+    "CapacityReached": later("the room is full"),
+    "CountUncertain": later("say first how many are inside"),
+    "StaleCommand": later("it came too late"),
+    "Replayed": later("it came twice"),
+    "Retained": later("it was an old message"),
+    "DoorFault": later("the door has a fault"),
+    "FromTheFuture": later("the clocks disagree"),
+    "Malformed": later("the door did not understand it"),
+    "UnknownCommand": later("the door does not know it"),
+    "ClockNotSet": later("the door's clock is not set yet"),
+    "ReleaseOpen": later("somebody is being let in already"),
+    "DoorOpen": later("the door is open"),
+    "Blocked": later("the door is closed to guests"),
+    "LockedDown": later("the door is locked down"),
+    "LockedOpen": later("evacuation: the door is open"),
+    "NotPermittedAtThisTime": later("not now"),
+    "Offline": later("the door cannot be reached"),
+    "NoAnswer": later("no answer from the door"),
+}
+
+FAULTS: Mapping[str, Any] = {
+    "BeamStuck": later("a light beam is blocked"),
+    "BeamBlocked": later("a light beam is blocked"),
+    "Chatter": later("a sensor chatters"),
+    "ImpossibleOrder": later("the beams contradict each other"),
+    "Silent": later("a sensor says nothing"),
+    "BoltDisagrees": later("the bolt is not where it should be"),
+    "LockFault": later("the lock has a fault"),
+    "ClockNotSet": later("the clock is not set"),
+    "JournalFailed": later("the journal cannot be written"),
+}
+
+
+def reason_words(reason: str | None) -> str:
+    """Say a refusal's reason; one that we do not know is shown as it came."""
+    return str(REASONS.get(reason or "", reason or _("no reason given")))
+
+
+def span(seconds: float) -> str:
+    """Say a length of time: ``40 s``, ``7 min``, ``1 h 12``."""
+    whole = int(abs(seconds))
+    if whole < 60:
+        return _("%(s)s s", s=whole)
+    if whole < 3600:
+        return _("%(m)s min", m=whole // 60)
+    return _("%(h)s h %(m)s", h=whole // 3600, m=f"{whole // 60 % 60:02d}")
+
+
+def number(part: Mapping[str, Any], key: str, default: float = 0) -> float:
+    """Return a number of the snapshot, or the default when it is null, absent or no number."""
+    value = part.get(key)
+    return value if isinstance(value, int | float) else default
+
+
+class Room:
+    """One snapshot being put into words; every part writes its texts and states."""
+
+    def __init__(self, state: Json) -> None:
+        self.state = state
+        self.link: str = state["link"]
+        self.known = "occupancy" in state
+        self.occupancy: Json = self._part("occupancy")
+        self.door: Json = self._part("door")
+        self.hatch: Json = self._part("hatch")
+        self.session: Json = self._part("session")
+        self.grant: Json = self._part("grant")
+        self.capacity = int(number(self.occupancy, "capacity", USUAL_CAPACITY))
+        self.least = int(number(self.occupancy, "min"))
+        self.most = int(number(self.occupancy, "max"))
+        self.count = int(number(self.occupancy, "count"))
+        self.certain = bool(self.occupancy.get("certain", False))
+        self.mode = str(self.door.get("mode", "Unknown"))
+        self.expected = max(0, int(number(self.grant, "party") - number(self.grant, "entered")))
+        self.free = int(number(self.occupancy, "free_places", self.capacity - self.most))
+        self.over = bool(self.state.get("over_capacity"))
+
+    def _part(self, name: str) -> Json:
+        value = self.state.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def shut(self) -> str:
+        """Why nobody may be let in at all, in words; empty when the door allows it."""
+        reason = {"LockedDown": "LockedDown", "LockedOpen": "LockedOpen"}.get(self.mode, "")
+        if not reason and self.free <= 0:
+            reason = "CapacityReached"
+        if not reason and self.mode == "Blocked":
+            reason = "Blocked"
+        if not reason and self.grant:
+            reason = "ReleaseOpen"
+        return reason_words(reason) if reason else ""
+
+
+def inside(room: Room) -> str:
+    """Say how many are inside, doubt as a question."""
+    if room.certain:
+        if room.count == 0:
+            return _("Nobody inside.")
+        return _("%(n)s of %(all)s inside.", n=room.count, all=room.capacity)
+    if room.most - room.least == 1:
+        return _("%(a)s or %(b)s inside?", a=room.least, b=room.most)
+    return _("%(a)s to %(b)s inside?", a=room.least, b=room.most)
+
+
+def may_come(room: Room) -> str:
+    """Say whether and how many may come in."""
+    if room.mode == "LockedOpen":
+        return _("Evacuation: the door is open.")
+    if room.mode == "LockedDown":
+        return _("Locked down.")
+    if room.over:
+        return _("One too many!") if room.count - room.capacity == 1 else _("Too many!")
+    if room.free <= 0:
+        return _("Full.")
+    if room.mode == "Blocked":
+        return _("Closed to guests.")
+    words = {
+        1: _("One may come in."),
+        2: _("Two may come in."),
+        3: _("Three may come in."),
+        4: _("Four may come in."),
+    }
+    return words.get(room.free) or _("%(n)s may come in.", n=room.free)
+
+
+def _time_left(room: Room) -> str:
+    if not room.session:
+        return ""
+    left_s = number(room.session, "remaining_s")
+    if left_s <= 0:
+        return _("%(time)s over.", time=span(left_s))
+    if room.session.get("phase") == "last_call":
+        return _("Last call, %(time)s left.", time=span(left_s))
+    return _("%(time)s left.", time=span(left_s))
+
+
+def sentence(room: Room) -> str:
+    """Say the whole room in one line: who is inside, who may come in, how long there is left."""
+    if not room.known:
+        return _("Waiting for the door.")
+    return " ".join(filter(None, (inside(room), may_come(room), _time_left(room))))

@@ -1,0 +1,54 @@
+"""The controller's JSON as the page takes it in: checked for shape, and moved on to now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+LARGEST_PAYLOAD = 256 * 1024
+
+
+def _parsed(payload: bytes) -> Any:
+    if len(payload) > LARGEST_PAYLOAD:
+        raise ValueError(f"{len(payload)} bytes are more than {LARGEST_PAYLOAD}")
+    return json.loads(payload)
+
+
+def json_object(payload: bytes, *needed: str) -> Json:
+    """Return the JSON object of a message that has at least these keys, or raise ValueError."""
+    value = _parsed(payload)
+    if not isinstance(value, dict) or any(key not in value for key in needed):
+        raise ValueError(f"not an object with {', '.join(needed)}")
+    return value
+
+
+def seconds_since(iso: object, now: datetime) -> float:
+    """Return the seconds from an ISO time with offset until now, 0 when it says nothing."""
+    try:
+        return (now - datetime.fromisoformat(str(iso))).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _shift(part: object, key: str, by_s: float, floor: float | None = None) -> None:
+    """Move one number of a sub-object by so many seconds; absent or null stays as it is."""
+    if not isinstance(part, dict) or not isinstance(part.get(key), int | float):
+        return
+    moved = part[key] + by_s
+    part[key] = round(moved if floor is None else max(moved, floor), 3)
+
+
+def moved_on(snapshot: Mapping[str, Any], by_s: float) -> Json:
+    """Return the snapshot as it stands ``by_s`` seconds after it was made."""
+    state = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in snapshot.items()
+    }
+    _shift(state.get("session"), "remaining_s", -by_s)
+    _shift(state.get("hatch"), "oldest_s", by_s)
+    _shift(state.get("door_knock"), "age_s", by_s)
+    _shift(state.get("grant"), "remaining_s", -by_s, floor=0.0)
+    return state

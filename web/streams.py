@@ -1,0 +1,82 @@
+"""Server-sent events: the whole state to every phone, at every change and at least once a second.
+
+No event depends on one before it, so a phone that was away is right again with the first. Every
+stream holds a server thread, hence the cap: who comes too late is told to ask for the state now and
+then. A phone that does not read any more is dropped before its backlog grows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from web.mirror import Mirror, Seen
+
+LIFETIME_S = 15 * 60.0  # then the phone reconnects: nothing can leak for longer
+PULSE_S = 1.0
+RETRY_MS = 2000
+LARGEST_BACKLOG = 32 * 1024  # bytes not yet taken by the phone: a quarter of a minute of states
+
+Render = Callable[[Seen], str]
+
+
+def event(name: str, number: int, data: str) -> str:
+    """Write one server-sent event; ``data`` must be one line, as JSON is."""
+    return f"event: {name}\nid: {number}\ndata: {data}\n\n"
+
+
+def backlog(environ: Mapping[str, object]) -> int:
+    """Return how many bytes the server holds for a client that does not take them (waitress)."""
+    channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+    return int(getattr(channel, "total_outbufs_len", 0))
+
+
+class Streams:
+    """All open streams; ``most`` is how many there may be at once."""
+
+    def __init__(self, mirror: Mirror, *, most: int, lifetime_s: float = LIFETIME_S) -> None:
+        self._mirror = mirror
+        self._most, self._lifetime_s = most, lifetime_s
+        self._lock = threading.Lock()
+        self._open = 0
+        self._closing = False
+
+    def enter(self) -> bool:
+        """Take a place; False when all are taken or the server is going down."""
+        with self._lock:
+            if self._closing or self._open >= self._most:
+                return False
+            self._open += 1
+            return True
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._lock:
+            self._open -= 1
+
+    @property
+    def count(self) -> int:
+        """How many streams are open."""
+        with self._lock:
+            return self._open
+
+    def close(self) -> None:
+        """End all streams at their next breath and accept no more."""
+        self._closing = True
+        self._mirror.wake()
+
+    def follow(self, state: Render, night: Render, goes_on: Callable[[], bool]) -> Iterator[str]:
+        """Yield events until the phone is gone or unwelcome; the place was taken by `enter`."""
+        until_s = time.monotonic() + self._lifetime_s
+        number, night_version = 0, -1
+        yield f": backdoor\nretry: {RETRY_MS}\n\n"
+        while goes_on() and not self._closing and time.monotonic() < until_s:
+            seen = self._mirror.seen()
+            number += 1
+            yield event("state", number, state(seen))
+            if seen.night_version != night_version:
+                night_version = seen.night_version
+                number += 1
+                yield event("night", number, night(seen))
+            self._mirror.wait(seen.version, PULSE_S)

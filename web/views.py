@@ -1,0 +1,219 @@
+"""The page's routes: look, listen, ask. Nothing changes on a GET but the cookie of a pairing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+    stream_with_context,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+
+from controller.events import COMMANDS
+from web.evening import chart, last_events, totals
+from web.guard import wants_page
+from web.language import LANGUAGES, NAMES, _, later
+from web.look import look
+from web.mirror import Mirror, Outcome, Seen
+from web.pairing import Pairing, Tries
+from web.room import reason_words
+from web.streams import Streams, backlog
+
+HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
+RETRY_STREAM_S = 10
+MOST_UNREAD = 32 * 1024  # bytes that the server holds for a phone which does not take them
+NUMBERED = {"access_door": "party", "set_count": "count"}
+
+#: What is not undone by another tap asks once; without scripting, on a page of its own.
+QUESTIONS = {
+    "room_empty": later("Is the room empty?"),
+    "lock_down": later("Lock down? Nobody will come in."),
+    "lock_down_release": later("End the lock-down?"),
+    "lock_open": later("Evacuate? The door will stay open."),
+    "lock_open_release": later("End the evacuation?"),
+    "access_door": later("Nobody is sure how many are inside. Let them in all the same?"),
+}
+
+page = Blueprint("page", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes need, made by `create_app`."""
+
+    mirror: Mirror
+    pairing: Pairing
+    streams: Streams
+    tries: Tries
+
+
+def parts() -> Parts:
+    """Return the parts of the app that answers."""
+    found = current_app.extensions["backdoor"]
+    assert isinstance(found, Parts)
+    return found
+
+
+def evening(seen: Seen) -> dict[str, Any]:
+    """Return what the template for tonight needs."""
+    occupancy = seen.state.get("occupancy") or {}
+    night = seen.night
+    return {
+        "chart": chart(night, datetime.now(UTC), int(occupancy.get("capacity", 4))),
+        "totals": totals(night),
+        "last": last_events(night),
+    }
+
+
+@page.get("/")
+def home() -> str:
+    """The page, complete without scripting."""
+    seen = parts().mirror.seen()
+    return render_template(
+        "page.html",
+        view=look(seen),
+        night=evening(seen),
+        names=NAMES,
+        questions=QUESTIONS,
+        lines=seen.state.get("lines", []),
+    )
+
+
+@page.get("/pair/<secret>")
+def pair(secret: str) -> ResponseReturnValue:
+    """Pair this phone; answered with a page, not a redirect.
+
+    A SameSite=Strict cookie is not sent on a redirect that began in another app or site, so the
+    phone must go on to the page by itself.
+    """
+    address = request.remote_addr or ""
+    if parts().pairing.matches(secret):
+        parts().tries.right(address)
+        session.clear()
+        session["paired"] = True
+        session.permanent = True
+        return render_template("paired.html")
+    wait_s = parts().tries.wrong(address)
+    if not wait_s:
+        return render_template("unpaired.html", wrong=True), 403
+    return render_template("unpaired.html", wrong=True), 429, {"Retry-After": f"{wait_s:.0f}"}
+
+
+@page.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """200 when the controller lives and we hear it."""
+    link = parts().mirror.seen().link
+    return jsonify(link=link), 200 if link == "online" else 503
+
+
+def _whole(seen: Seen) -> str:
+    shown = look(seen) | {"version": current_app.jinja_env.globals["version"]}
+    return json.dumps({**seen.state, "page": shown}, separators=(",", ":"))
+
+
+@page.get("/api/state")
+def state() -> ResponseReturnValue:
+    """The snapshot with its link and age; with `?page=1` also the texts that the page shows."""
+    seen = parts().mirror.seen()
+    if "page" in request.args:
+        return Response(_whole(seen), mimetype="application/json")
+    return jsonify(seen.state)
+
+
+@page.get("/api/night")
+def night() -> str:
+    """Tonight's part of the page, for a phone that got no stream."""
+    return render_template("night.html", night=evening(parts().mirror.seen()))
+
+
+@page.get("/events")
+def events() -> ResponseReturnValue:
+    """The whole state as server-sent events; when there are too many streams, come back later."""
+    here = parts()
+    if not here.streams.enter():
+        return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
+    key = here.pairing.signing_key()
+    environ = request.environ
+
+    def welcome() -> bool:
+        return backlog(environ) < MOST_UNREAD and here.pairing.signing_key() == key
+
+    def night_part(seen: Seen) -> str:
+        return json.dumps({"html": render_template("night.html", night=evening(seen))})
+
+    stream = stream_with_context(here.streams.follow(_whole, night_part, welcome))
+    response = Response(stream, mimetype="text/event-stream")
+    response.call_on_close(here.streams.leave)
+    response.headers["X-Accel-Buffering"] = "no"
+    response.headers["Cache-Control"] = "no-store, no-transform"
+    return response
+
+
+def _number_of(name: str) -> dict[str, int]:
+    """Return the command's number from form or JSON; a missing one is the controller's to judge."""
+    key = NUMBERED.get(name)
+    body = request.get_json(silent=True) if request.is_json else request.form
+    if key is None or not isinstance(body, dict) or key not in body:
+        return {}
+    return {key: int(str(body[key]), 10)}
+
+
+@page.post("/command/<name>")
+def command(name: str) -> ResponseReturnValue:
+    """Ask the controller and say how it ended: done, refused with its reason, or no answer."""
+    if name not in COMMANDS:
+        return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
+    if request.form.get("ask"):
+        return render_template(
+            "sure.html", name=name, fields=request.form, question=QUESTIONS.get(name, _("Sure?"))
+        )
+    try:
+        number = _number_of(name)
+    except ValueError:
+        return _answer(Outcome("refused", "Malformed"), 400)
+    return _answer(parts().mirror.command(name, **number))
+
+
+def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
+    if wants_page():
+        flash(outcome_words(outcome), outcome.state)
+        return redirect(url_for("page.home"), 303)
+    told = {
+        "ok": outcome.ok,
+        "reason": outcome.reason,
+        "state": outcome.state,
+        "words": outcome_words(outcome),
+    }
+    return jsonify(told), status or HTTP_STATUS[outcome.state]
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """Say how a command ended, short enough for the place of its button."""
+    if outcome.ok:
+        return _("Done")
+    if outcome.state == "refused":
+        return _("Refused: %(reason)s", reason=reason_words(outcome.reason))
+    return _("Not done: %(reason)s", reason=reason_words(outcome.reason))
+
+
+@page.post("/lang")
+def lang() -> ResponseReturnValue:
+    """Keep this phone's choice of language."""
+    chosen = request.form.get("language", "")
+    if chosen not in LANGUAGES:
+        return jsonify(ok=False, reason="Malformed"), 400
+    session["language"] = chosen
+    return redirect(url_for("page.home"), 303)
