@@ -1,0 +1,287 @@
+"""The journal: what happened, and the state after it, in one SQLite file.
+
+WAL with ``synchronous=FULL``: one sync a transaction, and what was committed survives a power cut.
+Events and the state that results are written in one transaction, so after any crash the state is
+exactly that of the last event. To start, only the one state row and the last ``seq`` are read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MEMORY = ":memory:"
+#: Events kept when there is no file: some nights, and a few megabytes.
+MEMORY_ROWS = 20_000
+#: Another process (a backup, the ``journal`` command) may hold the file for a moment, seconds.
+BUSY_LIMIT_S = 2.0
+
+#: Each migration is a list of statements and runs in one transaction; never edit one that has
+#: been released, append the next. ``user_version`` counts how many a file has seen.
+MIGRATIONS: Sequence[Sequence[str]] = (
+    (
+        "CREATE TABLE event ("
+        " seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL, at TEXT NOT NULL,"
+        " name TEXT NOT NULL, data TEXT NOT NULL)",
+        "CREATE INDEX event_at ON event (at)",
+        "CREATE TABLE saved ("
+        " id INTEGER PRIMARY KEY CHECK (id = 1), t_ms REAL NOT NULL, boot_id TEXT NOT NULL,"
+        " boottime_ms REAL NOT NULL, wall_s REAL NOT NULL, state TEXT NOT NULL)",
+        "CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), delivered INTEGER NOT NULL)",
+        "INSERT INTO mark VALUES (1, 0)",
+    ),
+)
+
+
+class NewerJournalError(Exception):
+    """The file was written by a newer version of this program."""
+
+
+class DamagedJournalError(Exception):
+    """The file is not a sound database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The state (JSON text) and when it was: house time, this boot's time, and the wall's."""
+
+    t_ms: float
+    boot_id: str
+    boottime_ms: float
+    wall_s: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event: its number, house time, wall time (ISO 8601 UTC), name and data (JSON text)."""
+
+    seq: int
+    t_ms: float
+    at: str
+    name: str
+    data: str
+
+
+class Journal:
+    """One open journal; used by one thread at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        self._db = _connect(self.path)
+
+    @property
+    def in_memory(self) -> bool:
+        """Is there no file, so that all is forgotten at the end?"""
+        return self.path == MEMORY
+
+    def saved(self) -> Saved | None:
+        """Return the state that was written last."""
+        row = self._db.execute(
+            "SELECT t_ms, boot_id, boottime_ms, wall_s, state FROM saved"
+        ).fetchone()
+        return None if row is None else Saved(*row)
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event, 0 when there is none yet."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+
+    def delivered(self) -> int:
+        """Return the number up to which the broker has acknowledged every event."""
+        return int(self._db.execute("SELECT delivered FROM mark").fetchone()[0])
+
+    def write(
+        self, rows: Sequence[Row] = (), saved: Saved | None = None, delivered: int | None = None
+    ) -> None:
+        """Write events, the state after them, and how far they are delivered; all or nothing.
+
+        An event that is written again replaces itself: after an I/O error nobody knows whether
+        the first time counted.
+        """
+        with _transaction(self._db):
+            self._db.executemany(
+                "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?)", map(astuple, rows)
+            )
+            if saved is not None:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)", astuple(saved)
+                )
+            if delivered is not None:
+                self._db.execute("UPDATE mark SET delivered = ?", (delivered,))
+            if self.in_memory and rows:
+                self._db.execute("DELETE FROM event WHERE seq <= ?", (rows[-1].seq - MEMORY_ROWS,))
+
+    def after(self, seq: int, limit: int) -> list[Row]:
+        """Return at most ``limit`` events that follow number ``seq``."""
+        found = self._db.execute("SELECT * FROM event WHERE seq > ? LIMIT ?", (seq, limit))
+        return [Row(*row) for row in found]
+
+    def since(self, at: str) -> list[Row]:
+        """Return all events from wall time ``at`` (ISO 8601 UTC) on."""
+        found = self._db.execute("SELECT * FROM event WHERE at >= ? ORDER BY seq", (at,))
+        return [Row(*row) for row in found]
+
+    def prune(self, before_at: str) -> int:
+        """Forget delivered events older than ``before_at``, never the newest; return how many."""
+        with _transaction(self._db):
+            return self._db.execute(
+                "DELETE FROM event WHERE at < ? AND seq <= (SELECT delivered FROM mark)"
+                " AND seq < (SELECT max(seq) FROM event)",
+                (before_at,),
+            ).rowcount
+
+    def reopen(self) -> None:
+        """Open the file anew after an error; one in memory stays as it is."""
+        if not self.in_memory:
+            self.close()
+            self._db = _connect(self.path)
+
+    def check(self) -> None:
+        """Read the whole file; raise `DamagedJournalError` if it is not sound."""
+        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise DamagedJournalError(found)
+        self.saved()  # are the tables there?
+        self.last_seq()
+        if self._db.execute("SELECT count(*) FROM mark").fetchone()[0] != 1:
+            raise DamagedJournalError("it does not say how far it is delivered")
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
+            db.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        version = _version(db)  # a newer file is not touched
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        _migrate(db, version)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise NewerJournalError(
+            f"it is of version {version} and this program knows {len(MIGRATIONS)}; update it"
+        )
+    return version
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    for number in range(version, len(MIGRATIONS)):
+        with _transaction(db):
+            for statement in MIGRATIONS[number]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number + 1}")
+
+
+# --- opening, whatever is there -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A journal that works; in ``doubt`` when it may not tell how the house was left, and why."""
+
+    journal: Journal
+    doubt: bool
+    warning: str = ""
+
+
+def open_journal(path: str | Path) -> Opened:
+    """Open the journal at ``path``; where that cannot be, go on without it and say so."""
+    file = Path(path)
+    if str(path) == MEMORY:
+        return Opened(Journal(MEMORY), doubt=False)
+    was_there = file.exists()
+    try:
+        journal = _sound(file)
+    except DamagedJournalError as error:
+        return _begin_anew(file, str(error))
+    except (NewerJournalError, sqlite3.Error, OSError) as error:
+        return _without(file, str(error))
+    empty = was_there and journal.saved() is None and journal.last_seq() == 0
+    warning = f"journal {file} was empty: is anybody inside?" if empty else ""
+    return Opened(journal, doubt=empty, warning=warning)
+
+
+def _sound(file: Path) -> Journal:
+    try:
+        journal = Journal(file)
+    except sqlite3.DatabaseError as error:
+        raise _damaged(error) from error
+    try:
+        journal.check()
+    except BaseException as error:
+        journal.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _damaged(error) from error
+        raise
+    return journal
+
+
+def _damaged(error: sqlite3.DatabaseError) -> Exception:
+    """Tell a damaged file from one that merely cannot be opened, written or locked now."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    damages = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    return DamagedJournalError(str(error)) if code in damages else error
+
+
+def _begin_anew(file: Path, why: str) -> Opened:
+    try:
+        aside = _move_aside(file)
+        journal = Journal(file)
+    except (sqlite3.Error, OSError) as error:
+        return _without(file, f"{why}; {error}")
+    return Opened(
+        journal,
+        doubt=True,
+        warning=f"journal {file} is damaged ({why}): kept as {aside}, a new one is begun",
+    )
+
+
+def _move_aside(file: Path) -> Path:
+    number = 1
+    while (aside := file.with_name(f"{file.name}.corrupt-{number}")).exists():
+        number += 1
+    for tail in ("-wal", "-shm", ""):
+        part = Path(f"{file}{tail}")
+        if part.exists():
+            part.rename(f"{aside}{tail}")
+    return aside
+
+
+def _without(file: Path, why: str) -> Opened:
+    return Opened(
+        Journal(MEMORY),
+        doubt=True,
+        warning=(
+            f"journal {file} cannot be used ({why}): the house remembers nothing across a restart; "
+            "give [journal] path a writable place and restart"
+        ),
+    )

@@ -1,0 +1,168 @@
+"""The journal's own thread: the house never waits for a disk.
+
+Whatever is queued is written in one transaction, so a slow card costs one sync for many events.
+Only what is written is told (``on_done``); when the disk fails it is told all the same, kept in
+memory, and written with the next record that the disk takes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from controller.journal import Journal, Row, Saved
+
+log = logging.getLogger(__name__)
+
+#: One transaction takes at most so many records, so that a long queue is told bit by bit.
+BATCH = 500
+#: Events kept for the time when the disk works again.
+UNSAVED_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one step of the house leaves: events, the state after them, how far delivery got.
+
+    ``messages`` are not written; they come back with `on_done`, to be told then.
+    """
+
+    rows: Sequence[Row] = ()
+    saved: Saved | None = None
+    delivered: int | None = None
+    messages: Sequence[Any] = ()
+
+
+class Recorder:
+    """Writes records in the background, in order. All callbacks come from its thread.
+
+    ``on_done(record)`` follows every record; ``on_fault(text)`` tells that the journal stopped
+    working and why, and ``on_fault("")`` that it works again.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        on_done: Callable[[Record], None],
+        on_fault: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._on_done = on_done
+        self._on_fault = on_fault
+        self._queue: SimpleQueue[Record | Callable[[], None]] = SimpleQueue()
+        self._rows: deque[Row] = deque(maxlen=UNSAVED_ROWS)
+        self._saved: Saved | None = None
+        self._delivered: int | None = None
+        self._fault = ""
+        self._ended = False
+        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Write it when the disk is ready; never waits."""
+        self._queue.put(record)
+
+    def fetch(self, after_seq: int, limit: int, reply: Callable[[list[Row]], None]) -> None:
+        """Read events that follow ``after_seq``, among them all put before this call."""
+        self._queue.put(lambda: reply(self._after(after_seq, limit)))
+
+    def prune(self, before_at: str) -> None:
+        """Forget delivered events older than ``before_at`` (ISO 8601 UTC)."""
+        self._queue.put(lambda: self._prune(before_at))
+
+    def stop(self, limit_s: float = 5.0) -> None:
+        """Write what is queued and close the journal; wait at most ``limit_s`` seconds for it."""
+        self._queue.put(self._end)
+        if self._thread.is_alive():
+            self._thread.join(limit_s)
+
+    # --- the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._ended:
+            jobs = self._take()
+            try:
+                self._write([job for job in jobs if isinstance(job, Record)])
+            except Exception:  # not the disk's fault: nobody could ever write these
+                log.exception("recorder: records are lost")
+                self._forget()
+            for job in jobs:
+                try:
+                    self._finish(job)
+                except Exception:  # whoever is told must not end the thread
+                    log.exception("recorder: nobody could be told")
+        self._journal.close()
+
+    def _take(self) -> list[Record | Callable[[], None]]:
+        jobs = [self._queue.get()]
+        while len(jobs) < BATCH:
+            try:
+                jobs.append(self._queue.get_nowait())
+            except Empty:
+                break
+        return jobs
+
+    def _finish(self, job: Record | Callable[[], None]) -> None:
+        if isinstance(job, Record):
+            self._on_done(job)
+        else:
+            job()
+
+    def _write(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._rows.extend(record.rows)
+            self._saved = record.saved or self._saved
+            self._delivered = self._delivered if record.delivered is None else record.delivered
+        if records and self._try(self._save):
+            self._forget()
+            self._tell("")
+
+    def _save(self) -> None:
+        if self._fault:
+            self._journal.reopen()
+        self._journal.write(tuple(self._rows), self._saved, self._delivered)
+
+    def _forget(self) -> None:
+        self._rows.clear()
+        self._saved = self._delivered = None
+
+    def _after(self, seq: int, limit: int) -> list[Row]:
+        found: list[Row] = []
+        self._try(lambda: found.extend(self._journal.after(seq, limit)))
+        newest = found[-1].seq if found else seq
+        found.extend(row for row in self._rows if row.seq > newest)
+        return found[:limit]
+
+    def _prune(self, before_at: str) -> None:
+        self._try(lambda: self._journal.prune(before_at))
+
+    def _try(self, work: Callable[[], object]) -> bool:
+        try:
+            work()
+        except (sqlite3.Error, OSError) as error:
+            self._tell(f"journal {self._journal.path}: {error}; events are kept in memory")
+            return False
+        return True
+
+    def _tell(self, fault: str) -> None:
+        if fault == self._fault:
+            return
+        self._fault = fault
+        log.warning("%s", fault or f"journal {self._journal.path}: works again")
+        try:
+            self._on_fault(fault)
+        except Exception:  # whoever is told must not end the thread
+            log.exception("recorder: nobody could be told")
+
+    def _end(self) -> None:
+        self._ended = True
