@@ -1,11 +1,47 @@
-"""Knocks on two surfaces of one wall: bursts of pulses in, `Knock` and `KnockEnded` out."""
+"""Knocks on two surfaces of one wall: bursts of pulses in, `Knock` and `KnockEnded` out.
+
+Pulses less than 40 ms apart, on either sensor, are one *hit*. A knuckle's hit lasts 5-60 ms and
+shakes its own surface most; the other hears it some ms later and weaker. What lasts longer is a
+slam, something dragged or a phone that vibrates. Two hits on one surface are a knock when they
+follow as knuckles do and music does not: closer than the beats of 140 bpm, or stronger than what
+was heard before; a soft and slow pair must first prove that it was no beat and no step.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from controller.events import Knock, KnockEnded, Sensed
+from controller.regulars import Rhythm, name_of
+
+PLACES = ("hatch", "door")
+#: Pulses of one rap come closer than this (a piezo rings 5-60 ms), raps at least 130 ms apart.
+HIT_GAP_MS = 40.0
+HIT_MOST_MS = 80.0
+#: Before a rap it is quiet: dragging and rumbling have bursts every 30-100 ms.
+QUIET_MS = 70.0
+RUMBLE_MS = 350.0
+#: Raps of one knock, in ms: nobody raps faster or slower. Below BEAT it cannot be music: 140 bpm.
+RAPS_MS = (130.0, 900.0)
+BEAT_MS = 425.0
+#: A door's or hatch's slam shakes the wall for this long before and after its contact moves.
+SLAM_MS = 500.0
+#: Our own strike and chime ring for less than this.
+HUSH_MS = 250.0
+#: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
+SOFT = 3.2
+STRONG = 6.0
+#: A hit is in music, or in steps, when there were so many others in so long a time before.
+MUSIC_HITS, MUSIC_MS = 3, 4000.0
+#: In music a rap is this much stronger than the mean beat.
+OVER_MUSIC = 1.6
+#: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
+NO_BEAT = 1.35
+#: Later raps of a knock, and its end, are counted when at least this part of its mean strength.
+RAP_PART = 0.35
+MOST_RAPS = 32
 
 
 class Numbers(Protocol):
@@ -15,49 +51,186 @@ class Numbers(Protocol):
     def knock_raps(self) -> int: ...
     @property
     def knock_gap_ms(self) -> float: ...
+    @property
+    def regulars(self) -> tuple[Rhythm, ...]: ...
+
+
+class Rap(NamedTuple):
+    """One hit that could be a knuckle: when, how strong at each place, and where first."""
+
+    t_ms: float
+    strengths: tuple[float, float]
+    first: int
+
+
+class Hit:
+    """Pulses of both sensors that belong together, while they come."""
+
+    __slots__ = ("end_ms", "first", "on_ms", "pulses", "since_ms", "up_ms")
+
+    def __init__(self, t_ms: float, first: int) -> None:
+        self.since_ms = self.end_ms = t_ms
+        self.first = first
+        self.pulses = [0, 0]
+        self.on_ms = [0.0, 0.0]
+        self.up_ms: list[float | None] = [None, None]
+
+    def rap(self) -> Rap:
+        """What this hit was, if it was a knuckle."""
+        hatch, door = (n + on / 3 for n, on in zip(self.pulses, self.on_ms, strict=True))
+        return Rap(self.since_ms, (hatch, door), self.first)
 
 
 class Knocks:
-    """First version: a rap is a pulse after quiet; the second rap in time makes a knock."""
+    """Both knock sensors as one stream."""
 
     def __init__(self, numbers: Numbers) -> None:
         self.due = inf
         self._n = numbers
-        self._place = ""
-        self._raps: list[float] = []
-        self._last_pulse_ms = -inf
-        self._masked_until_ms = -inf
+        self._hit: Hit | None = None
+        self._hit_due = self._pair_due = self._end_due = inf
+        self._raps: deque[Rap] = deque(maxlen=MOST_RAPS)
+        self._told = False
+        #: Hits of the last seconds: (when, how strong).
+        self._past: deque[tuple[float, float]] = deque(maxlen=8)
+        self._end_ms = self._deaf_until_ms = -inf
 
-    def hatch_edge(self, t_ms: float, level: bool) -> list[Sensed]:
-        """Take a pulse edge of the hatch sensor."""
-        return self._pulse(t_ms, "hatch") if level else []
-
-    def door_edge(self, t_ms: float, level: bool) -> list[Sensed]:
-        """Take a pulse edge of the front-door sensor."""
-        return self._pulse(t_ms, "door") if level else []
+    def edge(self, place: int, t_ms: float, level: bool) -> list[Sensed]:
+        """Take a pulse's edge of the sensor at this place (index of ``PLACES``)."""
+        hit = self._hit
+        if hit is None:
+            if not level:
+                return []
+            hit = self._hit = Hit(t_ms, place)
+        if level:
+            hit.pulses[place] += 1
+            hit.up_ms[place] = t_ms
+        else:
+            up_ms = hit.up_ms[place]
+            if up_ms is not None:
+                hit.on_ms[place] += t_ms - up_ms
+                hit.up_ms[place] = None
+        hit.end_ms = t_ms
+        self._hit_due = due = t_ms + HIT_GAP_MS
+        self.due = min(self.due, due)
+        return []
 
     def hush(self, t_ms: float) -> None:
-        """Ignore what follows: the door, the hatch, the strike or the chime moved."""
-        self._masked_until_ms = t_ms + 500.0
+        """Our own strike or chime moved: forget what is sounding, and what follows at once."""
+        self._forget(t_ms, HUSH_MS)
 
     def slam(self, t_ms: float) -> None:
-        """The door or the hatch moved."""
-        self.hush(t_ms)
-
-    def _pulse(self, t_ms: float, place: str) -> list[Sensed]:
-        quiet = t_ms - self._last_pulse_ms
-        self._last_pulse_ms = t_ms
-        if t_ms < self._masked_until_ms or quiet < 80.0:
-            return []
-        if not self._raps:
-            self._place = place
-        self._raps.append(t_ms)
-        self.due = t_ms + self._n.knock_gap_ms
-        return [Knock(t_ms, self._place, 2)] if len(self._raps) == self._n.knock_raps else []
+        """The door or the hatch moved: what came just before, or follows, was its slam."""
+        self._forget(t_ms, SLAM_MS)
+        if not self._told and self._raps and self._raps[-1].t_ms > t_ms - SLAM_MS:
+            self._raps.clear()
+            self._pair_due = inf
 
     def tick(self, t_ms: float) -> list[Sensed]:
-        """End the knock after its silence."""
-        if t_ms < self.due:
+        """Close a hit, believe a soft pair, end a knock."""
+        told: list[Sensed] = []
+        if self._hit_due <= t_ms:
+            told += self._close(t_ms)
+        if self._pair_due <= t_ms:
+            self._pair_due = inf
+            told += self._tell(t_ms) if len(self._raps) >= self._n.knock_raps else []
+        if self._end_due <= t_ms:
+            told += self._finish(t_ms)
+        self.due = min(self._hit_due, self._pair_due, self._end_due)
+        return told
+
+    def _forget(self, t_ms: float, deaf_ms: float) -> None:
+        self._deaf_until_ms = max(self._deaf_until_ms, t_ms + deaf_ms)
+
+    def _close(self, t_ms: float) -> list[Sensed]:
+        """A hit is over: rumble, or a rap to be weighed with the one before."""
+        hit, self._hit, self._hit_due = self._hit, None, inf
+        if hit is None:
             return []
-        raps, self._raps, at, self.due = len(self._raps), [], self.due, inf
-        return [KnockEnded(at, self._place, raps)] if raps >= self._n.knock_raps else []
+        quiet_ms, self._end_ms = hit.since_ms - self._end_ms, hit.end_ms
+        if hit.since_ms < self._deaf_until_ms:
+            return []
+        if hit.end_ms - hit.since_ms > HIT_MOST_MS or quiet_ms < QUIET_MS:
+            self._deaf_until_ms = hit.end_ms + RUMBLE_MS
+            self._drop()
+            return []
+        rap = hit.rap()
+        told = self._weigh(rap, t_ms)
+        self._past.append((rap.t_ms, max(rap.strengths)))
+        return told
+
+    def _drop(self) -> None:
+        """Forget raps that did not become a knock."""
+        self._pair_due = inf
+        if not self._told:
+            self._raps.clear()
+
+    def _weigh(self, rap: Rap, t_ms: float) -> list[Sensed]:
+        """Does this rap make a knock, or belong to the one that is on?"""
+        if self._told:
+            return self._go_on(rap)
+        before = self._raps[-1] if self._raps else None
+        self._pair_due = inf
+        if before and not RAPS_MS[0] <= rap.t_ms - before.t_ms <= RAPS_MS[1]:
+            self._raps.clear()
+            before = None
+        self._raps.append(rap)
+        if before is None:
+            sure = self._n.knock_raps == 1 and self._lone(rap)
+        else:
+            sure = self._knuckles(before, rap)
+        return self._tell(t_ms) if sure and len(self._raps) >= self._n.knock_raps else []
+
+    def _place(self, *raps: Rap) -> int:
+        """The surface that these raps shook most; of two equals the one that heard it first."""
+        hatch, door = (sum(r.strengths[p] for r in raps) for p in (0, 1))
+        return raps[0].first if hatch == door else int(door > hatch)
+
+    def _lone(self, rap: Rap) -> bool:
+        """Is one rap enough, where the bartender set it so?"""
+        strength, music = max(rap.strengths), self._music(rap.t_ms, 1)
+        return strength >= (max(STRONG, OVER_MUSIC * music) if music else SOFT)
+
+    def _knuckles(self, before: Rap, rap: Rap) -> bool:
+        """Are these two raps a knock? A soft pair is put off until no rumble or beat followed."""
+        apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
+        weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
+        music = self._music(before.t_ms, MUSIC_HITS)
+        if music:
+            return weaker >= max(STRONG, OVER_MUSIC * music)
+        if weaker >= SOFT + 2 and weaker + stronger >= 2 * STRONG:
+            return True
+        if apart_ms < BEAT_MS and weaker + stronger >= 2 * SOFT:
+            self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
+        elif len(self._raps) == 2 and weaker >= SOFT:
+            self._pair_due = rap.t_ms + NO_BEAT * apart_ms
+        return False
+
+    def _music(self, t_ms: float, hits: int) -> float:
+        """Mean strength of what was heard before this time; 0 when it was fewer hits: quiet."""
+        beats = [s for at, s in self._past if t_ms - MUSIC_MS < at < t_ms]
+        return sum(beats) / len(beats) if len(beats) >= hits else 0.0
+
+    def _tell(self, t_ms: float) -> list[Sensed]:
+        """It is a knock."""
+        self._told, self._pair_due = True, inf
+        self._end_due = self._raps[-1].t_ms + self._n.knock_gap_ms
+        return [Knock(t_ms, PLACES[self._place(*self._raps)], len(self._raps))]
+
+    def _go_on(self, rap: Rap) -> list[Sensed]:
+        """Count one more rap of the knock that is on, unless it is only a beat under it."""
+        place = self._place(*self._raps)
+        mean = sum(r.strengths[place] for r in self._raps) / len(self._raps)
+        if rap.strengths[place] >= RAP_PART * mean:
+            self._raps.append(rap)
+            self._end_due = rap.t_ms + self._n.knock_gap_ms
+        return []
+
+    def _finish(self, t_ms: float) -> list[Sensed]:
+        place, raps = PLACES[self._place(*self._raps)], len(self._raps)
+        regular = name_of([r.t_ms for r in self._raps], self._n.regulars)
+        ended = KnockEnded(t_ms, place, raps, regular)
+        self._told, self._end_due = False, inf
+        self._raps.clear()
+        self._past.clear()
+        return [ended]

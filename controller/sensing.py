@@ -16,6 +16,7 @@ from controller.contacts import Contacts
 from controller.events import Edge, Fault, Sensed
 from controller.knocks import Knocks
 from controller.passages import CALM_MS, Passages
+from controller.regulars import Rhythm
 
 #: Switches: what settles and is told as `Contact`.
 SWITCHES = (
@@ -51,7 +52,9 @@ class Settings:
     #: So many raps are a knock: 2, or 1 where no bottle is ever put down near the sensor.
     knock_raps: int = 2
     #: Silence that ends a knock.
-    knock_gap_ms: float = 1300.0
+    knock_gap_ms: float = 1200.0
+    #: Rhythms that have a name: (name, intervals relative to the longest), see ``regulars.learn``.
+    regulars: tuple[Rhythm, ...] = ()
 
 
 class Port:
@@ -78,8 +81,8 @@ class Senses:
         beams = {b.line: b for b in (self._passages.outer, self._passages.inner)}
         self._beams = beams
         handlers: dict[str, Callable[[float, bool], list[Sensed]]] = {
-            "hatch_knock": self._knocks.hatch_edge,
-            "door_knock": self._knocks.door_edge,
+            "hatch_knock": partial(self._knocks.edge, 0),
+            "door_knock": partial(self._knocks.edge, 1),
             **{line: partial(self._passages.edge, beam) for line, beam in beams.items()},
             **{s: partial(self._switch, s) for s in SWITCHES},
         }
