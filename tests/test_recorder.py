@@ -1,0 +1,290 @@
+"""The recorder's thread: group commit, order, and a disk that fails and comes back."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from controller.journal import MEMORY, Journal, Row, open_journal
+from controller.recorder import Record, Recorder
+from tests.test_journal import row, saved
+from tests.waiting import eventually
+
+
+class Desk:
+    """A recorder and what it told."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.done: list[Record] = []
+        self.faults: list[str] = []
+        self.recorder = Recorder(journal, on_done=self.on_done, on_fault=self.on_fault)
+
+    def on_done(self, record: Record) -> None:
+        self.done.append(record)
+
+    def on_fault(self, text: str) -> None:
+        self.faults.append(text)
+
+    def put(self, *seqs: int) -> None:
+        for seq in seqs:
+            self.recorder.put(Record([row(seq)], saved(seq), messages=[seq]))
+
+    def told(self) -> list[int]:
+        return [message for record in self.done for message in record.messages]
+
+    def fetch(self, after: int, limit: int = 9999) -> list[int]:
+        replies: list[list[Row]] = []
+        self.recorder.fetch(after, limit, replies.append)
+        eventually(lambda: replies)
+        return [row.seq for row in replies[0]]
+
+    def break_disk(self) -> None:
+        """From now on every page that the file would grow by is refused."""
+        limit = self.journal._db.execute("PRAGMA page_count").fetchone()[0]
+        self.journal._db.execute(f"PRAGMA max_page_count = {limit}")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def desk(path: Path) -> Iterator[Desk]:
+    desk = Desk(Journal(path))
+    desk.recorder.start()
+    yield desk
+    desk.recorder.stop()
+
+
+def on_disk(path: Path) -> list[int]:
+    with closing(Journal(path)) as journal:
+        return [row.seq for row in journal.after(0, 99_999)]
+
+
+def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
+    class Checking(list[Record]):
+        def append(self, record: Record) -> None:
+            assert on_disk(path)[-1] >= record.rows[-1].seq
+            super().append(record)
+
+    desk.done = Checking()
+    desk.put(*range(1, 21))
+    eventually(lambda: len(desk.done) == 20)
+    assert desk.told() == list(range(1, 21))
+    assert desk.faults == []
+
+
+def test_whatever_is_queued_shares_one_transaction(path: Path) -> None:
+    desk = Desk(Journal(path))
+    commits: list[str] = []
+    desk.journal._db.set_trace_callback(
+        lambda sql: commits.append(sql) if sql == "COMMIT" else None
+    )
+    desk.put(*range(1, 301))
+    desk.recorder.put(Record(delivered=250))
+    desk.recorder.start()
+    desk.recorder.stop()
+    assert len(commits) == 1
+    assert desk.told() == list(range(1, 301))
+    with closing(open_journal(path).journal) as journal:
+        assert journal.last_seq() == 300
+        assert journal.saved() == saved(300)
+        assert journal.delivered() == 250
+
+
+def test_put_never_waits_for_the_disk(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        desk = Desk(Journal(path))
+        other.execute("BEGIN IMMEDIATE")
+        desk.recorder.start()
+        began_s = time.monotonic()
+        desk.put(1)
+        desk.recorder.fetch(0, 1, lambda rows: None)
+        assert time.monotonic() - began_s < 0.5
+        assert desk.done == []
+        other.execute("COMMIT")
+        eventually(lambda: desk.told() == [1])
+        desk.recorder.stop()
+    assert desk.faults == []
+
+
+def test_fetch_sees_what_was_put_before_it(desk: Desk) -> None:
+    desk.put(*range(1, 51))
+    assert desk.fetch(0) == list(range(1, 51))
+    assert desk.fetch(40, 5) == [41, 42, 43, 44, 45]
+    assert desk.fetch(50) == []
+
+
+def test_prune_is_done_in_turn(desk: Desk) -> None:
+    desk.put(1, 2, 3)
+    desk.recorder.put(Record(delivered=3))
+    desk.recorder.prune("2027")
+    assert desk.fetch(0) == [3]
+
+
+def test_stop_writes_what_is_queued(path: Path) -> None:
+    desk = Desk(Journal(path))
+    desk.recorder.start()
+    desk.put(*range(1, 2001))
+    desk.recorder.stop()
+    assert desk.told() == list(range(1, 2001))
+    assert on_disk(path) == list(range(1, 2001))
+
+
+def test_stop_without_start_and_twice() -> None:
+    desk = Desk(Journal(MEMORY))
+    desk.recorder.stop()
+    desk.recorder.start()
+    desk.recorder.stop()
+    desk.recorder.stop()
+    desk.journal.close()
+
+
+# --- a disk that fails ----------------------------------------------------------------------------
+
+
+def test_full_disk_is_told_once_and_the_house_hears_all_the_same(desk: Desk) -> None:
+    desk.put(1)
+    eventually(lambda: desk.told() == [1])
+    desk.break_disk()
+    keep_full(desk)
+    seqs = range(2, 400)
+    desk.put(*seqs)
+    eventually(lambda: len(desk.done) == 399)
+    assert desk.told() == [1, *seqs]
+    assert len(desk.faults) == 1
+    assert "disk is full; events are kept in memory" in desk.faults[0]
+    assert desk.fetch(0) == [1, *seqs]  # from the file and from memory
+    assert desk.fetch(390, 3) == [391, 392, 393]
+
+
+def keep_full(desk: Desk) -> Callable[[], None]:
+    """Keep the disk full across the recorder's attempts to open the file anew."""
+    reopen = desk.journal.reopen
+
+    def still_full() -> None:
+        reopen()
+        desk.break_disk()
+
+    desk.journal.reopen = still_full  # type: ignore[method-assign]
+
+    def free() -> None:
+        desk.journal.reopen = reopen  # type: ignore[method-assign]
+
+    return free
+
+
+def test_disk_that_works_again_gets_everything(desk: Desk, path: Path) -> None:
+    desk.break_disk()
+    free = keep_full(desk)
+    desk.put(*range(1, 400))
+    eventually(lambda: desk.faults)
+    free()
+    desk.put(400)
+    eventually(lambda: desk.faults[-1] == "")
+    assert desk.fetch(0) == list(range(1, 401))
+    assert on_disk(path) == list(range(1, 401))
+    assert len(desk.faults) == 2
+
+
+def test_lost_directory_and_its_return(tmp_path: Path) -> None:
+    place = tmp_path / "card"
+    place.mkdir()
+    desk = Desk(Journal(place / "journal.db"))
+    desk.recorder.start()
+    desk.put(1)
+    eventually(lambda: desk.done)
+    desk.journal._db.close()  # as if the card was pulled: nothing can be read or written
+    place.rename(tmp_path / "pulled")
+    desk.put(2)
+    eventually(lambda: len(desk.done) == 2)
+    desk.put(3)
+    assert desk.fetch(1) == [2, 3]
+    (tmp_path / "pulled").rename(place)
+    desk.put(4)
+    eventually(lambda: desk.faults[-1] == "")
+    assert desk.fetch(0) == [1, 2, 3, 4]
+    desk.recorder.stop()
+
+
+def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.recorder._rows = type(desk.recorder._rows)(maxlen=100)
+    desk.journal._db.close()
+    monkeypatch.setattr(desk.journal, "reopen", lambda: None)
+    desk.put(*range(1, 501))
+    assert desk.fetch(0) == list(range(401, 501))
+    assert len(desk.done) == 500
+
+
+def test_record_that_can_never_be_written_is_dropped_and_told(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.recorder.put(Record([Row(2**70, 0.0, "now", "entry", "{}")], messages=[0]))
+    eventually(lambda: desk.told() == [0])
+    desk.put(1)
+    assert desk.fetch(0) == [1]
+    assert "records are lost" in caplog.text
+
+
+def test_whoever_is_told_and_fails_ends_nothing(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    def deaf(_: object) -> None:
+        raise RuntimeError("deaf")
+
+    desk.recorder._on_fault = deaf
+    desk.recorder.fetch(0, 1, deaf)
+    desk.break_disk()
+    desk.put(*range(1, 300))
+    eventually(lambda: len(desk.done) == 299)
+    assert caplog.text.count("nobody could be told") >= 2
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tests.test_recorder import *
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, resource.RLIM_INFINITY))
+desk = Desk(Journal(sys.argv[1]))
+desk.recorder.start()
+desk.put(*range(1, 3001))
+eventually(lambda: len(desk.done) == 3000)
+assert desk.faults and desk.faults[-1], desk.faults
+assert desk.fetch(2500) == list(range(2501, 3001))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+desk.put(3001)
+eventually(lambda: desk.faults[-1] == "")
+desk.recorder.stop()
+"""
+
+
+def test_file_that_may_not_grow_is_survived_by_the_real_system_call(path: Path) -> None:
+    """Not SQLite's own limit but the kernel's: every write beyond 120 kB fails."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert on_disk(path) == list(range(1, 3002))
+
+
+def test_two_threads_may_put() -> None:
+    desk = Desk(Journal(MEMORY))
+    desk.recorder.start()
+    threads = [threading.Thread(target=desk.put, args=range(first, 1000, 2)) for first in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: len(desk.done) == 999)
+    assert desk.fetch(0) == list(range(1, 1000))
+    desk.recorder.stop()
