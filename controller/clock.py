@@ -63,6 +63,7 @@ class Clock:
 
     def __init__(self, origin_ms: float = 0.0, speed: float = 1.0) -> None:
         self.speed = speed
+        self.boot_id = boot_id()
         self._lock = Lock()
         self._origin_ms = origin_ms
         self._began_ms = boottime_ms()
@@ -101,7 +102,7 @@ class Clock:
 
     def moment(self) -> Moment:
         """Return now, as the journal keeps it."""
-        return Moment(self.now_ms(), boot_id(), boottime_ms(), wall_s())
+        return Moment(self.now_ms(), self.boot_id, boottime_ms(), wall_s())
 
 
 def believable(seconds: float) -> bool:

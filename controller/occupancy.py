@@ -65,10 +65,10 @@ def gate(occupancy: Occupancy) -> Occupancy:
 
     The lower end may fall to zero without doubt: nobody can leave who was not inside.
     """
-    low, high = _bounded(occupancy.min), _bounded(occupancy.max)
+    low = _bounded(occupancy.min)
+    high = max(low, _bounded(occupancy.max))
     count = min(max(occupancy.count, low), high)
-    bent = high != occupancy.max or low > high
-    return Occupancy(count, low, max(low, high), occupancy.doubted or bent)
+    return Occupancy(count, low, high, occupancy.doubted or high != occupancy.max)
 
 
 def _bounded(people: int) -> int:

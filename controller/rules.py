@@ -145,7 +145,7 @@ def _spend_grant(turn: Turn) -> None:
     """A strike that had to go off is off for good: only another release turns it on."""
     grant = turn.state.grant
     if grant is not None and grant.live and not release_fits(turn.state, turn.house):
-        turn.change(grant=replace(grant, live=False))
+        turn.change_grant(live=False)
 
 
 def _reconcile(turn: Turn) -> None:
@@ -208,8 +208,7 @@ def _unopened(state: State, house: House) -> bool:
 
 
 def _release_over(turn: Turn) -> None:
-    if turn.state.grant is not None:
-        turn.change(grant=replace(turn.state.grant, live=False, over=True))
+    turn.change_grant(live=False, over=True)
 
 
 def _staff_pass_over(turn: Turn) -> None:

@@ -35,6 +35,8 @@ def started(turn: Turn, event: Started) -> None:
     turn.change(grant=None, staff_pass=False, busy=False, coming_in=0, exit_asked_ms=None)
     turn.change(door="Unknown", bolt="Unknown", hatch="Unknown")
     turn.change(evacuate_input=False, buttons_up=frozenset())
+    # Sensors and parts tell their faults anew; only what the count suffered is remembered.
+    turn.change(faults=tuple(f for f in turn.state.faults if f.line == "occupancy"))
     if event.doubt:
         turn.doubt(turn.anybody(), "restart")
 
@@ -69,12 +71,14 @@ def _count_passage(turn: Turn, event: Passage, zones: dict[str, float]) -> None:
     if name is not None:
         turn.note(name, **count_data(turn.state.occupancy), **zones)
     else:
-        turn.note("passage_uncertain", min=event.least, max=event.most, why=event.why, **zones)
+        after = count_data(turn.state.occupancy)
+        span = {"min": event.least, "max": event.most}
+        turn.note("passage_uncertain", **span, why=event.why, occupancy=after, **zones)
     if before.max + event.most < 0:
         turn.fault("CountUnderflow", "occupancy", active=True)
     grant = turn.state.grant
     if grant is not None and event.least > 0:
-        turn.change(grant=replace(grant, entered=grant.entered + event.least))
+        turn.change_grant(entered=grant.entered + event.least)
 
 
 # --- knocks -------------------------------------------------------------------------------------
@@ -128,10 +132,9 @@ def _door_contact(turn: Turn, is_open: bool) -> None:
 
 
 def _opened(turn: Turn) -> None:
-    grant = turn.state.grant
     turn.change(door_knock=None)
-    if grant is not None:
-        turn.change(grant=replace(grant, opened=True, live=False))
+    if turn.state.grant is not None:
+        turn.change_grant(opened=True, live=False)
     elif _forced(turn):
         turn.change(alarm="DoorForcedOpen")
         turn.note("door_alarm", alarm="DoorForcedOpen")
@@ -151,8 +154,7 @@ def _closed(turn: Turn) -> None:
     if state.alarm != "Normal":
         turn.change(alarm="Normal")
         turn.note("door_alarm", alarm="Normal")
-    if state.grant is not None and state.grant.opened:
-        turn.change(grant=replace(state.grant, over=True))
+    turn.change_grant(over=True)
     if turn.blind():
         turn.doubt(turn.anybody(), "blind")
     elif not turn.house.beams and state.grant is None and state.occupancy.max > 0:

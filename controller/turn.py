@@ -25,6 +25,11 @@ class Turn:
         """Replace fields of the state."""
         self.state = replace(self.state, **fields)
 
+    def change_grant(self, **fields: Any) -> None:
+        """Replace fields of the open release, if there is one."""
+        if self.state.grant is not None:
+            self.change(grant=replace(self.state.grant, **fields))
+
     def note(self, event: str, /, **data: object) -> None:
         """Tell journal, house and replay that something happened."""
         self.moments.append(Note(event, data))

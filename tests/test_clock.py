@@ -1,0 +1,92 @@
+"""House time runs forward, whatever clocks and restarts do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from controller.clock import FIRST_BELIEVABLE_S, Clock, Moment, believable, resumed
+
+LAST = Moment(t_ms=5000.0, boot_id="a", boottime_ms=100_000.0, wall_s=1_800_000_000.0)
+
+
+def test_within_one_boot_the_kernel_knows() -> None:
+    now = replace(LAST, boottime_ms=103_000.0, wall_s=0.0)
+    assert resumed(LAST, now) == 8000.0
+
+
+@pytest.mark.parametrize(
+    ("wall_after_s", "boottime_ms", "passed_ms"),
+    [
+        (3600.0, 20_000.0, 3_600_000.0),  # the wall clock ran on
+        (-1e6, 20_000.0, 20_000.0),  # no RTC, back to an old date: at least the time since boot
+        (5.0, 20_000.0, 20_000.0),  # less than the machine is up: the clock stood still
+        (-1.8e9, 20_000.0, 20_000.0),  # 1970
+    ],
+)
+def test_after_a_reboot(wall_after_s: float, boottime_ms: float, passed_ms: float) -> None:
+    now = Moment(0.0, "b", boottime_ms, LAST.wall_s + wall_after_s)
+    assert resumed(LAST, now) == LAST.t_ms + passed_ms
+
+
+def test_a_wall_clock_that_was_never_set_tells_nothing() -> None:
+    last = replace(LAST, wall_s=60.0)
+    now = Moment(0.0, "b", 20_000.0, 1_800_000_000.0)
+    assert resumed(last, now) == last.t_ms + 20_000.0
+
+
+def test_time_never_runs_back_even_if_the_kernel_says_so() -> None:
+    assert resumed(LAST, replace(LAST, boottime_ms=0.0)) == LAST.t_ms
+
+
+def test_a_clock_begins_at_its_origin_and_runs() -> None:
+    clock = Clock(5000.0)
+    first = clock.now_ms()
+    assert 5000.0 <= first < 6000.0
+    assert clock.now_ms() >= first
+    assert clock.seconds_until(first - 1) == 0.0
+    assert 99 < clock.seconds_until(clock.now_ms() + 100_000) <= 100
+
+
+def test_a_kernel_stamp_becomes_house_time() -> None:
+    clock = Clock(0.0)
+    before = clock.now_ms()
+    stamp = clock.from_monotonic(time.monotonic() - 2)
+    assert before - 2000 - 1 <= stamp <= clock.now_ms() - 1999
+
+
+def test_a_fast_clock_takes_its_wall_clock_along() -> None:
+    clock = Clock(0.0, speed=3600.0)
+    while clock.now_ms() < 100_000:
+        pass
+    assert clock.wall_s() - time.time() == pytest.approx(clock.now_ms() / 1000, rel=0.1)
+
+
+def test_a_hold_stops_the_clock_until_it_is_let_go() -> None:
+    clock = Clock(0.0, speed=1000.0)
+    limit = clock.now_ms() + 1.0
+    clock.hold("me", limit)
+    clock.hold("you", limit + 1e9)
+    while clock.seconds_until(limit) > 0:
+        pass
+    assert clock.now_ms() == limit
+    clock.let_go("me")
+    clock.let_go("me")
+    while clock.now_ms() <= limit:
+        pass
+    clock.let_go("you")
+    assert clock.now_ms() > limit
+
+
+def test_the_moment_names_this_boot() -> None:
+    moment = Clock(7000.0).moment()
+    assert moment.t_ms >= 7000.0
+    assert moment.boot_id
+    assert moment.boottime_ms > 0
+
+
+def test_believable() -> None:
+    assert not believable(0.0)
+    assert believable(FIRST_BELIEVABLE_S)

@@ -1,0 +1,174 @@
+"""The configuration: every mistake at once, each with file, section, key, value and the way out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.config import WIRING, Config, input_lines, output_lines
+from controller.configfile import ConfigError, load, parse
+from controller.keys import KEYS
+
+SHIPPED = Path(__file__).parent.parent / "systemd" / "backdoor.toml"
+
+
+def problems(document: dict[str, Any], *sets: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse(document, "backdoor.toml", sets)
+    return caught.value.problems
+
+
+def test_an_empty_document_gives_the_defaults_with_everything_wired() -> None:
+    assert parse({}, "x") == Config().wired(WIRING)
+
+
+def test_the_example_of_the_contract() -> None:
+    assert problems({"door": {"release_time": "abc"}}) == (
+        'backdoor.toml: [door] release_time: must be 0.5 to 30 s, got "abc"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "says"),
+    [
+        ("house", "capacity", 0, "must be a whole number from 1 to 20, got 0"),
+        ("house", "capacity", True, "must be a whole number from 1 to 20, got true"),
+        ("house", "capcity", 4, 'unknown key; did you mean "capacity"?'),
+        ("house", "venue", "a/b", 'must be one topic level without "/", "+", "#", "$" or spaces'),
+        ("house", "session_length", "2 weeks", "must be 1 to 1440 min"),
+        ("house", "session_warnings", 5, "must be a list of times"),
+        ("house", "session_warnings", ["5 min", "15 min"], "must go from the earliest"),
+        ("door", "entry", "open", 'must be "release" or "walk_in", got "open"'),
+        ("door", "release_time", float("nan"), "must be 0.5 to 30 s"),
+        ("door", "release_time", 20, "must not be longer than strike_max_on"),
+        ("door", "pre_alarm_time", 60, "must not be longer than open_time"),
+        ("sensing", "beam_spacing_mm", 10, "must be 40 to 200 mm, got 10"),
+        ("mqtt", "prefix", "a/#", "must be a topic without"),
+        ("mqtt", "port", 70000, "must be a whole number from 1 to 65535"),
+        ("web", "tls_cert", "x.pem", "goes with tls_key"),
+        ("web", "host", "a\nb", "must be text"),
+        ("lines", "strike", 99, "pin must be a BCM pin from 0 to 27, got 99"),
+        ("lines", "strike", {"pin": 16, "pul": "up"}, 'unknown key pul; did you mean "pull"?'),
+        ("lines", "strike", {"pin": 16, "active": "on"}, 'active must be "high" or "low"'),
+        ("lines", "strke", 16, 'unknown line; did you mean "strike"?'),
+        ("lines", "beam_outer", 22, "one beam alone can't count"),
+    ],
+)
+def test_each_mistake_says_where_and_what(section: str, key: str, value: Any, says: str) -> None:
+    (problem,) = problems({section: {key: value}})
+    assert problem.startswith(f"backdoor.toml: [{section}] {key}: ")
+    assert says in problem
+
+
+def test_two_lines_on_one_pin() -> None:
+    (problem,) = problems({"lines": {"strike": 16, "full_lamp": 16}})
+    assert problem == (
+        "backdoor.toml: [lines] full_lamp: pin 16 is already strike's; use another pin"
+    )
+
+
+def test_unknown_and_misshapen_sections() -> None:
+    found = problems({"hous": {}, "door": 3, "lines": [], "zzz": {}})
+    assert 'backdoor.toml: [hous]: unknown section; did you mean "house"?' in found
+    assert "backdoor.toml: [door]: must be a section, got 3" in found
+    assert "backdoor.toml: [lines]: must be a section, got []" in found
+    assert any(problem.startswith("backdoor.toml: [zzz]: unknown section; known are") for problem in found)
+
+
+def test_all_mistakes_come_at_once() -> None:
+    assert len(problems({"house": {"capacity": 0, "x": 1}, "door": {"entry": 1}})) == 3
+
+
+def test_set_changes_any_key_and_is_named_in_its_mistakes() -> None:
+    changed = parse({}, "x", ["sensing.beam_spacing_mm=105.6", "house.venue=mag", "door.entry='walk_in'"])
+    assert changed.sensing.beam_spacing_mm == 105.6
+    assert (changed.venue, changed.house.entry) == ("mag", "walk_in")
+    assert problems({"house": 3}, "house.capacity=0") == (
+        "backdoor.toml: [house]: must be a section, got 3",
+    )
+    assert problems({}, "house.capacity=0", "nonsense", "a=b") == (
+        '--set nonsense: must be section.key=value, got "nonsense"',
+        '--set a=b: must be section.key=value, got "a=b"',
+        "--set: [house] capacity: must be a whole number from 1 to 20, got 0",
+    )
+
+
+def test_durations_are_seconds_or_text_with_a_unit() -> None:
+    house = parse({"house": {"session_length": "90 min"}, "door": {"release_time": "700ms"}}, "x").house
+    assert (house.session_ms, house.release_ms) == (5_400_000.0, 700.0)
+    assert parse({"house": {"session_length": 7200}}, "x").house.session_ms == 7_200_000.0
+    assert parse({"house": {"session_warnings": ["1 min"]}}, "x").house.warnings_ms == (60_000.0,)
+
+
+def test_lines_tell_the_rules_what_is_wired() -> None:
+    config = parse({"lines": {"hatch_knock": 17, "strike": {"pin": 16}}}, "x")
+    assert config.house.lines == {"hatch_knock"}
+    assert list(input_lines(config)) == ["hatch_knock"]
+    assert list(output_lines(config)) == ["strike"]
+    assert not config.house.beams
+
+
+def test_a_file_that_cannot_be_read_or_is_no_toml(tmp_path: Path) -> None:
+    missing = tmp_path / "none.toml"
+    with pytest.raises(ConfigError, match=r"none.toml: can't be read \(No such file"):
+        load(str(missing))
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[door\n")
+    with pytest.raises(ConfigError, match=r"broken.toml: not TOML"):
+        load(str(broken))
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"broken.toml: not TOML"):
+        load(str(broken))
+
+
+def test_a_file_without_lines_wires_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "b.toml"
+    file.write_text("[house]\ncapacity = 3\n")
+    config = load(str(file), ["house.venue=mag"])
+    assert config.lines == {}
+    assert (config.house.capacity, config.venue) == (3, "mag")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*{key.section for key in KEYS}, "lines", "x"]),
+        st.dictionaries(
+            st.sampled_from([*{key.name for key in KEYS}, "strike", "y"]),
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+            | st.lists(st.integers(), max_size=2) | st.dictionaries(st.just("pin"), st.integers()),
+            max_size=3,
+        )
+        | st.integers(),
+        max_size=4,
+    )
+)  # fmt: skip
+def test_whatever_the_file_says_is_read_or_explained(document: dict[str, Any]) -> None:
+    try:
+        parse(document, "x")
+    except ConfigError as error:
+        assert error.problems
+        assert all(problem.startswith("x: [") for problem in error.problems)
+
+
+# --- the shipped file is the list of legal keys ---------------------------------------------------
+
+
+def test_the_shipped_file_is_legal_and_spells_out_the_defaults() -> None:
+    config = load(str(SHIPPED))
+    assert config == Config().wired({n: WIRING[n] for n in config.lines})
+    assert set(config.lines) == {"hatch_knock", "door_contact", "strike"}
+
+
+def test_the_shipped_file_names_every_key_with_its_default_and_every_line() -> None:
+    text = SHIPPED.read_text()
+    everything = tomllib.loads(re.sub(r"^#(?=\w)", "", text, flags=re.MULTILINE))
+    assert set(everything["lines"]) == set(WIRING)
+    for key in KEYS:
+        assert key.name in everything[key.section], f"[{key.section}] {key.name} is missing"
+    assert parse(everything, "x") == Config().wired(WIRING)

@@ -1,0 +1,569 @@
+"""The house rules, by their numbers in the contract; no clock, no mock, no sleep."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.events import Command, Contact, Fault, KnockEnded, Passage, Reason, Set, Started
+from controller.state import State, door_mode, lock_state
+from tests.driver import Room, names, note, tones
+
+
+def mode(room: Room) -> str:
+    return door_mode(room.state, room.house)
+
+
+# --- 1 four, 2 full --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inside", range(5))
+@pytest.mark.parametrize("party", range(1, 6))
+def test_a_release_is_given_only_while_max_and_party_fit(inside: int, party: int) -> None:
+    room = Room()
+    room.inside(inside)
+    reason = room.command("access_door", party)
+    assert room.strike == (inside + party <= 4)
+    assert reason == (None if inside + party <= 4 else Reason.CAPACITY_REACHED)
+
+
+def test_the_fourth_guest_blocks_the_door_and_lights_the_lamp_in_one_step() -> None:
+    room = Room()
+    room.inside(3)
+    effects = room.passes(1)
+    assert Set("full_lamp", True) in effects
+    assert mode(room) == "Blocked"
+    assert Set("full_lamp", False) in room.passes(-1)
+    assert mode(room) == "Locked"
+
+
+def test_a_guest_at_the_inner_beam_counts_for_the_strike_at_once() -> None:
+    room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
+    room.inside(3)
+    room.command("access_door", 1)
+    assert room.strike
+    assert Set("strike", False) in room.doorway(coming_in=1)
+    assert mode(room) == "Accessed"  # provisional: the lamp waits for the verdict
+
+
+def test_a_strike_that_went_off_does_not_come_back_when_the_guest_turns_round() -> None:
+    room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
+    room.inside(3)
+    room.command("access_door", 1)
+    room.doorway(coming_in=1)
+    room.passes(0)
+    room.doorway(coming_in=0, busy=False)
+    assert not room.strike
+    assert "access_not_taken" in names(room.wait(10))
+
+
+def test_release_while_a_guest_is_on_the_threshold_counts_him_in() -> None:
+    room = Room()
+    room.inside(3)
+    room.doorway(coming_in=1)
+    assert room.command("access_door", 1) == Reason.CAPACITY_REACHED
+
+
+def test_an_uncertain_passage_at_three_makes_the_house_full_by_its_upper_end() -> None:
+    room = Room()
+    room.inside(3)
+    room.passes(0, 1)
+    assert mode(room) == "Blocked"
+    assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
+    room.command("set_count", 3)
+    assert room.command("access_door", 1) is None
+
+
+# --- 3 release -------------------------------------------------------------------------------
+
+
+def test_the_strike_goes_off_when_the_door_opens() -> None:
+    room = Room()
+    room.door(False)
+    room.command("access_door", 2)
+    assert Set("strike", False) in room.door(True)
+    room.passes(1)
+    room.passes(1)
+    effects = room.door(False)
+    assert note(effects, "access_taken") == {"expected": 2, "entered": 2}
+    assert room.state.grant is None
+
+
+def test_the_strike_goes_off_when_its_time_is_over() -> None:
+    room = Room(release_ms=5000.0)
+    room.door(False)
+    room.command("access_door", 1)
+    assert room.wait(4.999) == []
+    effects = room.wait(0.001)
+    assert Set("strike", False) in effects
+    assert note(effects, "access_not_taken") == {"expected": 1}
+
+
+def test_the_strike_is_never_on_beyond_its_limit() -> None:
+    room = Room(release_ms=30_000.0, strike_max_on_ms=2000.0)
+    room.command("access_door", 1)
+    room.wait(2)
+    assert not room.strike
+
+
+def test_a_release_waits_for_whoever_still_stands_in_the_doorway() -> None:
+    room = Room()
+    room.door(False)
+    room.command("access_door", 1)
+    room.door(True)
+    room.doorway(coming_in=1)
+    assert "access_taken" not in names(room.door(False))
+    room.passes(1)
+    effects = room.doorway(coming_in=0, busy=False)
+    assert note(effects, "access_taken") == {"expected": 1, "entered": 1}
+
+
+def test_without_a_contact_the_passages_reconcile_a_release() -> None:
+    room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
+    room.command("access_door", 2)
+    room.passes(1)
+    assert room.strike
+    room.passes(1)
+    assert not room.strike
+    assert note(room.wait(5), "access_taken") == {"expected": 2, "entered": 2}
+
+
+def test_a_second_release_is_refused_while_one_is_open() -> None:
+    room = Room()
+    assert room.command("access_door", 1) is None
+    assert room.command("access_door", 1) == Reason.RELEASE_OPEN
+
+
+def test_no_release_through_an_open_door() -> None:
+    room = Room()
+    room.door(False)
+    room.door(True)
+    assert room.command("access_door", 1) == Reason.DOOR_OPEN
+
+
+@pytest.mark.parametrize("party", [0, -1])
+def test_a_party_of_nobody_is_malformed(party: int) -> None:
+    assert Room().command("access_door", party) == Reason.MALFORMED
+
+
+def test_the_button_lets_one_in_and_its_refusal_is_told() -> None:
+    room = Room(capacity=1)
+    room.contact("release_button", False)
+    assert note(room.contact("release_button", True), "access_granted") == {
+        "party": 1,
+        "cause": "button",
+    }
+    room.contact("release_button", False)
+    room.passes(1)
+    room.door(False)
+    room.wait(10)
+    denied = note(room.contact("release_button", True), "access_denied")
+    assert denied["reason"] == "CapacityReached"
+
+
+def test_a_button_that_is_down_at_start_opens_nothing() -> None:
+    room = Room()
+    room.contact("release_button", True)
+    assert not room.strike
+
+
+# --- 4 walk-in -------------------------------------------------------------------------------
+
+
+def test_walk_in_is_unlocked_while_places_are_free() -> None:
+    room = Room(entry="walk_in")
+    assert mode(room) == "Unlocked"
+    assert room.strike
+    room.inside(3)
+    assert Set("strike", False) in room.doorway(coming_in=1)
+    room.passes(1)
+    room.doorway(coming_in=0, busy=False)
+    assert not room.strike
+    assert Set("strike", True) in room.passes(-1)
+
+
+# --- 5 out is free, 6 honest count -----------------------------------------------------------
+
+
+def test_an_exit_at_zero_is_said_aloud() -> None:
+    room = Room()
+    effects = room.passes(-1)
+    assert note(effects, "exit")["certain"] is False
+    assert note(effects, "fault")["name"] == "CountUnderflow"
+    assert (room.state.occupancy.min, room.state.occupancy.max) == (0, 1)
+    effects = room.tell(Command(0, "set_count", 0))
+    assert "fault_cleared" in names(effects)
+    assert room.state.occupancy.certain
+
+
+def test_one_tap_settles_the_count_and_says_who() -> None:
+    room = Room()
+    room.passes(0, 2)
+    assert not room.state.occupancy.certain
+    effects = room.tell(Command(0, "set_count", 2, cause="page"))
+    assert note(effects, "count_adjusted")["cause"] == "page"
+    assert room.state.occupancy.certain
+
+
+@pytest.mark.parametrize("number", [None, -1, 100])
+def test_a_count_that_no_room_holds_changes_nothing(number: int | None) -> None:
+    room = Room()
+    room.inside(2)
+    assert room.command("set_count", number) == Reason.MALFORMED
+    assert room.state.occupancy.count == 2
+
+
+def test_aborted_passages_change_nothing() -> None:
+    room = Room()
+    assert names(room.tell(Passage(0, 0, 0, why="turned_back"))) == ["passage_aborted"]
+    assert room.state.occupancy.count == 0
+
+
+# --- 7 two hours, 8 verified empty -----------------------------------------------------------
+
+
+def test_two_hours_from_the_first_guest() -> None:
+    room = Room()
+    room.wait(100)
+    assert "session_started" in names(room.passes(1))
+    room.wait(3000)
+    room.passes(1)
+    assert tones(room.wait(6300 - 3000)) == ["warning"]
+    assert tones(room.wait(600)) == ["warning"]
+    assert names(room.wait(300)) == ["session_time_up"]
+    assert tones(room.wait(900)) == ["overtime"] * 3
+    warnings = [e.data["remaining_s"] for e in room.all if getattr(e, "name", "") == "session_warning"]
+    assert warnings == [900, 300]
+
+
+def test_a_short_session_skips_warnings_that_lie_before_it() -> None:
+    room = Room(session_ms=600_000.0)
+    room.passes(1)
+    assert names(room.wait(600)) == ["session_warning", "session_time_up"]
+
+
+def test_after_a_long_absence_only_the_last_mark_rings() -> None:
+    room = Room()
+    room.passes(1)
+    room.now_ms += 3 * 3_600_000
+    effects = room.tell(Started(room.now_ms, doubt=False))
+    assert tones(effects) == ["overtime"]
+    assert names(effects).count("session_time_up") == 1
+
+
+def test_the_session_ends_when_the_room_is_verified_empty() -> None:
+    room = Room(empty_after_ms=20_000.0)
+    room.door(False)
+    room.passes(1)
+    room.passes(-1)
+    room.door(True)
+    assert names(room.wait(25)) == ["door_pre_alarm"]  # an open door: somebody may come back
+    room.door(False)
+    room.doorway(coming_in=0, busy=True)
+    room.doorway(coming_in=0, busy=False)
+    assert names(room.wait(19.9)) == []
+    assert names(room.wait(0.1)) == ["session_ended"]
+    assert "session_started" in names(room.passes(1))
+
+
+def test_doubt_keeps_a_session_open_until_somebody_looks() -> None:
+    room = Room()
+    room.passes(1)
+    room.passes(-1, 0)
+    assert "session_ended" not in names(room.wait(3600))
+    effects = room.tell(Command(room.now_ms, "room_empty", cause="page"))
+    assert "session_ended" in names(effects)
+
+
+def test_no_command_extends_a_session() -> None:
+    room = Room()
+    room.passes(1)
+    assert room.command("extend_session", 60) == Reason.UNKNOWN_COMMAND
+
+
+# --- 9 hatch, 10 front door ------------------------------------------------------------------
+
+
+def test_a_knock_lights_the_hatch_until_it_opens() -> None:
+    room = Room()
+    assert Set("hatch_light", True) in room.knock()
+    room.contact("hatch_contact", False)
+    effects = room.contact("hatch_contact", True)
+    assert Set("hatch_light", False) in effects
+    assert names(effects) == ["hatch_opened"]
+    assert names(room.contact("hatch_contact", False)) == ["hatch_closed"]
+
+
+def test_a_knock_on_an_open_hatch_needs_no_light() -> None:
+    room = Room()
+    room.contact("hatch_contact", True)
+    room.knock()
+    assert not room.outputs["hatch_light"]
+
+
+def test_repeats_merge_and_the_oldest_makes_the_light_blink() -> None:
+    room = Room(hatch_patience_ms=60_000.0, knock_merge_ms=30_000.0)
+    room.knock()
+    room.wait(20)
+    room.knock()
+    assert len(room.state.hatch_waiting) == 1
+    room.wait(31)
+    room.knock()
+    assert len(room.state.hatch_waiting) == 2
+    assert Set("hatch_light", True, blink=True) in room.wait(9)
+    assert room.command("answer_hatch") is None
+    assert not room.outputs["hatch_light"]
+
+
+def test_the_front_door_never_rings_the_room() -> None:
+    room = Room()
+    room.inside(2)
+    effects = room.knock("door")
+    room.wait(1)
+    room.knock("door", raps=2)
+    effects += room.tell(KnockEnded(room.now_ms, "door", 3, regular="Carlo"))
+    assert tones(effects) == []
+    assert room.state.door_knock is not None
+    assert (room.state.door_knock.t_ms, room.state.door_knock.raps) == (0.0, 3)
+    assert note(effects, "knock_ended") == {"place": "door", "raps": 3, "regular": "Carlo"}
+    assert room.command("answer_door") is None
+    assert room.state.door_knock is None
+    assert names(room.tell(KnockEnded(room.now_ms, "door", 2))) == ["knock_ended"]
+
+
+# --- 12 staff pass, 13 alarms ----------------------------------------------------------------
+
+
+def test_a_staff_pass_covers_exactly_one_passage() -> None:
+    room = Room()
+    room.inside(3)
+    room.command("staff_pass")
+    room.doorway(coming_in=1)
+    assert room.state.coming_in == 0
+    assert names(room.passes(1)) == ["staff_passed"]
+    assert room.state.occupancy.count == 3
+    room.passes(1)
+    assert room.state.occupancy.count == 4
+
+
+def test_a_staff_pass_expires_and_a_second_one_starts_anew() -> None:
+    room = Room(staff_pass_ms=15_000.0)
+    room.command("staff_pass")
+    room.wait(10)
+    room.command("staff_pass")
+    assert room.wait(14) == []
+    assert names(room.wait(1)) == ["staff_pass_expired"]
+
+
+def test_a_door_held_open_warns_then_alarms_then_is_over() -> None:
+    room = Room(open_ms=30_000.0, pre_alarm_ms=10_000.0)
+    room.door(False)
+    room.door(True)
+    assert names(room.wait(20)) == ["door_pre_alarm"]
+    assert note(room.wait(10), "door_alarm") == {"alarm": "DoorOpenTooLong"}
+    assert note(room.door(False), "door_alarm") == {"alarm": "Normal"}
+
+
+def test_opening_from_inside_is_no_alarm_without_an_exit_button() -> None:
+    room = Room(lines=frozenset({"door_contact", "beam_outer", "beam_inner"}))
+    room.door(False)
+    assert names(room.door(True)) == ["door_opened"]
+
+
+def test_with_an_exit_button_a_door_opened_without_it_was_forced() -> None:
+    room = Room(exit_grace_ms=5000.0)
+    room.door(False)
+    assert note(room.door(True), "door_alarm") == {"alarm": "DoorForcedOpen"}
+    room.door(False)
+    room.contact("exit_button", False)
+    room.contact("exit_button", True)
+    room.wait(4)
+    assert names(room.door(True)) == ["door_opened"]
+
+
+def test_a_bolt_that_does_not_lock_is_a_fault_that_refuses_entry() -> None:
+    room = Room(bolt_grace_ms=2000.0)
+    room.door(False)
+    room.contact("bolt_contact", True)
+    assert lock_state(room.state, room.house) == "Unlocked"
+    assert note(room.wait(2), "fault")["name"] == "LockNotLocked"
+    assert lock_state(room.state, room.house) == "Fault"
+    assert room.command("access_door", 1) == Reason.DOOR_FAULT
+    assert "fault_cleared" in names(room.contact("bolt_contact", False))
+    assert lock_state(room.state, room.house) == "Locked"
+
+
+# --- 14 over capacity, 15 doubted sensors -----------------------------------------------------
+
+
+def test_a_fifth_guest_is_its_own_alarm_until_it_is_over() -> None:
+    room = Room()
+    room.inside(4)
+    effects = room.passes(1)
+    assert (names(effects)[-1], tones(effects)) == ("over_capacity", ["over_capacity"])
+    assert "over_capacity" not in names(room.passes(1))
+    room.passes(-1)
+    assert "over_capacity_ended" in names(room.passes(-1))
+
+
+def test_a_stuck_beam_makes_the_count_doubtful_until_a_tap_and_after_each_opening() -> None:
+    room = Room()
+    room.inside(2)
+    room.door(False)
+    effects = room.tell(Fault(0, "BeamStuck", "beam_outer", active=True))
+    assert names(effects) == ["fault", "count_adjusted"]
+    assert not room.state.occupancy.certain
+    room.command("set_count", 2)
+    assert room.state.occupancy.certain
+    room.door(True)
+    assert note(room.door(False), "count_adjusted")["cause"] == "blind"
+    assert room.state.occupancy.max == 4
+    assert names(room.tell(Fault(0, "BeamStuck", "beam_outer", active=True))) == []
+    assert names(room.tell(Fault(0, "BeamStuck", "beam_outer", active=False))) == ["fault_cleared"]
+
+
+def test_a_fault_elsewhere_leaves_the_count_alone() -> None:
+    room = Room()
+    room.tell(Fault(0, "BrokerDown", "mqtt", active=True))
+    assert room.state.occupancy.certain
+
+
+# --- manual counting --------------------------------------------------------------------------
+
+SMALL = frozenset({"hatch_knock", "door_contact"})
+
+
+def test_in_a_small_bar_the_release_says_how_many_came_in() -> None:
+    room = Room(lines=SMALL)
+    room.door(False)
+    room.command("access_door", 3)
+    room.door(True)
+    effects = room.door(False)
+    assert note(effects, "access_taken") == {"expected": 3, "entered": 3}
+    assert note(effects, "count_adjusted")["cause"] == "release"
+    assert room.state.occupancy.count == 3
+    assert "session_started" in names(effects)
+
+
+def test_in_a_small_bar_a_door_opened_from_inside_asks_how_many_left() -> None:
+    room = Room(lines=SMALL)
+    room.door(False)
+    room.door(True)
+    assert names(room.door(False)) == ["door_closed"]  # nobody inside: nothing to ask
+    room.command("set_count", 3)
+    room.door(True)
+    assert note(room.door(False), "count_adjusted")["cause"] == "opened_from_inside"
+    occupancy = room.state.occupancy
+    assert (occupancy.min, occupancy.max, occupancy.certain) == (0, 3, False)
+
+
+def test_in_a_small_bar_without_a_contact_a_release_is_believed() -> None:
+    room = Room(lines=frozenset({"hatch_knock"}))
+    room.command("access_door", 2)
+    assert note(room.wait(5), "access_taken") == {"expected": 2, "entered": 2}
+
+
+def test_in_manual_counting_passages_are_only_noted() -> None:
+    room = Room(counting="manual")
+    assert names(room.passes(1)) == ["passage_seen"]
+    assert room.state.occupancy.count == 0
+
+
+# --- 16 refusals, 18 evacuation and lock-down --------------------------------------------------
+
+
+def test_what_the_wire_refused_is_told_with_its_reason() -> None:
+    room = Room()
+    effects = room.tell(Command(0, "access_door", 1, id="a", refusal=Reason.STALE_COMMAND))
+    assert note(effects, "access_denied")["reason"] == "StaleCommand"
+    assert not room.strike
+    effects = room.tell(Command(0, "answer_hatch", refusal=Reason.REPLAYED))
+    assert names(effects) == ["command_refused"]
+
+
+def test_a_blocked_door_lets_nobody_in_until_unblocked() -> None:
+    room = Room()
+    room.command("block_door")
+    assert mode(room) == "Blocked"
+    assert room.command("access_door", 1) == Reason.BLOCKED
+    room.command("unblock_door")
+    assert room.command("access_door", 1) is None
+
+
+def test_lock_down_refuses_all_entry_and_takes_an_open_release_back() -> None:
+    room = Room()
+    room.command("access_door", 1)
+    assert room.strike
+    room.command("lock_down")
+    assert not room.strike
+    assert mode(room) == "LockedDown"
+    assert room.command("access_door", 1) == Reason.LOCKED_DOWN
+    assert room.command("block_door") == Reason.LOCKED_DOWN
+    room.command("lock_down_release")
+    assert mode(room) == "Accessed"
+    assert not room.strike
+
+
+def test_evacuation_wins_and_only_a_human_ends_it() -> None:
+    room = Room()
+    room.command("lock_down")
+    room.contact("evacuate", False)
+    effects = room.contact("evacuate", True)
+    assert (names(effects), tones(effects)) == (["locked_open"], ["evacuate"])
+    assert mode(room) == "LockedOpen"
+    assert room.outputs["hatch_light"]
+    assert not room.strike  # entry only: the inside handle opens without us
+    for command in ("access_door", "lock_down", "block_door"):
+        assert room.command(command, 1) == Reason.LOCKED_OPEN
+    assert room.command("lock_open") is None
+    assert room.command("lock_open_release") == Reason.LOCKED_OPEN
+    room.contact("evacuate", False)
+    assert mode(room) == "LockedOpen"
+    assert room.command("lock_open_release") is None
+    assert mode(room) == "LockedDown"
+
+
+# --- 19 restart --------------------------------------------------------------------------------
+
+
+def test_a_restart_keeps_the_evening_and_drops_the_release() -> None:
+    room = Room()
+    room.inside(2)
+    room.knock()
+    room.command("access_door", 1)
+    room.command("lock_open")
+    session = room.state.session
+    effects = room.tell(Started(room.now_ms, doubt=False))
+    assert note(effects, "access_not_taken")["reason"] == "restart"
+    assert room.state.session == session
+    assert room.state.occupancy.certain
+    assert room.state.hatch_waiting
+    assert (room.strike, mode(room)) == (False, "LockedOpen")
+
+
+def test_a_restart_that_may_have_missed_the_door_asks() -> None:
+    room = Room()
+    room.inside(1)
+    effects = room.tell(Started(room.now_ms, doubt=True))
+    assert note(effects, "count_adjusted")["cause"] == "restart"
+    assert (room.state.occupancy.count, room.state.occupancy.max) == (1, 4)
+    assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
+
+
+def test_the_first_reading_of_a_contact_is_not_an_event() -> None:
+    room = Room()
+    assert names(room.tell(Contact(0, "door_contact", True))) == []
+    assert names(room.tell(Contact(0, "hatch_contact", True))) == []
+    assert names(room.tell(Contact(0, "door_contact", True))) == []
+    assert room.state.door == "Open"
+
+
+def test_an_old_event_is_taken_as_happening_now() -> None:
+    room = Room()
+    room.now_ms = 1000.0
+    room.passes(1)
+    room.tell(Passage(5.0, 1, 1))
+    assert room.state.t_ms == 1000.0
+
+
+def test_a_fresh_state_is_empty_and_certain() -> None:
+    assert State().occupancy.certain

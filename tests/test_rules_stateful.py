@@ -1,0 +1,149 @@
+"""Any evening whatever: after every event the house rules hold."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from controller.events import COMMANDS, Command, Effect, Fault, Note, Set, Started, Tick
+from controller.state import deadline, door_mode, wanted
+from tests.driver import Room
+
+SWITCHES = (
+    "door_contact",
+    "bolt_contact",
+    "hatch_contact",
+    "release_button",
+    "exit_button",
+    "evacuate",
+)
+#: What may turn the strike on: a release, or in a walk-in house a place that became free.
+OPENERS = {"access_granted"}
+
+
+class Evening(RuleBasedStateMachine):
+    """Random sensors, people and restarts against the invariants of the contract."""
+
+    @initialize(
+        capacity=st.integers(1, 4),
+        entry=st.sampled_from(["release", "walk_in"]),
+        counting=st.sampled_from(["auto", "manual"]),
+        lines=st.sets(st.sampled_from([*SWITCHES, "beam_outer", "beam_inner"])),
+    )
+    def open_up(self, capacity: int, entry: str, counting: str, lines: set[str]) -> None:
+        self.room = Room(
+            capacity=capacity, entry=entry, counting=counting, lines=frozenset(lines)
+        )
+        self.strike_since_ms: float | None = None
+        self.told: list[Effect] = []
+
+    def after(self, told: list[Effect]) -> None:
+        """Watch what one event did to the strike."""
+        self.told = told
+        switched = [e.level for e in told if isinstance(e, Set) and e.line == "strike"]
+        assert len(switched) <= 1, "one event switches the strike once at most"
+        if switched == [True]:
+            self.strike_since_ms = self.room.state.t_ms
+            opened = {e.name for e in told if isinstance(e, Note)} & OPENERS
+            assert opened or self.room.house.entry == "walk_in", "only a release opens the strike"
+        elif switched == [False]:
+            self.strike_since_ms = None
+
+    @rule(least=st.integers(-2, 2), more=st.integers(0, 2))
+    def passage(self, least: int, more: int) -> None:
+        self.after(self.room.passes(least, least + more))
+
+    @rule(busy=st.booleans(), coming_in=st.integers(0, 2))
+    def doorway(self, busy: bool, coming_in: int) -> None:
+        self.after(self.room.doorway(coming_in if busy else 0, busy))
+
+    @rule(line=st.sampled_from(SWITCHES), active=st.booleans())
+    def switch(self, line: str, active: bool) -> None:
+        self.after(self.room.contact(line, active))
+
+    @rule(place=st.sampled_from(["hatch", "door"]))
+    def knock(self, place: str) -> None:
+        self.after(self.room.knock(place))
+
+    @rule(name=st.sampled_from(COMMANDS), number=st.none() | st.integers(-1, 6))
+    def command(self, name: str, number: int | None) -> None:
+        before = self.room.state
+        told = self.room.tell(Command(self.room.now_ms, name, number, id="x"))
+        self.after(told)
+        if any(getattr(e, "ok", None) is False for e in told):
+            same = (before.occupancy, before.session, before.locked_open, before.grant)
+            now = self.room.state
+            assert same == (now.occupancy, now.session, now.locked_open, now.grant)
+
+    @rule(active=st.booleans())
+    def fault(self, active: bool) -> None:
+        self.after(self.room.tell(Fault(self.room.now_ms, "BeamStuck", "beam_outer", active)))
+
+    @rule(doubt=st.booleans())
+    def restart(self, doubt: bool) -> None:
+        told = self.room.tell(Started(self.room.now_ms, doubt))
+        self.after(told)
+        if self.room.house.entry == "release":
+            assert not self.room.strike
+
+    @rule(seconds=st.sampled_from([0.05, 1, 5, 30, 600, 7200]))
+    def wait(self, seconds: float) -> None:
+        end_ms = self.room.now_ms + seconds * 1000
+        while (due := deadline(self.room.state, self.room.house)) is not None and due <= end_ms:
+            self.room.now_ms = max(self.room.now_ms, due)
+            self.after(self.room.tell(Tick(self.room.now_ms)))
+            after = deadline(self.room.state, self.room.house)
+            assert after is None or after > due, "a Tick consumes its deadline"
+        self.room.now_ms = end_ms
+
+    @invariant()
+    def the_strike_is_on_only_while_everybody_fits(self) -> None:
+        state, house = self.room.state, self.room.house
+        if self.room.strike:
+            places = state.grant.places_left if state.grant else 0
+            assert state.occupancy.max + places <= house.capacity
+            assert state.occupancy.max + state.coming_in < house.capacity
+            assert door_mode(state, house) in ("Accessed", "Unlocked")
+
+    @invariant()
+    def the_strike_is_never_on_for_too_long(self) -> None:
+        if self.strike_since_ms is not None and self.room.house.entry == "release":
+            assert self.room.now_ms - self.strike_since_ms <= self.room.house.strike_max_on_ms
+
+    @invariant()
+    def pins_are_what_the_state_wants(self) -> None:
+        levels = {line: out.level for line, out in wanted(self.room.state, self.room.house).items()}
+        assert self.room.outputs == levels
+
+    @invariant()
+    def the_count_is_honest(self) -> None:
+        occupancy = self.room.state.occupancy
+        assert 0 <= occupancy.min <= occupancy.count <= occupancy.max <= 99
+        assert not occupancy.certain or occupancy.min == occupancy.max
+
+    @invariant()
+    def every_deadline_lies_ahead(self) -> None:
+        due = deadline(self.room.state, self.room.house)
+        assert due is None or due >= self.room.state.t_ms
+
+    @invariant()
+    def full_is_blocked(self) -> None:
+        state, house = self.room.state, self.room.house
+        if state.occupancy.max >= house.capacity:
+            assert door_mode(state, house) in ("Blocked", "LockedDown", "LockedOpen")
+            assert self.room.outputs["full_lamp"]
+
+    @invariant()
+    def guests_have_a_session(self) -> None:
+        assert self.room.state.occupancy.count == 0 or self.room.state.session is not None
+
+    @precondition(lambda self: self.room.state.locked_open)
+    @invariant()
+    def evacuation_stands(self) -> None:
+        assert door_mode(self.room.state, self.room.house) == "LockedOpen"
+        assert not self.room.strike
+
+
+TestEvening = Evening.TestCase
+TestEvening.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
