@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from web.language import _, later
-from web.room import FAULTS, number, reason_words, span
+from web.room import fault_words, number, reason_words, span
 from web.snapshot import Json
 
 WIDTH, HEIGHT = 360.0, 150.0
@@ -201,8 +201,8 @@ WORDS: Mapping[str, Any] = {
     "lock_down_released": later("Lock-down ended"),
     "locked_open": later("Evacuation began"),
     "lock_open_released": later("Evacuation ended"),
-    "fault": later("Fault: %(what)s (%(line)s)"),
-    "fault_cleared": later("Fault over: %(what)s (%(line)s)"),
+    "fault": later("Fault: %(what)s"),
+    "fault_cleared": later("Fault over: %(what)s"),
     "started": later("Controller started"),
 }
 
@@ -230,7 +230,7 @@ def _details(data: Mapping[str, Any]) -> _Gaps:
             "after": after.get("count", "?") if isinstance(after, dict) else "?",
             "remaining": span(number(data, "remaining_s")),
             "over": span(number(data, "over_s")),
-            "what": str(FAULTS.get(name, name)),
+            "what": fault_words(name, str(data.get("line"))),
             "alarm": str(ALARMS.get(alarm, alarm)),
         }
     )

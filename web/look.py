@@ -12,7 +12,7 @@ from typing import Any
 
 from web.language import _
 from web.mirror import Seen
-from web.room import FAULTS, Room, inside, may_come, number, sentence, span
+from web.room import Room, fault_words, inside, may_come, number, sentence, span
 from web.snapshot import Json
 
 SEATS_DRAWN = 4
@@ -61,7 +61,7 @@ def _hatch(room: Room) -> tuple[str, str]:
         age = span(number(room.hatch, "oldest_s"))
         text = f"{waiting} · {age}" if waiting > 1 else age
         return ("blink" if room.hatch.get("blinking") else "glow"), text
-    return "dark", ""
+    return "dark", _("nobody")
 
 
 def _session_s(room: Room) -> float:
@@ -112,13 +112,17 @@ def _settle(room: Room) -> str:
     return "manual" if room.state.get("counting") == "manual" else "calm"
 
 
+def _shut_by(room: Room) -> str:
+    """Return what a person did that keeps guests out, and a person must undo."""
+    by = {"LockedOpen": "open", "LockedDown": "down", "Blocked": "block"}.get(room.mode, "none")
+    return "none" if by == "block" and room.free <= 0 else by
+
+
 def _fault_words(fault: object) -> str:
     if not isinstance(fault, dict):
         return str(fault)
     name = str(fault.get("name"))
-    return _(
-        "Fault: %(what)s (%(line)s).", what=str(FAULTS.get(name, name)), line=fault.get("line", "?")
-    )
+    return _("Fault: %(what)s.", what=fault_words(name, str(fault.get("line"))))
 
 
 def _alarms(room: Room) -> list[tuple[str, str]]:
@@ -150,8 +154,6 @@ def _notices(room: Room) -> list[tuple[str, str]]:
         found.append(("warn", _("Locked down: nobody comes in, everybody may leave.")))
     if room.state.get("staff_pass"):
         found.append(("calm", _("The next one through the door is staff.")))
-    if room.state.get("counting") == "manual":
-        found.append(("warn", _("The beams do not count: say how many are inside.")))
     faults = room.state.get("faults")
     found += [("warn", _fault_words(fault)) for fault in faults] if isinstance(faults, list) else []
     return found
@@ -188,8 +190,9 @@ def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
         "phase": phase,
         "house": "over" if room.over else "full" if room.free <= 0 else "free",
         "settle": _settle(room),
+        "shutby": _shut_by(room),
         "doorknock": "yes" if room.state.get("door_knock") else "no",
-        "staff": "armed" if room.state.get("staff_pass") else "no",
+        "staff": "armed" if room.state.get("staff_pass") else "idle",
     }
 
 
@@ -212,6 +215,9 @@ def look(seen: Seen) -> Json:
         "time": time,
         "word": word,
         "let": _let_words(room),
+        "settle": _("By hand: how many are inside?")
+        if _settle(room) == "manual"
+        else _("How many are inside?"),
         "announce": _announce(room),
     }
     return {

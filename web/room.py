@@ -37,6 +37,7 @@ REASONS: Mapping[str, Any] = {
 }
 
 FAULTS: Mapping[str, Any] = {
+    "CountUnderflow": later("more left than came in"),
     "BeamStuck": later("a light beam is blocked"),
     "BeamBlocked": later("a light beam is blocked"),
     "Chatter": later("a sensor chatters"),
@@ -47,6 +48,25 @@ FAULTS: Mapping[str, Any] = {
     "ClockNotSet": later("the clock is not set"),
     "JournalFailed": later("the journal cannot be written"),
 }
+
+LINES: Mapping[str, Any] = {
+    "hatch_knock": later("hatch knock sensor"),
+    "door_knock": later("door knock sensor"),
+    "beam_outer": later("outer beam"),
+    "beam_inner": later("inner beam"),
+    "door_contact": later("door contact"),
+    "bolt_contact": later("bolt contact"),
+    "hatch_contact": later("hatch contact"),
+    "release_button": later("release button"),
+    "exit_button": later("exit button"),
+    "evacuate": later("evacuation input"),
+    "occupancy": later("count"),
+}
+
+
+def fault_words(name: str, line: str) -> str:
+    """Say a fault and where it is; what we have no words for is shown by its name."""
+    return f"{FAULTS.get(name, name)} ({LINES.get(line, line)})"
 
 
 def reason_words(reason: str | None) -> str:
@@ -122,23 +142,29 @@ def inside(room: Room) -> str:
 
 def may_come(room: Room) -> str:
     """Say whether and how many may come in."""
-    if room.mode == "LockedOpen":
-        return _("Evacuation: the door is open.")
-    if room.mode == "LockedDown":
-        return _("Locked down.")
+    if room.mode in ("LockedOpen", "LockedDown"):
+        return _("Everybody out!") if room.mode == "LockedOpen" else _("Locked down.")
     if room.over:
         return _("One too many!") if room.count - room.capacity == 1 else _("Too many!")
     if room.free <= 0:
         return _("Full.")
     if room.mode == "Blocked":
         return _("Closed to guests.")
+    return _coming(room.expected) if room.expected else _welcome(room.free)
+
+
+def _coming(people: int) -> str:
+    return _("One is coming in.") if people == 1 else _("%(n)s are coming in.", n=people)
+
+
+def _welcome(places: int) -> str:
     words = {
         1: _("One may come in."),
         2: _("Two may come in."),
         3: _("Three may come in."),
         4: _("Four may come in."),
     }
-    return words.get(room.free) or _("%(n)s may come in.", n=room.free)
+    return words.get(places) or _("%(n)s may come in.", n=places)
 
 
 def _time_left(room: Room) -> str:

@@ -8,7 +8,7 @@
   const STALE_MS = 3000, DELAYS_S = [0, 1, 1, 2, 3, 5, 8], TOLD_MS = 6000, SURE_MS = 4000;
 
   // --- what was heard ---------------------------------------------------------------------------
-  const texts = all("[data-t]"), states = all("[data-s]"), keys = all(".act button");
+  const texts = all("[data-t]"), states = all("[data-s]"), keys = all(".act button"), veil = document.querySelector(".veil");
   let heard = { at: Date.now(), age: 0, link: data.link, told: byId("heard").textContent };
   let knocks = Number(data.knock), notices = null, announced = "";
 
@@ -70,6 +70,7 @@
     }
     const told = live || !Number.isFinite(age) ? heard.told : data.heard.replace("%s", span(age));
     if (byId("heard").textContent !== told) byId("heard").textContent = told;
+    if (!live) veil.dataset.told = told;
     if (!live && !document.title.startsWith("(?)")) document.title = "(?) Backdoor";
   }
   setInterval(tick, 250);

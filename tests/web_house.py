@@ -1,0 +1,243 @@
+"""A scripted controller for the page's tests: real messages on the real in-memory wire."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from controller.bus import MemoryBus
+from controller.config import Config, Web
+from controller.link import Link
+from controller.wire import Message, Topics
+from web import create_app
+from web.serve import Server
+
+Answer = Callable[[str, dict[str, Any]], dict[str, Any] | None]
+
+
+def now_iso(ago_s: float = 0.0) -> str:
+    """Return the wall time of so many seconds ago."""
+    return (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds")
+
+
+def calm() -> dict[str, Any]:
+    """Return the snapshot of an empty room at the start of the evening."""
+    return {
+        "venue": "bar",
+        "boot": "b00t",
+        "seq": 1,
+        "at": now_iso(),
+        "occupancy": {
+            "count": 0,
+            "min": 0,
+            "max": 0,
+            "certain": True,
+            "capacity": 4,
+            "free_places": 4,
+        },
+        "door": {
+            "mode": "Locked",
+            "physical": "Closed",
+            "lock": "Locked",
+            "alarm": "Normal",
+            "strike": False,
+        },
+        "session": None,
+        "hatch": {
+            "light": "OFF",
+            "blinking": False,
+            "waiting": 0,
+            "oldest_s": None,
+            "open": False,
+        },
+        "door_knock": None,
+        "grant": None,
+        "counting": "auto",
+        "staff_pass": False,
+        "over_capacity": False,
+        "full": False,
+        "faults": [],
+        "lines": ["beam_inner", "beam_outer", "door_contact", "hatch_knock"],
+    }
+
+
+def joiner(bus: MemoryBus) -> Callable[..., Link]:
+    """Return how a page joins this bus."""
+
+    def join(
+        *,
+        subscriptions: Sequence[str],
+        on_message: Callable[[Message], None],
+        on_up: Callable[[], None],
+        on_down: Callable[[str], None],
+    ) -> Link:
+        return bus.join(
+            subscriptions=subscriptions,
+            on_message=on_message,
+            on_up=on_up,
+            on_ack=lambda number: None,
+        )
+
+    return join
+
+
+class House:
+    """Says what a test wants said; ``answer`` decides what a command gets (None: silence)."""
+
+    def __init__(self, bus: MemoryBus | None = None) -> None:
+        self.bus = bus or MemoryBus()
+        self.topics = Topics("backdoor/bar")
+        self.state = calm()
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.answer: Answer = lambda name, command: {"ok": True, "reason": None}
+        self._beating = threading.Event()
+        self._link = self.bus.join(
+            subscriptions=[self.topics("cmd/+")],
+            on_message=self._asked,
+            on_up=lambda: None,
+            on_ack=lambda number: None,
+            will=Message(self.topics("status"), b"offline", 1, True),
+            birth=Message(self.topics("status"), b"online", 1, True),
+        )
+        self._link.start()
+
+    def say(self, name: str, body: Any, *, retain: bool = False) -> None:
+        """Publish one message."""
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self._link.publish(Message(self.topics(name), payload, retain=retain))
+
+    def show(self, **parts: Any) -> None:
+        """Change parts of the snapshot (dicts are merged) and publish it."""
+        self.state["seq"] += 1
+        self.state["at"] = now_iso()
+        for key, value in parts.items():
+            old = self.state.get(key)
+            merge = isinstance(value, dict) and isinstance(old, dict)
+            self.state[key] = {**old, **value} if merge else value
+        self.say("state", deepcopy(self.state), retain=True)
+
+    def inside(self, least: int, most: int | None = None, **parts: Any) -> None:
+        """Show so many people inside."""
+        most = least if most is None else most
+        count = {
+            "count": most,
+            "min": least,
+            "max": most,
+            "certain": least == most,
+            "free_places": max(4 - most, 0),
+        }
+        mode = {"mode": "Blocked"} if most >= 4 else {}
+        door = {**mode, **parts.pop("door", {})}
+        self.show(occupancy=count, full=most >= 4, over_capacity=most > 4, door=door, **parts)
+
+    def knock(self, place: str = "hatch", ago_s: float = 0.0) -> None:
+        """Tell of one knock."""
+        self.say("event/knock", {"seq": 9, "at": now_iso(ago_s), "place": place, "raps": 3})
+
+    def beat(self, **over: Any) -> None:
+        """Give one sign of life."""
+        beat = {"boot": self.state["boot"], "seq": self.state["seq"], "uptime_s": 5.0}
+        self.say("heartbeat", beat | over)
+
+    def live(self) -> None:
+        """Give a sign of life twice a second until `freeze` or `stop`."""
+        if not self._beating.is_set():
+            self._beating.set()
+            threading.Thread(target=self._beat_on, daemon=True).start()
+
+    def _beat_on(self) -> None:
+        while self._beating.is_set():
+            self.beat()
+            threading.Event().wait(0.5)
+
+    def freeze(self) -> None:
+        """Say nothing more, without leaving."""
+        self._beating.clear()
+
+    def crash(self) -> None:
+        """Be gone: the broker says the will."""
+        self.freeze()
+        self._link.crash()
+
+    def stop(self) -> None:
+        """Leave."""
+        self.freeze()
+        self._link.stop([Message(self.topics("status"), b"offline", 1, True)])
+
+    def _asked(self, message: Message) -> None:
+        command = json.loads(message.payload)
+        name = self.topics.name(message.topic).removeprefix("cmd/")
+        self.asked.append((name, command))
+        answer = self.answer(name, command)
+        if answer is not None:
+            self.say("result", {"id": command["id"], **answer})
+
+
+class Bench:
+    """Notes what was asked of the pins."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def act(self, name: str) -> None:
+        """Note an action."""
+        if name not in ("walk_in", "knock_hatch"):
+            raise KeyError(name)
+        self.done.append(name)
+
+    def line(self, line: str, level: bool) -> None:
+        """Note a level."""
+        if line != "beam_outer":
+            raise KeyError(line)
+        self.done.append(f"{line}={int(level)}")
+
+
+def settings(folder: Path, **web: Any) -> Config:
+    """Return a configuration whose secret lies in this folder."""
+    return replace(
+        Config(), web=replace(Web(host="127.0.0.1", port=0), secret_file=str(folder / "s"), **web)
+    )
+
+
+def page_of(house: House, folder: Path, *, bench: Bench | None = None, **web: Any) -> Flask:
+    """Return the page joined to a house, its link started."""
+    app = create_app(settings(folder, **web), link=joiner(house.bus), bench=bench)
+    app.extensions["backdoor"].mirror.start()
+    return app
+
+
+def paired(app: Flask) -> FlaskClient:
+    """Return a client that opened the secret link."""
+    client = app.test_client()
+    answer = client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}")
+    assert answer.status_code == 200
+    return client
+
+
+class Serving:
+    """The page on a real socket for a `with` block; ``url`` is its address."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.server = Server(app, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.port}"
+        self.pair_url = f"{self.url}/pair/{app.extensions['backdoor'].pairing.secret}"
+        self._thread = threading.Thread(target=self.server.serve)
+
+    def __enter__(self) -> Serving:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stop()
+        self._thread.join(5)
+        assert not self._thread.is_alive()
