@@ -1,0 +1,79 @@
+# The menu. Everything else is set up as needed: no step has to be remembered.
+
+# The distribution's Python: on a Pi only that one sees apt's python3-lgpio.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+BIN := .venv/bin
+PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: menu setup dev run test check lint bench lock clean
+
+menu:
+	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
+	@echo 'make run     start the demo: simulated pins and the page; PORT=8080'
+	@echo 'make test    run all tests, with coverage'
+	@echo 'make check   lint, types and all tests: what CI runs'
+	@echo 'make bench   measure, and print the figures'
+	@echo 'make lock    renew the lock files (needs uv)'
+	@echo 'make clean   remove what make made'
+
+setup: .venv/run.stamp
+
+dev: .venv/dev.stamp
+
+run: setup
+	@exec $(BIN)/backdoor demo $(if $(PORT),--port $(PORT))
+
+# The pure core, rows 1 to 3 of the import rule, is covered to the last branch.
+test: dev
+	@$(BIN)/pytest --cov --cov-report= $(ARGS)
+	@$(BIN)/coverage report --skip-covered --fail-under=$(COVER)
+	@$(BIN)/coverage report --skip-covered --include='$(CORE)' --fail-under=100 >/dev/null || \
+	  { $(BIN)/coverage report --skip-covered --include='$(CORE)'; exit 1; }
+
+check: lint test
+
+lint: dev
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+bench: dev
+	@for bench in tests/bench/bench_*.py; do \
+	  $(BIN)/python -m tests.bench.$$(basename $$bench .py) $(ARGS) || exit 1; done
+
+# --- set-up: done again only when a lock file or pyproject.toml changes --------------------------
+
+COVER := 95
+CORE := $(subst $() ,$(),$(foreach name,$(CORE_MODULES),controller/$(name).py,))
+CORE_MODULES := events
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo 'backdoor needs Python 3.11 to 3.13 and $(PYTHON) is not: use Debian 12 or newer,' \
+	    'or name another one: make setup PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo 'the venv module is missing: sudo apt install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(if $(PI),--system-site-packages) .venv
+
+.venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	@echo 'installing what backdoor needs ...'
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/run.stamp
+	@echo 'installing what the tests need ...'
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# No registry and no path of this machine in the locks: any index serves them.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-header
+
+lock:
+	@test -x $(BIN)/uv || $(PIP) uv
+	@echo 'setuptools>=77' | $(LOCK) pyproject.toml - -o requirements.lock
+	@$(LOCK) --extra dev --extra pi -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage .*_cache .hypothesis
