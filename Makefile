@@ -18,8 +18,10 @@ menu:
 	@echo 'make clean   remove what make made'
 
 setup: .venv/run.stamp
+	@:
 
 dev: .venv/dev.stamp
+	@:
 
 run: setup
 	@exec $(BIN)/backdoor demo $(if $(PORT),--port $(PORT))
