@@ -1,0 +1,73 @@
+"""sd_notify on real unix datagram sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller import notify
+
+
+@pytest.fixture(params=["file", "abstract"])
+def systemd(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
+    name = str(tmp_path / "notify") if request.param == "file" else f"@backdoor-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
+        receiver.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        yield receiver
+
+
+def test_systemd_hears_each_word(systemd: socket.socket) -> None:
+    notify.ready()
+    notify.watchdog()
+    notify.status("3 of 4 inside\nREADY=1")  # a line break must not become a word of its own
+    notify.stopping()
+    assert [systemd.recv(99) for _ in range(4)] == [
+        b"READY=1",
+        b"WATCHDOG=1",
+        b"STATUS=3 of 4 inside READY=1",
+        b"STOPPING=1",
+    ]
+
+
+def test_full_socket_does_not_hold_the_house(systemd: socket.socket) -> None:
+    for _ in range(2000):
+        notify.watchdog()
+    assert systemd.recv(99) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize("name", [None, "", "/no/such/socket", "@nobody-listens-here"])
+def test_without_systemd_nothing_happens(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    if name is not None:
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+    notify.ready()
+    notify.watchdog()
+
+
+@pytest.mark.parametrize(
+    ("usec", "pid", "interval_s"),
+    [
+        ("10000000", "own", 5.0),
+        ("10000000", None, 5.0),
+        ("10000000", "1", None),  # meant for another process
+        ("0", "own", None),
+        ("soon", "own", None),
+        (None, None, None),
+    ],
+)
+def test_watchdog_is_fed_twice_as_often_as_it_must(
+    usec: str | None, pid: str | None, interval_s: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, str(os.getpid()) if value == "own" else value)
+    assert notify.watchdog_interval_s() == interval_s
