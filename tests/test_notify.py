@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller import notify
+from controller.notify import Notifier, watchdog_interval_s
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -25,10 +25,12 @@ def systemd(
 
 
 def test_systemd_hears_each_word(systemd: socket.socket) -> None:
-    notify.ready()
-    notify.watchdog()
-    notify.status("3 of 4 inside\nREADY=1")  # a line break must not become a word of its own
-    notify.stopping()
+    notifier = Notifier()
+    notifier.ready()
+    notifier.watchdog()
+    notifier.status("3 of 4 inside\nREADY=1")  # a line break must not become a word of its own
+    notifier.status("3 of 4 inside\nREADY=1")
+    notifier.stopping()
     assert [systemd.recv(99) for _ in range(4)] == [
         b"READY=1",
         b"WATCHDOG=1",
@@ -38,8 +40,9 @@ def test_systemd_hears_each_word(systemd: socket.socket) -> None:
 
 
 def test_full_socket_does_not_hold_the_house(systemd: socket.socket) -> None:
+    notifier = Notifier()
     for _ in range(2000):
-        notify.watchdog()
+        notifier.watchdog()
     assert systemd.recv(99) == b"WATCHDOG=1"
 
 
@@ -48,8 +51,8 @@ def test_without_systemd_nothing_happens(name: str | None, monkeypatch: pytest.M
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     if name is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", name)
-    notify.ready()
-    notify.watchdog()
+    Notifier().ready()
+    Notifier().watchdog()
 
 
 @pytest.mark.parametrize(
@@ -70,4 +73,4 @@ def test_watchdog_is_fed_twice_as_often_as_it_must(
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, str(os.getpid()) if value == "own" else value)
-    assert notify.watchdog_interval_s() == interval_s
+    assert watchdog_interval_s() == interval_s
