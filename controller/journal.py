@@ -7,12 +7,14 @@ exactly that of the last event. To start, only the one state row and the last ``
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,3 +287,13 @@ def _without(file: Path, why: str) -> Opened:
             "give [journal] path a writable place and restart"
         ),
     )
+
+
+def read_last(path: str, count: int) -> list[Row]:
+    """Return the newest ``count`` events, oldest first; raises OSError where there are none."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT ?", (count,)).fetchall()
+    except sqlite3.Error as error:
+        raise OSError(errno.EIO, f"no journal that can be read ({error})", path) from None
+    return [Row(*row) for row in reversed(found)]

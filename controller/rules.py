@@ -46,6 +46,7 @@ from controller.events import (
     Tick,
 )
 from controller.state import (
+    Grant,
     House,
     Session,
     State,
@@ -157,11 +158,20 @@ def _reconcile(turn: Turn) -> None:
     entered = grant.party if believed else grant.entered
     turn.change(grant=None)
     if believed:
-        turn.recount(people.moved(turn.state.occupancy, grant.party, grant.party), "release")
+        _believe(turn, grant)
     if grant.opened or entered:
         turn.note("access_taken", expected=grant.party, entered=entered)
     else:
         turn.note("access_not_taken", expected=grant.party)
+
+
+def _believe(turn: Turn, grant: Grant) -> None:
+    """Count a party that nobody saw; was the count set meanwhile, it may be in it or not."""
+    before, party = turn.state.occupancy, grant.party
+    if grant.counted:
+        turn.doubt(people.unseen(before, least=before.min, most=before.max + party), "release")
+    else:
+        turn.recount(people.moved(before, party, party), "release")
 
 
 def _start_session(turn: Turn) -> None:

@@ -64,6 +64,7 @@ class Grant:
     """A release for ``party`` guests that is not reconciled yet.
 
     ``live`` is the strike's part of it: once off (opened, timed out, full) it never comes back.
+    ``counted`` tells that somebody set the count meanwhile, perhaps with the party in it.
     """
 
     party: int
@@ -73,6 +74,7 @@ class Grant:
     live: bool = True
     opened: bool = False
     over: bool = False
+    counted: bool = False
 
     @property
     def places_left(self) -> int:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import Command, Contact, Fault, KnockEnded, Passage, Reason, Set, Started
+from controller.events import (
+    Command,
+    Contact,
+    Fault,
+    KnockEnded,
+    Passage,
+    Reason,
+    Set,
+    Started,
+)
 from controller.state import State, door_mode, lock_state
 from tests.driver import Room, names, note, tones
 
@@ -231,7 +240,9 @@ def test_two_hours_from_the_first_guest() -> None:
     assert tones(room.wait(600)) == ["warning"]
     assert names(room.wait(300)) == ["session_time_up"]
     assert tones(room.wait(900)) == ["overtime"] * 3
-    warnings = [e.data["remaining_s"] for e in room.all if getattr(e, "name", "") == "session_warning"]
+    warnings = [
+        e.data["remaining_s"] for e in room.all if getattr(e, "name", "") == "session_warning"
+    ]
     assert warnings == [900, 300]
 
 
@@ -272,6 +283,11 @@ def test_doubt_keeps_a_session_open_until_somebody_looks() -> None:
     assert "session_ended" not in names(room.wait(3600))
     effects = room.tell(Command(room.now_ms, "room_empty", cause="page"))
     assert "session_ended" in names(effects)
+
+
+def test_room_empty_in_an_empty_room_ends_nothing() -> None:
+    room = Room()
+    assert names(room.tell(Command(0.0, "room_empty"))) == ["count_adjusted"]
 
 
 def test_no_command_extends_a_session() -> None:
@@ -460,6 +476,15 @@ def test_in_a_small_bar_without_a_contact_a_release_is_believed() -> None:
     room = Room(lines=frozenset({"hatch_knock"}))
     room.command("access_door", 2)
     assert note(room.wait(5), "access_taken") == {"expected": 2, "entered": 2}
+
+
+def test_in_a_small_bar_a_tap_during_a_release_may_or_may_not_include_the_party() -> None:
+    room = Room(lines=frozenset({"hatch_knock"}))
+    room.command("access_door", 2)
+    room.command("set_count", 1)
+    assert "access_taken" in names(room.wait(5))
+    occupancy = room.state.occupancy
+    assert (occupancy.count, occupancy.min, occupancy.max, occupancy.certain) == (1, 1, 3, False)
 
 
 def test_in_manual_counting_passages_are_only_noted() -> None:

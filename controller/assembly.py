@@ -1,0 +1,225 @@
+"""Puts a house together from its configuration: journal first, pins next, network last."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from controller import wire
+from controller.bus import MemoryBus
+from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
+from controller.config import Config, input_lines, output_lines
+from controller.engine import Engine
+from controller.events import Fault
+from controller.factory import make_factory
+from controller.inbox import Inbox
+from controller.journal import Journal, Opened, Row, open_journal
+from controller.link import Link
+from controller.notify import Notifier
+from controller.outbox import WINDOW, Outbox
+from controller.pins import Pins
+from controller.recorder import Record, Recorder
+from controller.service import COMMANDS_WAITING, Absence, Item, Parts, Service
+from controller.simulate import SimulatedPins
+from controller.state import House, State
+from controller.teller import Teller
+from controller.wire import Message, Topics
+
+log = logging.getLogger(__name__)
+
+#: Walk-in keeps the strike on for hours; its guard only catches a day.
+WALK_IN_LIMIT_S = 86_400.0
+
+LinkMaker = Callable[..., Link]
+PinsMaker = Callable[[Clock], tuple[Any, Callable[[float], float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the house is joined to: a pin factory with its clock, and a maker of links."""
+
+    pins: PinsMaker
+    link: LinkMaker
+    speed: float = 1.0
+    fresh: State = field(default_factory=State)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A house put together; ``service.begin(absence)`` and ``service.run()`` do the rest."""
+
+    service: Service
+    absence: Absence
+    clock: Clock
+    factory: Any
+    pins: Pins
+
+
+def real_world(config: Config) -> World:
+    """Return the pins of this machine and the broker of the configuration, if it names one."""
+    return World(pins=partial(_pins, config), link=link_maker(config))
+
+
+def link_maker(config: Config) -> LinkMaker:
+    """Return what makes a link to the broker; without one the house talks to itself."""
+    if config.mqtt.host:
+        from controller.link import MqttLink
+
+        return partial(MqttLink, config.mqtt)
+    return alone(MemoryBus())
+
+
+def alone(bus: MemoryBus) -> LinkMaker:
+    """Return what makes links on a bus in memory, which needs no names and knows no outage."""
+
+    def make(*, client_id: str, on_down: Callable[[str], None], **manners: Any) -> Link:
+        return bus.join(**manners)
+
+    return make
+
+
+def _pins(config: Config, clock: Clock) -> tuple[Any, Callable[[float], float]]:
+    if config.factory == "mock":
+        return simulated(config, clock)
+    return make_factory(config.factory), clock.from_monotonic
+
+
+def simulated(config: Config, clock: Clock) -> tuple[Any, Callable[[float], float]]:
+    """Return mock pins, whose ticks are house time in seconds already."""
+    return SimulatedPins(clock, input_lines(config)), lambda seconds: seconds * 1000
+
+
+def topics(config: Config) -> Topics:
+    """Return the topics of this venue."""
+    return Topics(f"{config.mqtt.prefix}/{config.venue}")
+
+
+def assemble(config: Config, world: World) -> Running:
+    """Open the journal, claim the pins and prepare the link; raises PinsError without pins."""
+    opened = open_journal(config.journal.path)
+    if opened.warning:
+        log.warning("%s", opened.warning)
+    clock, state, absence = _resume(opened, world)
+    queue: SimpleQueue[Item] = SimpleQueue()
+    factory, to_house_ms = world.pins(clock)
+    pins = Pins(
+        factory,
+        input_lines(config),
+        output_lines(config),
+        on_edge=queue.put,
+        to_house_ms=to_house_ms,
+        strike_max_on_s=_strike_limit_s(config.house),
+    )
+    if isinstance(factory, SimulatedPins):
+        factory.rest()
+    wiring = _Wiring(topics(config), clock, queue)
+    if opened.journal.in_memory and opened.warning:
+        wiring.journal(opened.warning)
+    parts = _parts(config, world, clock, pins, opened.journal, wiring)
+    service = Service(parts, Engine(config.house, config.sensing, state), queue)
+    return Running(service, absence, clock, factory, pins)
+
+
+def _strike_limit_s(house: House) -> float:
+    return WALK_IN_LIMIT_S if house.entry == "walk_in" else house.strike_max_on_ms / 1000
+
+
+def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
+    """Return clock and state as the journal has them; what can't be read is doubted."""
+    saved = opened.journal.saved()
+    if saved is None:
+        lost = Absence(restart=opened.doubt, doubt=opened.doubt)
+        return Clock(world.fresh.t_ms, world.speed), world.fresh, lost
+    last = Moment(saved.t_ms, saved.boot_id, saved.boottime_ms, saved.wall_s)
+    origin_ms = resumed(last, Moment(0.0, boot_id(), boottime_ms(), wall_s()))
+    clock = Clock(origin_ms, world.speed)
+    absence = Absence(restart=True, gap_ms=origin_ms - saved.t_ms, doubt=opened.doubt)
+    try:
+        return clock, wire.load_state(saved.state), absence
+    except ValueError as error:
+        log.warning("journal: the last state can't be read (%s); the count asks", error)
+        return clock, State(t_ms=origin_ms), Absence(restart=True, doubt=True)
+
+
+class _Wiring:
+    """Joins journal, outbox and link, which know nothing of each other, to the service's queue."""
+
+    def __init__(self, names: Topics, clock: Clock, queue: SimpleQueue[Item]) -> None:
+        self._names = names
+        self._clock = clock
+        self._queue = queue
+        self.link: Link
+        self.outbox: Outbox
+
+    def committed(self, record: Record) -> None:
+        """What the journal has, the house may hear."""
+        for message in record.messages:
+            self.link.publish(message)
+        self.outbox.committed(record.rows)
+
+    def send(self, row: Row) -> None:
+        message = Message(self._names(f"event/{row.name}"), row.data.encode(), qos=1)
+        self.link.publish(message, ack=row.seq)
+
+    def command(self, message: Message) -> None:
+        if self._queue.qsize() < COMMANDS_WAITING:
+            self._queue.put(message)
+
+    def up(self) -> None:
+        self.broker("")
+        self.outbox.up()
+
+    def down(self, problem: str) -> None:
+        self.broker(problem)
+        self.outbox.down()
+
+    def broker(self, problem: str) -> None:
+        self._health("BrokerDown", "mqtt", problem)
+
+    def journal(self, problem: str) -> None:
+        self._health("JournalFailed", "journal", problem)
+
+    def _health(self, name: str, line: str, problem: str) -> None:
+        if problem:
+            log.warning("%s: %s", line, problem)
+        self._queue.put(Fault(self._clock.now_ms(), name, line, active=bool(problem)))
+
+
+def _parts(
+    config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: _Wiring
+) -> Parts:
+    names = topics(config)
+    teller = Teller(config.venue, names, config.house, clock, journal.last_seq())
+    teller.boot = secrets.token_hex(4)
+    _read_night(teller, journal.since(teller.night.since))
+    recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
+
+    def fetch(after: int) -> None:
+        recorder.fetch(after, WINDOW, wiring.outbox.fetched)
+
+    wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
+    wiring.link = world.link(
+        client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],
+        subscriptions=[names("cmd/+")],
+        on_message=wiring.command,
+        on_up=wiring.up,
+        on_down=wiring.down,
+        on_ack=wiring.outbox.acked,
+        will=wire.status(names, "offline"),
+        birth=wire.status(names, "online"),
+    )
+    inbox = Inbox(config.command_max_age_s, wall_s())
+    return Parts(clock, pins, recorder, wiring.link, wiring.outbox, inbox, teller, Notifier())
+
+
+def _read_night(teller: Teller, rows: list[Row]) -> None:
+    for row in rows:
+        data = wire.decode(row.data)
+        own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms")}
+        teller.night.add(row.at, row.name, own)

@@ -1,0 +1,221 @@
+"""The command line: parsing, exit codes, and one call each.
+
+Pins, network and page are imported late, so ``replay`` and ``check-config`` start without them.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from controller.config import Config
+
+#: Exit code of whatever the user can mend: arguments, files, configuration.
+USAGE = 2
+
+config_option = click.option(
+    "--config", "path", metavar="FILE", help="The configuration (default: see `backdoor --help`)."
+)
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one key; repeatable."
+)
+
+
+class Problem(click.ClickException):
+    """Something that the user can mend: one line or more on stderr, exit code 2."""
+
+    exit_code = USAGE
+
+    def show(self, file: Any = None) -> None:
+        """Print the message as it is: it names its place itself."""
+        click.echo(self.message, err=True, file=file)
+
+
+@contextmanager
+def _mendable() -> Iterator[None]:
+    """Turn the errors that a user can mend into messages without a traceback."""
+    from controller.configfile import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        raise Problem(str(error)) from None
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise Problem(f"{named}{error.strerror or error}") from None
+
+
+def _config(path: str | None, sets: tuple[str, ...]) -> Config:
+    from controller.configfile import DEFAULT_PATH, load
+
+    return load(path or DEFAULT_PATH, sets)
+
+
+@click.group(epilog="The configuration is /etc/backdoor/backdoor.toml unless --config names one.")
+@click.version_option(package_name="backdoor")
+def main() -> None:
+    """Keep the door and the hatch of the world's smallest bar."""
+
+
+# --- replay, check-config -------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("trace", type=click.Path())
+@config_option
+@click.option("--inside", default=0, type=click.IntRange(0, 99), help="Guests inside at the start.")
+@set_option
+def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> None:
+    """Run a TRACE (CSV) through sensing and rules in virtual time, one JSON object a line."""
+    from controller.configfile import parse
+    from controller.replay import TraceError, read_trace, wired_by
+    from controller.replay import replay as lines_of
+
+    with _mendable():
+        try:
+            with Path(trace).open(encoding="utf-8", newline="") as text:
+                rows = read_trace(text, trace)
+        except UnicodeDecodeError as error:
+            raise Problem(f"{trace}: not a CSV text file: {error}") from None
+        except TraceError as error:
+            raise Problem(str(error)) from None
+        config = _config(path, sets) if path else wired_by(parse({}, "", sets), rows)
+    out = sys.stdout.buffer
+    out.writelines(lines_of(rows, config, inside))
+    out.flush()
+
+
+@main.command("check-config")
+@config_option
+@set_option
+def check_config(path: str | None, sets: tuple[str, ...]) -> None:
+    """Say every mistake in the configuration, or the wiring that it describes."""
+    with _mendable():
+        config = _config(path, sets)
+    width = max((len(line) for line in config.lines), default=0)
+    click.echo(f"{'line':{width}}  BCM  pull  active")
+    for line, wiring in config.lines.items():
+        click.echo(f"{line:{width}}  {wiring.pin:3}  {wiring.pull:4}  {wiring.active}")
+    counted = "by beams" if config.house.beams else "by the bartender"
+    click.echo(f"{config.house.capacity} guests at most, counted {counted}; the file is right")
+
+
+# --- journal, pair ------------------------------------------------------------------------------
+
+
+@main.command()
+@config_option
+@set_option
+@click.option("--last", default=50, type=click.IntRange(1), help="How many events (default 50).")
+def journal(path: str | None, sets: tuple[str, ...], last: int) -> None:
+    """Print the last events of the journal, one JSON object a line."""
+    from controller.journal import read_last
+
+    with _mendable():
+        config = _config(path, sets)
+        for row in read_last(config.journal.path, last):
+            click.echo(row.data)
+
+
+@main.command()
+@config_option
+@set_option
+@click.option("--rotate", is_flag=True, help="Make a new secret: every paired phone is thrown out.")
+def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
+    """Print the link that pairs a phone, and the same as a QR code."""
+    from web import pair_link
+    from web.pairing import Pairing, PairingError, qr_text
+
+    with _mendable():
+        config = _config(path, sets)
+        try:
+            if rotate:
+                Pairing(Path(config.web.secret_file)).rotate()
+            link = pair_link(config)
+        except PairingError as error:
+            raise Problem(str(error)) from None
+    click.echo(qr_text(link))
+    click.echo(f"page: {link}")
+
+
+# --- run, web, demo -----------------------------------------------------------------------------
+
+
+@main.command()
+@config_option
+@set_option
+def run(path: str | None, sets: tuple[str, ...]) -> None:
+    """Keep the door: the controller, as the service runs it."""
+    from controller.assembly import assemble, real_world
+    from controller.factory import PinsError
+
+    _log(logging.INFO)
+    with _mendable():
+        config = _config(path, sets)
+        try:
+            running = assemble(config, real_world(config))
+        except PinsError as error:
+            raise Problem(str(error)) from None
+    _until_told(running.service.stop)
+    running.service.begin(running.absence)
+    running.service.run()
+
+
+@main.command()
+@config_option
+@set_option
+def web(path: str | None, sets: tuple[str, ...]) -> None:
+    """Serve the bartender's page: a process of its own, joined to the controller by the broker."""
+    from controller.demo import serve_page
+
+    _log(logging.INFO)
+    with _mendable():
+        serve_page(_config(path, sets))
+
+
+@main.command()
+@config_option
+@set_option
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the page (default 8080).")
+@click.option("--mqtt", "broker", metavar="HOST[:PORT]", help="Put a real broker in between.")
+@click.option("--trace", type=click.Path(), help="Play a trace on the simulated pins.")
+@click.option("--speed", default=1.0, type=click.FloatRange(0.1, 100_000), help="Clock speed.")
+@click.option("--inside", default=0, type=click.IntRange(0, 99), help="Guests inside at the start.")
+def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: Any) -> None:
+    """Try it: controller and page in one process, on simulated pins."""
+    from controller.demo import Options, demo_config, run_demo
+
+    _log(logging.WARNING)
+    with _mendable(), tempfile.TemporaryDirectory(prefix="backdoor-demo-") as folder:
+        chosen = Options(**options)
+        config = demo_config(path, sets, Path(folder), chosen, port)
+        run_demo(config, chosen, echo=click.echo, until_told=_until_told)
+
+
+def _until_told(stop: Callable[[], None]) -> None:
+    """Call ``stop`` on SIGTERM and Ctrl-C."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _log(level: int) -> None:
+    """Log to stderr; under systemd the journal adds the time itself."""
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The demo and the page's process: where controller and page meet.
+
+In the demo both run in one process on simulated pins, joined by a bus in memory (or a real broker);
+nothing else differs from the real service.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from controller.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
+from controller.bus import MemoryBus
+from controller.config import Config, JournalSettings, Web
+from controller.configfile import ConfigError, load, parse
+from controller.link import MqttLink
+from controller.notify import Notifier
+from controller.occupancy import settled
+from controller.replay import TraceError, read_trace
+from controller.simulate import Bench, Move
+from controller.state import State
+from web import create_app, pair_link
+from web.pairing import PairingError
+from web.serve import ServeError, Server
+from web.serve import run as serve
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the demo may be told on the command line."""
+
+    broker: str | None = None
+    trace: str | None = None
+    speed: float = 1.0
+    inside: int = 0
+
+
+def demo_config(
+    path: str | None, sets: tuple[str, ...], folder: Path, options: Options, port: int | None
+) -> Config:
+    """Return the configuration of a demo: this machine only, nothing kept unless asked to."""
+    config = load(path, sets) if path else parse({}, "demo", sets)
+    web, journal = config.web, config.journal
+    web = replace(web, host="127.0.0.1", port=web.port if port is None else port)
+    if web.secret_file == Web().secret_file:
+        web = replace(web, secret_file=str(folder / "pairing.secret"))
+    if journal.path == JournalSettings().path:
+        journal = replace(journal, path=str(folder / "journal.db"))
+    mqtt = replace(config.mqtt, host="")
+    if options.broker is not None:
+        host, _, number = options.broker.partition(":")
+        if not host or not (number or "1883").isdigit() or not 0 < int(number or 1883) < 65536:
+            raise ConfigError([f'--mqtt: must be HOST or HOST:PORT, got "{options.broker}"'])
+        mqtt = replace(mqtt, host=host, port=int(number or mqtt.port))
+    return replace(config, factory="mock", web=web, journal=journal, mqtt=mqtt)
+
+
+def run_demo(
+    config: Config,
+    options: Options,
+    *,
+    echo: Callable[[str], None],
+    until_told: Callable[[Callable[[], None]], None],
+) -> None:
+    """Run controller and page until told to stop; prints the page's link when both are ready."""
+    moves = _moves(options.trace) if options.trace else []
+    links: LinkMaker = link_maker(config) if config.mqtt.host else alone(MemoryBus())
+    fresh = replace(State(), occupancy=settled(options.inside))
+    world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
+    running = assemble(config, world)
+    bench = Bench(running.clock, running.factory, running.service.post)
+    page = _Page(config, links, bench, options.speed)
+    until_told(running.service.stop)
+    running.service.begin(running.absence)
+    page.start()
+    echo(f"page: {pair_link(replace(config, web=replace(config.web, port=page.port)))}")
+    if moves:
+        Thread(target=_play, args=(bench, moves, echo), name="trace", daemon=True).start()
+    try:
+        running.service.run()
+    finally:
+        bench.stop()
+        page.stop()
+
+
+def _moves(trace: str) -> list[Move]:
+    try:
+        with Path(trace).open(encoding="utf-8", newline="") as text:
+            return [Move(*row) for row in read_trace(text, trace)]
+    except (TraceError, UnicodeDecodeError) as error:
+        raise ConfigError([str(error)]) from None
+
+
+def _play(bench: Bench, moves: list[Move], echo: Callable[[str], None]) -> None:
+    echo(f"trace: {len(moves)} rows, {moves[-1].at_ms / 60_000:.1f} min")
+    bench.play(moves)
+    echo("trace: played")
+
+
+class _Page:
+    """The page in a thread of this process."""
+
+    def __init__(self, config: Config, links: LinkMaker, bench: Bench, speed: float) -> None:
+        self._app, self._mirror, self._server = _page(config, links, bench=bench, speed=speed)
+        self.port = self._server.port
+        self._thread = Thread(target=self._server.serve, name="page", daemon=True)
+
+    def start(self) -> None:
+        self._mirror.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._mirror.stop()
+        self._thread.join(5)
+
+
+def _page(config: Config, links: LinkMaker, **demo: Any) -> tuple[Any, Any, Server]:
+    """Return application, mirror and server; what the user can mend is a `ConfigError`."""
+    name = f"backdoor-web-{config.venue}"
+    join = partial(links, client_id=name, on_ack=lambda _: None, will=None, birth=None)
+    try:
+        app = create_app(config, link=join, **demo)
+        server = Server(app, config.web.host, config.web.port)
+    except (ServeError, PairingError) as error:
+        raise ConfigError([str(error)]) from None
+    return app, app.extensions["backdoor"].mirror, server
+
+
+def serve_page(config: Config) -> None:
+    """Serve the page until told to stop."""
+    if not config.mqtt.host:
+        raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
+    _, mirror, server = _page(config, partial(MqttLink, config.mqtt))
+    notifier = Notifier()
+    mirror.start()
+    try:
+        sys.exit(serve(server, ready=notifier.ready, stopping=notifier.stopping))
+    finally:
+        mirror.stop()

@@ -1,0 +1,233 @@
+"""The one loop: edges and commands in; pins, then journal, then network out.
+
+Everything that happens comes through one queue, so the rules need no lock. The loop itself touches
+only pins: journal and network have threads of their own behind queues, and neither a full disk nor
+a dead broker can delay the strike's release or hold it on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from controller import wire
+from controller.clock import Clock, believable, wall_s
+from controller.engine import Engine, Told
+from controller.events import Chime, Command, Edge, Fault, Set, Started
+from controller.inbox import Inbox, Now
+from controller.link import Link
+from controller.notify import Notifier
+from controller.outbox import Outbox
+from controller.pins import Pins
+from controller.recorder import Recorder
+from controller.state import House, State, door_mode, wanted
+from controller.teller import Teller
+from controller.wire import Message
+
+log = logging.getLogger(__name__)
+
+#: Input levels are read again this often: kernels and drivers lose edges.
+REREAD_S = 0.1
+#: Re-reads between two heartbeats.
+BEAT_EVERY = 10
+#: A deadline waits this long for an edge stamped before it that is still on its way to us.
+LATE_EDGE_S = 0.002
+#: Opening the door, walking through and letting it fall shut takes longer than this.
+PASSAGE_MS = 2000.0
+#: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
+COMMANDS_WAITING = 1000
+
+Item = Edge | Message | Command | Fault | Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """How long nobody looked (``gap_ms``); ``doubt`` when the last state is lost."""
+
+    restart: bool = False
+    gap_ms: float = 0.0
+    doubt: bool = False
+
+    def unnoticed(self, state: State) -> bool:
+        """Tell whether a door that is shut now, and was then, can't have let anybody through."""
+        return state.door == "Closed" and self.gap_ms <= PASSAGE_MS
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the loop works with; each part knows nothing of the others."""
+
+    clock: Clock
+    pins: Pins
+    recorder: Recorder
+    link: Link
+    outbox: Outbox
+    inbox: Inbox
+    teller: Teller
+    notifier: Notifier
+
+
+class Service:
+    """The controller at work; `run` returns after `stop`."""
+
+    def __init__(self, parts: Parts, engine: Engine, queue: SimpleQueue[Item]) -> None:
+        self._parts = parts
+        self._engine = engine
+        self._queue = queue
+        self._running = True
+        self._done = engine.state
+        self._began_s = monotonic()
+        self._reread_s = self._began_s
+        self._beats = 0
+
+    @property
+    def state(self) -> State:
+        """The rules' state, for reading."""
+        return self._engine.state
+
+    @property
+    def house(self) -> House:
+        """The owner's numbers."""
+        return self._engine.house
+
+    def stop(self) -> None:
+        """Ask the loop to end, from any thread or signal handler."""
+        self._queue.put(self._end)
+
+    def post(self, item: Item) -> None:
+        """Hand something to the loop, from any thread."""
+        self._queue.put(item)
+
+    def begin(self, absence: Absence) -> None:
+        """Read every input once, say whether the count can still be believed, tell the house."""
+        edges = self._parts.pins.first_edges()
+        if absence.restart:
+            shut = any(edge.line == "door_contact" and not edge.level for edge in edges)
+            doubt = absence.doubt or not (shut and absence.unnoticed(self.state))
+            self._do(self._engine.event(Started(self._parts.clock.now_ms(), doubt)))
+        for edge in edges:
+            self._do(self._engine.edge(edge))
+        for output in wanted(self.state, self.house).values():
+            self._show(output)
+        self._parts.recorder.start()
+        self._keep([])
+        self._parts.link.start()
+        self._parts.notifier.ready()
+
+    def run(self) -> None:
+        """Work until `stop`; whatever ends it, the strike goes off first."""
+        try:
+            while self._running:
+                self._take(self._next())
+                self._advance()
+                if monotonic() >= self._reread_s:
+                    self._check()
+        finally:
+            self._close()
+
+    # --- the loop ------------------------------------------------------------------------------
+
+    def _next(self) -> Item | None:
+        """Wait for the next item, but no longer than until something is due."""
+        wait_s = self._reread_s - monotonic()
+        due_ms = self._engine.deadline()
+        if due_ms is not None:
+            wait_s = min(wait_s, self._parts.clock.seconds_until(due_ms) + LATE_EDGE_S)
+        try:
+            return self._queue.get(timeout=max(wait_s, 0.0))
+        except Empty:
+            return None
+
+    def _take(self, item: Item | None) -> None:
+        match item:
+            case None:
+                return
+            case Edge():
+                self._do(self._engine.edge(item))
+            case Command() | Fault():
+                self._do(self._engine.event(item))
+            case Message():
+                self._command(item)
+            case _:
+                item()
+
+    def _advance(self) -> None:
+        late_ms = LATE_EDGE_S * 1000 * self._parts.clock.speed
+        self._do(self._engine.advance(self._parts.clock.now_ms() - late_ms))
+
+    def _command(self, message: Message) -> None:
+        name = self._parts.teller.topics.name(message.topic).removeprefix("cmd/")
+        now_s = wall_s()
+        now = Now(self._parts.clock.now_ms(), now_s, believable(now_s))
+        self._do(self._engine.event(self._parts.inbox.take(name, message, now)))
+
+    def _do(self, told: Told) -> None:
+        """Perform effects: pins at once, then what journal and network shall know."""
+        if not told and self.state is self._done:
+            return
+        self._done = self.state
+        for _, effect in told:
+            if isinstance(effect, Set):
+                self._show(effect)
+        for _, effect in told:
+            if isinstance(effect, Chime):
+                self._parts.pins.chime(effect.tone)
+        self._keep(told)
+
+    def _keep(self, told: Told) -> None:
+        parts = self._parts
+        moment, delivered = parts.clock.moment(), parts.outbox.delivered
+        record = parts.teller.record(told, self.state, moment, delivered)
+        if record is not None:
+            parts.recorder.put(record)
+            for row in record.rows:
+                log.info("%s %s", row.name, row.data)
+
+    def _show(self, output: Set) -> None:
+        self._parts.pins.set(output.line, output.level, output.blink)
+
+    # --- ten times a second --------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Read the levels again; once a second tell that the loop works and the pins answer."""
+        self._reread_s = max(self._reread_s + REREAD_S, monotonic())
+        for edge in self._parts.pins.reread():
+            log.warning("%s: an edge was lost, its level is now %d", edge.line, edge.level)
+            self._queue.put(edge)
+        self._beats += 1
+        if self._beats % BEAT_EVERY == 0:
+            self._beat()
+
+    def _beat(self) -> None:
+        teller = self._parts.teller
+        self._parts.notifier.watchdog()
+        self._parts.notifier.status(_summary(self.state, self.house))
+        teller.new_night()
+        uptime_s = monotonic() - self._began_s
+        beat = wire.heartbeat(teller.topics, teller.boot, teller.seq, uptime_s)
+        self._publish([*teller.refresh(self.state), beat])
+
+    def _publish(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._parts.link.publish(message)
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        self._running = False
+
+    def _close(self) -> None:
+        """Strike off, then the journal, then a goodbye to the broker."""
+        self._parts.pins.close()
+        self._parts.notifier.stopping()
+        self._parts.recorder.stop()
+        self._parts.link.stop([wire.status(self._parts.teller.topics, "offline")])
+
+
+def _summary(state: State, house: House) -> str:
+    sure = "" if state.occupancy.certain else "?"
+    inside = f"{state.occupancy.count}{sure} of {house.capacity} inside"
+    return f"{inside}, door {door_mode(state, house)}, {len(state.faults)} faults"

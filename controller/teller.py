@@ -1,0 +1,119 @@
+"""What the house tells: each step as numbered events, retained states and the night's timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from controller import wire
+from controller.clock import Clock, Moment
+from controller.engine import Told
+from controller.events import Answer, Chime
+from controller.journal import Row, Saved
+from controller.night import Night
+from controller.recorder import Record
+from controller.state import House, State
+from controller.wire import Message, Stamp, Topics
+
+#: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
+NOON = 12
+#: A snapshot is told again when it is older than this, so that times on it stay fresh.
+FRESH_MS = 10_000.0
+
+
+class Teller:
+    """Turns effects into records for the journal and messages for the wire."""
+
+    def __init__(self, venue: str, topics: Topics, house: House, clock: Clock, seq: int) -> None:
+        self.topics = topics
+        self.boot = ""
+        self.seq = seq
+        self._venue = venue
+        self._house = house
+        self._clock = clock
+        self._kept: State | None = None
+        self._told_ms = 0.0
+        self.night = Night(wire.iso(noon_before(clock.wall_s())))
+
+    def record(self, told: Told, state: State, moment: Moment, delivered: int) -> Record | None:
+        """Return what to keep and to tell of one step, or None when there is nothing."""
+        stamp = self._stamp()
+        rows = [self._row(t_ms, named, stamp) for t_ms, named in _named(told)]
+        changed = self._changed(state)
+        if not rows and not changed:
+            return None
+        saved = Saved(
+            state.t_ms, moment.boot_id, moment.boottime_ms, moment.wall_s, wire.dump_state(state)
+        )
+        messages = self.moments(told)
+        if changed:
+            messages += self.states(state)
+        return Record(rows, saved, delivered, messages)
+
+    def moments(self, told: Told) -> list[Message]:
+        """Return answers and chimes: what is said once and never kept."""
+        said: list[Message] = []
+        for _, effect in told:
+            if isinstance(effect, Answer):
+                said.append(wire.result(self.topics, effect))
+            elif isinstance(effect, Chime):
+                said.append(wire.chime(self.topics, effect.tone))
+        return said
+
+    def states(self, state: State) -> list[Message]:
+        """Return the retained messages for the state as it is now."""
+        self._told_ms = self._clock.now_ms()
+        return wire.state_messages(self.topics, wire.snapshot(state, self._house, self._stamp()))
+
+    def refresh(self, state: State) -> list[Message]:
+        """Return what is due once a second: an ageing snapshot, a changed timeline."""
+        messages: list[Message] = []
+        if self._clock.now_ms() - self._told_ms >= FRESH_MS:
+            messages += self.states(state)
+        if self.night.changed:
+            self.night.changed = False
+            night = wire.encode(self.night.told())
+            messages.append(Message(self.topics("night"), night, retain=True))
+        return messages
+
+    def new_night(self) -> bool:
+        """Begin a new timeline when noon has passed; tell whether it did."""
+        since = wire.iso(noon_before(self._clock.wall_s()))
+        if since <= self.night.since:
+            return False
+        self.night = Night(since)
+        return True
+
+    def _changed(self, state: State) -> bool:
+        """Tell whether anything that lasts differs from the state told last."""
+        lasting = replace(state, t_ms=0.0, busy=False, coming_in=0)
+        if lasting == self._kept:
+            return False
+        self._kept = lasting
+        return True
+
+    def _row(self, t_ms: float, named: tuple[str, dict[str, Any]], stamp: Stamp) -> Row:
+        name, data = named
+        self.seq += 1
+        at = stamp.at(t_ms)
+        self.night.add(at, name, data)
+        # What happened comes last, so that no key of ours can be overwritten by it unseen.
+        whole = {"seq": self.seq, "boot": self.boot, "at": at, "t_ms": round(t_ms, 3), **data}
+        return Row(self.seq, t_ms, at, name, wire.encode(whole).decode())
+
+    def _stamp(self) -> Stamp:
+        now_ms = self._clock.now_ms()
+        return Stamp(self._venue, self.boot, self.seq, now_ms, self._clock.wall_s())
+
+
+def _named(told: Told) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
+    pairs = ((t_ms, wire.told(effect)) for t_ms, effect in told)
+    return [(t_ms, named) for t_ms, named in pairs if named is not None]
+
+
+def noon_before(wall_s: float) -> float:
+    """Return the last noon by the local clock, in seconds since 1970."""
+    now = datetime.fromtimestamp(wall_s).astimezone()
+    noon = now.replace(hour=NOON, minute=0, second=0, microsecond=0)
+    return (noon if noon <= now else noon - timedelta(days=1)).timestamp()

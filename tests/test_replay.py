@@ -1,0 +1,147 @@
+"""Traces in, JSON lines out: the same bytes always, and a clear word for every malformed row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.configfile import parse
+from controller.replay import Row, TraceError, read_trace, replay, wired_by
+from controller.simulate import ACTS, Move
+
+TRACES = Path(__file__).parent / "traces"
+HEADER = "t_ms,line,level"
+
+
+def run(rows: list[Row], *sets: str, inside: int = 0) -> list[dict[str, Any]]:
+    config = wired_by(parse({}, "", sets), rows)
+    return [json.loads(line) for line in replay(rows, config, inside)]
+
+
+def rows_of(*acts: str, every_ms: float = 5000.0) -> list[Row]:
+    moves = [
+        Move(number * every_ms + move.at_ms, move.line, move.level)
+        for number, act in enumerate(acts)
+        for move in ACTS[act]
+    ]
+    return [Row(*move) for move in moves]
+
+
+def names(told: list[dict[str, Any]]) -> list[str]:
+    return [line["event"] for line in told]
+
+
+def test_a_guest_walks_in_turns_back_and_walks_out() -> None:
+    told = run(rows_of("walk_in", "turn_back", "walk_out"))
+    assert [n for n in names(told) if n in ("entry", "exit", "passage_aborted")] == [
+        "entry",
+        "passage_aborted",
+        "exit",
+    ]
+    assert told[-1]["event"] == "end"
+    assert told[-1]["occupancy"] == {"count": 0, "min": 0, "max": 0, "certain": True}
+
+
+def test_the_fourth_guest_blocks_and_a_command_is_refused_with_its_reason() -> None:
+    rows = [*rows_of(*["walk_in"] * 4), Row(30_000.0, "cmd:access_door", 1)]
+    told = run(rows)
+    lamp = [line for line in told if line["event"] == "output" and line["line"] == "full_lamp"]
+    assert [line["level"] for line in lamp] == [1]
+    (denied,) = [line for line in told if line["event"] == "access_denied"]
+    assert denied["reason"] == "CapacityReached"
+
+
+def test_a_release_opens_the_strike_and_nobody_coming_is_told() -> None:
+    asked = [Row(1000.0, "cmd:access_door", 2), Row(1000.0, "cmd:set_count", 3)]
+    told = run([Row(0.0, "door_contact", 0), *asked])
+    strike = [line for line in told if line["event"] == "output" and line["line"] == "strike"]
+    assert [(line["t_ms"], line["level"]) for line in strike] == [(1000, 1), (1000, 0)]
+    assert "access_not_taken" in names(told)
+
+
+def test_two_hours_in_virtual_time() -> None:
+    told = run([Row(0.0, "cmd:set_count", 1), Row(7_500_000.0, "cmd:answer_hatch", 0)])
+    marks = [(line["t_ms"], line["event"]) for line in told if line["event"].startswith("session_")]
+    assert marks == [
+        (0, "session_started"),
+        (6_300_000, "session_warning"),
+        (6_900_000, "session_warning"),
+        (7_200_000, "session_time_up"),
+        (7_500_000, "session_overtime"),
+    ]
+
+
+def test_guests_inside_at_the_start_have_a_session() -> None:
+    told = run([Row(5.0, "door_contact", 1)], inside=2)
+    assert told[-1]["occupancy"]["count"] == 2
+    assert "session_started" in names(told)
+
+
+def test_rows_at_time_zero_are_readings_and_a_line_without_one_begins_inactive() -> None:
+    assert "door_opened" not in names(run([Row(0.0, "door_contact", 1)]))
+    assert "door_opened" in names(run([Row(1000.0, "door_contact", 1)]))
+
+
+def test_an_empty_trace_is_an_empty_evening() -> None:
+    assert names(run([])) == ["end"]
+
+
+def test_set_reaches_the_decoder() -> None:
+    assert parse({}, "", ["sensing.beam_spacing_mm=105.6"]).sensing.beam_spacing_mm == 105.6
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "x.csv:1: the first line must be t_ms,line,level"),
+        ("time,pin,value\n", "x.csv:1: the first line must be t_ms,line,level"),
+        ("1,beam_outer\n", "x.csv:2: must have 3 fields (t_ms,line,level), has 2"),
+        ("abc,beam_outer,1\n", 'x.csv:2: t_ms must be a number of milliseconds, got "abc"'),
+        ("nan,beam_outer,1\n", 'x.csv:2: t_ms must be 0 or more, got "nan"'),
+        ("-1,beam_outer,1\n", 'x.csv:2: t_ms must be 0 or more, got "-1"'),
+        ("1e300,beam_outer,1\n", 'x.csv:2: t_ms must be 0 or more, got "1e300"'),
+        ("5,beam_outer,1\n4,beam_outer,0\n", "x.csv:3: t_ms must not go back, got 4 after 5"),
+        ("1,beam_middle,1\n", 'x.csv:2: unknown line "beam_middle"'),
+        ("1,strike,1\n", 'x.csv:2: unknown line "strike"'),
+        ("1,beam_outer,2\n", 'x.csv:2: level must be 0 or 1, got "2"'),
+        ("1,cmd:open_sesame,1\n", 'x.csv:2: unknown command "cmd:open_sesame"'),
+        ("1,cmd:set_count,two\n", 'x.csv:2: the number of cmd:set_count must be whole, got "two"'),
+        ("\n", "x.csv:2: must have 3 fields (t_ms,line,level), has 0"),
+    ],
+)
+def test_a_malformed_row_says_file_line_and_reason(text: str, says: str) -> None:
+    whole = text if not text or text.startswith("time") else f"{HEADER}\n{text}"
+    with pytest.raises(TraceError) as caught:
+        read_trace(whole.splitlines(keepends=True), "x.csv")
+    assert str(caught.value).startswith(says)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_trace_or_is_explained(text: str) -> None:
+    explained = "x.csv:"
+    try:
+        read_trace([HEADER + "\n", *text.splitlines(keepends=True)], "x.csv")
+    except TraceError as error:
+        explained = str(error)
+    assert explained.startswith("x.csv:")
+
+
+@pytest.mark.parametrize("trace", sorted(TRACES.glob("*.csv")), ids=lambda path: path.stem)
+def test_golden_traces_give_the_same_bytes(trace: Path) -> None:
+    with trace.open(newline="") as text:
+        rows = read_trace(text, trace.name)
+    config = wired_by(parse({}, ""), rows)
+    first = b"".join(replay(rows, config))
+    assert first == b"".join(replay(rows, config))
+    golden = trace.with_suffix(".jsonl")
+    if golden.exists():
+        assert first == golden.read_bytes()
+
+
+def test_there_are_golden_traces() -> None:
+    assert list(TRACES.glob("*.jsonl"))
