@@ -19,7 +19,7 @@ from controller.regulars import Rhythm, name_of
 PLACES = ("hatch", "door")
 #: Pulses of one rap come closer than this (a piezo rings 5-60 ms), raps at least 130 ms apart.
 HIT_GAP_MS = 40.0
-HIT_MOST_MS = 80.0
+HIT_MOST_MS = 95.0
 #: Before a rap it is quiet: dragging and rumbling have bursts every 30-100 ms.
 QUIET_MS = 70.0
 RUMBLE_MS = 350.0
@@ -33,15 +33,26 @@ HUSH_MS = 250.0
 #: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
 SOFT = 3.2
 STRONG = 6.0
+#: Two hits this close can only be raps, so soft ones will do.
+SOFT_PAIR = 5.4
+#: Slow and soft, each must be at least this strong.
+SOFT_SLOW = 3.0
 #: A hit is in music, or in steps, when there were so many others in so long a time before.
 MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
-OVER_MUSIC = 1.6
+OVER_MUSIC = 1.45
+#: A rap is heard on the other surface with less than this part of its strength, a beat alike.
+MOST_SIDE = 0.7
+MOST_SOFT_SIDE = 0.45
 #: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
 NO_BEAT = 1.35
+#: So many soft slow raps may be waited for; steps and beats are more. Before them it was quiet.
+MOST_WAIT = 3
+FRESH_MS = 3000.0
 #: Later raps of a knock, and its end, are counted when at least this part of its mean strength.
 RAP_PART = 0.35
 MOST_RAPS = 32
+MOST_PAST = 8
 
 
 class Numbers(Protocol):
@@ -91,8 +102,10 @@ class Knocks:
         self._hit_due = self._pair_due = self._end_due = inf
         self._raps: deque[Rap] = deque(maxlen=MOST_RAPS)
         self._told = False
+        #: Mean strength of the music that a knock was heard in, and no rap of it is below.
+        self._floor = 0.0
         #: Hits of the last seconds: (when, how strong).
-        self._past: deque[tuple[float, float]] = deque(maxlen=8)
+        self._past: deque[tuple[float, float]] = deque(maxlen=MOST_PAST)
         self._end_ms = self._deaf_until_ms = -inf
 
     def edge(self, place: int, t_ms: float, level: bool) -> list[Sensed]:
@@ -148,11 +161,10 @@ class Knocks:
         if hit is None:
             return []
         quiet_ms, self._end_ms = hit.since_ms - self._end_ms, hit.end_ms
-        if hit.since_ms < self._deaf_until_ms:
-            return []
         if hit.end_ms - hit.since_ms > HIT_MOST_MS or quiet_ms < QUIET_MS:
-            self._deaf_until_ms = hit.end_ms + RUMBLE_MS
+            self._deaf_until_ms = max(self._deaf_until_ms, hit.end_ms + RUMBLE_MS)
             self._drop()
+        if hit.since_ms < self._deaf_until_ms:
             return []
         rap = hit.rap()
         told = self._weigh(rap, t_ms)
@@ -169,17 +181,25 @@ class Knocks:
         """Does this rap make a knock, or belong to the one that is on?"""
         if self._told:
             return self._go_on(rap)
+        if self._raps and rap.t_ms - self._raps[-1].t_ms > RAPS_MS[1]:
+            self._raps.clear()
         before = self._raps[-1] if self._raps else None
+        music = self._music((before or rap).t_ms, MUSIC_HITS)
+        if music and not _over(rap, music):
+            return []  # one more beat; a knock may go on around it
         self._pair_due = inf
-        if before and not RAPS_MS[0] <= rap.t_ms - before.t_ms <= RAPS_MS[1]:
+        if before and rap.t_ms - before.t_ms < RAPS_MS[0]:
             self._raps.clear()
             before = None
         self._raps.append(rap)
         if before is None:
             sure = self._n.knock_raps == 1 and self._lone(rap)
         else:
-            sure = self._knuckles(before, rap)
-        return self._tell(t_ms) if sure and len(self._raps) >= self._n.knock_raps else []
+            sure = _over(before, music) if music else self._knuckles(before, rap)
+        if sure and len(self._raps) >= self._n.knock_raps:
+            self._floor = music
+            return self._tell(t_ms)
+        return []
 
     def _place(self, *raps: Rap) -> int:
         """The surface that these raps shook most; of two equals the one that heard it first."""
@@ -188,23 +208,27 @@ class Knocks:
 
     def _lone(self, rap: Rap) -> bool:
         """Is one rap enough, where the bartender set it so?"""
-        strength, music = max(rap.strengths), self._music(rap.t_ms, 1)
-        return strength >= (max(STRONG, OVER_MUSIC * music) if music else SOFT)
+        music = self._music(rap.t_ms, 1)
+        return _over(rap, music) if music else max(rap.strengths) >= SOFT
 
     def _knuckles(self, before: Rap, rap: Rap) -> bool:
         """Are these two raps a knock? A soft pair is put off until no rumble or beat followed."""
         apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
-        music = self._music(before.t_ms, MUSIC_HITS)
-        if music:
-            return weaker >= max(STRONG, OVER_MUSIC * music)
         if weaker >= SOFT + 2 and weaker + stronger >= 2 * STRONG:
             return True
-        if apart_ms < BEAT_MS and weaker + stronger >= 2 * SOFT:
+        if apart_ms < BEAT_MS and weaker + stronger >= SOFT_PAIR:
             self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
-        elif len(self._raps) == 2 and weaker >= SOFT:
+        elif len(self._raps) <= MOST_WAIT and weaker >= SOFT_SLOW and self._fresh():
             self._pair_due = rap.t_ms + NO_BEAT * apart_ms
         return False
+
+    def _fresh(self) -> bool:
+        """Was it quiet before these raps, and are they heard on one surface?"""
+        since_ms = self._raps[0].t_ms
+        hatch, door = (sum(r.strengths[p] for r in self._raps) for p in (0, 1))
+        quiet = not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
+        return quiet and min(hatch, door) <= MOST_SOFT_SIDE * max(hatch, door)
 
     def _music(self, t_ms: float, hits: int) -> float:
         """Mean strength of what was heard before this time; 0 when it was fewer hits: quiet."""
@@ -221,7 +245,7 @@ class Knocks:
         """Count one more rap of the knock that is on, unless it is only a beat under it."""
         place = self._place(*self._raps)
         mean = sum(r.strengths[place] for r in self._raps) / len(self._raps)
-        if rap.strengths[place] >= RAP_PART * mean:
+        if rap.strengths[place] >= max(RAP_PART * mean, OVER_MUSIC * self._floor):
             self._raps.append(rap)
             self._end_due = rap.t_ms + self._n.knock_gap_ms
         return []
@@ -231,6 +255,13 @@ class Knocks:
         regular = name_of([r.t_ms for r in self._raps], self._n.regulars)
         ended = KnockEnded(t_ms, place, raps, regular)
         self._told, self._end_due = False, inf
+        knocked = {r.t_ms for r in self._raps}
+        self._past = deque((p for p in self._past if p[0] not in knocked), maxlen=MOST_PAST)
         self._raps.clear()
-        self._past.clear()
         return [ended]
+
+
+def _over(rap: Rap, music: float) -> bool:
+    """Is this stronger than the beats, and on one surface, as they are not?"""
+    side, top = sorted(rap.strengths)
+    return top >= max(STRONG, OVER_MUSIC * music) and side <= MOST_SIDE * top

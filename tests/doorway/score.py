@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from controller.events import Edge, Passage, Sensed
+from controller.events import Edge, Knock, KnockEnded, Passage, Sensed
 from controller.sensing import Senses, Settings
 
 from tests.doorway.rivals import RIVALS
 from tests.doorway.scenes import Scene
+from tests.doorway.wall import Wall
 
 
 def sense(edges: Iterable[Edge], settings: Settings, lines: Iterable[str] = ()) -> list[Sensed]:
@@ -88,3 +89,45 @@ def judge_rival(scene: Scene, name: str) -> Result:
     said = [(t, t, way, way) for t, way in RIVALS[name](scene.edges)]
     right = scene.start + sum(s[2] for s in said) == scene.final
     return Result(right, True, right, _wrong(scene, said), 0)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Knocks of some time: how many there were, were heard, at the right place, and not there."""
+
+    true: int
+    found: int
+    placed: int
+    counted: int
+    false: int
+
+
+def listen(wall: Wall, settings: Settings) -> Heard:
+    """Our knock listener on this wall."""
+    told = _play(wall, settings)
+    knocks = [k for k in told if isinstance(k, Knock)]
+    ends = [k for k in told if isinstance(k, KnockEnded)]
+    found = placed = counted = 0
+    for episode in wall.episodes:
+        first, last = episode.raps_ms[0], episode.raps_ms[-1]
+        mine = [k for k in knocks if first <= k.t_ms <= last + 900]
+        knocks = [k for k in knocks if k not in mine]
+        found += bool(mine)
+        placed += bool(mine) and mine[0].place == episode.place
+        ended = [e for e in ends if mine and e.t_ms > mine[0].t_ms]
+        counted += bool(ended) and ended[0].raps == len(episode.raps_ms)
+    return Heard(len(wall.episodes), found, placed, counted, len(knocks))
+
+
+def _play(wall: Wall, settings: Settings) -> list[Sensed]:
+    edges = wall.edges()
+    senses = Senses(settings, {e.line for e in edges})
+    hushes, out = sorted(wall.hushes_ms, reverse=True), list[Sensed]()
+    for edge in edges:
+        while hushes and hushes[-1] <= edge.t_ms:
+            _wake(senses, hushes[-1], out)
+            senses.hush(hushes.pop())
+        _wake(senses, edge.t_ms, out)
+        out += senses.edge(edge)
+    _wake(senses, inf, out)
+    return out
