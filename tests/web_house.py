@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from controller.bus import MemoryBus
 from controller.config import Config, Web
@@ -208,10 +209,20 @@ def settings(folder: Path, **web: Any) -> Config:
     )
 
 
+class Client(FlaskClient):
+    """Takes every answer in whole and closes it, as a browser does."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send a request."""
+        return super().open(*args, **{"buffered": True, **kwargs})
+
+
 def page_of(house: House, folder: Path, *, bench: Bench | None = None, **web: Any) -> Flask:
     """Return the page joined to a house, its link started."""
     app = create_app(settings(folder, **web), link=joiner(house.bus), bench=bench)
+    app.test_client_class = Client
     app.extensions["backdoor"].mirror.start()
+    house.beat()
     return app
 
 

@@ -170,9 +170,9 @@ class Mirror:
         self._status = message.payload.decode("utf-8", "replace")
 
     def _on_state(self, message: Message, now_s: float) -> None:
-        snapshot = json_object(message.payload, "boot", "seq", "occupancy", "door", "hatch")
-        if any(not isinstance(snapshot[key], dict) for key in ("occupancy", "door", "hatch")):
-            raise ValueError("occupancy, door and hatch must be objects")
+        snapshot = json_object(
+            message.payload, boot=str, seq=int, occupancy=dict, door=dict, hatch=dict
+        )
         self._snapshot, self._snapshot_at = snapshot, now_s
         if self._heard_at is None and message.retain:  # the broker kept it: true when it was made
             old_s = max(0.0, seconds_since(snapshot.get("at"), self._wall()))
@@ -184,7 +184,7 @@ class Mirror:
         self._compare(now_s)
 
     def _on_heartbeat(self, message: Message, now_s: float) -> None:
-        self._beat = json_object(message.payload, "boot", "seq")
+        self._beat = json_object(message.payload, boot=str, seq=int)
         self._heard_at = now_s
         self._compare(now_s)
 
@@ -201,7 +201,7 @@ class Mirror:
         self._night_version += 1
 
     def _on_result(self, message: Message, now_s: float) -> None:
-        result = json_object(message.payload, "id", "ok")
+        result = json_object(message.payload, id=str, ok=bool)
         if result["id"] not in self._pending or self._pending[result["id"]] is not None:
             return
         reason = result.get("reason")
@@ -209,7 +209,7 @@ class Mirror:
         self._pending[result["id"]] = outcome
 
     def _on_knock(self, message: Message, now_s: float) -> None:
-        knock = json_object(message.payload, "place")
+        knock = json_object(message.payload, place=str)
         age_s = seconds_since(knock.get("at"), self._wall())
         if not message.retain and age_s < FRESH_KNOCK_S * self._speed:
             self._knock = {"n": self._knock["n"] + 1, "place": str(knock["place"])}

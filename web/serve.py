@@ -55,6 +55,7 @@ class Server:
     """The page on its socket: `serve` in one thread until `stop` from any other."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
+        self.app = app
         self._socket = bind(host, port)
         self._streams: Streams = app.extensions["backdoor"].streams
         self._stopping = threading.Event()

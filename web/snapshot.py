@@ -18,11 +18,14 @@ def _parsed(payload: bytes) -> Any:
     return json.loads(payload)
 
 
-def json_object(payload: bytes, *needed: str) -> Json:
-    """Return the JSON object of a message that has at least these keys, or raise ValueError."""
+def json_object(payload: bytes, **needed: type) -> Json:
+    """Return the JSON object of a message that has these keys and types, or raise ValueError."""
     value = _parsed(payload)
-    if not isinstance(value, dict) or any(key not in value for key in needed):
-        raise ValueError(f"not an object with {', '.join(needed)}")
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    for key, kind in needed.items():
+        if not isinstance(value.get(key), kind):
+            raise ValueError(f"{key} is missing or not {kind.__name__}")
     return value
 
 

@@ -1,0 +1,289 @@
+"""The mirror: what the page knows, how old it is, and how a command ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.wire import Message, Topics
+from tests.web_house import House, calm, joiner, now_iso
+from web.mirror import Mirror
+from web.snapshot import moved_on
+
+BASE = Topics("backdoor/bar")
+
+
+class Hands:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+class Heard:
+    """A mirror that hears what a test says, without a link."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = Hands()
+        self.mirror = Mirror(BASE, monotonic=self.clock, **settings)
+        self.state = calm()
+        self.mirror.up()
+
+    def say(self, name: str, body: Any, *, retain: bool = False) -> None:
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.mirror.hear(Message(BASE(name), payload, retain=retain))
+
+    def alive(self) -> None:
+        self.say("status", b"online", retain=True)
+        self.say("state", self.state)
+        self.beat()
+
+    def beat(self, **over: Any) -> None:
+        self.say("heartbeat", {"boot": self.state["boot"], "seq": self.state["seq"]} | over)
+
+    @property
+    def link(self) -> str:
+        return self.mirror.seen().link
+
+
+def test_nothing_heard_is_offline_and_has_no_age() -> None:
+    seen = Heard().mirror.seen()
+    assert seen.state == {"link": "offline", "age_ms": None}
+
+
+def test_online_needs_status_state_and_heartbeat() -> None:
+    heard = Heard()
+    heard.say("status", b"online", retain=True)
+    heard.say("state", heard.state, retain=True)
+    assert heard.link == "stale"
+    heard.beat()
+    assert heard.link == "online"
+    assert heard.mirror.seen().state["age_ms"] == 0
+
+
+def test_three_seconds_of_silence_are_stale_and_a_heartbeat_heals() -> None:
+    heard = Heard()
+    heard.alive()
+    heard.clock.s += 2.9
+    assert heard.link == "online"
+    heard.clock.s += 0.2
+    seen = heard.mirror.seen()
+    assert (seen.link, seen.state["age_ms"]) == ("stale", 3100)
+    heard.beat()
+    assert heard.link == "online"
+
+
+def test_a_heartbeat_ahead_of_the_state_is_stale_after_a_second() -> None:
+    heard = Heard()
+    heard.alive()
+    heard.beat(seq=7)
+    assert heard.link == "online"
+    heard.clock.s += 1.1
+    heard.beat(seq=7)
+    assert heard.link == "stale"
+    heard.state["seq"] = 7
+    heard.say("state", heard.state)
+    assert heard.link == "online"
+
+
+def test_a_new_boot_waits_for_its_full_state() -> None:
+    heard = Heard()
+    heard.alive()
+    heard.beat(boot="other", seq=1)
+    assert heard.link == "stale"
+    heard.state |= {"boot": "other", "seq": 1}
+    heard.say("state", heard.state)
+    assert heard.link == "online"
+
+
+def test_a_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
+    heard = Heard()
+    heard.alive()
+    heard.state["boot"] = "other"
+    heard.say("state", heard.state)
+    assert heard.link == "stale"
+    heard.beat()
+    assert heard.link == "online"
+
+
+def test_the_will_is_offline_at_once() -> None:
+    heard = Heard()
+    heard.alive()
+    heard.say("status", b"offline", retain=True)
+    assert heard.link == "offline"
+
+
+def test_a_lost_broker_is_offline_until_something_is_heard_again() -> None:
+    heard = Heard()
+    heard.alive()
+    heard.mirror.down("gone")
+    assert heard.link == "offline"
+    heard.mirror.up()
+    assert heard.link == "offline"
+    heard.alive()
+    assert heard.link == "online"
+
+
+def test_a_stored_state_is_as_old_as_it_says() -> None:
+    wall = datetime(2026, 11, 22, 23, tzinfo=UTC)
+    heard = Heard(wall=lambda: wall)
+    heard.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
+    heard.say("state", heard.state, retain=True)
+    assert heard.mirror.seen().state["session"]["remaining_s"] == 1200.0
+
+
+def test_what_has_a_length_moves_on_between_messages_at_the_houses_speed() -> None:
+    heard = Heard(speed=60.0)
+    heard.state["session"] = running(600.0)
+    heard.alive()
+    heard.clock.s += 2.0
+    assert heard.mirror.seen().state["session"]["remaining_s"] == 480.0
+
+
+def running(left_s: float) -> dict[str, Any]:
+    return {
+        "started_at": now_iso(),
+        "ends_at": now_iso(),
+        "remaining_s": left_s,
+        "phase": "running",
+    }
+
+
+def test_moved_on_moves_only_what_moves() -> None:
+    state = calm() | {
+        "session": running(10.0),
+        "hatch": {"light": "ON", "oldest_s": 1.0},
+        "door_knock": {"at": "x", "age_s": 2.0},
+        "grant": {"party": 1, "remaining_s": 3.0},
+    }
+    moved = moved_on(state, 5.0)
+    assert moved["session"]["remaining_s"] == 5.0
+    assert moved["hatch"]["oldest_s"] == 6.0
+    assert moved["door_knock"]["age_s"] == 7.0
+    assert moved["grant"]["remaining_s"] == 0.0
+    assert state["grant"] == {"party": 1, "remaining_s": 3.0}
+    assert moved_on(calm(), 5.0) == calm()
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("state", b"{"),
+        ("state", b"[]"),
+        ("state", b'{"boot": "x", "seq": 1}'),
+        ("state", b'{"boot":"x","seq":1,"occupancy":1,"door":{},"hatch":{}}'),
+        ("state", b'{"boot":"x","seq":"1","occupancy":{},"door":{},"hatch":{}}'),
+        ("state", b" " * 300_000),
+        ("state", b"[" * 100_000),
+        ("state", b"\xff\xfe"),
+        ("heartbeat", b"7"),
+        ("heartbeat", b'{"boot": "b00t"}'),
+        ("heartbeat", b'{"boot": "b00t", "seq": null}'),
+        ("night", b'"x"'),
+        ("result", b'{"id": 5}'),
+        ("result", b'{"id": [], "ok": true}'),
+        ("event/knock", b"{}"),
+        ("nobody", b"listens"),
+    ],
+)
+def test_nonsense_changes_nothing(name: str, payload: bytes) -> None:
+    heard = Heard()
+    heard.alive()
+    before = heard.mirror.seen()
+    heard.say(name, payload)
+    after = heard.mirror.seen()
+    assert (after.state, after.night, after.knock) == (before.state, before.night, before.knock)
+    heard.beat()
+    assert heard.link == "online"
+
+
+def test_a_knock_is_counted_once_and_only_when_fresh() -> None:
+    heard = Heard()
+    heard.say("event/knock", {"place": "hatch", "at": now_iso()})
+    assert heard.mirror.seen().knock == {"n": 1, "place": "hatch"}
+    heard.say("event/knock", {"place": "door", "at": now_iso(60)})
+    heard.say("event/knock", {"place": "door", "at": now_iso()}, retain=True)
+    assert heard.mirror.seen().knock == {"n": 1, "place": "hatch"}
+
+
+def test_waiting_ends_with_the_next_message_or_the_time() -> None:
+    heard = Heard()
+    version = heard.mirror.seen().version
+    heard.mirror.wait(version, 0.01)
+    threading.Timer(0.05, heard.alive).start()
+    heard.mirror.wait(version, 5)
+    assert heard.mirror.seen().version > version
+
+
+# --- commands, over the real in-memory link ---------------------------------------------------
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.show()
+    return house
+
+
+@pytest.fixture
+def mirror(house: House) -> Mirror:
+    mirror = Mirror(BASE)
+    mirror.join(joiner(house.bus))
+    mirror.start()
+    house.beat()
+    return mirror
+
+
+def test_a_command_carries_a_fresh_id_its_time_and_its_number(house: House, mirror: Mirror) -> None:
+    assert mirror.command("access_door", party=2).ok
+    assert mirror.command("staff_pass").ok
+    (name, first), (_, second) = house.asked
+    assert (name, first["party"], first["cause"]) == ("access_door", 2, "page")
+    assert first["id"] != second["id"]
+    age = datetime.now(UTC) - datetime.fromisoformat(first["issued_at"])
+    assert abs(age) < timedelta(seconds=5)
+
+
+def test_a_refusal_keeps_its_reason(house: House, mirror: Mirror) -> None:
+    house.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
+    outcome = mirror.command("access_door", party=1)
+    assert (outcome.state, outcome.reason, outcome.ok) == ("refused", "CapacityReached", False)
+
+
+def test_no_answer_within_two_seconds_says_so(house: House, mirror: Mirror) -> None:
+    house.answer = lambda name, command: None
+    outcome = mirror.command("staff_pass")
+    assert (outcome.state, outcome.reason) == ("not_answered", "NoAnswer")
+
+
+def test_somebody_elses_answer_is_not_ours(house: House, mirror: Mirror) -> None:
+    def other(name: str, command: dict[str, Any]) -> dict[str, Any]:
+        house.say("result", {"id": "other", "ok": True, "reason": None})
+        return {"ok": False, "reason": "DoorFault"}
+
+    house.answer = other
+    assert mirror.command("staff_pass").reason == "DoorFault"
+
+
+@pytest.mark.parametrize("gone", [House.crash, House.stop])
+def test_nothing_is_sent_to_a_controller_that_is_gone(
+    house: House, mirror: Mirror, gone: Callable[[House], None]
+) -> None:
+    gone(house)
+    assert mirror.command("access_door", party=1).state == "not_answered"
+    assert house.asked == []
+
+
+def test_a_page_without_a_link_asks_nobody() -> None:
+    mirror = Mirror(BASE)
+    mirror.start()
+    assert mirror.command("staff_pass").reason == "Offline"
+    mirror.stop()

@@ -1,0 +1,272 @@
+"""The streams and the server, over real sockets: whole states, the cap, and who is dropped."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.waiting import eventually
+from tests.web_house import House, Serving, page_of, paired
+from web.pairing import Pairing
+from web.serve import ServeError, Server, bind
+from web.streams import Streams
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    house.show()
+    house.live()
+    yield house
+    house.stop()
+
+
+def cookie_of(app: Flask) -> str:
+    client = paired(app)
+    found = client.get_cookie("backdoor")
+    assert found
+    return f"backdoor={found.value}"
+
+
+class Phone:
+    """Reads one stream."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=10)
+        self.connection.request("GET", "/events", headers={"Cookie": cookie_of(serving.app)})
+        self.answer = self.connection.getresponse()
+
+    def event(self) -> dict[str, str]:
+        """Return the next event by its fields; a comment reads as an empty name."""
+        fields: dict[str, str] = {}
+        while True:
+            line = self.answer.readline().decode().rstrip("\n")
+            if not line:
+                return fields
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+    def state(self, wanted: Any = lambda state: True) -> dict[str, Any]:
+        """Return the next state that is as wanted."""
+        while True:
+            event = self.event()
+            if event.get("event") == "state":
+                state = json.loads(event["data"])
+                if wanted(state):
+                    return dict(state)
+
+    def close(self) -> None:
+        self.answer.close()
+        self.connection.close()
+
+
+@contextmanager
+def phones(serving: Serving, count: int) -> Iterator[list[Phone]]:
+    made = [Phone(serving) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for phone in made:
+            phone.close()
+
+
+def streams(serving: Serving) -> Streams:
+    found = serving.app.extensions["backdoor"].streams
+    assert isinstance(found, Streams)
+    return found
+
+
+def test_a_stream_brings_whole_states_with_growing_ids(house: House, tmp_path: Path) -> None:
+    house.say("night", {"since": "2026-11-22T18:00:00+00:00"}, retain=True)
+    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+        assert phone.answer.headers["Content-Type"].startswith("text/event-stream")
+        assert phone.answer.headers["X-Accel-Buffering"] == "no"
+        assert phone.answer.headers["Content-Encoding"] is None
+        assert phone.event() == {"": "backdoor", "retry": "2000"}
+        events = [phone.event() for _ in range(3)]
+        assert [event["event"] for event in events] == ["state", "night", "state"]
+        assert [int(event["id"]) for event in events] == [1, 2, 3]
+        assert "<svg" in json.loads(events[1]["data"])["html"]
+        state = json.loads(events[2]["data"])
+        assert state["occupancy"] == house.state["occupancy"]
+        assert state["page"]["t"]["sentence"].startswith("Nobody inside.")
+
+
+def test_a_change_is_on_the_phone_at_once(house: House, tmp_path: Path) -> None:
+    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+        phone.state()
+        began_s = time.monotonic()
+        house.inside(3, hatch={"light": "ON", "waiting": 1, "oldest_s": 0.0})
+        state = phone.state(lambda state: state["hatch"]["light"] == "ON")
+        assert time.monotonic() - began_s < 0.4
+        assert state["page"]["s"]["seat3"] == "taken"
+
+
+def test_a_frozen_controller_is_told_as_stale(house: House, tmp_path: Path) -> None:
+    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+        phone.state(lambda state: state["link"] == "online")
+        house.freeze()
+        state = phone.state(lambda state: state["link"] == "stale")
+        assert 3000 <= state["age_ms"] < 4500
+
+
+def test_the_stream_too_many_is_told_to_come_back(house: House, tmp_path: Path) -> None:
+    app = page_of(house, tmp_path, max_streams=3)
+    with Serving(app) as serving, phones(serving, 4) as made:
+        assert [phone.answer.status for phone in made] == [200, 200, 200, 503]
+        assert made[3].answer.headers["Retry-After"] == "10"
+        assert json.loads(made[3].answer.read()) == {"ok": False, "reason": "TooManyStreams"}
+        made[0].close()
+        eventually(lambda: streams(serving).count == 2)
+        with phones(serving, 1) as [late]:
+            assert late.answer.status == 200
+
+
+def test_with_all_streams_open_other_requests_are_still_answered(
+    house: House, tmp_path: Path
+) -> None:
+    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 20) as made:
+        for phone in made:
+            phone.state()
+        began_s = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=5)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        assert time.monotonic() - began_s < 1
+        connection.close()
+
+
+def test_a_new_secret_ends_the_open_streams(house: House, tmp_path: Path) -> None:
+    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+        phone.state()
+        Pairing(tmp_path / "s").rotate()
+        assert phone.answer.read() is not None
+        eventually(lambda: streams(serving).count == 0)
+
+
+def test_a_phone_that_never_reads_is_dropped(house: House, tmp_path: Path) -> None:
+    with Serving(page_of(house, tmp_path)) as serving:
+        phone = socket.create_connection(("127.0.0.1", serving.server.port))
+        phone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = f"GET /events HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie_of(serving.app)}"
+        phone.sendall(f"{request}\r\n\r\n".encode())
+        eventually(lambda: streams(serving).count == 1)
+
+        def dropped() -> bool:
+            house.show(faults=[{"name": "x" * 4000, "line": "y"}])
+            return streams(serving).count == 0
+
+        eventually(dropped, 30)
+        phone.close()
+
+
+def test_a_stream_has_an_end_and_the_next_one_begins_whole(house: House, tmp_path: Path) -> None:
+    app = page_of(house, tmp_path)
+    app.extensions["backdoor"].streams._lifetime_s = 0.5
+    with Serving(app) as serving, phones(serving, 1) as [phone]:
+        assert b"event: state" in phone.answer.read()
+        eventually(lambda: streams(serving).count == 0)
+
+
+def test_stopping_ends_streams_and_closes_the_port(house: House, tmp_path: Path) -> None:
+    with Serving(page_of(house, tmp_path)) as serving:
+        phone = Phone(serving)
+        phone.state()
+        serving.server.stop()
+        phone.answer.read()
+        phone.close()
+    with bind("127.0.0.1", serving.server.port) as again:
+        assert again.getsockname()[1] == serving.server.port
+    assert not streams(serving).enter()
+
+
+def test_a_port_in_use_is_a_clear_error(house: House, tmp_path: Path) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError, match=rf"127.0.0.1:{port}: Address already in use; stop"):
+            Server(page_of(house, tmp_path), "127.0.0.1", port)
+
+
+def test_a_host_that_is_not_ours_is_a_clear_error() -> None:
+    with pytest.raises(ServeError, match=r"\[web\] host"):
+        bind("no such host.invalid", 0)
+    with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1:0"):
+        bind("192.0.2.1", 0)
+
+
+def test_forwarding_headers_count_from_this_machine_only(house: House, tmp_path: Path) -> None:
+    app = page_of(house, tmp_path)
+    with Serving(app) as serving:
+        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=5)
+        headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+        secret = app.extensions["backdoor"].pairing.secret
+        connection.request("GET", f"/pair/{secret}", headers=headers)
+        answer = connection.getresponse()
+        assert "Secure" in (answer.headers["Set-Cookie"] or "")
+        connection.close()
+
+
+SCRIPT = """
+import sys, threading
+from pathlib import Path
+from tests.web_house import House, page_of
+from web.serve import Server, run
+house = House(); house.show(); house.live()
+server = Server(page_of(house, Path(sys.argv[1])), "127.0.0.1", 0)
+secret = server.app.extensions["backdoor"].pairing.secret
+done = run(server, ready=lambda: print(server.port, secret, flush=True), stopping=lambda: None)
+house.stop()
+sys.exit(done)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+    )  # fmt: skip
+    assert process.stdout
+    port, secret = process.stdout.readline().split()
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=5)
+    connection.request("GET", f"/pair/{secret}")
+    answer = connection.getresponse()
+    cookie = (answer.headers["Set-Cookie"] or "").partition(";")[0]
+    answer.read()
+    connection.request("GET", "/events", headers={"Cookie": cookie})
+    stream = connection.getresponse()
+    assert stream.readline().startswith(b":")
+    began_s = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+    assert time.monotonic() - began_s < 5
+    connection.close()
+
+
+def test_two_hundred_pages_leave_no_thread_behind(house: House, tmp_path: Path) -> None:
+    with Serving(page_of(house, tmp_path)) as serving:
+        before = threading.active_count()
+        for _ in range(10):
+            with phones(serving, 20) as made:
+                assert [phone.answer.status for phone in made] == [200] * 20
+            eventually(lambda: streams(serving).count == 0)
+        assert threading.active_count() == before
