@@ -12,6 +12,8 @@ from typing import Any
 
 from gpiozero.exc import PinUnknownPi
 
+DEV = Path("/dev")
+
 
 class PinsError(Exception):
     """A pin or the pin library cannot be had: one line that says which, why and the way out."""
@@ -57,7 +59,7 @@ def _lgpio() -> Any:
         ) from error
     except OSError as error:
         raise PinsError(
-            f'pin factory "lgpio": cannot make its pipe in {os.environ["LG_WD"]} ({error}); '
+            f'pin factory "lgpio": cannot make its pipe in {os.environ.get("LG_WD", ".")} ({error}); '
             "set LG_WD to a directory that this user may write to"
         ) from error
     try:
@@ -94,7 +96,7 @@ def _lgpio_class() -> Any:
 
 
 def _no_chip(error: Exception) -> str:
-    chips = sorted(Path("/dev").glob("gpiochip*"))
+    chips = sorted(DEV.glob("gpiochip*"))
     if isinstance(error, PinUnknownPi) or not chips:
         return (
             f'pin factory "lgpio": this machine has no Raspberry Pi pins ({error}); '
