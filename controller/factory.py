@@ -58,8 +58,9 @@ def _lgpio() -> Any:
             "`apt install python3-lgpio`, then delete .venv and run `make setup`"
         ) from error
     except OSError as error:
+        place = os.environ.get("LG_WD", ".")
         raise PinsError(
-            f'pin factory "lgpio": cannot make its pipe in {os.environ.get("LG_WD", ".")} ({error}); '
+            f'pin factory "lgpio": cannot make its pipe in {place} ({error}); '
             "set LG_WD to a directory that this user may write to"
         ) from error
     try:
