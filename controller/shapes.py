@@ -91,9 +91,21 @@ def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[Verd
     if veiled:
         return [(-veiled, veiled, "beam_covered")]
     way = 1 if outer[0] < inner[0] else -1
-    things = _rejoined(_cut(outs, ins, way, spacing_mm), numbers)
+    through = (outer[0] < inner[0]) == (outer[-1] < inner[-1])
+    cuts = _pair_gaps(outs, ins, way, spacing_mm)
+    if not cuts and not through:
+        cuts = _pair_gaps(outs, ins, -way, spacing_mm)
+    things = _rejoined(_cut(outs, ins, cuts), numbers)
     verdicts = [_judge_thing(thing, numbers) for thing in things]
+    if len(things) > 1 and not through:
+        return [_back(verdicts)]
     return [v for v in verdicts if v[0] or v[1]] or verdicts[:1]
+
+
+def _back(verdicts: list[Verdict]) -> Verdict:
+    """Who ended where they began may have paced to and fro, whatever the gaps look like."""
+    least, most = sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
+    return (min(0, least), max(0, most), "paced" if least or most else "turned_back")
 
 
 def _veiled(long: list[Span], short: list[Span]) -> int:
@@ -146,9 +158,8 @@ def _gaps(spans: list[Span]) -> list[Span]:
     return [(a[1], b[0]) for a, b in pairwise(spans)]
 
 
-def _cut(outs: list[Span], ins: list[Span], way: int, spacing_mm: float) -> list[Thing]:
+def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list[Thing]:
     """Cut both beams' spans wherever both saw the same gap."""
-    cuts = _pair_gaps(outs, ins, way, spacing_mm) or _pair_gaps(outs, ins, -way, spacing_mm)
     things, i, j = [], 0, 0
     for ci, cj in [*cuts, (len(outs) - 1, len(ins) - 1)]:
         things.append(Thing(outs[i : ci + 1], ins[j : cj + 1]))
@@ -181,7 +192,7 @@ def _pair_gaps(
 
 
 def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) -> float:
-    """How well both beams can have seen one gap between two bodies, moving this way: 0, or 1-4.
+    """How well both beams can have seen one gap between two bodies, moving this way: 0, or 1-5.
 
     ``scale`` is the spacing and the lag of whoever came first or went last, whoever was quicker.
     """
@@ -194,7 +205,7 @@ def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) ->
     if long > GAP_FACTOR * short + GAP_SLACK_MS or most_ms > LAG_FACTOR * least_ms:
         return 0.0
     like_walked = min(walked_ms, most_ms) / max(walked_ms, most_ms)
-    return 1.0 + short / long + least_ms / most_ms + like_walked
+    return 1.0 + short / long + least_ms / most_ms + 2 * like_walked
 
 
 def _rejoined(things: list[Thing], numbers: Numbers) -> list[Thing]:
@@ -231,29 +242,33 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
     if len(outs) == len(ins) == 1:
         return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
     people = _quarter_turns(outs, ins) // 4
+    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    if people and lag_on * lag_off > 0 > people * lag_on:
+        return (-1, 1, "order")
     if people:
         return (people, people, "")
-    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
-    if lag_on * lag_off > 0 and _alike(lag_on, lag_off, LAG_FACTOR):
+    if lag_on * lag_off <= 0:
+        return (0, 0, "turned_back")
+    if _alike(lag_on, lag_off, LAG_FACTOR):
         return _single(outer, inner, numbers.beam_spacing_mm)
-    return (0, 0, "turned_back")
+    return (0, 1, "order") if lag_on > 0 else (-1, 0, "order")
 
 
 def _deep(thing: Thing, verdict: Verdict, numbers: Numbers) -> Verdict:
-    """Settle a doubtful depth by a gap on one beam: two bodies, or a body and its arm."""
-    if verdict[0] == verdict[1]:
-        return verdict
+    """Settle what is too deep for one body by the gaps that one beam saw: bodies and arms."""
     (on, off), (inner_on, inner_off) = thing.hull()
-    lag_ms = (abs(inner_on - on) + abs(inner_off - off)) / 2
-    way = 1 if on < inner_on else -1
+    lag_on, lag_off = inner_on - on, inner_off - off
+    if lag_on * lag_off <= 0 or not _alike(lag_on, lag_off, EVEN_FACTOR):
+        return verdict
+    if _hull_mm(thing, numbers.beam_spacing_mm) <= BODY_MOST_MM:
+        return verdict
+    mm_per_ms = 2 * numbers.beam_spacing_mm / abs(lag_on + lag_off)
     for spans in (thing.outs, thing.ins):
-        for gap in _gaps(spans):
-            parts = (gap[0] - spans[0][0], spans[-1][1] - gap[1])
-            thin, thick = (numbers.beam_spacing_mm * ms / lag_ms for ms in sorted(parts))
-            if thin > BODY_LEAST_MM:
-                return (2 * way, 2 * way, "")
-            if thick < BODY_MOST_MM:
-                return (way, way, "")
+        depths = [(b - a) * mm_per_ms for a, b in spans]
+        bodies = sum(depth > BODY_LEAST_MM for depth in depths)
+        if len(spans) > 1 and bodies and max(depths) < BODY_MOST_MM:
+            people = bodies if lag_on > 0 else -bodies
+            return (people, people, "")
     return verdict
 
 

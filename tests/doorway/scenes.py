@@ -130,7 +130,7 @@ def lean_in(stage: Stage) -> None:
     """A hand, an arm or a shoulder reaches through and comes back."""
     rng, sign = stage.rng, 1 if stage.inward() else -1
     depth = rng.choice((rng.uniform(55, 90), rng.uniform(200, 350)))
-    far = rng.uniform(-40, 260) if depth < 100 else rng.uniform(-150, 150)
+    far = rng.uniform(-40, 260) if depth < 100 else rng.uniform(-150, depth / 2)
     stops = [(-700.0, 0.0), (far, rng.uniform(200, 4000)), (-700.0, 0.0)]
     path = via(rng, stage.t_ms, stage.speed(0.3, 1.0), [(sign * x, p) for x, p in stops])
     stage.movers.append(Mover(depth, tuple(path)))
