@@ -122,8 +122,9 @@ class House:
         self.state["at"] = now_iso()
         for key, value in parts.items():
             old = self.state.get(key)
-            merge = isinstance(value, dict) and isinstance(old, dict)
-            self.state[key] = {**old, **value} if merge else value
+            if isinstance(value, dict) and isinstance(old, dict):
+                value = {**old, **value}
+            self.state[key] = value
         self.say("state", deepcopy(self.state), retain=True)
 
     def inside(self, least: int, most: int | None = None, **parts: Any) -> None:

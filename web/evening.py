@@ -18,7 +18,9 @@ from web.snapshot import Json
 WIDTH, HEIGHT = 360.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 20.0, 352.0, 12.0, 108.0
 SHORTEST = timedelta(hours=1)
+LEAD = timedelta(minutes=10)
 EVENTS_SHOWN = 12
+Point = tuple[datetime, int, int, int]  # when, and count, least, most inside
 TOTALS = ("guests", "sessions", "knocks", "denied", "uncertain")
 
 
@@ -53,14 +55,14 @@ def _rows(night: Mapping[str, Any], key: str) -> Iterable[Any]:
     return rows if isinstance(rows, list) else []
 
 
-def _points(night: Mapping[str, Any]) -> list[tuple[datetime, int, int, int]]:
+def _points(night: Mapping[str, Any]) -> list[Point]:
     found = []
     for row in _rows(night, "points"):
         if isinstance(row, list) and len(row) == 4 and all(isinstance(n, int) for n in row[1:]):
             moment = _moment(row[0])
             if moment is not None:
-                found.append((moment, *(int(n) for n in row[1:])))
-    return found  # type: ignore[return-value]
+                found.append((moment, row[1], row[2], row[3]))
+    return found
 
 
 def _steps(frame: Frame, points: list[tuple[datetime, int]]) -> str:
@@ -72,7 +74,7 @@ def _steps(frame: Frame, points: list[tuple[datetime, int]]) -> str:
     return path + f"H{frame.x(frame.end)}" if path else ""
 
 
-def _band(frame: Frame, points: list[tuple[datetime, int, int, int]]) -> str:
+def _band(frame: Frame, points: list[Point]) -> str:
     """Return the area between the least and the most that may have been inside."""
     path = ""
     ends = [*(point[0] for point in points[1:]), frame.end]
@@ -115,11 +117,17 @@ def _knocks(night: Json, frame: Frame) -> list[tuple[float, str]]:
     return found
 
 
+def _beginning(night: Json, points: list[Point], now: datetime) -> datetime:
+    """Return where the drawing begins: a little before the first thing that happened."""
+    knocks = (row[0] for row in _rows(night, "knocks") if isinstance(row, list) and row)
+    moments = [point[0] for point in points] + list(filter(None, map(_moment, knocks)))
+    return min(moments, default=now - SHORTEST).astimezone() - LEAD
+
+
 def chart(night: Json, now: datetime, capacity: int) -> Json:
     """Return what the template draws: paths, hours, levels, session bars and knock marks."""
     points = _points(night)
-    since = _moment(night.get("since"))
-    begin = min([p[0] for p in points] + ([since] if since else []), default=now - SHORTEST)
+    begin = _beginning(night, points, now)
     most = max([p[3] for p in points] + [capacity])
     frame = Frame(begin, max(now.astimezone(), begin + SHORTEST), most)
     counts = [(point[0], point[1]) for point in points]
