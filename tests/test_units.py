@@ -1,0 +1,91 @@
+"""The systemd units, judged by systemd's own tools; nothing is started."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = sorted(Path("systemd").glob("*.service"))
+PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
+#: Exposure of 1.5 of 10, in tenths.
+THRESHOLD = 15
+
+pytestmark = pytest.mark.skipif(not UNITS, reason="run from the top of the repository")
+
+
+def analyze(*args: str) -> subprocess.CompletedProcess[str]:
+    assert shutil.which("systemd-analyze"), "systemd-analyze is missing: sudo apt install systemd"
+    return subprocess.run(["systemd-analyze", *args], capture_output=True, text=True, check=False)
+
+
+def settings(unit: Path) -> configparser.SectionProxy:
+    class Repeating(dict[str, str]):
+        """systemd repeats keys to add to a list; the last one is enough here."""
+
+    parser = configparser.RawConfigParser(strict=False, dict_type=Repeating)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(unit)
+    return parser["Service"]
+
+
+def test_there_are_two_units() -> None:
+    assert [unit.name for unit in UNITS] == [
+        "backdoor-controller.service",
+        "backdoor-web.service",
+    ]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_unit_is_clean(unit: Path, tmp_path: Path) -> None:
+    """The program is not installed here, so another one stands in for it."""
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace(PROGRAM, "/bin/true"))
+    verdict = analyze("verify", "--man=no", str(copy))
+    assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_unit_is_hardened(unit: Path) -> None:
+    verdict = analyze(
+        "security", "--offline=true", f"--threshold={THRESHOLD}", "--no-pager", str(unit)
+    )
+    assert verdict.returncode == 0, verdict.stdout
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_unit_is_watched_and_comes_back(unit: Path) -> None:
+    service = settings(unit)
+    assert service["Type"] == "notify"
+    assert service["WatchdogSec"] == "10"
+    assert service["Restart"] == "always"
+    assert service["User"] == "backdoor"
+
+
+@pytest.mark.parametrize(("name", "verb"), [("controller", "run"), ("web", "web")])
+def test_unit_starts_a_command_that_there_is(name: str, verb: str) -> None:
+    from controller.cli import main
+
+    started = settings(Path(f"systemd/backdoor-{name}.service"))["ExecStart"].split()
+    assert started == [PROGRAM, verb, "--config", "/etc/backdoor/backdoor.toml"]
+    assert verb in main.commands  # type: ignore[attr-defined]
+
+
+def test_lgpios_pipe_has_a_place_that_is_the_working_directory() -> None:
+    """Importing lgpio makes a pipe in LG_WD and moves the process there."""
+    service = settings(Path("systemd/backdoor-controller.service"))
+    place = f"%t/{service['RuntimeDirectory']}"
+    assert service["WorkingDirectory"] == place
+    assert service["Environment"] == f"LG_WD={place}"
+
+
+def test_only_the_controller_may_touch_pins() -> None:
+    controller = settings(Path("systemd/backdoor-controller.service"))
+    page = settings(Path("systemd/backdoor-web.service"))
+    assert controller["DeviceAllow"] == "char-gpiochip rw"
+    assert controller["SupplementaryGroups"] == "gpio"
+    assert page["PrivateDevices"] == "yes"
+    assert "SupplementaryGroups" not in page
