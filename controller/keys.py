@@ -141,7 +141,7 @@ text = Kind("text of at most 255 characters", _text)
 topic = Kind('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
 topic_level = Kind('one topic level without "/", "+", "#", "$" or spaces', _one_level)
 texts = list_of(text, "a list of texts")
-_warnings = list_of(seconds(1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')
+_warnings = list_of(seconds(0.1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')
 
 KEYS: tuple[Key, ...] = (
     Key("house", "venue", "root", "venue", topic_level, "name of this bar on MQTT"),

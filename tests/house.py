@@ -1,0 +1,102 @@
+"""A whole house in this process: the real service on simulated pins, and an ear on its wire."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from controller.assembly import Running, World, alone, assemble, simulated
+from controller.bus import MemoryBus
+from controller.clock import wall_s
+from controller.config import Config
+from controller.configfile import parse
+from controller.simulate import Bench
+from controller.wire import Message
+from tests.waiting import eventually
+
+BASE = "backdoor/bar/"
+
+
+class Ear:
+    """Everything that is said on the bus, by topic below ``backdoor/bar``."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self.heard: list[Message] = []
+        self.link = bus.join(
+            subscriptions=["backdoor/#"],
+            on_message=self.heard.append,
+            on_up=lambda: None,
+            on_ack=lambda _: None,
+        )
+        self.link.start()
+
+    def all(self, name: str) -> list[Any]:
+        return [json.loads(m.payload) for m in list(self.heard) if m.topic == BASE + name]
+
+    def last(self, name: str) -> Any:
+        found = self.all(name)
+        return found[-1] if found else None
+
+    def events(self, name: str) -> list[Any]:
+        return self.all(f"event/{name}")
+
+    def ask(self, name: str, **payload: Any) -> Any:
+        """Send a fresh command; return its result."""
+        id_ = uuid.uuid4().hex
+        body = {"id": id_, "issued_at": wall_s()} | payload
+        self.link.publish(Message(f"{BASE}cmd/{name}", json.dumps(body).encode(), qos=1))
+        eventually(lambda: any(result["id"] == id_ for result in self.all("result")))
+        return next(result for result in self.all("result") if result["id"] == id_)
+
+
+class Demo:
+    """One running house with its bench and its ear."""
+
+    def __init__(self, running: Running, ear: Ear) -> None:
+        self.running = running
+        self.ear = ear
+        self.bench = Bench(running.clock, running.factory, running.service.post)
+        self.thread = Thread(target=running.service.run, name="house")
+
+    @property
+    def state(self) -> Any:
+        return self.ear.last("state")
+
+    def pin(self, number: int) -> Any:
+        return self.running.factory.pin(number)
+
+    def stop(self) -> None:
+        self.bench.stop()
+        self.running.service.stop()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+def demo_config(folder: Path, *sets: str) -> Config:
+    config = parse({}, "test", sets)
+    journal = replace(config.journal, path=str(folder / "journal.db"))
+    return replace(config, factory="mock", journal=journal, mqtt=replace(config.mqtt, host=""))
+
+
+@contextmanager
+def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
+    """Run a house on a bus in memory until the end of the block."""
+    config = demo_config(folder, *sets)
+    bus = MemoryBus()
+    ear = Ear(bus)
+    world = World(partial(simulated, config), alone(bus), speed=speed)
+    demo = Demo(assemble(config, world), ear)
+    demo.running.service.begin(demo.running.absence)
+    demo.thread.start()
+    eventually(lambda: demo.state)
+    try:
+        yield demo
+    finally:
+        demo.stop()

@@ -1,0 +1,285 @@
+"""`backdoor run` as a process of its own, on mock pins, with a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+
+from tests.conftest import Broker
+from tests.waiting import eventually
+
+BASE = "backdoor/bar/"
+
+
+class Subscriber:
+    """An independent client: hears all, asks."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.heard: list[tuple[str, bytes, bool]] = []
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe("backdoor/#", 1)
+        self._client.on_message = lambda _c, _u, m: self.heard.append(
+            (m.topic.removeprefix(BASE), m.payload, m.retain)
+        )
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect(broker.host, broker.port)
+        self._client.loop_start()
+
+    def all(self, name: str) -> list[Any]:
+        return [json.loads(payload) for topic, payload, _ in list(self.heard) if topic == name]
+
+    def last(self, name: str) -> Any:
+        found = self.all(name)
+        return found[-1] if found else None
+
+    def status(self) -> str:
+        found = [payload.decode() for topic, payload, _ in list(self.heard) if topic == "status"]
+        return found[-1] if found else ""
+
+    def send(self, name: str, retain: bool = False, **payload: Any) -> str:
+        id_ = str(payload.get("id") or uuid.uuid4().hex)
+        body = {"id": id_, "issued_at": time.time()} | payload
+        self._client.publish(f"{BASE}cmd/{name}", json.dumps(body), qos=1, retain=retain)
+        return id_
+
+    def ask(self, name: str, **payload: Any) -> Any:
+        id_ = self.send(name, **payload)
+        eventually(lambda: any(result["id"] == id_ for result in self.all("result")))
+        return next(result for result in self.all("result") if result["id"] == id_)
+
+    def clear(self, name: str) -> None:
+        self._client.publish(f"{BASE}{name}", b"", qos=1, retain=True).wait_for_publish(5)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class Controller:
+    """The process."""
+
+    def __init__(self, folder: Path, *sets: str) -> None:
+        self._config = folder / "backdoor.toml"
+        self._config.write_text(
+            f"""
+            [pins]
+            factory = "mock"
+            [lines]
+            hatch_knock = 17
+            door_contact = 24
+            strike = 16
+            [journal]
+            path = "{folder / "journal.db"}"
+            [web]
+            secret_file = "{folder / "secret"}"
+            """
+        )
+        self.args = [part for change in sets for part in ("--set", change)]
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "controller", *args]
+
+    def start(self, **environment: str) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command("run", "--config", str(self._config), *self.args),
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(10)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
+    made: list[Controller] = []
+
+    def make(*sets: str, **environment: str) -> Controller:
+        made.append(Controller(tmp_path, *sets))
+        made[-1].start(**environment)
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.process is not None and one.process.poll() is None:
+            one.process.kill()
+            one.process.wait(10)
+
+
+@pytest.fixture
+def ear(broker: Broker) -> Iterator[Subscriber]:
+    subscriber = Subscriber(broker)
+    yield subscriber
+    subscriber.close()
+
+
+def on(broker: Broker) -> str:
+    return f"mqtt.port={broker.port}"
+
+
+def test_an_evening_on_the_broker(
+    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+) -> None:
+    house = controller(on(broker))
+    eventually(lambda: ear.status() == "online")
+    assert ear.ask("set_count", count=3)["ok"]
+    assert ear.ask("access_door", party=2)["reason"] == "CapacityReached"
+    assert ear.ask("access_door", party=1)["ok"]
+    eventually(lambda: ear.last("door")["strike"])
+    eventually(lambda: ear.last("occupancy")["count"] == 3)
+    retained = {topic for topic, _, retain in ear.heard if topic.startswith("event/") and retain}
+    assert not retained
+    assert house.end() == 0
+    eventually(lambda: ear.status() == "offline")
+
+
+def test_kill_9_with_three_inside(
+    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+) -> None:
+    house = controller(on(broker))
+    eventually(lambda: ear.status() == "online")
+    ear.ask("set_count", count=3)
+    ear.ask("access_door", party=1)
+    eventually(lambda: ear.last("state")["door"]["strike"])
+    before = ear.last("state")
+    house.end(signal.SIGKILL)
+    eventually(lambda: ear.status() == "offline")
+    began = time.monotonic()
+    house.start()
+    eventually(lambda: ear.status() == "online" and ear.last("state")["boot"] != before["boot"])
+    assert time.monotonic() - began < 2
+    state = ear.last("state")
+    assert state["session"]["ends_at"][:18] == before["session"]["ends_at"][:18]
+    assert state["occupancy"]["count"] == 3
+    assert not state["occupancy"]["certain"] or state["occupancy"]["max"] == 3
+    assert not state["door"]["strike"]
+    assert ear.all("event/access_not_taken")[-1]["reason"] == "restart"
+
+
+def test_a_retained_a_stale_and_a_repeated_command_open_nothing(
+    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+) -> None:
+    ear.send("access_door", retain=True, id="kept")
+    controller(on(broker))
+    eventually(lambda: any(result["id"] == "kept" for result in ear.all("result")))
+    assert ear.last("result")["reason"] == "Retained"
+    ear.clear("cmd/access_door")
+    assert ear.ask("access_door", issued_at=time.time() - 60)["reason"] == "StaleCommand"
+    assert ear.ask("set_count", count=0, id="once")["ok"]
+    ear.send("set_count", count=4, id="once")
+    eventually(lambda: len([r for r in ear.all("result") if r["id"] == "once"]) == 2)
+    assert ear.last("result")["reason"] == "Replayed"
+    assert not any(door["strike"] for door in ear.all("door"))
+
+
+def test_a_broker_that_dies_in_the_evening_loses_no_event_and_opens_nothing(
+    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+) -> None:
+    controller(on(broker), "house.session_length='1 min'", "house.session_warnings=['59 s']")
+    eventually(lambda: ear.status() == "online")
+    ear.ask("set_count", count=1)
+    broker.kill()
+    # the session warns a second after its start, while the broker is away
+    time_of_warning = threading.Event()
+    time_of_warning.wait(1.5)
+    broker.start()
+    eventually(lambda: ear.all("event/session_warning"), limit_s=15)
+    eventually(lambda: ear.status() == "online")
+    ear.ask("set_count", count=2)
+    eventually(lambda: len(ear.all("event/count_adjusted")) >= 2)
+    events = [
+        json.loads(payload)["seq"] for topic, payload, _ in ear.heard if topic.startswith("event/")
+    ]
+    assert sorted(set(events)) == list(range(min(events), max(events) + 1))
+    first_heard = list(dict.fromkeys(events))
+    assert first_heard == sorted(first_heard)
+    assert not any(door["strike"] for door in ear.all("door"))
+
+
+def test_without_a_broker_the_house_starts_and_works(
+    controller: Callable[..., Controller], tmp_path: Path
+) -> None:
+    house = controller("mqtt.port=1")
+    eventually(lambda: "BrokerDown" in house.log())
+    assert house.process is not None
+    assert house.process.poll() is None
+    assert "Traceback" not in house.log()
+    assert house.end() == 0
+
+
+def test_systemd_hears_ready_then_watchdog_then_stopping(
+    controller: Callable[..., Controller], tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(0.1)
+        house = controller("mqtt.host=''", NOTIFY_SOCKET=str(tmp_path / "notify"))
+
+        def listen() -> bool:
+            try:
+                heard.append(systemd.recv(1000).decode())
+            except TimeoutError:
+                return False
+            return heard.count("WATCHDOG=1") >= 2
+
+        eventually(listen)
+        assert heard[0] == "READY=1"
+        assert "STATUS=0 of 4 inside, door Locked, 0 faults" in heard
+        assert house.end() == 0
+        eventually(lambda: listen() or "STOPPING=1" in heard)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["run", "--config", "/nowhere.toml"], "/nowhere.toml: can't be read"),
+        (["run", "--config", "CONFIG", "--set", "pins.factory=lgpio"], 'pin factory "lgpio"'),
+        (["run", "--config", "CONFIG", "--set", "lines.strike=3"], "line strike: pin 3 is pulled"),
+        (["web", "--config", "CONFIG", "--set", "mqtt.host=''"], "[mqtt] host: the page needs"),
+        (["check-config", "--config", "CONFIG", "--set", "x.y=1"], "[x]: unknown section"),
+        (["journal", "--config", "CONFIG", "--set", "journal.path=/nope"], "/nope: no journal"),
+        (["demo", "--mqtt", ":1"], '--mqtt: must be HOST or HOST:PORT, got ":1"'),
+        (["demo", "--trace", "/nope.csv"], "/nope.csv: No such file"),
+        (["replay", "/nope.csv"], "/nope.csv: No such file"),
+        (["replay", "BINARY"], "binary:1: 'utf-8' codec"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
+    args: list[str], says: str, tmp_path: Path
+) -> None:
+    controller = Controller(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    files = {"CONFIG": str(tmp_path / "backdoor.toml"), "BINARY": str(tmp_path / "binary")}
+    done = subprocess.run(
+        controller.command(*[files.get(arg, arg) for arg in args]),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1

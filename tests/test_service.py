@@ -1,0 +1,222 @@
+"""The one loop on simulated pins: from an edge on a pin to strike, lamp, journal and wire."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.configfile import parse
+from controller.journal import Journal, read_last
+from controller.replay import Row, replay, wired_by
+from controller.simulate import ACTS, Move
+from controller.wire import Message
+from tests.house import house
+from tests.waiting import eventually
+
+STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT = 16, 21, 20, 24
+
+
+def test_four_guests_fill_the_house_and_the_fifth_is_refused(tmp_path: Path) -> None:
+    with house(tmp_path, speed=50) as demo:
+        for _ in range(4):
+            demo.bench.act("walk_in")
+        eventually(lambda: demo.pin(FULL_LAMP).state)
+        assert demo.ear.ask("access_door", party=1)["reason"] == "CapacityReached"
+        assert not demo.pin(STRIKE).state
+        eventually(lambda: demo.state["occupancy"]["count"] == 4)
+        assert demo.state["door"]["mode"] == "Blocked"
+        demo.bench.act("walk_out")
+        eventually(lambda: not demo.pin(FULL_LAMP).state)
+
+
+def test_a_release_energises_the_strike_until_the_door_opens(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("access_door", party=2)["ok"]
+        eventually(lambda: demo.pin(STRIKE).state)
+        demo.bench.act("open_door")
+        eventually(lambda: not demo.pin(STRIKE).state)
+        demo.bench.act("close_door")
+        eventually(lambda: demo.ear.events("access_taken"))
+        assert demo.ear.events("access_taken")[0]["expected"] == 2
+
+
+def test_the_strike_goes_off_by_itself(tmp_path: Path) -> None:
+    with house(tmp_path, "door.release_time=0.5") as demo:
+        demo.ear.ask("access_door")
+        eventually(lambda: demo.pin(STRIKE).state)
+        eventually(lambda: not demo.pin(STRIKE).state, limit_s=2)
+
+
+def test_a_knock_lights_the_hatch_and_opening_it_answers(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.pin(HATCH_LIGHT).state)
+        eventually(lambda: (demo.state or {}).get("hatch", {}).get("light") == "ON")
+        assert [m.payload for m in demo.ear.heard if m.topic.endswith("hatch/light")][-1] == b"ON"
+        demo.bench.act("open_hatch")
+        eventually(lambda: not demo.pin(HATCH_LIGHT).state)
+
+
+def test_two_hours_at_speed_ring_two_warnings_and_one_time_up(tmp_path: Path) -> None:
+    with house(tmp_path, speed=3000) as demo:
+        demo.ear.ask("set_count", count=2)
+        eventually(lambda: demo.ear.events("session_overtime"))
+        tones = [chime["tone"] for chime in demo.ear.all("chime")]
+        assert tones[:3] == ["warning", "warning", "time_up"]
+        assert len(demo.ear.events("session_time_up")) == 1
+        eventually(lambda: demo.state["session"]["phase"] == "overtime")
+
+
+def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
+    acts = ["walk_in", "knock_hatch", "walk_in", "turn_back", "walk_out", "knock_door", "walk_out"]
+    moves = [
+        Move(1000 + number * 4000 + move.at_ms, move.line, move.level)
+        for number, act in enumerate(acts)
+        for move in ACTS[act]
+    ]
+    rows = [Row(*move) for move in moves]
+    config = wired_by(parse({}, "", ["house.empty_after=3"]), rows)
+    told = [json.loads(line) for line in replay(rows, config)][:-1]
+    wires = [f"lines.{line}={{pin={config.lines[line].pin}}}" for line in config.lines]
+    with house(tmp_path, "house.empty_after=3", *wires, speed=200) as demo:
+        demo.bench.play(moves)
+        eventually(lambda: demo.ear.events("session_ended"))
+    live = [json.loads(row.data) for row in read_last(str(tmp_path / "journal.db"), 1000)]
+    names = [row.name for row in read_last(str(tmp_path / "journal.db"), 1000)]
+    assert names == [line["event"] for line in told]
+    shift = live[0]["t_ms"] - told[0]["t_ms"]
+    for was, is_ in zip(live, told, strict=True):
+        assert was["t_ms"] - shift == pytest.approx(is_["t_ms"], abs=0.01)
+
+
+def test_a_lost_edge_is_found_by_reading_the_level_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with house(tmp_path) as demo, caplog.at_level(logging.WARNING):
+        pin = demo.pin(DOOR_CONTACT)
+        callback, pin.when_changed = pin.when_changed, None
+        pin.drive_high()
+        pin.when_changed = callback
+        eventually(lambda: demo.state["door"]["physical"] == "Open", limit_s=2)
+        assert "door_contact: an edge was lost" in caplog.text
+
+
+def test_heartbeats_come_from_the_loop(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        eventually(lambda: len(demo.ear.all("heartbeat")) >= 2)
+        first, second = demo.ear.all("heartbeat")[:2]
+        assert first["boot"] == second["boot"] == demo.state["boot"]
+        assert 0.9 < second["uptime_s"] - first["uptime_s"] < 2.5
+
+
+def test_stopping_switches_the_strike_off_and_says_goodbye(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.ear.ask("access_door")
+        strike = demo.pin(STRIKE)
+        eventually(lambda: strike.state)
+    assert not strike.state
+    assert demo.ear.heard[-1].payload == b"offline"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_in_the_loop_ends_it_with_the_strike_off(tmp_path: Path) -> None:
+    def broken() -> None:
+        raise RuntimeError("a bug")
+
+    with house(tmp_path) as demo:
+        demo.ear.ask("access_door")
+        strike = demo.pin(STRIKE)
+        eventually(lambda: strike.state)
+        demo.running.service.post(broken)
+        demo.thread.join(10)
+        assert not strike.state
+
+
+def test_after_a_restart_the_evening_is_back(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.bench.act("walk_in")
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.state["hatch"]["light"] == "ON")
+        ends_at = demo.state["session"]["ends_at"]
+        boot = demo.state["boot"]
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state and demo.ear.events("started"))
+        assert demo.state["boot"] != boot
+        assert demo.state["hatch"]["light"] == "ON"
+        assert demo.state["session"]["ends_at"][:18] == ends_at[:18]
+        assert demo.state["occupancy"]["count"] == 1
+        assert demo.state["occupancy"]["certain"]  # the door was shut, and away for a moment only
+        seqs = [row.seq for row in read_last(str(tmp_path / "journal.db"), 1000)]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_a_journal_that_cannot_be_read_makes_the_count_ask(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.ear.ask("set_count", count=2)
+    (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state is not None)
+        occupancy = demo.state["occupancy"]
+        assert (occupancy["max"], occupancy["certain"]) == (4, False)
+        assert demo.ear.ask("access_door")["reason"] == "CountUncertain"
+    assert (tmp_path / "journal.db.corrupt-1").exists()
+
+
+def test_a_state_that_makes_no_sense_makes_the_count_ask(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.ear.ask("set_count", count=2)
+    journal = Journal(tmp_path / "journal.db")
+    saved = journal.saved()
+    assert saved is not None
+    journal.write(saved=replace(saved, state='{"t_ms":"soon"}'))
+    journal.close()
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state is not None)
+        assert not demo.state["occupancy"]["certain"]
+
+
+def test_without_a_disk_the_door_works_and_says_so(tmp_path: Path) -> None:
+    with house(tmp_path, "house.venue=bar") as demo:
+        eventually(lambda: demo.state is not None)
+    (tmp_path / "journal.db").unlink()
+    (tmp_path / "journal.db").mkdir()
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state and demo.state["faults"])
+        assert demo.state["faults"][0]["name"] == "JournalFailed"
+        demo.ear.ask("set_count", count=1)
+        assert demo.ear.ask("access_door")["ok"]
+        eventually(lambda: demo.pin(STRIKE).state)
+
+
+def test_a_flood_of_commands_opens_nothing_and_is_dropped(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        for number in range(3000):
+            body = f'{{"id":"{number}","issued_at":1}}'.encode()
+            demo.ear.link.publish(Message("backdoor/bar/cmd/access_door", body, retain=False))
+        eventually(lambda: len(demo.ear.all("result")) >= 1000)
+        assert demo.ear.ask("set_count", count=1)["ok"]
+        assert not demo.pin(STRIKE).state
+        assert {result["reason"] for result in demo.ear.all("result") if not result["ok"]} == {
+            "StaleCommand"
+        }
+
+
+def test_what_may_not_be_said_twice_is_refused(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("open_sesame")["reason"] == "UnknownCommand"
+        assert demo.ear.ask("access_door", issued_at=1.0)["reason"] == "StaleCommand"
+
+
+def test_the_night_is_told_and_read_again(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.bench.act("walk_in")
+        eventually(lambda: (demo.ear.last("night") or {}).get("points"), limit_s=5)
+    with house(tmp_path) as demo:
+        eventually(lambda: (demo.ear.last("night") or {}).get("points"), limit_s=5)
+        night = demo.ear.last("night")
+        assert night["points"][0][1:] == [1, 1, 1]
+        assert night["totals"]["guests"] == 1
