@@ -14,6 +14,7 @@ from gpiozero.pins.mock import MockFactory
 from controller.config import LineSettings
 from controller.events import Edge
 from controller.pins import TONES, Pins, PinsError, make_factory
+from tests.waiting import eventually
 
 LIMIT_S = 5.0
 INPUTS = {
@@ -71,15 +72,6 @@ def bench() -> Iterator[Bench]:
     yield bench
     for pins in bench.open_pins:
         pins.close()
-
-
-def eventually(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    done = threading.Event()
-    for _ in range(int(limit_s / 0.005)):
-        if condition():
-            return
-        done.wait(0.005)
-    raise AssertionError("did not happen in time")
 
 
 def test_strike_is_claimed_at_its_off_level_and_never_on(bench: Bench) -> None:
@@ -272,10 +264,16 @@ def test_guard_switches_the_strike_off_when_nobody_else_does(
     assert bench.pin("strike").state is True
 
 
+def armed(pins: Pins) -> threading.Timer:
+    assert pins._guard is not None
+    assert pins._guard._timer is not None
+    return pins._guard._timer
+
+
 def test_off_disarms_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     pins = bench.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
-    (timer,) = [thread for thread in threading.enumerate() if thread.name == "strike-guard"]
+    timer = armed(pins)
     pins.set("strike", False)
     timer.join(5.0)
     assert not timer.is_alive()
@@ -285,21 +283,19 @@ def test_off_disarms_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -
 def test_second_on_does_not_prolong(bench: Bench) -> None:
     pins = bench.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
+    timer = armed(pins)
     pins.set("strike", True)
-    guards = [thread for thread in threading.enumerate() if thread.name == "strike-guard"]
-    assert len(guards) == 1
+    assert armed(pins) is timer
 
 
 def test_guard_that_wakes_too_late_leaves_the_next_release_alone(bench: Bench) -> None:
     pins = bench.pins()
     pins.set("strike", True)
-    guard = pins._guard
-    assert guard is not None
-    late = guard._timer
-    assert late is not None
+    late = armed(pins)
     pins.set("strike", False)
     pins.set("strike", True)
-    guard._too_long(late)
+    assert pins._guard is not None
+    pins._guard._too_long(late)
     assert bench.pin("strike").state is True
 
 
