@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from controller import wire
@@ -114,6 +114,7 @@ def _named(told: Told) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
 
 def noon_before(wall_s: float) -> float:
     """Return the last noon by the local clock, in seconds since 1970."""
-    now = datetime.fromtimestamp(wall_s).astimezone()
-    noon = now.replace(hour=NOON, minute=0, second=0, microsecond=0)
-    return (noon if noon <= now else noon - timedelta(days=1)).timestamp()
+    now = time.localtime(wall_s)
+    day = now.tm_mday if now.tm_hour >= NOON else now.tm_mday - 1
+    # -1: the C library knows whether that noon was in summer time.
+    return time.mktime((now.tm_year, now.tm_mon, day, NOON, 0, 0, 0, 0, -1))

@@ -1,0 +1,73 @@
+"""Sensing and rules joined: order, late edges, self-noise, progress."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.engine import Engine, Told
+from controller.events import Command, Edge, Effect, Note, Set
+from controller.sensing import Settings
+from controller.simulate import ACTS
+from controller.state import House
+
+
+def names(told: Told) -> list[str]:
+    return [effect.name for _, effect in told if isinstance(effect, Note)]
+
+
+def rest(engine: Engine) -> Told:
+    told: Told = []
+    for line in sorted(engine.house.lines):
+        told += engine.edge(Edge(0.0, line, level=False))
+    return told
+
+
+def test_what_is_due_before_an_edge_happens_before_it() -> None:
+    engine = Engine(House(release_ms=5000.0), Settings())
+    rest(engine)
+    engine.event(Command(1000.0, "access_door", 1))
+    told = engine.edge(Edge(60_000.0, "door_contact", level=True))
+    assert told[0][0] == 6000.0
+    assert Set("strike", False) in [effect for _, effect in told]
+
+
+def test_an_edge_that_comes_late_is_taken_as_happening_now() -> None:
+    engine = Engine(House(), Settings())
+    rest(engine)
+    engine.event(Command(10_000.0, "set_count", 1))
+    engine.edge(Edge(5.0, "door_contact", level=True))
+    told = engine.advance(11_000.0)
+    assert names(told)[0] == "door_opened"
+    assert told[0][0] == 10_000.0 + Settings().contact_settle_ms
+
+
+def test_our_own_strike_is_not_a_knock() -> None:
+    engine = Engine(House(), Settings())
+    rest(engine)
+    engine.event(Command(1000.0, "access_door", 1))
+    told: Told = []
+    for move in ACTS["knock_door"][:20]:
+        told += engine.edge(Edge(1001.0 + move.at_ms - 700, move.line, bool(move.level)))
+    assert "knock" not in names(told)
+
+
+def test_a_deadline_that_is_not_consumed_is_a_bug_and_no_endless_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine(House(), Settings())
+    monkeypatch.setattr(engine, "deadline", lambda: 5.0)
+    with pytest.raises(RuntimeError, match="no progress at 5"):
+        engine.advance(6.0)
+
+
+def test_the_next_deadline_is_the_earlier_of_both() -> None:
+    engine = Engine(House(), Settings())
+    rest(engine)
+    engine.advance(100.0)
+    first = engine.deadline()
+    engine.event(Command(1000.0, "access_door", 1))
+    after = engine.deadline()
+    assert after is not None
+    assert first is None or first >= 1000.0
+    effects: list[Effect] = [effect for _, effect in engine.advance(after)]
+    assert effects

@@ -1,0 +1,73 @@
+"""Tonight's timeline and the night's beginning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from controller.night import LAST, Night
+from controller.teller import noon_before
+
+
+def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
+    night = Night("noon")
+    one = {"count": 1, "min": 1, "max": 1}
+    night.add("t1", "session_started", {})
+    night.add("t1", "entry", one)
+    night.add("t2", "knock", {"place": "hatch"})
+    night.add("t3", "passage_uncertain", {"min": 0, "max": 1, "occupancy": one | {"max": 2}})
+    night.add("t4", "count_adjusted", {"after": one, "before": one})
+    night.add("t5", "access_denied", {"reason": "CapacityReached"})
+    night.add("t6", "exit", one | {"count": 0, "min": 0, "max": 0})
+    night.add("t7", "session_ended", {})
+    night.add("t8", "output", {"line": "strike", "level": 1})
+    told = night.told()
+    assert told["points"] == [["t1", 1, 1, 1], ["t3", 1, 1, 2], ["t4", 1, 1, 1], ["t6", 0, 0, 0]]
+    assert told["sessions"] == [{"started_at": "t1", "ended_at": "t7"}]
+    assert told["knocks"] == [["t2", "hatch"]]
+    assert told["totals"] == {
+        "guests": 1, "sessions": 1, "knocks": 1, "denied": 1, "uncertain": 1,
+    }  # fmt: skip
+    assert [event["name"] for event in told["last"]][-1] == "session_ended"
+    assert told["since"] == "noon"
+
+
+def test_a_session_that_began_before_noon_may_end_after_it() -> None:
+    night = Night("noon")
+    night.add("t", "session_ended", {})
+    assert night.told()["sessions"] == []
+
+
+def test_only_the_last_events_are_told() -> None:
+    night = Night("noon")
+    for number in range(LAST + 5):
+        night.add(str(number), "hatch_opened", {})
+    assert next(event["at"] for event in night.told()["last"]) == "5"
+
+
+@pytest.fixture
+def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_milan")
+@pytest.mark.parametrize(
+    ("now", "noon"),
+    [
+        ("2026-11-22T11:59:00+01:00", "2026-11-21T12:00:00+01:00"),
+        ("2026-11-22T12:00:00+01:00", "2026-11-22T12:00:00+01:00"),
+        ("2026-11-23T03:00:00+01:00", "2026-11-22T12:00:00+01:00"),
+        ("2026-10-25T02:30:00+01:00", "2026-10-24T12:00:00+02:00"),  # the night with 25 hours
+        ("2027-03-28T03:30:00+02:00", "2027-03-27T12:00:00+01:00"),  # the night with 23
+    ],
+)
+def test_the_night_begins_at_noon_in_milan(now: str, noon: str) -> None:
+    begins = noon_before(datetime.fromisoformat(now).timestamp())
+    assert begins == datetime.fromisoformat(noon).timestamp()

@@ -1,0 +1,108 @@
+"""The outbox: at least once, in order, in bounded batches."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from controller.journal import Row
+from controller.outbox import WINDOW, Outbox
+
+
+def row(seq: int) -> Row:
+    return Row(seq, float(seq), "", "entry", "{}")
+
+
+class Post(RuleBasedStateMachine):
+    """A journal, a broker that comes and goes, and what a subscriber hears."""
+
+    @initialize(before=st.integers(0, 300), delivered=st.integers(0, 300))
+    def open_up(self, before: int, delivered: int) -> None:
+        self.journal = [row(seq) for seq in range(1, before + 1)]
+        self.heard: list[int] = []
+        self.flying: list[int] = []
+        self.asked: list[int] = []
+        self.online = False
+        self.start = min(before, delivered)
+        self.outbox = Outbox(self.start, before, self.send, self.asked.append)
+
+    def send(self, sent: Row) -> None:
+        assert self.online, "nothing is sent while the broker is away"
+        self.flying.append(sent.seq)
+
+    @rule(count=st.integers(1, 5))
+    def happens(self, count: int) -> None:
+        new = [row(len(self.journal) + n) for n in range(1, count + 1)]
+        self.journal += new
+        self.outbox.committed(new)
+
+    @rule()
+    def journal_answers(self) -> None:
+        for after in self.asked[:]:
+            self.asked.remove(after)
+            self.outbox.fetched([r for r in self.journal if r.seq > after][:WINDOW])
+
+    @precondition(lambda self: not self.online)
+    @rule()
+    def broker_comes(self) -> None:
+        self.online = True
+        self.flying.clear()
+        self.outbox.up()
+
+    @precondition(lambda self: self.online)
+    @rule()
+    def broker_goes(self) -> None:
+        self.online = False
+        self.flying.clear()
+        self.outbox.down()
+
+    @precondition(lambda self: self.flying)
+    @rule(count=st.integers(1, 200))
+    def arrives(self, count: int) -> None:
+        arrived, self.flying = self.flying[:count], self.flying[count:]
+        self.heard += arrived
+        self.outbox.acked(arrived[-1])
+
+    @invariant()
+    def no_gap_and_in_order(self) -> None:
+        first = list(dict.fromkeys(self.heard))
+        assert first == list(range(self.start + 1, self.start + 1 + len(first)))
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        assert len(self.flying) <= WINDOW
+
+    def teardown(self) -> None:
+        if not hasattr(self, "outbox"):
+            return
+        if not self.online:
+            self.broker_comes()
+        for _ in range(len(self.journal) // WINDOW + 3):
+            self.journal_answers()
+            if self.flying:
+                self.arrives(count=WINDOW)
+        assert (self.heard or [self.start])[-1] == len(self.journal), "all is told in the end"
+        assert self.outbox.delivered == len(self.journal)
+
+
+TestPost = Post.TestCase
+
+
+def test_what_the_journal_has_lost_is_not_waited_for() -> None:
+    sent: list[int] = []
+    asked: list[int] = []
+    outbox = Outbox(0, 500, lambda r: sent.append(r.seq), asked.append)
+    outbox.up()
+    assert asked == [0]
+    outbox.fetched([])
+    outbox.committed([row(501)])
+    assert sent == [501]
+
+
+def test_what_is_on_its_way_is_not_taken_for_delivered_when_the_journal_has_no_more() -> None:
+    outbox = Outbox(0, 1, lambda r: None, lambda after: None)
+    outbox.up()
+    outbox.fetched([row(1)])
+    outbox.committed([])
+    outbox.fetched([])
+    assert outbox.delivered == 0

@@ -1,0 +1,163 @@
+"""The wire's shapes: what goes out is what the contract says, what comes back is checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller import wire
+from controller.events import Answer, Chime, Note, Reason, Set
+from controller.state import State
+from controller.wire import Stamp, Topics
+from tests.driver import Room
+
+STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)
+TOPICS = Topics("backdoor/bar")
+
+
+def told(room: Room) -> dict[str, Any]:
+    return wire.snapshot(room.state, room.house, STAMP)
+
+
+def test_an_empty_room() -> None:
+    snapshot = told(Room())
+    assert snapshot["occupancy"] == {
+        "count": 0, "min": 0, "max": 0, "certain": True, "capacity": 4, "free_places": 4,
+    }  # fmt: skip
+    assert snapshot["session"] is None
+    assert snapshot["door_knock"] is None
+    assert snapshot["grant"] is None
+    assert snapshot["hatch"] == {
+        "light": "OFF", "blinking": False, "waiting": 0, "oldest_s": None, "open": False,
+    }  # fmt: skip
+    assert (snapshot["boot"], snapshot["seq"]) == ("b00t", 7)
+    assert snapshot["at"] == "2027-01-15T08:00:00.000+00:00"
+
+
+def test_an_evening_in_full_swing() -> None:
+    room = Room(hatch_patience_ms=10_000.0)
+    room.inside(2)
+    room.now_ms = 20_000.0
+    room.knock("hatch")
+    room.knock("door", 3)
+    room.wait(20)
+    room.contact("bolt_contact", True)
+    room.door(False)
+    room.command("access_door", 1)
+    snapshot = told(room)
+    assert snapshot["session"] == {
+        "started_at": "2027-01-15T07:59:00.000+00:00",
+        "ends_at": "2027-01-15T09:59:00.000+00:00",
+        "remaining_s": 7140.0,
+        "phase": "running",
+    }
+    assert snapshot["hatch"]["light"] == "ON"
+    assert snapshot["hatch"]["blinking"] is True
+    assert snapshot["hatch"]["oldest_s"] == 40.0
+    assert snapshot["door_knock"] is None  # the release answered it
+    assert snapshot["grant"] == {"party": 1, "entered": 0, "remaining_s": 0}
+    assert snapshot["door"]["mode"] == "Accessed"
+    assert snapshot["door"]["strike"] is True
+    room.wait(3)
+    room.knock("door", 3)
+    assert told(room)["door_knock"]["age_s"] == 17.0
+    room.door(True)
+    assert told(room)["grant"]["remaining_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "phase"),
+    [(0, "running"), (6300, "last_call"), (7199, "last_call"), (7200, "overtime")],
+)
+def test_phases(seconds: float, phase: str) -> None:
+    room = Room()
+    room.inside(1)
+    room.wait(seconds)
+    assert told(room)["session"]["phase"] == phase
+
+
+def test_a_lock_follows_the_strike_where_no_bolt_is_wired() -> None:
+    room = Room(lines=frozenset())
+    assert told(room)["door"]["lock"] == "Locked"
+    room.command("access_door", 1)
+    assert told(room)["door"]["lock"] == "Unlocked"
+
+
+def test_state_messages_are_retained_and_named_by_the_contract() -> None:
+    messages = wire.state_messages(TOPICS, told(Room()))
+    assert {m.topic.removeprefix("backdoor/bar/") for m in messages} == {
+        "state", "occupancy", "door", "session", "hatch/light",
+    }  # fmt: skip
+    assert all(m.retain for m in messages)
+    payloads = {m.topic: m.payload for m in messages}
+    assert payloads["backdoor/bar/hatch/light"] == b"OFF"
+    assert payloads["backdoor/bar/session"] == b"null"
+
+
+def test_moments_are_never_retained() -> None:
+    moments = [
+        wire.chime(TOPICS, "time_up"),
+        wire.event(TOPICS, "entry", {"seq": 1}),
+        wire.result(TOPICS, Answer("x", False, Reason.CAPACITY_REACHED)),
+        wire.heartbeat(TOPICS, "b", 3, 1.26),
+    ]
+    assert not any(m.retain for m in moments)
+    assert [json.loads(m.payload) for m in moments] == [
+        {"tone": "time_up"},
+        {"seq": 1},
+        {"id": "x", "ok": False, "reason": "CapacityReached"},
+        {"boot": "b", "seq": 3, "uptime_s": 1.3},
+    ]
+    assert wire.status(TOPICS, "online").retain
+
+
+def test_topics_know_their_own() -> None:
+    assert TOPICS.name("backdoor/bar/cmd/staff_pass") == "cmd/staff_pass"
+    assert TOPICS.name("backdoor/barn/cmd/staff_pass") == ""
+
+
+def test_effects_become_events() -> None:
+    assert wire.told(Note("entry", {"count": 1})) == ("entry", {"count": 1})
+    assert wire.told(Chime("warning")) == ("chime", {"tone": "warning"})
+    assert wire.told(Set("strike", True)) == ("output", {"line": "strike", "level": 1})
+    assert wire.told(Set("hatch_light", True, blink=True)) == (
+        "output",
+        {"line": "hatch_light", "level": 1, "blink": True},
+    )
+    assert wire.told(Answer("x", True)) is None
+
+
+def test_a_state_survives_the_journal() -> None:
+    room = Room()
+    room.inside(3)
+    room.knock()
+    room.knock("door")
+    room.contact("release_button", False)
+    room.contact("exit_button", False)
+    room.command("access_door", 1)
+    assert wire.load_state(wire.dump_state(room.state)) == room.state
+    assert wire.dump_state(room.state) == wire.dump_state(
+        wire.load_state(wire.dump_state(room.state))
+    )
+
+
+def test_a_restored_count_passes_its_gate() -> None:
+    text = wire.dump_state(State()).replace('"count":0', '"count":111227')
+    assert wire.load_state(text).occupancy == replace(State().occupancy, count=0)
+
+
+@given(st.text(max_size=50))
+def test_what_is_no_state_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a state"):
+        wire.load_state(text)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_is_refused(payload: bytes) -> None:
+    with pytest.raises(ValueError, match="not JSON"):
+        wire.decode(payload)
