@@ -142,8 +142,8 @@ class Knocks:
     def tick(self, t_ms: float) -> list[Sensed]:
         """Close a hit, believe a soft pair, end a knock."""
         told: list[Sensed] = []
-        if self._hit_due <= t_ms:
-            told += self._close(t_ms)
+        if self._hit is not None and self._hit_due <= t_ms:
+            told += self._close(self._hit, t_ms)
         if self._pair_due <= t_ms:
             self._pair_due = inf
             told += self._tell(t_ms) if len(self._raps) >= self._n.knock_raps else []
@@ -155,11 +155,9 @@ class Knocks:
     def _forget(self, t_ms: float, deaf_ms: float) -> None:
         self._deaf_until_ms = max(self._deaf_until_ms, t_ms + deaf_ms)
 
-    def _close(self, t_ms: float) -> list[Sensed]:
+    def _close(self, hit: Hit, t_ms: float) -> list[Sensed]:
         """A hit is over: rumble, or a rap to be weighed with the one before."""
-        hit, self._hit, self._hit_due = self._hit, None, inf
-        if hit is None:
-            return []
+        self._hit, self._hit_due = None, inf
         quiet_ms, self._end_ms = hit.since_ms - self._end_ms, hit.end_ms
         if hit.end_ms - hit.since_ms > HIT_MOST_MS or quiet_ms < QUIET_MS:
             self._deaf_until_ms = max(self._deaf_until_ms, hit.end_ms + RUMBLE_MS)

@@ -136,9 +136,7 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
     least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
     way = 1 if lag_on > 0 else -1
     walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST
-    if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (
-        walked and most_mm < BODY_LEAST_MM
-    ):
+    if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
         return (0, 0, "arm")
     if least_mm > BODY_MOST_MM:
         if min(lag_on * way, lag_off * way) < spacing_mm / FASTEST_BODY:
@@ -250,7 +248,7 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
     if _alike(lag_on, lag_off, LAG_FACTOR):
-        return _single(outer, inner, numbers.beam_spacing_mm)
+        return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
     return (0, 1, "order") if lag_on > 0 else (-1, 0, "order")
 
 
@@ -263,13 +261,18 @@ def _deep(thing: Thing, verdict: Verdict, numbers: Numbers) -> Verdict:
     if _hull_mm(thing, numbers.beam_spacing_mm) <= BODY_MOST_MM:
         return verdict
     mm_per_ms = 2 * numbers.beam_spacing_mm / abs(lag_on + lag_off)
-    for spans in (thing.outs, thing.ins):
-        depths = [(b - a) * mm_per_ms for a, b in spans]
-        bodies = sum(depth > BODY_LEAST_MM for depth in depths)
-        if len(spans) > 1 and bodies and max(depths) < BODY_MOST_MM:
-            people = bodies if lag_on > 0 else -bodies
-            return (people, people, "")
-    return verdict
+    bodies = [_bodies([(b - a) * mm_per_ms for a, b in s]) for s in (thing.outs, thing.ins)]
+    people = [n if lag_on > 0 else -n for n in bodies if n]
+    return (
+        (min(people), max(people), "close" if len(set(people)) > 1 else "") if people else verdict
+    )
+
+
+def _bodies(depths_mm: list[float]) -> int:
+    """How many bodies one beam saw with gaps in between; 0 if it cannot tell."""
+    if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM:
+        return 0
+    return sum(depth > BODY_LEAST_MM for depth in depths_mm)
 
 
 def _filled(spans: list[Span], dropout_ms: float) -> list[Span]:

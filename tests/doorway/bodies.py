@@ -7,6 +7,7 @@ across the doorway), a hand or fore-arm 60-90 mm, a bag 90-130 mm, walking 0.3-1
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,13 +61,17 @@ def walk(
     speed = speed_m_s
     while x_mm < 700:
         step_mm = rng.uniform(60, 140)
-        speed = min(max(speed * rng.uniform(1 - wobble, 1 + wobble), 0.8 * speed_m_s), 1.2 * speed_m_s)
+        speed = min(
+            max(speed * rng.uniform(1 - wobble, 1 + wobble), 0.8 * speed_m_s), 1.2 * speed_m_s
+        )
         t_ms, x_mm = t_ms + step_mm / speed, x_mm + step_mm
         points.append((t_ms, x_mm))
     return points if inward else [(t, -x) for t, x in points]
 
 
-def via(rng: Random, start_ms: float, speed_m_s: float, stops: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def via(
+    rng: Random, start_ms: float, speed_m_s: float, stops: list[tuple[float, float]]
+) -> list[tuple[float, float]]:
     """A path through (x_mm, pause_ms) stops, each leg at about this speed."""
     x_mm, t_ms = stops[0][0], start_ms
     points = [(t_ms, x_mm)]
@@ -82,14 +87,12 @@ def via(rng: Random, start_ms: float, speed_m_s: float, stops: list[tuple[float,
     return points
 
 
-def swing(
-    rng: Random, body: list[tuple[float, float]], depth_mm: float, ahead_mm: float
-) -> Mover:
+def swing(rng: Random, body: list[tuple[float, float]], depth_mm: float, ahead_mm: float) -> Mover:
     """A hand or bag that swings about ``ahead_mm`` before (negative: behind) its body."""
     reach = rng.uniform(20, 110)
     period, phase = rng.uniform(700, 1300), rng.uniform(0, 2 * math.pi)
     points = []
-    for (t0, x0), (t1, x1) in zip(body, body[1:], strict=False):
+    for (t0, x0), (t1, x1) in itertools.pairwise(body):
         n = max(1, int((t1 - t0) / 15))
         for k in range(n):
             t = t0 + (t1 - t0) * k / n

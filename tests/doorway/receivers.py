@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from random import Random
 
 from controller.events import Edge
-
 from tests.doorway.bodies import Interval, Mover, join
 
 

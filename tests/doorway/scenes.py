@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from controller.events import Edge
-
 from tests.doorway import receivers
 from tests.doorway.bodies import Mover, swing, via, walk
 from tests.doorway.receivers import Noise
@@ -21,7 +21,7 @@ class Scene:
     edges: tuple[Edge, ...]
     spacing_mm: float
     start: int
-    #: +1 / -1 with the time at which the body's middle passes.
+    #: +1 or -1 with the time at which the middle of the body passes.
     crossings: tuple[tuple[float, int], ...]
     ends_ms: float
 
@@ -44,7 +44,7 @@ class Stage:
         """Put a body on a path, note a crossing if it ends on the other side, tell when it ends."""
         self.movers.append(Mover(depth_mm or self.depth(), tuple(path)))
         if path[0][1] * path[-1][1] < 0:
-            steps = zip(path, path[1:], strict=False)
+            steps = itertools.pairwise(path)
             t_ms = [t1 for (_, x0), (t1, x1) in steps if x0 * x1 <= 0][-1]
             self.crossings.append((t_ms, 1 if path[-1][1] > 0 else -1))
         return path[-1][0]
@@ -243,8 +243,15 @@ def _doors(stage: Stage) -> list[Edge]:
 
 #: What an evening is made of; the physically open ones are rare, as they are in a bar for four.
 _EVENING = (
-    (clean, 46), (follow_gap, 18), (follow_close, 4), (door_held, 10), (slow, 4), (hesitate, 5),
-    (turn_back, 5), (lean_in, 5), (arms, 6),
+    (clean, 46),
+    (follow_gap, 18),
+    (follow_close, 4),
+    (door_held, 10),
+    (slow, 4),
+    (hesitate, 5),
+    (turn_back, 5),
+    (lean_in, 5),
+    (arms, 6),
 )
 
 

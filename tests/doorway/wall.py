@@ -55,7 +55,9 @@ class Wall:
                     merged.append([on, off])
                     end = off
             line = f"{place}_knock"
-            out += [Edge(t, line, up) for s in merged for t, up in zip(s, (True, False), strict=True)]
+            out += [
+                Edge(t, line, up) for s in merged for t, up in zip(s, (True, False), strict=True)
+            ]
         return sorted(out + self.contacts, key=lambda e: e.t_ms)
 
 

@@ -1,0 +1,166 @@
+"""Knocks: raps that are a knock at once, what only sounds like one, and rhythms with a name."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from controller.events import Edge, Knock, KnockEnded, Sensed
+from controller.knocks import Knocks
+from controller.regulars import learn, name_of
+from controller.sensing import Senses, Settings
+from tests.doorway.score import listen, sense
+from tests.doorway.sketch import edges, pulses
+from tests.doorway.wall import KINDS, NOISES, hour
+
+TRACES = Path(__file__).parent / "traces"
+HELD_OUT = 100_000
+
+
+def heard(text: str, settings: Settings | None = None, also: str = "") -> list[Sensed]:
+    """What is told of these raps (and sketched edges)."""
+    told = sense(edges(pulses(text) + " " + also, wired="hdDH"), settings or Settings())
+    return [s for s in told if isinstance(s, Knock | KnockEnded)]
+
+
+def short(told: list[Sensed]) -> list[tuple[str, str, int]]:
+    """Kind, place and raps of each."""
+    return [(type(s).__name__, s.place, s.raps) for s in told if isinstance(s, Knock | KnockEnded)]
+
+
+def test_the_second_rap_is_a_knock_at_once_and_its_silence_the_end() -> None:
+    told = heard("h1000x6 h1300x6 h1600x6")
+    assert short(told) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 3)]
+    assert told[0].t_ms == 1300 + 32 + 40  # the rap's own ringing, and the gap that ends it
+    assert told[1].t_ms == 1600 + 1200
+
+
+def test_cross_talk_does_not_name_the_other_surface() -> None:
+    assert short(heard("d1000x6 h1002x2 d1300x6 h1303x3"))[0] == ("Knock", "door", 2)
+    assert short(heard("h999x2 d1000x6 d1300x6 h1299x3"))[0] == ("Knock", "door", 2)
+    assert short(heard("h1000x4 d1001x4 h1300x4 d1301x4"))[0] == ("Knock", "hatch", 2)
+
+
+def test_one_rap_is_a_bottle_unless_the_bartender_says_otherwise() -> None:
+    assert heard("h1000x6") == []
+    once = Settings(knock_raps=1)
+    assert short(heard("h1000x6", once)) == [("Knock", "hatch", 1), ("KnockEnded", "hatch", 1)]
+    assert heard("h1000x1", once) == []
+    # soon after other sounds even a single rap must be a strong one
+    assert short(heard("h1000x1 h3000x2 h5500x9", once))[0] == ("Knock", "hatch", 1)
+    assert len(heard("h1000x1 h3000x2 h5500x9", once)) == 2
+
+
+def test_three_raps_can_be_asked_for() -> None:
+    thrice = Settings(knock_raps=3)
+    assert heard("h1000x6 h1300x6", thrice) == []
+    assert short(heard("h1000x6 h1300x6 h1600x6", thrice))[0] == ("Knock", "hatch", 3)
+    assert heard("h1000x2 h1300x2", thrice) == []  # a soft pair, waited for, is still only two
+
+
+def test_a_soft_quick_pair_waits_for_rumble_and_a_soft_slow_one_for_the_next_beat() -> None:
+    quick = heard("h1000x2 h1300x3")
+    assert short(quick)[0] == ("Knock", "hatch", 2)
+    assert 1300 < quick[0].t_ms < 1300 + 150
+    slow = heard("h1000x3 h1500x3")
+    assert short(slow)[0] == ("Knock", "hatch", 2)
+    assert slow[0].t_ms == pytest.approx(1500 + 1.35 * 500)
+    assert heard("h1000x3 h1500x3 h2000x3 h2500x3 h3000x3") == []
+    assert heard("h1000x1 h1500x2") == []  # too soft for so slow
+    assert heard("h1000x3 d1001x3 h1500x3 d1501x3") == []  # heard everywhere: a beat
+
+
+def test_music_is_not_a_knock_and_a_knock_in_music_is() -> None:
+    beats = " ".join(f"h{t}x2 d{t + 2}x2" for t in range(1000, 9000, 500))
+    assert heard(beats) == []
+    told = heard(beats + " h5200x9 h5420x9")
+    assert short(told) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 2)]
+
+
+def test_dragging_slams_and_phones_are_rumble() -> None:
+    drag = " ".join(f"h{t}x3" for t in range(1000, 3000, 75))
+    assert heard(drag) == []
+    assert heard("h1000x30 d1010x40 h1300x9 h1600x9") == []
+    assert short(heard("h1000x30 h1800x6 h2000x6"))[0][0] == "Knock"
+    assert heard("h1000x6 h1100x3") == []  # too close for knuckles
+    assert len(heard("h1000x6 h1300x6 h1600x30")) == 2  # a knock stays one, whatever follows
+
+
+def test_a_door_or_hatch_that_moves_masks_before_and_after() -> None:
+    raps = "h1000x6 h1300x6"
+    assert heard(raps, also="D+990") == []
+    assert heard(raps, also="H+990") == []
+    assert heard("h1000x6 h1350x6", also="D+1200") == []
+    assert len(heard(raps, also="D+1500")) == 2  # told before the door moved
+    assert len(heard("h1000x6 h3000x6 h3300x6", also="D+2500")) == 2
+
+
+def test_our_own_strike_and_chime_are_not_heard() -> None:
+    senses = Senses(Settings(), {"hatch_knock"})
+    for edge in edges(pulses("h1000x6"), wired="h"):
+        senses.edge(edge)
+    senses.hush(1001.0)
+    told: list[Sensed] = []
+    for edge in edges(pulses("h1150x6 h1500x6"), wired=""):
+        while (due := senses.deadline()) is not None and due <= edge.t_ms:
+            told += senses.tick(due)
+        told += senses.edge(edge)
+    assert told == []
+
+
+def test_a_pulse_that_began_before_us_ends_without_a_word() -> None:
+    knocks = Knocks(Settings())
+    assert knocks.edge(0, 5.0, False) == []
+    assert knocks.edge(0, 10.0, True) == []
+    assert knocks.edge(1, 11.0, False) == []
+    assert knocks.tick(60.0) == []
+
+
+def test_a_rhythm_has_a_name_at_any_tempo_and_only_decorates() -> None:
+    shave = [0, 400, 600, 800, 1200, 2000, 2400]
+    settings = Settings(regulars=(("Ada", learn([2 * t for t in shave])), ("Bo", (1.0, 0.5))))
+    told = heard(" ".join(f"h{1000 + t}x6" for t in shave), settings)
+    assert [s.regular for s in told if isinstance(s, KnockEnded)] == ["Ada"]
+    other = heard("h1000x6 h1300x6 h1600x6", settings)
+    assert [s.regular for s in other if isinstance(s, KnockEnded)] == [""]
+    assert [type(s) for s in told] == [type(s) for s in other]
+
+
+def test_learning_needs_two_raps_and_a_name_three() -> None:
+    assert learn([]) == learn([5.0]) == learn([5.0, 5.0]) == ()
+    assert learn([0, 100, 300]) == (0.5, 1.0)
+    assert name_of([0.0, 100.0], (("x", (1.0,)),)) == ""
+    assert name_of([0, 100, 300], (("far", (0.4, 1.0)), ("near", (0.52, 1.0)))) == "near"
+
+
+@pytest.mark.parametrize(
+    ("kind", "share"),
+    [("double", 0.99), ("triple", 0.99), ("rhythm", 0.99), ("soft", 0.9), ("in loud bass", 0.75)],
+)
+def test_held_out_knocks(kind: str, share: float) -> None:
+    result = listen(hour(HELD_OUT, {kind: KINDS[kind]}), Settings())
+    assert result.found >= share * result.true
+    assert result.placed >= 0.97 * result.found
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [("bottle", 0), ("phone", 0), ("slam", 0), ("strike", 0), ("drag", 2), ("music", 4)],
+)
+def test_held_out_noises(kind: str, most: int) -> None:
+    assert listen(hour(HELD_OUT, {kind: NOISES[kind]}), Settings()).false <= most
+
+
+def test_an_hour_of_another_generator() -> None:
+    with (TRACES / "knocks.csv").open(newline="") as file:
+        rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
+    truth = json.loads((TRACES / "knocks.truth.json").read_text())["episodes"]
+    told = sense(rows, Settings())
+    knocks = [k for k in told if isinstance(k, Knock)]
+    ends = [k for k in told if isinstance(k, KnockEnded)]
+    assert [(k.place, k.raps) for k in ends] == [(e["sensor"], e["raps"]) for e in truth]
+    for knock, episode in zip(knocks, truth, strict=True):
+        assert episode["t_ms"] < knock.t_ms < episode["t_last_ms"] + 900
