@@ -201,7 +201,7 @@ def _parts(
     recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
 
     def fetch(after: int) -> None:
-        recorder.fetch(after, WINDOW, wiring.outbox.fetched)
+        recorder.fetch(after, WINDOW, partial(wiring.outbox.fetched, after))
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
     wiring.link = world.link(

@@ -62,15 +62,20 @@ class Outbox:
             self.delivered = max(self.delivered, seq)
             self._catch_up()
 
-    def fetched(self, rows: Sequence[Row]) -> None:
-        """Pass on what the journal gave back; what has gone from it can't be told any more."""
+    def fetched(self, after: int, rows: Sequence[Row]) -> None:
+        """Pass on what the journal gave back for ``fetch(after)``.
+
+        An answer to a question of before an outage is not wanted any more; what has gone from the
+        journal can't be told any more.
+        """
         with self._lock:
             self._fetching = False
-            if not rows:
-                self._nothing_left()
-            for row in rows:
-                if self._online and row.seq > self._sent and self._room():
-                    self._pass_on(row)
+            if after == self._sent:
+                if not rows:
+                    self._nothing_left()
+                for row in rows:
+                    if self._online and self._room():
+                        self._pass_on(row)
             self._catch_up()
 
     def _room(self) -> bool:

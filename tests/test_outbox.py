@@ -40,7 +40,7 @@ class Post(RuleBasedStateMachine):
     def journal_answers(self) -> None:
         for after in self.asked[:]:
             self.asked.remove(after)
-            self.outbox.fetched([r for r in self.journal if r.seq > after][:WINDOW])
+            self.outbox.fetched(after, [r for r in self.journal if r.seq > after][:WINDOW])
 
     @precondition(lambda self: not self.online)
     @rule()
@@ -94,7 +94,7 @@ def test_what_the_journal_has_lost_is_not_waited_for() -> None:
     outbox = Outbox(0, 500, lambda r: sent.append(r.seq), asked.append)
     outbox.up()
     assert asked == [0]
-    outbox.fetched([])
+    outbox.fetched(0, [])
     outbox.committed([row(501)])
     assert sent == [501]
 
@@ -102,7 +102,7 @@ def test_what_the_journal_has_lost_is_not_waited_for() -> None:
 def test_what_is_on_its_way_is_not_taken_for_delivered_when_the_journal_has_no_more() -> None:
     outbox = Outbox(0, 1, lambda r: None, lambda after: None)
     outbox.up()
-    outbox.fetched([row(1)])
+    outbox.fetched(0, [row(1)])
     outbox.committed([])
-    outbox.fetched([])
+    outbox.fetched(1, [])
     assert outbox.delivered == 0
