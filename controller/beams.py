@@ -1,8 +1,11 @@
-"""What is known of one break-beam: its levels, its changes in this passage, and our doubts."""
+"""Break-beams: levels, changes in this passage, our doubts; and steps between two beams."""
 
 from __future__ import annotations
 
 from math import inf
+
+#: One stretch for which a beam was broken: from, to (ms).
+Span = tuple[float, float]
 
 
 class Beam:
@@ -42,3 +45,29 @@ class Beam:
 def broken_ms(changes: list[float]) -> float:
     """How long these changes say that the beam was broken, in ms (up to its last clear)."""
     return sum(changes[1::2]) - sum(changes[: len(changes) // 2 * 2 : 2])
+
+
+def filled(spans: list[Span], dropout_ms: float) -> list[Span]:
+    """These broken stretches with the drop-outs between them filled."""
+    out = spans[:1]
+    for on, off in spans[1:]:
+        if on - out[-1][1] <= dropout_ms:
+            out[-1] = (out[-1][0], off)
+        else:
+            out.append((on, off))
+    return out
+
+
+#: Place of each pair of levels (outer + 2 x inner) on the way through the door.
+_PLACE = (0, 1, 3, 2)
+
+
+def quarter_turns(outs: list[Span], ins: list[Span]) -> int:
+    """Walk through the four states and add up signed quarter turns; +4 is one person in."""
+    steps = [(t, 1) for span in outs for t in span] + [(t, 2) for span in ins for t in span]
+    levels, total = 0, 0
+    for _, beam in sorted(steps):
+        before = _PLACE[levels]
+        levels ^= beam
+        total += 1 if (_PLACE[levels] - before) % 4 == 1 else -1
+    return total

@@ -25,7 +25,7 @@ QUIET_MS = 70.0
 RUMBLE_MS = 350.0
 #: Raps of one knock, in ms: nobody raps faster or slower. Below BEAT it cannot be music: 140 bpm.
 RAPS_MS = (130.0, 900.0)
-BEAT_MS = 425.0
+BEAT_MS = 410.0
 #: A door's or hatch's slam shakes the wall for this long before and after its contact moves.
 SLAM_MS = 500.0
 #: Our own strike and chime ring for less than this.
@@ -41,14 +41,18 @@ SOFT_SLOW = 3.0
 MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
 OVER_MUSIC = 1.45
+WELL_OVER = 1.2
 #: A rap is heard on the other surface with less than this part of its strength, a beat alike.
 MOST_SIDE = 0.7
-MOST_SOFT_SIDE = 0.45
+MOST_SOFT_SIDE = 0.5
 #: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
 NO_BEAT = 1.35
 #: So many soft slow raps may be waited for; steps and beats are more. Before them it was quiet.
 MOST_WAIT = 3
+MOST_RAPPED, FIRM = 4, 5.5
 FRESH_MS = 3000.0
+#: No step and no beat in a quiet room is as strong as this.
+CLEAR = 7.0
 #: Later raps of a knock, and its end, are counted when at least this part of its mean strength.
 RAP_PART = 0.35
 MOST_RAPS = 32
@@ -193,7 +197,12 @@ class Knocks:
         if before is None:
             sure = self._n.knock_raps == 1 and self._lone(rap)
         else:
-            sure = _over(before, music) if music else self._knuckles(before, rap)
+            apart_ms = rap.t_ms - before.t_ms
+            sure = (
+                _over(before, music) and (apart_ms < BEAT_MS or _well_over(before, rap, music))
+                if music
+                else self._knuckles(before, rap)
+            )
         if sure and len(self._raps) >= self._n.knock_raps:
             self._floor = music
             return self._tell(t_ms)
@@ -213,20 +222,30 @@ class Knocks:
         """Are these two raps a knock? A soft pair is put off until no rumble or beat followed."""
         apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
-        if weaker >= SOFT + 2 and weaker + stronger >= 2 * STRONG:
+        if weaker >= SOFT + 2 and weaker + stronger >= 2 * STRONG and self._one_side(MOST_SIDE):
             return True
         if apart_ms < BEAT_MS and weaker + stronger >= SOFT_PAIR:
             self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
-        elif len(self._raps) <= MOST_WAIT and weaker >= SOFT_SLOW and self._fresh():
+        elif self._fresh() and (stronger >= CLEAR or (weaker >= SOFT_SLOW and self._few(place))):
             self._pair_due = rap.t_ms + NO_BEAT * apart_ms
         return False
 
     def _fresh(self) -> bool:
         """Was it quiet before these raps, and are they heard on one surface?"""
         since_ms = self._raps[0].t_ms
-        hatch, door = (sum(r.strengths[p] for r in self._raps) for p in (0, 1))
         quiet = not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
-        return quiet and min(hatch, door) <= MOST_SOFT_SIDE * max(hatch, door)
+        return quiet and self._one_side(MOST_SOFT_SIDE)
+
+    def _few(self, place: int) -> bool:
+        """Steps and beats are many, and soft; so many, or so soft, are not waited for."""
+        n = len(self._raps)
+        mean = sum(r.strengths[place] for r in self._raps) / n
+        return n <= MOST_WAIT or (n <= MOST_RAPPED and mean >= FIRM)
+
+    def _one_side(self, most: float) -> bool:
+        """Did one surface shake, the other with at most this part of its strength?"""
+        hatch, door = (sum(r.strengths[p] for r in self._raps) for p in (0, 1))
+        return min(hatch, door) <= most * max(hatch, door)
 
     def _music(self, t_ms: float, hits: int) -> float:
         """Mean strength of what was heard before this time; 0 when it was fewer hits: quiet."""
@@ -263,3 +282,9 @@ def _over(rap: Rap, music: float) -> bool:
     """Is this stronger than the beats, and on one surface, as they are not?"""
     side, top = sorted(rap.strengths)
     return top >= max(STRONG, OVER_MUSIC * music) and side <= MOST_SIDE * top
+
+
+def _well_over(before: Rap, rap: Rap, music: float) -> bool:
+    """Two raps as far apart as beats must be no two strong beats."""
+    weaker = min(max(before.strengths), max(rap.strengths))
+    return weaker >= WELL_OVER * max(STRONG, OVER_MUSIC * music)

@@ -18,16 +18,21 @@ from itertools import pairwise
 from math import inf
 from typing import Protocol
 
-Span = tuple[float, float]
+from controller.beams import Span, filled, quarter_turns
+
 Verdict = tuple[int, int, str]
 
 #: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90,
 #: a bag under an arm up to 130. In between: room for a spacing that is 15 % wrong.
 BODY_LEAST_MM = 145.0
+#: What is this deep was no arm or bag, even next to a body.
+BODY_SURE_MM = 195.0
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
 BODY_MOST_MM = 390.0
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
+#: Three bodies that touch are at least this deep.
+THREE_LEAST_MM = 620.0
 #: Two or three bodies that touch are at most this deep; what is deeper without a gap stood there.
 STOOD_MM = 900.0
 #: Nobody walks through a door faster than this (mm/ms = m/s); two who squeeze past each other,
@@ -139,10 +144,11 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
     if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
         return (0, 0, "arm")
     if least_mm > BODY_MOST_MM:
+        people = 3 if least_mm > THREE_LEAST_MM else 2
         if min(lag_on * way, lag_off * way) < spacing_mm / FASTEST_BODY:
-            return (min(0, 2 * way), max(0, 2 * way), "passing")
+            return _signed(0, people, lag_on, "passing")
         if least_mm < STOOD_MM and _alike(lag_on, lag_off, EVEN_FACTOR):
-            return (min(0, 2 * way), max(0, 2 * way), "abreast")
+            return _signed(0, people, lag_on, "abreast")
     return (way, way, "")
 
 
@@ -234,12 +240,12 @@ def _hull_mm(thing: Thing, spacing_mm: float) -> float:
 
 def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
     """Judge one thing: fill what only one beam saw as a drop-out, then count quarter turns."""
-    outs = _filled(thing.outs, numbers.beam_dropout_ms)
-    ins = _filled(thing.ins, numbers.beam_dropout_ms)
+    outs = filled(thing.outs, numbers.beam_dropout_ms)
+    ins = filled(thing.ins, numbers.beam_dropout_ms)
     outer, inner = thing.hull()
     if len(outs) == len(ins) == 1:
         return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
-    people = _quarter_turns(outs, ins) // 4
+    people = quarter_turns(outs, ins) // 4
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if people and lag_on * lag_off > 0 > people * lag_on:
         return (-1, 1, "order")
@@ -249,7 +255,7 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
         return (0, 0, "turned_back")
     if _alike(lag_on, lag_off, LAG_FACTOR):
         return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
-    return (0, 1, "order") if lag_on > 0 else (-1, 0, "order")
+    return _signed(0, 1, lag_on, "order")
 
 
 def _deep(thing: Thing, verdict: Verdict, numbers: Numbers) -> Verdict:
@@ -261,40 +267,24 @@ def _deep(thing: Thing, verdict: Verdict, numbers: Numbers) -> Verdict:
     if _hull_mm(thing, numbers.beam_spacing_mm) <= BODY_MOST_MM:
         return verdict
     mm_per_ms = 2 * numbers.beam_spacing_mm / abs(lag_on + lag_off)
-    bodies = [_bodies([(b - a) * mm_per_ms for a, b in s]) for s in (thing.outs, thing.ins)]
-    people = [n if lag_on > 0 else -n for n in bodies if n]
-    return (
-        (min(people), max(people), "close" if len(set(people)) > 1 else "") if people else verdict
-    )
+    people = [
+        n
+        for spans in (thing.outs, thing.ins)
+        for n in _bodies([(b - a) * mm_per_ms for a, b in spans])
+    ]
+    if not people:
+        return verdict
+    return _signed(min(people), max(people), lag_on, "close" if len(set(people)) > 1 else "")
 
 
-def _bodies(depths_mm: list[float]) -> int:
-    """How many bodies one beam saw with gaps in between; 0 if it cannot tell."""
-    if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM:
-        return 0
-    return sum(depth > BODY_LEAST_MM for depth in depths_mm)
+def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
+    """How many bodies (at least, at most) one beam saw with gaps between; () if it cannot tell."""
+    if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM or max(depths_mm) < BODY_LEAST_MM:
+        return ()
+    sure = sum(depth > BODY_SURE_MM for depth in depths_mm)
+    return max(1, sure), sum(depth > BODY_LEAST_MM for depth in depths_mm)
 
 
-def _filled(spans: list[Span], dropout_ms: float) -> list[Span]:
-    out = spans[:1]
-    for on, off in spans[1:]:
-        if on - out[-1][1] <= dropout_ms:
-            out[-1] = (out[-1][0], off)
-        else:
-            out.append((on, off))
-    return out
-
-
-#: Place of each pair of levels (outer + 2 x inner) on the way through the door.
-_PLACE = (0, 1, 3, 2)
-
-
-def _quarter_turns(outs: list[Span], ins: list[Span]) -> int:
-    """Walk through the four states and add up signed quarter turns; +4 is one person in."""
-    steps = [(t, 1) for span in outs for t in span] + [(t, 2) for span in ins for t in span]
-    levels, total = 0, 0
-    for _, beam in sorted(steps):
-        before = _PLACE[levels]
-        levels ^= beam
-        total += 1 if (_PLACE[levels] - before) % 4 == 1 else -1
-    return total
+def _signed(least: int, most: int, lag_ms: float, why: str) -> Verdict:
+    """So many people in the direction of this lag."""
+    return (least, most, why) if lag_ms > 0 else (-most, -least, why)

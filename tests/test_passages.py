@@ -61,7 +61,7 @@ def faults(told: list[Sensed]) -> list[tuple[str, str, bool]]:
         ("O+1000 I+1090 O-1100 O+1120 I-1200 I+1220 O-1300 I-1390", [(1, 1, "")]),
         # too deep for one: two abreast or one in, one out; but with a gap on one beam it is two
         ("O+1000 I+1090 O-1500 I-1590", [(0, 2, "abreast")]),
-        ("O+1000 I+1040 O-1500 I-1600", [(0, 2, "passing")]),
+        ("O+1000 I+1040 O-1500 I-1600", [(0, 3, "passing")]),
         ("O+1000 I+1090 O-1240 O+1260 O-1500 I-1590", [(2, 2, "")]),
         ("O+1000 I+1090 O-1060 O+1110 O-1420 I-1510", [(1, 1, "")]),
         # one beam saw two bodies, the other a body and its bag

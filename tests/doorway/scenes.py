@@ -15,7 +15,7 @@ from tests.doorway.receivers import Noise
 
 @dataclass(frozen=True)
 class Scene:
-    """Edges and truth; ``least``/``most`` is the net number inward (they differ only for nobody)."""
+    """Edges and truth: who crossed when, and how many were inside at the start."""
 
     category: str
     edges: tuple[Edge, ...]
