@@ -63,6 +63,8 @@ def test_connects_as_soon_as_the_broker_is_there(broker: Broker, wire: Wire) -> 
     eventually(lambda: heard.downs)
     assert heard.downs[0].startswith(f"broker 127.0.0.1:{broker.port}: cannot be reached")
     assert "refused" in heard.downs[0]
+    assert isinstance(link, MqttLink)
+    eventually(lambda: link._delay_s == 1.0)  # two attempts failed
     broker.start()
     eventually(lambda: heard.ups, 3)
     assert len(heard.downs) == 1  # told once, not at every attempt
@@ -233,6 +235,28 @@ def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
     broker.start()
     eventually(lambda: heard.ups == 2)
     assert "nobody could be told" in caplog.text
+
+
+def test_callback_that_hangs_does_not_hold_the_end(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.link.CONNECT_LIMIT_S", 0.1)
+    monkeypatch.setattr("controller.link.STOP_LIMIT_S", 0.1)
+    hanging, go_on = threading.Event(), threading.Event()
+
+    class Hanging(Heard):
+        def on_up(self) -> None:
+            hanging.set()
+            go_on.wait(10)
+
+    link, _ = Wire(Mqtt(port=broker.port)).link(heard=Hanging())
+    link.start()
+    assert hanging.wait(5)
+    began_s = time.monotonic()
+    link.stop([OFFLINE])
+    assert time.monotonic() - began_s < 2
+    go_on.set()
+    link.stop()
 
 
 def test_wrong_password_is_told_in_plain_words(
