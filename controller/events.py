@@ -61,6 +61,52 @@ COMMANDS = (
     "room_empty",
 )
 
+#: Every name under which something happens, on MQTT (``event/<name>``), in journal and replay.
+EVENTS = (
+    "entry",
+    "exit",
+    "passage_uncertain",
+    "passage_aborted",
+    "passage_seen",
+    "staff_passed",
+    "knock",
+    "knock_ended",
+    "door_opened",
+    "door_closed",
+    "hatch_opened",
+    "hatch_closed",
+    "access_granted",
+    "access_taken",
+    "access_not_taken",
+    "access_denied",
+    "command_refused",
+    "count_adjusted",
+    "session_started",
+    "session_warning",
+    "session_time_up",
+    "session_overtime",
+    "session_ended",
+    "over_capacity",
+    "over_capacity_ended",
+    "door_alarm",
+    "door_pre_alarm",
+    "door_blocked",
+    "door_unblocked",
+    "locked_down",
+    "lock_down_released",
+    "locked_open",
+    "lock_open_released",
+    "staff_pass",
+    "staff_pass_expired",
+    "hatch_answered",
+    "door_answered",
+    "started",
+    "fault",
+    "fault_cleared",
+    "output",
+    "chime",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:

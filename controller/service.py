@@ -207,7 +207,7 @@ class Service:
         self._parts.notifier.status(_summary(self.state, self.house))
         teller.new_night()
         uptime_s = monotonic() - self._began_s
-        beat = wire.heartbeat(teller.topics, teller.boot, teller.seq, uptime_s)
+        beat = wire.heartbeat(teller.topics, teller.boot, teller.told_seq, uptime_s)
         self._publish([*teller.refresh(self.state), beat])
 
     def _publish(self, messages: list[Message]) -> None:

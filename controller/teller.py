@@ -29,6 +29,8 @@ class Teller:
         self.topics = topics
         self.boot = ""
         self.seq = seq
+        #: That of the newest snapshot: a page that was told less is behind.
+        self.told_seq = seq
         self._venue = venue
         self._house = house
         self._clock = clock
@@ -64,6 +66,7 @@ class Teller:
     def states(self, state: State) -> list[Message]:
         """Return the retained messages for the state as it is now."""
         self._told_ms = self._clock.now_ms()
+        self.told_seq = self.seq
         return wire.state_messages(self.topics, wire.snapshot(state, self._house, self._stamp()))
 
     def refresh(self, state: State) -> list[Message]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.events import (
+    EVENTS,
     Answer,
     Chime,
     Command,
@@ -36,6 +37,7 @@ class Room:
     def tell(self, event: Event) -> list[Effect]:
         self.state, effects = step(self.state, event, self.house)
         for effect in effects:
+            assert not isinstance(effect, Note) or effect.name in EVENTS
             if isinstance(effect, Set):
                 self.outputs[effect.line] = effect.level
         self.all += effects

@@ -113,6 +113,15 @@ def test_heartbeats_come_from_the_loop(tmp_path: Path) -> None:
         assert 0.9 < second["uptime_s"] - first["uptime_s"] < 2.5
 
 
+def test_a_heartbeat_never_runs_ahead_of_the_state_for_long(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.ear.events("knock_ended"))  # an event that changes no state
+        beats = len(demo.ear.all("heartbeat"))
+        eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
+        assert demo.ear.last("heartbeat")["seq"] == demo.state["seq"]
+
+
 def test_stopping_switches_the_strike_off_and_says_goodbye(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.ear.ask("access_door")

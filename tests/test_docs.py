@@ -1,0 +1,122 @@
+"""The README is true: what it names exists, and what exists is named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click import Command, Group
+
+from controller.assembly import alone
+from controller.bus import MemoryBus
+from controller.cli import main
+from controller.config import WIRING, Config
+from controller.configfile import parse
+from controller.events import COMMANDS, EVENTS, INPUT_LINES, OUTPUT_LINES, Reason
+from controller.keys import KEYS
+from controller.replay import HEADER
+from web import create_app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def rows(first_cell: str) -> list[list[str]]:
+    """Return the cells of the table whose head begins with ``first_cell``."""
+    lines = README.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_cell} |"))
+    table = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip() for cell in line.strip("|").split("|")])
+    return table
+
+
+def test_every_key_is_in_the_table_with_its_default_and_its_range() -> None:
+    told = {(row[0].strip("`[]"), row[1].strip("`")): row for row in rows("section")}
+    assert set(told) == {(key.section, key.name) for key in KEYS}
+    for key in KEYS:
+        row = told[key.section, key.name]
+        default = row[2].strip("`")
+        parse({}, "README", [f"{key.section}.{key.name}={default}"])
+        assert row[3] == key.kind.says.replace("|", "/")
+        assert row[4] == key.means
+
+
+def test_the_defaults_in_the_table_are_the_defaults() -> None:
+    sets = [
+        f"{row[0].strip('`[]')}.{row[1].strip('`')}={row[2].strip('`')}" for row in rows("section")
+    ]
+    assert parse({}, "README", sets) == Config().wired(WIRING)
+
+
+def test_the_wiring_table() -> None:
+    assert [
+        [f"`{name}`", str(line.pin), line.pull, line.active] for name, line in WIRING.items()
+    ] == rows("line")
+    assert set(WIRING) == {*INPUT_LINES, *OUTPUT_LINES}
+
+
+def commands(group: Command) -> dict[str, Command]:
+    assert isinstance(group, Group)
+    return group.commands
+
+
+def test_every_command_and_option_exists() -> None:
+    known = commands(main)
+    told = {
+        row[0].strip("`").split()[1] for row in rows("command") if row[0].startswith("`backdoor")
+    }
+    assert told == set(known)
+    for name, options in re.findall(r"backdoor (\w[\w-]*)((?: [^`\n]*)?)", README):
+        if name in known:
+            legal = {opt for param in known[name].params for opt in param.opts}
+            assert set(re.findall(r"--[a-z-]+", options)) <= legal | {"--help"}, (name, options)
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("word", [*COMMANDS, *EVENTS, *map(str, Reason)])
+def test_every_command_event_and_reason_is_named(word: str) -> None:
+    assert f"`{word}`" in README
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert "://" in target or (ROOT / target).exists(), target
+
+
+def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
+
+    config = parse({}, "x")
+    config = replace(config, web=replace(config.web, secret_file=str(tmp_path / "secret")))
+    links = partial(alone(MemoryBus()), client_id="x", on_ack=lambda _: None)
+    app = create_app(config, link=links, bench=Bench())
+    served = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule) for rule in app.url_map.iter_rules()}
+    told = {
+        route for row in rows("route") for route in re.findall(r"(?:GET|POST) (/\S*?)`", row[0])
+    }
+    assert told <= served
+    assert served - told == {"/static/<filename>"}
+
+
+class Bench:
+    """A bench that does nothing: only its routes count here."""
+
+    def act(self, name: str) -> None:
+        raise KeyError(name)
+
+    def line(self, line: str, level: bool) -> None:
+        raise KeyError(line)
+
+
+def test_the_trace_header_is_told() -> None:
+    assert f"`{','.join(HEADER)}`" in README
