@@ -28,7 +28,7 @@ BODY_LEAST_MM = 145.0
 #: What is this deep was no arm or bag, even next to a body.
 BODY_SURE_MM = 195.0
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
-BODY_MOST_MM = 390.0
+BODY_MOST_MM = 380.0
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
 #: Three bodies that touch are at least this deep.
