@@ -214,7 +214,7 @@ def _parts(
         will=wire.status(names, "offline"),
         birth=wire.status(names, "online"),
     )
-    inbox = Inbox(config.command_max_age_s, wall_s())
+    inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
     return Parts(clock, pins, recorder, wiring.link, wiring.outbox, inbox, teller, Notifier())
 
 

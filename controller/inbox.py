@@ -4,6 +4,11 @@ A door must never open from an old message. A broker may keep, queue, repeat or 
 was given, and not even the retain flag tells it all (a message queued for us comes without it), so
 each command carries its own ``id`` and ``issued_at`` and proves itself here. What was issued before
 this process began is refused too: its id may have been used on the other side of the restart.
+
+A Pi without a clock of its own may not know what time it is. Then only those are believed who name
+this very run of the controller (its ``boot``) and share its wrong clock: the page beside it.
+
+A flood costs nobody else: each command spends a token, and beyond the bucket it is dropped unread.
 """
 
 from __future__ import annotations
@@ -15,13 +20,16 @@ from datetime import datetime
 
 import msgspec
 
-from controller.events import COMMANDS, Command, Reason
+from controller.events import COMMANDS, HOUSE_COMMANDS, TONES, Command, Reason
 from controller.wire import PAYLOAD_LIMIT, Message
 
 #: How far the sender's clock may run ahead of ours, in seconds.
 AHEAD_S = 2.0
 #: Ids remembered at once; ten thousand commands a second for the longest age stay below it.
 IDS = 700_000
+#: Tokens at once and new ones a second: for what is refused here, and for what is passed on.
+REFUSED = (200.0, 5.0)
+PASSED = (500.0, 50.0)
 #: ``issued_at`` above this is in milliseconds: as seconds it would be the year 5138.
 MILLISECONDS_FROM = 1e11
 CAUSES = ("page", "homeassistant")
@@ -35,7 +43,9 @@ class _Payload(msgspec.Struct):
     party: int | None = None
     count: int | None = None
     value: int | None = None
+    tone: str | None = None
     cause: str = "mqtt"
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +57,47 @@ class Now:
     clock_set: bool = True
 
 
-class Inbox:
-    """Checks each incoming command and remembers the ids of the fresh ones."""
+class _Bucket:
+    """Tokens for a burst, refilled slowly."""
 
-    def __init__(self, max_age_s: float, started_s: float) -> None:
+    def __init__(self, most: float, per_s: float) -> None:
+        self._most, self._per_s = most, per_s
+        self._tokens, self._t_ms = most, 0.0
+
+    def spend(self, t_ms: float) -> bool:
+        """Take one token; False when there is none."""
+        fresh = max(t_ms - self._t_ms, 0.0) / 1000 * self._per_s
+        self._tokens, self._t_ms = min(self._tokens + fresh, self._most), t_ms
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Inbox:
+    """Checks each incoming command and remembers the ids of the fresh ones.
+
+    ``started_ms`` is the house time at which this process began, ``boot`` the name of its run.
+    """
+
+    def __init__(self, max_age_s: float, started_ms: float, boot: str) -> None:
         self._max_age_s = max_age_s
-        self._started_s = started_s
+        self._started_ms = started_ms
+        self._boot = boot
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._decode = msgspec.json.Decoder(_Payload).decode
+        self._passed, self._refused = _Bucket(*PASSED), _Bucket(*REFUSED)
 
-    def take(self, name: str, message: Message, now: Now) -> Command:
-        """Return the command ``name`` that ``message`` asks for; ``refusal`` says why not."""
+    def take(self, name: str, message: Message, now: Now) -> Command | None:
+        """Return the command ``name`` that ``message`` asks for; ``refusal`` says why not.
+
+        None when there are too many of them: it is dropped, neither done nor answered.
+        """
+        command = self._checked(name, message, now)
+        bucket = self._passed if command.refusal is None else self._refused
+        return command if bucket.spend(now.t_ms) else None
+
+    def _checked(self, name: str, message: Message, now: Now) -> Command:
         payload = self._payload(message.payload)
         if payload is None:
             return Command(now.t_ms, name, refusal=Reason.MALFORMED)
@@ -81,22 +121,22 @@ class Inbox:
 
     def _refusal(self, name: str, message: Message, payload: _Payload, now: Now) -> Reason | None:
         issued_s = _seconds(payload.issued_at)
-        if name not in COMMANDS:
+        if name not in COMMANDS and name not in HOUSE_COMMANDS:
             return Reason.UNKNOWN_COMMAND
         if message.retain:
             return Reason.RETAINED
         if issued_s is None:
             return Reason.MALFORMED
-        if not now.clock_set:
+        stale = self._staleness(issued_s, now)
+        if not now.clock_set and (stale or payload.boot != self._boot):
             return Reason.CLOCK_NOT_SET
-        return self._staleness(issued_s, now) or self._repeated(payload.id, now)
+        return stale or self._repeated(payload.id, now)
 
     def _staleness(self, issued_s: float, now: Now) -> Reason | None:
         if issued_s > now.wall_s + AHEAD_S:
             return Reason.FROM_THE_FUTURE
-        if now.wall_s - issued_s > self._max_age_s or issued_s < self._started_s - AHEAD_S:
-            return Reason.STALE_COMMAND
-        return None
+        age_s, up_s = now.wall_s - issued_s, (now.t_ms - self._started_ms) / 1000
+        return Reason.STALE_COMMAND if age_s > min(self._max_age_s, up_s + AHEAD_S) else None
 
     def _repeated(self, id_: str, now: Now) -> Reason | None:
         """Remember the id for as long as its command could pass for fresh."""
@@ -112,6 +152,8 @@ class Inbox:
 
 
 def _number(name: str, payload: _Payload) -> int | None:
+    if name == "ring_chime":
+        return TONES.index(payload.tone) if payload.tone in TONES else None
     own = payload.party if name == "access_door" else payload.count
     return payload.value if own is None else own
 

@@ -28,8 +28,14 @@ def take(
 ) -> Command:
     told = {"id": "a1", "issued_at": iso(now.wall_s)} | payload
     body = json.dumps(told).encode() if raw is None else raw
-    inbox = inbox or Inbox(5.0, START_S)
-    return inbox.take(name, Message(f"x/cmd/{name}", body, retain=retain), now)
+    inbox = inbox or fresh()
+    command = inbox.take(name, Message(f"x/cmd/{name}", body, retain=retain), now)
+    assert command is not None
+    return command
+
+
+def fresh() -> Inbox:
+    return Inbox(5.0, started_ms=0.0, boot="b00t")
 
 
 def test_a_fresh_command_is_taken_with_its_number_and_cause() -> None:
@@ -67,7 +73,7 @@ def test_retained_is_refused_however_fresh() -> None:
 
 
 def test_the_same_id_works_once() -> None:
-    inbox = Inbox(5.0, START_S)
+    inbox = fresh()
     assert take(inbox).refusal is None
     assert take(inbox).refusal == Reason.REPLAYED
     assert take(inbox, name="staff_pass").refusal == Reason.REPLAYED
@@ -75,7 +81,7 @@ def test_the_same_id_works_once() -> None:
 
 
 def test_an_id_is_forgotten_only_when_its_command_would_be_stale() -> None:
-    inbox = Inbox(5.0, START_S)
+    inbox = fresh()
     take(inbox)
     later = Now(NOW.t_ms + 6900, NOW.wall_s + 4)  # the wall clock was set back by 2.9 s
     assert take(inbox, now=later).refusal == Reason.REPLAYED
@@ -88,9 +94,36 @@ def test_what_was_issued_before_we_started_may_have_been_used_before() -> None:
     assert take(now=soon, issued_at=START_S - 3).refusal == Reason.STALE_COMMAND
 
 
+def test_a_clock_that_steps_back_does_not_make_every_command_stale() -> None:
+    stepped = Now(NOW.t_ms, NOW.wall_s - 7200)
+    assert take(now=stepped).refusal is None
+
+
+UNSET = Now(60_000.0, 90.0, clock_set=False)
+
+
 def test_without_a_clock_freshness_cannot_be_judged() -> None:
-    unset = Now(1000.0, 12.0, clock_set=False)
-    assert take(now=unset).refusal == Reason.CLOCK_NOT_SET
+    assert take(now=UNSET).refusal == Reason.CLOCK_NOT_SET
+    assert take(now=UNSET, issued_at=NOW.wall_s).refusal == Reason.CLOCK_NOT_SET
+    assert take(now=UNSET, boot="another run").refusal == Reason.CLOCK_NOT_SET
+
+
+def test_without_a_clock_the_page_beside_us_still_works() -> None:
+    inbox = fresh()
+    assert take(inbox, now=UNSET, boot="b00t").refusal is None
+    assert take(inbox, now=UNSET, boot="b00t").refusal == Reason.REPLAYED
+    assert take(now=UNSET, boot="b00t", issued_at=NOW.wall_s).refusal == Reason.CLOCK_NOT_SET
+
+
+def test_a_flood_is_dropped_unread_and_the_bucket_refills() -> None:
+    inbox = fresh()
+    message = Message("x/cmd/access_door", b"nonsense")
+    taken = [inbox.take("access_door", message, NOW) for _ in range(1000)]
+    assert sum(command is not None for command in taken) == 200
+    assert take(inbox).refusal is None  # what is right is not held up by what is wrong
+    later = Now(NOW.t_ms + 1000, NOW.wall_s + 1)
+    again = [inbox.take("access_door", message, later) for _ in range(10)]
+    assert sum(command is not None for command in again) == 5
 
 
 def test_an_unknown_command_is_named_as_such() -> None:
@@ -134,7 +167,7 @@ def test_a_flood_of_fresh_ids_is_refused_before_it_costs_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("controller.inbox.IDS", 3)
-    inbox = Inbox(5.0, START_S)
+    inbox = fresh()
     found = [take(inbox, id=str(n)).refusal for n in range(4)]
     assert found == [None, None, None, Reason.NOT_PERMITTED_AT_THIS_TIME]
 
