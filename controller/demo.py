@@ -140,6 +140,7 @@ def serve_page(config: Config) -> None:
     notifier = Notifier()
     mirror.start()
     try:
-        sys.exit(serve(server, ready=notifier.ready, stopping=notifier.stopping))
+        told = {"ready": notifier.ready, "stopping": notifier.stopping, "alive": notifier.watchdog}
+        sys.exit(serve(server, **told))
     finally:
         mirror.stop()

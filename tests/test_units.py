@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import free_port
 
 UNITS = sorted(Path("systemd").glob("*.service"))
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
@@ -89,3 +95,32 @@ def test_only_the_controller_may_touch_pins() -> None:
     assert controller["SupplementaryGroups"] == "gpio"
     assert page["PrivateDevices"] == "yes"
     assert "SupplementaryGroups" not in page
+
+
+def test_page_tells_systemd_that_it_is_ready_and_alive(tmp_path: Path) -> None:
+    """Without a broker too: the page is up, and says that the house is not to be heard."""
+    config = tmp_path / "backdoor.toml"
+    config.write_text(
+        f"""
+        [mqtt]
+        port = {free_port()}
+        [web]
+        host = "127.0.0.1"
+        port = {free_port()}
+        secret_file = "{tmp_path / "secret"}"
+        """
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        page = subprocess.Popen(
+            [sys.executable, "-m", "controller", "web", "--config", str(config)],
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        told = [systemd.recv(99) for _ in range(3)]
+        page.send_signal(signal.SIGTERM)
+        while told[-1] == b"WATCHDOG=1":
+            told.append(systemd.recv(99))
+        assert page.wait(10) == 0
+    assert told[:3] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    assert told[-1] == b"STOPPING=1"

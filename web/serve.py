@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 32
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one phone: more only hides that it is gone
+ALIVE_EVERY_S = 1.0
 GONE_AFTER_MS = 20_000  # a phone that acknowledges nothing for so long is gone
 
 
@@ -76,12 +78,19 @@ class Server:
         )
         self._waitress.adj.socket_options = _socket_options()  # not among its arguments
 
-    def serve(self) -> None:
-        """Answer requests until `stop`; open streams are ended, the socket is closed."""
+    def serve(self, alive: Callable[[], None] = lambda: None) -> None:
+        """Answer requests until `stop`; open streams are ended, the socket is closed.
+
+        ``alive`` is called about once a second, from the loop that answers.
+        """
         inner = self._waitress
+        told_s = 0.0
         try:
             while not self._stopping.is_set():
                 inner.asyncore.loop(timeout=1.0, map=inner._map, use_poll=True, count=1)
+                if time.monotonic() - told_s >= ALIVE_EVERY_S:
+                    told_s = time.monotonic()
+                    alive()
         finally:
             self._streams.close()
             inner.task_dispatcher.shutdown(timeout=2)
@@ -104,7 +113,13 @@ def _socket_options() -> list[tuple[int, int, int]]:
     return options
 
 
-def run(server: Server, *, ready: Callable[[], None], stopping: Callable[[], None]) -> int:
+def run(
+    server: Server,
+    *,
+    ready: Callable[[], None],
+    stopping: Callable[[], None],
+    alive: Callable[[], None] = lambda: None,
+) -> int:
     """Serve in this thread until SIGTERM or Ctrl-C; ``ready`` is called when we answer."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -113,7 +128,7 @@ def run(server: Server, *, ready: Callable[[], None], stopping: Callable[[], Non
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ready()
-        server.serve()
+        server.serve(alive)
         stopping()
     finally:
         for number, handler in before.items():
