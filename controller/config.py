@@ -85,7 +85,7 @@ class Config:
     """Everything that the owner may set."""
 
     venue: str = "bar"
-    factory: str = "lgpio"
+    factory: str = "gpiod"
     command_max_age_s: float = 5.0
     house: House = field(default_factory=House)
     sensing: Settings = field(default_factory=Settings)

@@ -20,8 +20,8 @@ class PinsError(Exception):
 
 
 def make_factory(name: str) -> Any:
-    """Make the gpiozero pin factory ``lgpio``, ``rpigpio`` or ``mock``, or raise `PinsError`."""
-    makers = {"lgpio": _lgpio, "rpigpio": _rpigpio, "mock": _mock}
+    """Make the pin factory ``gpiod``, ``lgpio``, ``rpigpio`` or ``mock``, or raise `PinsError`."""
+    makers = {"gpiod": _gpiod, "lgpio": _lgpio, "rpigpio": _rpigpio, "mock": _mock}
     if name not in makers:
         raise PinsError(f'pin factory "{name}" is unknown; use {_either(makers)}')
     return makers[name]()
@@ -35,6 +35,20 @@ def _mock() -> Any:
     from gpiozero.pins.mock import MockFactory
 
     return MockFactory()
+
+
+def _gpiod() -> Any:
+    try:
+        from controller.chip import GpiodFactory
+    except ImportError as error:
+        raise PinsError(
+            f'pin factory "gpiod": {error}; `make setup` installs it on 64-bit Linux, '
+            'or use factory "lgpio"'
+        ) from error
+    try:
+        return GpiodFactory()
+    except (OSError, PinUnknownPi) as error:
+        raise PinsError(_no_chip("gpiod", error)) from error
 
 
 def _rpigpio() -> Any:
@@ -66,7 +80,7 @@ def _lgpio() -> Any:
     try:
         return with_level()
     except Exception as error:  # lgpio.error has no better base
-        raise PinsError(_no_chip(error)) from error
+        raise PinsError(_no_chip("lgpio", error)) from error
 
 
 def _lgpio_class() -> Any:
@@ -96,14 +110,14 @@ def _lgpio_class() -> Any:
     return Factory
 
 
-def _no_chip(error: Exception) -> str:
+def _no_chip(factory: str, error: Exception) -> str:
     chips = sorted(DEV.glob("gpiochip*"))
     if isinstance(error, PinUnknownPi) or not chips:
         return (
-            f'pin factory "lgpio": this machine has no Raspberry Pi pins ({error}); '
+            f'pin factory "{factory}": this machine has no Raspberry Pi pins ({error}); '
             'run `backdoor demo`, or use factory "mock"'
         )
     return (
-        f'pin factory "lgpio": cannot open {chips[0]} ({error}); add the user to the group gpio '
-        "(`sudo usermod -aG gpio $USER`, then log in again)"
+        f'pin factory "{factory}": cannot open {chips[0]} ({error}); add the user to the group '
+        "gpio (`sudo usermod -aG gpio $USER`, then log in again)"
     )

@@ -184,7 +184,7 @@ KEYS: tuple[Key, ...] = (
         "a contact must hold its level this long"),
     Key("knocks", "raps", "sensing", "knock_raps", whole(1, 3),
         "the rap that makes it a knock: 2 ignores bottles put down, 1 misses nobody"),
-    Key("pins", "factory", "root", "factory", choice("lgpio", "rpigpio", "mock"),
+    Key("pins", "factory", "root", "factory", choice("gpiod", "lgpio", "rpigpio", "mock"),
         "which gpiozero backend drives the pins"),
     Key("mqtt", "host", "mqtt", "host", text, 'the broker; "" runs without one'),
     Key("mqtt", "port", "mqtt", "port", whole(1, 65535), "the broker's port"),

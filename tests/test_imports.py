@@ -17,8 +17,8 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"shapes", "beams", "contacts", "knocks", "passages", "regulars",
                "sensing"}),
     frozenset({"wire", "keys", "config", "configfile", "inbox", "night"}),
-    frozenset({"clock", "factory", "pins", "journal", "recorder", "connection", "link", "bus",
-               "notify"}),
+    frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "recorder",
+               "connection", "link", "bus", "notify"}),
     frozenset({"engine", "outbox", "teller", "service", "replay", "simulate", "assembly"}),
     frozenset({"demo", "cli", "__main__"}),
 )  # fmt: skip
@@ -34,6 +34,8 @@ SIBLINGS = {
     "config": {"keys"},
     "configfile": {"keys", "config"},
     "inbox": {"wire"},
+    "chip": {"listener"},
+    "factory": {"chip"},
     "pins": {"factory"},
     "recorder": {"journal"},
     "link": {"connection"},
@@ -44,7 +46,8 @@ PURE = ROWS[0] | ROWS[1] | ROWS[2]
 NEVER_IN_PURE = {"time", "datetime", "logging", "os", "threading", "random", "json", "pathlib"}
 #: One library, one place.
 OWNERS = {
-    "gpiozero": {"pins", "factory", "simulate"},
+    "gpiozero": {"pins", "chip", "factory", "simulate"},
+    "gpiod": {"chip"},
     "lgpio": {"factory"},
     "paho": {"connection", "link", "bus"},
     "sqlite3": {"journal", "recorder"},

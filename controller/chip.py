@@ -1,0 +1,243 @@
+"""gpiozero pins on the kernel's GPIO character device, through libgpiod: no thread ever spins.
+
+gpiozero's usual backend wakes some 1,700 times a second once an input has edges enabled. Here one
+thread sleeps in the kernel until a line changes (see ``listener``). Every edge carries the kernel's
+own CLOCK_MONOTONIC stamp and number: a gap is a lost edge, which is counted, and the line's level
+is read again.
+
+An output is requested together with its level, so nothing is on for even a microsecond. A pin that
+nobody asked for is not touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import gpiod
+from gpiod.line import Bias, Direction, Value
+from gpiod.line import Edge as Edges
+from gpiozero.exc import PinFixedPull, PinInvalidFunction, PinInvalidPull, PinSetInput
+from gpiozero.pins.local import LocalPiFactory, LocalPiPin
+
+from controller.listener import Listener, ListenerError, Told
+
+log = logging.getLogger(__name__)
+
+DEV = Path("/dev")
+#: The chips that carry a Pi's 40-pin header; their number in /dev differs between models, kernels.
+HEADER_CHIPS = ("pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1")
+#: As many edges as the kernel keeps for a line until we have read them (GPIO_V2_LINES_MAX * 16).
+BUFFERED_EDGES = 1024
+#: Who holds the line, as `gpioinfo` shows it.
+CONSUMER = "backdoor"
+
+PULLS = {"up": Bias.PULL_UP, "down": Bias.PULL_DOWN, "floating": Bias.DISABLED}
+EDGES = {"both": Edges.BOTH, "rising": Edges.RISING, "falling": Edges.FALLING}
+
+
+class GpiodFactory(LocalPiFactory):  # type: ignore[misc] # gpiozero has no types
+    """Makes pins on the chip at ``path``, or on the one that has the header."""
+
+    def __init__(self, path: str | None = None) -> None:
+        super().__init__()
+        self._get_board_info()  # no Pi, no pins: say so before any line is asked for
+        self.chip = gpiod.Chip(path or header_chip())
+        self.pin_class = GpiodPin
+        self.listener = Listener()
+        #: Edges known to be lost, by BCM number, since the start.
+        self.lost: dict[int, int] = {}
+
+    def close(self) -> None:
+        """Let go of all lines, then of the chip."""
+        super().close()
+        self.listener.stop()
+        self.chip.close()
+
+
+def header_chip() -> str:
+    """Return the path of the chip with the 40-pin header; raises OSError without one."""
+    refused: OSError | None = None
+    for path in sorted(DEV.glob("gpiochip*")):
+        try:
+            with gpiod.Chip(str(path)) as chip:
+                if chip.get_info().label in HEADER_CHIPS:
+                    return str(path)
+        except OSError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+    raise FileNotFoundError(f"no GPIO chip is one of {', '.join(HEADER_CHIPS)}")
+
+
+class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
+    """One pin: a request to the kernel that its settings are changed on, never given up between."""
+
+    def __init__(self, factory: GpiodFactory, info: Any) -> None:
+        super().__init__(factory, info)
+        self._lock = RLock()  # libgpiod wants its objects used by one thread at a time
+        self._settings = gpiod.LineSettings()
+        self._request: gpiod.LineRequest | None = None
+        self._edges = Edges.BOTH
+        self._bounce_s: float | None = None
+        self._seqno: int | None = None
+        self._level: bool | None = None
+        self._gap = False
+        self._broken: Exception | None = None
+
+    def close(self) -> None:
+        """Give the line back to the kernel."""
+        with self._lock:
+            request, self._request = self._request, None
+            self._settings = gpiod.LineSettings()
+            if request is not None:
+                self.factory.listener.forget(request.fd)
+                request.release()
+
+    def output_with_state(self, state: bool) -> None:
+        """Make the pin an output that is at ``state`` from its first moment on."""
+        self._forget()
+        value = Value(int(bool(state)))
+        self._apply(gpiod.LineSettings(direction=Direction.OUTPUT, output_value=value))
+
+    def input_with_pull(self, pull: str) -> None:
+        """Make the pin an input that has its pull from its first moment on."""
+        self._forget()
+        self._apply(gpiod.LineSettings(direction=Direction.INPUT, bias=self._bias(pull)))
+
+    def _change(self, **changes: Any) -> gpiod.LineRequest:
+        with self._lock:
+            return self._apply(replace(self._settings, **changes))
+
+    def _apply(self, settings: gpiod.LineSettings) -> gpiod.LineRequest:
+        with self._lock:
+            if self._request is None:
+                self._request = self.factory.chip.request_lines(
+                    {self._number: settings},
+                    consumer=CONSUMER,
+                    event_buffer_size=BUFFERED_EDGES,
+                )
+            elif settings != self._settings:
+                self._request.reconfigure_lines({self._number: settings})
+            self._settings = settings
+            return self._request
+
+    def _get_function(self) -> str:
+        return "output" if self._settings.direction is Direction.OUTPUT else "input"
+
+    def _set_function(self, value: str) -> None:
+        if value == "output":
+            self.output_with_state(False)
+        elif value == "input":
+            self._forget()
+            self._apply(gpiod.LineSettings(direction=Direction.INPUT, bias=Bias.DISABLED))
+        else:
+            raise PinInvalidFunction(f'invalid function "{value}" for pin {self!r}')
+
+    def _get_state(self) -> int:
+        self.factory.listener.check()
+        if self._broken is not None:
+            raise ListenerError(f"{self!r} can't be heard any more: {self._broken}")
+        with self._lock:
+            return int(bool(self._change().get_value(self._number)))
+
+    def _set_state(self, value: Any) -> None:
+        if self._settings.direction is not Direction.OUTPUT:
+            raise PinSetInput(f"cannot set state of pin {self!r}")
+        with self._lock:
+            level = Value(int(bool(value)))
+            self._change().set_value(self._number, level)
+            self._settings = replace(self._settings, output_value=level)
+
+    def _bias(self, pull: str) -> Bias:
+        if pull not in PULLS:
+            raise PinInvalidPull(f'invalid pull "{pull}" for pin {self!r}')
+        if self.info.pull not in (pull, ""):
+            raise PinFixedPull(f"{self!r} has a physical pull-{self.info.pull} resistor")
+        return PULLS[pull]
+
+    def _get_pull(self) -> str:
+        names = {bias: name for name, bias in PULLS.items()}
+        return str(self.info.pull or names.get(self._settings.bias, "floating"))
+
+    def _set_pull(self, value: str) -> None:
+        if self.function != "input":
+            raise PinFixedPull(f"cannot set pull on non-input pin {self!r}")
+        self._change(bias=self._bias(value))
+
+    def _get_bounce(self) -> float | None:
+        return self._bounce_s
+
+    def _set_bounce(self, value: float | None) -> None:
+        """Let the kernel hold back levels that do not last; a change needs edges to matter."""
+        self._bounce_s = value
+        self._change(debounce_period=timedelta(seconds=value or 0))
+
+    def _get_edges(self) -> str:
+        return next(name for name, edges in EDGES.items() if edges is self._edges)
+
+    def _set_edges(self, value: str) -> None:
+        self._edges = EDGES[value]
+        if self._settings.edge_detection is not Edges.NONE:
+            self._change(edge_detection=self._edges)
+
+    # --- edges ----------------------------------------------------------------------------------
+
+    def _enable_event_detect(self) -> None:
+        with self._lock:
+            self._seqno = self._level = None
+            request = self._change(direction=Direction.INPUT, edge_detection=self._edges)
+            self.factory.listener.listen(request.fd, self)
+
+    def _disable_event_detect(self) -> None:
+        self._forget()
+        if self._request is not None:
+            self._change(edge_detection=Edges.NONE)
+
+    def _forget(self) -> None:
+        with self._lock:
+            if self._request is not None:
+                self.factory.listener.forget(self._request.fd)
+
+    def read_edges(self) -> list[Told]:
+        """Return the edges that wait now, without waiting; a line that fails is named broken."""
+        with self._lock:
+            try:
+                if self._request is None or not self._request.wait_edge_events(0):
+                    return []  # let go meanwhile
+                events = self._request.read_edge_events(BUFFERED_EDGES)
+            except (OSError, ValueError) as error:
+                log.error("%r: its edges can't be read: %s", self, error)
+                self._broken = error
+                self._forget()
+                return []
+        return [(event.timestamp_ns, partial(self._hear, event)) for event in events]
+
+    def _hear(self, event: gpiod.EdgeEvent) -> None:
+        """Pass one edge on, and note whether one before it was lost."""
+        level = event.event_type is gpiod.EdgeEvent.Type.RISING_EDGE
+        lost = 0 if self._seqno is None else event.line_seqno - self._seqno - 1
+        if not lost and self._edges is Edges.BOTH and level is self._level:
+            lost = 1  # up after up: the fall between them came too close for the kernel
+        if lost:
+            self.factory.lost[self._number] = self.factory.lost.get(self._number, 0) + lost
+            self._gap = True
+        self._seqno, self._level = event.line_seqno, level
+        self._call_when_changed(event.timestamp_ns / 1e9, level)
+
+    def settle(self) -> None:
+        """After a loss, read the level and tell it if the last edge said something else."""
+        with self._lock:
+            waits = self._request is not None and self._request.wait_edge_events(0)
+        if waits or not self._gap:
+            return  # what waits is older than the level would be
+        self._gap = False
+        log.warning("%r: the kernel lost edges, %d so far", self, self.factory.lost[self._number])
+        level = bool(self._get_state())
+        if level is not self._level:
+            self._call_when_changed(self.factory.ticks(), level)

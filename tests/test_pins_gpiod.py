@@ -1,0 +1,378 @@
+"""The default backend: our gpiozero factory on libgpiod, over a faked chip (see ``gpio_chip``)."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpiozero import LED, Button, OutputDevice
+from gpiozero.exc import GPIOZeroError, PinFixedPull, PinInvalidPull, PinPWMUnsupported, PinSetInput
+
+from controller.config import WIRING, LineSettings
+from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
+from controller.listener import ListenerError
+from controller.pins import Pins, PinsError, make_factory
+
+from .gpio_chip import Board
+from .waiting import eventually
+
+pytest.importorskip("gpiod", reason="Linux only")
+
+OUTPUTS = {
+    "full_lamp": LineSettings(pin=22, active="low"),
+    "strike": LineSettings(pin=17, active="high"),
+}
+INPUTS = {"beam_outer": LineSettings(pin=5), "hatch_knock": LineSettings(16, "down", "high")}
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    (tmp_path / "gpiochip0").touch()
+    monkeypatch.setattr("controller.chip.DEV", tmp_path)
+    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    return Board().install(monkeypatch)
+
+
+@pytest.fixture
+def factory(board: Board) -> Iterator[Any]:
+    made = make_factory("gpiod")
+    yield made
+    made.close()
+
+
+def make_pins(factory: Any, edges: list[Edge], **lines: Any) -> Pins:
+    return Pins(
+        factory,
+        lines.get("inputs", INPUTS),
+        lines.get("outputs", OUTPUTS),
+        on_edge=edges.append,
+        to_house_ms=lambda seconds: seconds * 1000,
+        strike_max_on_s=5.0,
+    )
+
+
+def told(edges: list[Edge]) -> list[tuple[str, bool]]:
+    return [(edge.line, edge.level) for edge in edges]
+
+
+# --- outputs -------------------------------------------------------------------------------------
+
+
+def test_an_output_is_requested_with_its_off_level_and_no_other_pin_is_touched(
+    board: Board, factory: Any
+) -> None:
+    pins = make_pins(factory, [], inputs={})
+    assert board.calls == [
+        ("close chip",),  # the one that was looked at
+        ("request", 17, "output", 0),
+        ("request", 22, "output", 1),  # the lamp is active low
+    ]
+    pins.close()
+
+
+def test_strike_is_off_before_it_is_let_go(board: Board, factory: Any) -> None:
+    pins = make_pins(factory, [])
+    pins.set("strike", True)
+    assert board.lines[17].level
+    board.calls.clear()
+    pins.close()
+    assert board.calls[0] == ("set", 17, 0)
+    assert board.calls.index(("release", 17)) < board.calls.index(("close chip",))
+    assert not any(line.request for line in board.lines.values())
+
+
+def test_asking_for_an_output_again_sets_its_level_again(board: Board, factory: Any) -> None:
+    """The kernel keeps the level that was set last, not the one of the request."""
+    pin = factory.pin(17)
+    pin.output_with_state(False)
+    pin.state = 1
+    pin.output_with_state(False)
+    assert not board.lines[17].level
+
+
+# --- edges ---------------------------------------------------------------------------------------
+
+
+def test_edges_carry_the_kernels_level_and_time(board: Board, factory: Any) -> None:
+    """A pulse of 3 ms that is over long before anybody looks is seen in full."""
+    edges: list[Edge] = []
+    pins = make_pins(factory, edges)
+    now_ns = time.monotonic_ns()
+    board.edge(16, True, now_ns - 20_000_000)
+    board.edge(16, False, now_ns - 17_000_000)
+    eventually(lambda: len(edges) == 2)
+    assert told(edges) == [("hatch_knock", True), ("hatch_knock", False)]
+    stamps = [edge.t_ms for edge in edges]
+    assert stamps == pytest.approx([now_ns / 1e6 - 20, now_ns / 1e6 - 17], abs=0.001)
+    pins.close()
+
+
+def test_edges_of_two_lines_that_wait_together_are_told_in_the_order_of_their_stamps(
+    board: Board, factory: Any
+) -> None:
+    edges: list[Edge] = []
+    pins = make_pins(factory, edges, inputs={**INPUTS, "beam_inner": LineSettings(6)})
+    asleep = threading.Event()
+
+    def slow(edge: Edge) -> None:
+        edges.append(edge)
+        asleep.wait(5)
+
+    pins._on_edge = slow
+    board.edge(16, True)
+    eventually(lambda: len(edges) == 1)
+    start_ns = time.monotonic_ns()
+    for step in range(10):  # while the thread is busy, both beams chatter
+        board.edge(5, bool(step % 2), start_ns + 2 * step)
+        board.edge(6, bool(step % 2), start_ns + 2 * step + 1)
+    asleep.set()
+    eventually(lambda: len(edges) == 21)
+    assert [edge.line for edge in edges[1:]] == ["beam_outer", "beam_inner"] * 10
+    pins.close()
+
+
+def test_a_burst_longer_than_the_kernel_keeps_is_known_to_be_cut(
+    board: Board, factory: Any
+) -> None:
+    edges: list[Edge] = []
+    awake = threading.Event()
+
+    def slow(edge: Edge) -> None:
+        edges.append(edge)
+        awake.wait(5)
+
+    pins = make_pins(factory, [])
+    pins._on_edge = slow
+    board.edge(16, True)
+    eventually(lambda: len(edges) == 1)
+    for _ in range(1000):  # nobody reads meanwhile, and the kernel keeps 1,024 of these 2,000
+        board.edge(16, False)
+        board.edge(16, True)
+    awake.set()
+    eventually(lambda: len(edges) == 1 + 1024)
+    assert factory.lost == {16: 2000 - 1024}
+    assert edges[-1].level is True
+    pins.close()
+
+
+def test_a_gap_in_the_kernels_numbers_is_counted_and_the_level_read_again(
+    board: Board, factory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    edges: list[Edge] = []
+    pins = make_pins(factory, edges)
+    board.edge(16, True)
+    board.lines[16].seqno += 3
+    board.edge(16, False)
+    board.miss(16, True)  # the level that the last, lost edge left behind
+    eventually(lambda: len(edges) == 3)
+    assert told(edges)[-1] == ("hatch_knock", True)
+    assert factory.lost == {16: 3}
+    assert "the kernel lost edges, 3 so far" in caplog.text
+    pins.close()
+
+
+def test_two_rising_edges_in_a_row_are_a_lost_edge(board: Board, factory: Any) -> None:
+    edges: list[Edge] = []
+    pins = make_pins(factory, edges)
+    board.edge(16, True)
+    board.edge(16, True)
+    board.edge(16, False)
+    eventually(lambda: len(edges) == 2)
+    assert told(edges) == [("hatch_knock", True), ("hatch_knock", False)]
+    assert factory.lost == {16: 1}
+    pins.close()
+
+
+def test_an_edge_that_nobody_saw_is_found_by_reading_again(board: Board, factory: Any) -> None:
+    pins = make_pins(factory, [])
+    pins.first_edges()
+    board.miss(16, True)
+    (edge,) = pins.reread()
+    assert (edge.line, edge.level, edge.resync) == ("hatch_knock", True, True)
+    pins.close()
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_an_exception_in_a_callback_costs_one_edge_not_the_inputs(
+    board: Board, factory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[int] = []
+
+    def callback() -> None:
+        heard.append(1)
+        if len(heard) == 1:
+            raise RuntimeError("no")
+
+    with Button(5, pin_factory=factory) as button:
+        button.when_pressed = callback
+        for _ in range(2):
+            board.edge(5, False)
+            board.edge(5, True)
+        eventually(lambda: len(heard) == 2)
+    assert "an edge was not passed on" in caplog.text
+
+
+def test_a_dead_thread_is_seen_at_the_next_read(board: Board, factory: Any) -> None:
+    pins = make_pins(factory, [])
+    pins.first_edges()
+    factory.listener._sources = None  # whatever may kill it
+    board.edge(16, True)
+    eventually(lambda: not factory.listener._thread.is_alive())
+    with pytest.raises(ListenerError, match="thread that listens to the pins has died"):
+        pins.reread()
+    factory.listener._sources = {}
+    pins.close()
+
+
+def test_a_line_that_can_not_be_read_any_more_is_seen_and_the_others_go_on(
+    board: Board, factory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    edges: list[Edge] = []
+    pins = make_pins(factory, edges)
+    pins.first_edges()
+    request = board.lines[16].request
+    assert request is not None
+
+    def gone(most: int | None) -> Any:
+        raise OSError(errno.ENODEV, "No such device")
+
+    request.read_edge_events = gone  # type: ignore[method-assign]
+    board.edge(16, True)
+    eventually(lambda: "can't be read" in caplog.text)
+    board.edge(5, False)
+    eventually(lambda: ("beam_outer", True) in told(edges))
+    with pytest.raises(ListenerError, match=r"GPIO16 can't be heard any more: .*No such device"):
+        pins.reread()
+    pins.close()
+
+
+def test_a_line_that_another_program_holds_names_the_way_out(board: Board, factory: Any) -> None:
+    board.lines[17].request = board  # type: ignore[assignment]
+    with pytest.raises(PinsError, match=r"line strike: pin 17 cannot be used .*busy.*gpioinfo"):
+        make_pins(factory, [])
+    board.lines[17].request = None
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), r"cannot open .*usermod -aG gpio"),
+        (FileNotFoundError(errno.ENOENT, "gone"), r"cannot open .*gpiochip0"),
+    ],
+)
+def test_a_chip_that_may_not_be_opened_names_the_group(
+    board: Board, error: OSError, says: str
+) -> None:
+    board.refuses = error
+    with pytest.raises(PinsError, match=says):
+        make_factory("gpiod")
+
+
+def test_another_chip_than_the_headers_is_not_taken(board: Board) -> None:
+    board.label = "raspberrypi-exp-gpio"
+    with pytest.raises(PinsError, match="no GPIO chip is one of pinctrl-bcm2835"):
+        make_factory("gpiod")
+
+
+def test_without_a_pi_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    with pytest.raises(PinsError, match=r'"gpiod": this machine has no Raspberry Pi pins'):
+        make_factory("gpiod")
+
+
+def test_without_gpiod_it_names_the_other_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    monkeypatch.delitem(sys.modules, "controller.chip", raising=False)
+    with pytest.raises(PinsError, match=r'make setup.* or use factory "lgpio"'):
+        make_factory("gpiod")
+
+
+# --- gpiozero's own devices ----------------------------------------------------------------------
+
+
+def test_public_devices_work_unchanged(board: Board, factory: Any) -> None:
+    with (
+        Button(5, bounce_time=0.01, pin_factory=factory) as button,
+        Button(6, pull_up=None, active_state=True, pin_factory=factory) as floating,
+        LED(17, pin_factory=factory) as led,
+        OutputDevice(22, active_high=False, initial_value=None, pin_factory=factory),
+    ):
+        assert (button.pull_up, floating.pull_up) == (True, None)
+        assert (button.pin.bounce, button.pin.edges, led.pin.function) == (0.01, "both", "output")
+        led.on()
+        assert (led.value, board.lines[17].level) == (1, True)
+        board.edge(5, False)
+        assert button.wait_for_press(5)
+        button.pin.edges = "rising"
+        assert button.pin.edges == "rising"
+        led.pin.function = "input"
+        assert led.pin.function == "input"
+
+
+def test_what_a_pin_can_not_do_is_refused_as_gpiozero_does(board: Board, factory: Any) -> None:
+    pin = factory.pin(5)
+    assert (pin.function, pin.state) == ("input", 0)
+    with pytest.raises(PinSetInput):
+        pin.state = 1
+    with pytest.raises(PinInvalidPull):
+        pin.pull = "sideways"
+    with pytest.raises(PinPWMUnsupported):
+        pin.frequency = 100
+    with pytest.raises(GPIOZeroError):
+        pin.function = "alt5"
+    with pytest.raises(PinFixedPull):
+        factory.pin(2).input_with_pull("down")  # a resistor on the board pulls it up
+    pin.output_with_state(True)
+    with pytest.raises(PinFixedPull):
+        pin.pull = "up"
+
+
+def test_closing_twice_and_letting_go_from_a_callback_are_harmless(
+    board: Board, factory: Any
+) -> None:
+    button = Button(5, pin_factory=factory)
+    button.when_pressed = button.close
+    board.edge(5, False)
+    eventually(lambda: button.closed)
+    eventually(lambda: board.lines[5].request is None)
+    button.close()
+    with Button(5, pin_factory=factory) as again:  # the same pin, for its next user
+        board.edge(5, True)
+        board.edge(5, False)
+        assert again.wait_for_press(5)
+    factory.close()
+    factory.close()
+
+
+# --- idle ----------------------------------------------------------------------------------------
+
+
+def test_with_all_lines_wired_the_thread_sleeps_while_nothing_happens(
+    board: Board, factory: Any
+) -> None:
+    """What the whole controller costs is in the bench; this thread's share of it is nothing."""
+    pins = make_pins(
+        factory,
+        [],
+        inputs={line: WIRING[line] for line in INPUT_LINES},
+        outputs={line: WIRING[line] for line in OUTPUT_LINES},
+    )
+    (thread,) = [t for t in threading.enumerate() if t.name == "gpio-edges"]
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+    def switches() -> list[str]:
+        return [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
+
+    eventually(lambda: "S (sleeping)" in status.read_text())
+    before = switches()
+    time.sleep(1.0)  # the stretch that is measured
+    assert switches() == before
+    pins.close()
