@@ -6,6 +6,7 @@ Forwarding headers are believed from this machine only: that is where a reverse 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import socket
@@ -100,7 +101,8 @@ class Server:
     def stop(self) -> None:
         """End `serve`, from any thread or signal handler."""
         self._stopping.set()
-        self._waitress.pull_trigger()
+        with contextlib.suppress(OSError):  # closed: it has ended already
+            self._waitress.pull_trigger()
 
 
 def _socket_options() -> list[tuple[int, int, int]]:

@@ -1,0 +1,93 @@
+"""A whole bar in one process for the browser's tests: the real controller on simulated pins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from controller.assembly import LinkMaker, World, alone, assemble, simulated
+from controller.bus import MemoryBus
+from controller.config import Config, JournalSettings
+from controller.occupancy import Occupancy, settled
+from controller.simulate import Bench
+from controller.state import State
+from tests.web_house import Serving, settings
+from web import create_app
+
+
+class Bar:
+    """Controller, bench and page, joined by a bus in memory or by the links that are given."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        inside: int | Occupancy = 0,
+        links: LinkMaker | None = None,
+        **web: Any,
+    ) -> None:
+        self.config: Config = replace(
+            settings(folder, **web),
+            factory="mock",
+            journal=JournalSettings(path=str(folder / "journal.db")),
+        )
+        links = links or alone(MemoryBus())
+        occupancy = settled(inside) if isinstance(inside, int) else inside
+        fresh = replace(State(), occupancy=occupancy)
+        self.running = assemble(
+            self.config, World(partial(simulated, self.config), links, fresh=fresh)
+        )
+        self.bench = Bench(self.running.clock, self.running.factory, self.running.service.post)
+        join = partial(links, client_id="page", on_ack=lambda number: None)
+        self.app = create_app(self.config, link=join, bench=self.bench)
+        self.mirror = self.app.extensions["backdoor"].mirror
+        self.serving = Serving(self.app)
+        self._thawed = threading.Event()
+        self._thread = threading.Thread(target=self.running.service.run)
+
+    def __enter__(self) -> Bar:
+        self.running.service.begin(self.running.absence)
+        self._thread.start()
+        self.mirror.start()
+        self.serving.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()
+        self.bench.stop()
+        self.running.service.stop()
+        self._thread.join(5)
+        self.serving.__exit__()
+        self.mirror.stop()
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return f"{self.serving.url}/"
+
+    def lit(self, line: str) -> bool:
+        """Tell whether an output pin is high, as a lamp on it would show."""
+        return bool(self.running.factory.pin(self.config.lines[line].pin).state)
+
+    def state(self) -> dict[str, Any]:
+        """Return the snapshot as the page has it."""
+        return dict(self.mirror.seen().state)
+
+    def freeze(self) -> None:
+        """Let the controller's loop hang."""
+        self._thawed.clear()
+        self.running.service.post(self._hang)
+
+    def _hang(self) -> None:
+        self._thawed.wait(30)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._thawed.set()
+
+
+BarMaker = Callable[..., Bar]

@@ -1,0 +1,87 @@
+"""Debian's Chromium through Playwright, and a bar to look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.bar import Bar, BarMaker
+
+CHROMIUM = (
+    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+)
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 360, "height": 640}
+SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt install chromium, or set CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Any]:
+    """Return what opens a page in a fresh phone; any error in its script fails the test."""
+    errors: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def open_page(url: str, **phone: Any) -> Page:
+        options = {"viewport": PHONE, "locale": "en", "color_scheme": "dark"} | phone
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if bad(said) else None)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def bad(said: Any) -> bool:
+    """Tell whether the console complains: of a policy broken, not of an answer 4xx that we want."""
+    return said.type == "error" and "Failed to load resource" not in said.text
+
+
+@pytest.fixture
+def make_bar(tmp_path: Path) -> Iterator[BarMaker]:
+    """Return what opens a bar; all are closed at the end."""
+    with ExitStack() as stack:
+
+        def make(**how: Any) -> Bar:
+            folder = tmp_path / f"bar{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            return stack.enter_context(Bar(folder, **how))
+
+        yield make
+
+
+@pytest.fixture
+def bar(make_bar: BarMaker) -> Bar:
+    """One bar, empty."""
+    return make_bar()

@@ -1,0 +1,177 @@
+"""Every state of the page on three screens: kept as pictures, and nothing hangs over the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SCREENSHOTS
+from tests.web_house import Bench, House, Serving, now_iso, page_of
+
+SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}
+
+
+def session(left_s: float, phase: str = "running") -> dict[str, Any]:
+    end = datetime.now(UTC) + timedelta(seconds=left_s)
+    return {
+        "started_at": (end - timedelta(hours=2)).isoformat(),
+        "ends_at": end.isoformat(),
+        "remaining_s": left_s,
+        "phase": phase,
+    }
+
+
+def waiting(count: int, oldest_s: float, *, blinking: bool = False) -> dict[str, Any]:
+    return {"light": "ON", "waiting": count, "oldest_s": oldest_s, "blinking": blinking}
+
+
+def letting_in(entered: int, physical: str) -> Callable[[House], None]:
+    def show(house: House) -> None:
+        house.inside(
+            1 + entered,
+            session=session(7100),
+            door={"mode": "Accessed", "physical": physical, "strike": physical == "Closed"},
+            grant={"party": 2, "entered": entered, "remaining_s": 3.2},
+        )
+
+    return show
+
+
+def frozen(house: House) -> None:
+    house.inside(3, session=session(4350))
+    house.beat()
+    house.freeze()
+
+
+def overtime(house: House) -> None:
+    knock = {"at": now_iso(), "age_s": 12.0, "raps": 3}
+    house.inside(4, session=session(-730, "overtime"), door_knock=knock)
+
+
+def doubtful_sensors(house: House) -> None:
+    fault = {"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}
+    house.inside(2, session=session(4000), counting="manual", faults=[fault])
+
+
+STATES: dict[str, Callable[[House], None]] = {
+    "empty": lambda house: house.inside(0),
+    "three": lambda house: house.inside(3, session=session(4350)),
+    "knock": lambda house: house.inside(3, session=session(4350), hatch=waiting(2, 40)),
+    "patience": lambda house: house.inside(
+        3, session=session(4350), hatch=waiting(1, 75, blinking=True)
+    ),
+    "hatch-open": lambda house: house.inside(2, session=session(4350), hatch={"open": True}),
+    "doubt": lambda house: house.inside(2, 3, session=session(3100)),
+    "wide-doubt": lambda house: house.inside(0, 4, session=session(3100)),
+    "last-call": lambda house: house.inside(4, session=session(840, "last_call")),
+    "overtime": overtime,
+    "over-capacity": lambda house: house.inside(5, session=session(5000)),
+    "letting-in": letting_in(0, "Closed"),
+    "door-open": letting_in(1, "Open"),
+    "forced": lambda house: house.inside(
+        1, session=session(5000), door={"alarm": "DoorForcedOpen", "physical": "Open"}
+    ),
+    "evacuation": lambda house: house.inside(
+        3, session=session(4000), door={"mode": "LockedOpen", "physical": "Open"}
+    ),
+    "lock-down": lambda house: house.inside(3, door={"mode": "LockedDown"}),
+    "blocked": lambda house: house.inside(1, door={"mode": "Blocked"}),
+    "manual": doubtful_sensors,
+    "staff": lambda house: house.inside(2, session=session(4350), staff_pass=True),
+    "frozen": frozen,
+}
+
+
+def evening() -> dict[str, Any]:
+    """Return a night of four hours with three sessions."""
+    at = datetime.now(UTC) - timedelta(hours=4)
+    counts = [1, 2, 2, 3, 4, 4, 3, 3, 2, 1, 0, 0, 1, 2, 4, 4, 4, 3, 2, 0, 0, 2, 3, 3]
+    points, sessions, knocks = [], [], []
+    for index, count in enumerate(counts):
+        at += timedelta(minutes=5 + index * 7 % 9)
+        points.append([at.isoformat(), count, count - (index in (7, 8)), count])
+        if index % 3 == 1:
+            knocks.append([(at + timedelta(minutes=2)).isoformat(), ("hatch", "door")[index % 2]])
+        if count and not (points[index - 1][1] if index else 0):
+            sessions.append({"started_at": at.isoformat(), "ended_at": None})
+        if not count and sessions[-1]["ended_at"] is None:
+            sessions[-1]["ended_at"] = at.isoformat()
+    happened: list[tuple[str, dict[str, Any]]] = [
+        ("knock", {"place": "hatch", "raps": 3}),
+        ("entry", {"count": 3}),
+        ("access_taken", {"expected": 2, "entered": 2}),
+        ("access_granted", {"party": 2, "cause": "page"}),
+        ("access_denied", {"reason": "CapacityReached", "cause": "button"}),
+        ("session_started", {}),
+        ("count_adjusted", {"after": {"count": 0}, "cause": "page"}),
+        ("hatch_answered", {"cause": "page"}),
+    ]
+    return {
+        "since": points[0][0],
+        "points": points,
+        "sessions": sessions,
+        "knocks": knocks,
+        "totals": {"guests": 17, "sessions": 3, "knocks": 8, "denied": 2, "uncertain": 1},
+        "last": [
+            {"at": now_iso(60 * number + 20), "name": name, "data": data}
+            for number, (name, data) in enumerate(happened)
+        ],
+    }
+
+
+def keep(page: Page, name: str, *, whole: bool = False) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=whole)
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.show()
+    house.say("night", evening(), retain=True)
+    return house
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en", "dark"), ("it", "light")])
+def test_every_state_on_every_screen(
+    house: House, tmp_path: Path, open_page: Any, language: str, scheme: str
+) -> None:
+    with Serving(page_of(house, tmp_path, bench=Bench())) as serving:
+        page: Page = open_page(
+            serving.pair_url, locale=language, color_scheme=scheme, reduced_motion="reduce"
+        )
+        page.wait_for_url(f"{serving.url}/")
+        for name, show in STATES.items():
+            fresh = House(house.bus)  # every state begins from the calm room
+            fresh.state["seq"] = house.state["seq"] = house.state["seq"] + 10
+            fresh.live()
+            show(fresh)
+            link = "stale" if name == "frozen" else "online"
+            expect(page.locator("body")).to_have_attribute("data-link", link, timeout=6000)
+            expect(page.locator("h1")).to_contain_text(str(fresh.state["occupancy"]["max"] or ""))
+            for screen, (width, height) in SCREENS.items():
+                page.set_viewport_size({"width": width, "height": height})
+                keep(page, f"{name}-{screen}-{language}-{scheme}")
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, f"{name} on {screen} is {wide} wide"
+                bottom = page.locator(".dock").bounding_box()
+                assert bottom
+                assert bottom["y"] + bottom["height"] <= height, f"{name}: keys below {screen}"
+            fresh.freeze()
+        page.set_viewport_size({"width": 360, "height": 640})
+        page.locator("details.more summary").click()
+        page.locator("details.bench summary").click()
+        keep(page, f"whole-{language}-{scheme}", whole=True)
+
+
+def test_what_a_stranger_sees(house: House, tmp_path: Path, open_page: Any) -> None:
+    with Serving(page_of(house, tmp_path)) as serving:
+        keep(open_page(serving.url), "unpaired-360x640-en-dark")
+        page = open_page(f"{serving.url}/pair/{'x' * 32}", locale="it")
+        expect(page.locator(".wrong")).to_be_visible()
+        keep(page, "wrong-link-360x640-it-dark")
