@@ -13,7 +13,7 @@ from typing import Protocol
 
 from controller.beams import Beam, broken_ms
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.shapes import BODY_MS, VEIL_MS, Verdict, judge
+from controller.shapes import BODY_MS, Verdict, judge
 
 #: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
 MOST_CHANGES = 64
@@ -153,12 +153,15 @@ class Passages:
         return told
 
     def _evidence(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
-        """Count the break of this beam that just ended for what it is worth without its mate."""
-        began, ended = beam.changes[-2:]
-        if not BODY_MS[0] <= ended - began <= BODY_MS[1]:
+        """Doubt every body that this beam saw since its mate says nothing."""
+        since = mate.broken_ms if mate.covered else -inf
+        spans = zip(beam.changes[::2], beam.changes[1::2], strict=True)
+        bodies = [a for a, b in spans if a > since and BODY_MS[0] <= b - a <= BODY_MS[1]]
+        if not bodies:
             return []
-        del beam.changes[-2:]
-        return [self._passage(now, (-1, 1, mate.doubt()), began)]
+        doubt = self._passage(now, (-len(bodies), len(bodies), mate.doubt()), bodies[0])
+        beam.changes = [t for t in beam.changes if t < bodies[0]]
+        return [doubt]
 
     def _doubt(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
         """Lose, or find again, trust in a beam as time goes by."""
@@ -170,28 +173,12 @@ class Passages:
         told: list[Sensed] = []
         if not beam.covered and t_ms >= beam.broken_ms + self._covered_ms:
             beam.covered = True
-            told += self._uncover(beam, mate, t_ms)
+            if not mate.stable:
+                told += self._evidence(mate, beam, t_ms)
         if not beam.stuck and t_ms >= beam.broken_ms + self._n.beam_stuck_after_ms:
             beam.stuck = True
             told.append(Fault(t_ms, "BeamStuck", beam.line, True))
         return told
-
-    def _uncover(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
-        """Doubt the bodies that one beam saw since the other was covered."""
-        if mate.stable:
-            return []
-        spans = zip(mate.changes[::2], mate.changes[1::2], strict=True)
-        bodies = [
-            (on, off)
-            for on, off in spans
-            if on > beam.broken_ms + VEIL_MS and BODY_MS[0] <= off - on <= BODY_MS[1]
-        ]
-        if not bodies:
-            return []
-        n = len(bodies)
-        doubt = self._passage(t_ms, (-n, n, "beam_covered"), bodies[0][0])
-        mate.changes = [t for t in mate.changes if t < bodies[0][0]]
-        return [doubt]
 
     def _await_clear(self, since: float) -> None:
         if self.outer.stable or self.inner.stable:

@@ -50,7 +50,7 @@ EVEN_FACTOR = 1.6
 BODY_MS = (110.0, 2400.0)
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
 #: that is hung into one beam is lonely.
-VEIL_MS = 1_500.0
+VEIL_MS = 700.0
 #: A gap seen by both beams is equally long, but for chatter at its ends and a change of speed.
 GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0

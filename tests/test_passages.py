@@ -171,7 +171,8 @@ def test_somebody_seen_before_the_cover_was_noticed_is_doubted_too() -> None:
 def test_whoever_stands_in_a_beam_for_long_and_then_goes_in_is_counted() -> None:
     assert said("O+1000 I+13000 O-13200 I-13300") == [(1, 1, "")]
     assert said("O+1000 I+1100 O-3000 I-14000") == [(1, 1, "")]
-    assert said("O+1000 I+1100 I-1300 I+13000 O-13200 I-13300") == [(1, 1, "")]
+    paced = "O+1000 I+1100 I-1300 I+13000 O-13200 I-13300"  # or a coat, and somebody else
+    assert said(paced) == [(-1, 1, "beam_covered"), (1, 1, "")]
 
 
 def test_a_dead_beam_is_found_after_four_bodies_and_revives() -> None:

@@ -26,11 +26,11 @@ def sense(edges: Iterable[Edge], settings: Settings, lines: Iterable[str] = ()) 
 
 
 def _wake(senses: Senses, until_ms: float, out: list[Sensed]) -> None:
-    due = senses.deadline()
-    while due is not None and due <= until_ms:
+    before = -inf
+    while (due := senses.deadline()) is not None and due <= until_ms:
+        assert due > before, f"tick({before}) did not consume its deadline"
         out += senses.tick(due)
-        due, before = senses.deadline(), due
-        assert due is None or due > before, f"tick({before}) did not consume its deadline"
+        before = due
 
 
 @dataclass(frozen=True)
