@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from controller import occupancy as people
-from controller.events import Answer, Command, Reason
+from controller.events import TONES, Answer, Command, Reason
 from controller.state import Grant, House, State, lock_fault, promised_max
 from controller.turn import Turn
 
@@ -131,6 +131,13 @@ def _answer_door(turn: Turn, command: Command) -> Reason | None:
     return None
 
 
+def _ring_chime(turn: Turn, command: Command) -> Reason | None:
+    if command.number is None or not 0 <= command.number < len(TONES):
+        return Reason.MALFORMED
+    turn.chime(TONES[command.number])
+    return None
+
+
 COMMANDS: dict[str, Callable[[Turn, Command], Reason | None]] = {
     "access_door": _access_door,
     "block_door": _block_door,
@@ -144,4 +151,5 @@ COMMANDS: dict[str, Callable[[Turn, Command], Reason | None]] = {
     "answer_hatch": _answer_hatch,
     "answer_door": _answer_door,
     "room_empty": _room_empty,
+    "ring_chime": _ring_chime,
 }

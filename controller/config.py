@@ -73,6 +73,25 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeAssistant:
+    """How Home Assistant is told of us: ``device``, ``component`` or ``off``; below which topic."""
+
+    discovery: str = "device"
+    prefix: str = "homeassistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Somebody else's bulb or chime: a preset and what it needs; no ``preset``, no device."""
+
+    preset: str = ""
+    device: str = ""
+    part: str = ""
+    topic: str = ""
+    payloads: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class JournalSettings:
     """Where the house remembers, and for how long."""
 
@@ -92,6 +111,9 @@ class Config:
     mqtt: Mqtt = field(default_factory=Mqtt)
     web: Web = field(default_factory=Web)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
+    hatch_light: Device = field(default_factory=Device)
+    chime: Device = field(default_factory=Device)
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))
 
     def wired(self, lines: Mapping[str, LineSettings]) -> Config:

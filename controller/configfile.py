@@ -13,8 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from controller.config import WIRING, Config, JournalSettings, LineSettings, Mqtt, Web
+from controller.config import (
+    WIRING,
+    Config,
+    Device,
+    HomeAssistant,
+    JournalSettings,
+    LineSettings,
+    Mqtt,
+    Web,
+)
 from controller.keys import KEYS, Key
+from controller.presets import problems as device_problems
 from controller.sensing import Settings
 from controller.state import House
 
@@ -104,6 +114,9 @@ class _Reader:
             mqtt=Mqtt(**groups.get("mqtt", {})),
             web=Web(**groups.get("web", {})),
             journal=JournalSettings(**groups.get("journal", {})),
+            homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
+            hatch_light=Device(**groups.get("hatch_light", {})),
+            chime=Device(**groups.get("chime", {})),
         )
         config = config.wired(self._lines(document.get("lines", None)))
         self._agree(config)
@@ -178,6 +191,9 @@ class _Reader:
             self._say("house", "session_warnings", "must go from the earliest to the latest")
         if ("beam_outer" in lines) != ("beam_inner" in lines):
             self._say("lines", "beam_outer", "one beam alone can't count; wire both or neither")
+        for section in ("hatch_light", "chime"):
+            for name, problem in device_problems(section, getattr(config, section)):
+                self._say(section, name, problem)
         if bool(config.web.tls_cert) != bool(config.web.tls_key):
             self._say("web", "tls_cert", "goes with tls_key; give both or neither")
 

@@ -60,6 +60,10 @@ COMMANDS = (
     "answer_door",
     "room_empty",
 )
+#: Asked by the house and not by the page: the chime is heard where it rings.
+HOUSE_COMMANDS = ("ring_chime",)
+#: What `ring_chime` may ring; ``evacuate`` rings for an evacuation and for nothing else.
+TONES = ("warning", "time_up", "overtime", "over_capacity")
 
 #: Every name under which something happens, on MQTT (``event/<name>``), in journal and replay.
 EVENTS = (

@@ -136,12 +136,51 @@ def list_of(kind: Kind, says: str) -> Kind:
     return Kind(says, read)
 
 
+def _name(value: object) -> str:
+    """Read a device's name, which becomes one level of a topic."""
+    found = _text(value)
+    if set(found) & set("/+#"):
+        raise ValueError
+    return found
+
+
+def _topic_or_none(value: object) -> str:
+    return _level(value) if value != "" else ""
+
+
+def _table_of_texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError
+    return {str(key): _text(item) for key, item in value.items()}
+
+
 flag = Kind("true or false", _flag)
 text = Kind("text of at most 255 characters", _text)
 topic = Kind('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
 topic_level = Kind('one topic level without "/", "+", "#", "$" or spaces', _one_level)
 texts = list_of(text, "a list of texts")
+device_name = Kind('a device\'s name without "/", "+" or "#"', _name)
+topic_or_none = Kind('"" or ' + topic.says, _topic_or_none)
+payloads = Kind('a table of texts like { on = "1", off = "0" }', _table_of_texts)
+_PRESETS = (
+    "", "zigbee2mqtt", "tasmota", "shelly2", "shelly1", "wled", "esphome", "plain", "custom",
+)  # fmt: skip
 _warnings = list_of(seconds(0.1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')
+
+
+def _device(section: str, what: str) -> tuple[Key, ...]:
+    """The keys of somebody else's device on the broker."""
+    return (
+        Key(section, "preset", section, "preset", choice(*_PRESETS), f'a {what}; "" for none'),
+        Key(section, "device", section, "device", device_name, "its name, as its topics have it"),
+        Key(section, "part", section, "part", device_name,
+            'relay, switch or ESPHome id; "" takes the preset\'s'),
+        Key(section, "topic", section, "topic", topic_or_none,
+            "for plain and custom: where to publish"),
+        Key(section, "payloads", section, "payloads", payloads,
+            "for plain and custom: what to publish, by action"),
+    )  # fmt: skip
+
 
 KEYS: tuple[Key, ...] = (
     Key("house", "venue", "root", "venue", topic_level, "name of this bar on MQTT"),
@@ -206,6 +245,13 @@ KEYS: tuple[Key, ...] = (
     Key("web", "tls_key", "web", "tls_key", text, "its key file"),
     Key("web", "language", "web", "language", choice("auto", "en", "it"),
         "auto: as the phone says"),
+    Key("homeassistant", "discovery", "homeassistant", "discovery",
+        choice("device", "component", "off"),
+        "device: one message (2024.11 and later); component: one for each entity; off"),
+    Key("homeassistant", "prefix", "homeassistant", "prefix", topic,
+        "its discovery prefix; its status is heard below it"),
+    *_device("hatch_light", "bulb that follows the hatch light"),
+    *_device("chime", "chime that rings along"),
     Key("journal", "path", "journal", "path", text, "the SQLite file; created when missing"),
     Key("journal", "keep_days", "journal", "keep_days", whole(1, 3650),
         "events older than this are dropped"),
