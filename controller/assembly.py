@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -18,6 +19,7 @@ from controller.config import Config, input_lines, output_lines
 from controller.engine import Engine
 from controller.events import Fault
 from controller.factory import make_factory
+from controller.flight import FlightRecorder
 from controller.inbox import Inbox
 from controller.journal import Journal, Opened, Row, open_journal
 from controller.link import Link
@@ -215,7 +217,24 @@ def _parts(
         birth=wire.status(names, "online"),
     )
     inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
-    return Parts(clock, pins, recorder, wiring.link, wiring.outbox, inbox, teller, Notifier())
+    flight = FlightRecorder(flights(config))
+    return Parts(
+        clock,
+        pins,
+        recorder,
+        wiring.link,
+        wiring.outbox,
+        inbox,
+        teller,
+        Notifier(),
+        flight,
+        config.journal.keep_days,
+    )
+
+
+def flights(config: Config) -> Path:
+    """Return where the flight recorder writes: beside the journal."""
+    return Path(config.journal.path).with_name("edges")
 
 
 def _read_night(teller: Teller, rows: list[Row]) -> None:

@@ -80,6 +80,10 @@ class Recorder:
         """Forget delivered events older than ``before_at`` (ISO 8601 UTC)."""
         self._queue.put(lambda: self._prune(before_at))
 
+    def later(self, job: Callable[[], None]) -> None:
+        """Do something else that may wait for the disk, after what was put before."""
+        self._queue.put(job)
+
     def stop(self, limit_s: float = 5.0) -> None:
         """Write what is queued and close the journal; wait at most ``limit_s`` seconds for it."""
         self._queue.put(self._end)

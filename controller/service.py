@@ -17,6 +17,7 @@ from controller import wire
 from controller.clock import Clock, believable, wall_s
 from controller.engine import Engine, Told
 from controller.events import Chime, Command, Edge, Fault, Set, Started
+from controller.flight import FlightRecorder
 from controller.inbox import Inbox, Now
 from controller.link import Link
 from controller.notify import Notifier
@@ -33,6 +34,11 @@ log = logging.getLogger(__name__)
 REREAD_S = 0.1
 #: Re-reads between two heartbeats.
 BEAT_EVERY = 10
+#: Re-reads between two writes of the flight recorder.
+FLUSH_EVERY = 100
+#: Edges found by re-reading with none told in between: the thread that tells them is dead.
+LOST_IN_A_ROW = 4
+DAY_S = 86_400.0
 #: A deadline waits this long for an edge stamped before it that is still on its way to us.
 LATE_EDGE_S = 0.002
 #: Opening the door, walking through and letting it fall shut takes longer than this.
@@ -68,6 +74,8 @@ class Parts:
     inbox: Inbox
     teller: Teller
     notifier: Notifier
+    flight: FlightRecorder
+    keep_days: int = 400
 
 
 class Service:
@@ -82,6 +90,9 @@ class Service:
         self._began_s = monotonic()
         self._reread_s = self._began_s
         self._beats = 0
+        self._lost = 0
+        self._dropped = 0
+        self._flood = False
 
     @property
     def state(self) -> State:
@@ -109,7 +120,7 @@ class Service:
             doubt = absence.doubt or not (shut and absence.unnoticed(self.state))
             self._do(self._engine.event(Started(self._parts.clock.now_ms(), doubt)))
         for edge in edges:
-            self._do(self._engine.edge(edge))
+            self._edge(edge)
         for output in wanted(self.state, self.house).values():
             self._show(output)
         self._parts.recorder.start()
@@ -146,13 +157,20 @@ class Service:
             case None:
                 return
             case Edge():
-                self._do(self._engine.edge(item))
+                self._edge(item)
             case Command() | Fault():
                 self._do(self._engine.event(item))
             case Message():
                 self._command(item)
             case _:
                 item()
+
+    def _edge(self, edge: Edge) -> None:
+        self._parts.flight.edge(edge)
+        self._lost = self._lost + 1 if edge.resync else 0
+        self._do(self._engine.edge(edge))
+        if self._lost >= LOST_IN_A_ROW:
+            raise RuntimeError("the pins tell no edges any more: start again with fresh ones")
 
     def _advance(self) -> None:
         late_ms = LATE_EDGE_S * 1000 * self._parts.clock.speed
@@ -162,7 +180,12 @@ class Service:
         name = self._parts.teller.topics.name(message.topic).removeprefix("cmd/")
         now_s = wall_s()
         now = Now(self._parts.clock.now_ms(), now_s, believable(now_s))
-        self._do(self._engine.event(self._parts.inbox.take(name, message, now)))
+        command = self._parts.inbox.take(name, message, now)
+        if command is None:
+            self._dropped += 1
+        else:
+            self._parts.flight.command(command)
+            self._do(self._engine.event(command))
 
     def _do(self, told: Told) -> None:
         """Perform effects: pins at once, then what journal and network shall know."""
@@ -205,10 +228,33 @@ class Service:
         teller = self._parts.teller
         self._parts.notifier.watchdog()
         self._parts.notifier.status(_summary(self.state, self.house))
-        teller.new_night()
+        self._tell_flood()
+        self._housekeeping()
         uptime_s = monotonic() - self._began_s
         beat = wire.heartbeat(teller.topics, teller.boot, teller.told_seq, uptime_s)
         self._publish([*teller.refresh(self.state), beat])
+
+    def _tell_flood(self) -> None:
+        """Say that commands are being dropped, until a whole second without one."""
+        dropped, self._dropped = self._dropped, 0
+        if self._flood != bool(dropped):
+            self._flood = bool(dropped)
+            now_ms = self._parts.clock.now_ms()
+            self._do(self._engine.event(Fault(now_ms, "CommandFlood", "mqtt", self._flood)))
+
+    def _housekeeping(self) -> None:
+        """Write the flight recorder; with each new night, forget what is too old."""
+        parts = self._parts
+        if self._beats % FLUSH_EVERY == 0:
+            self._flush()
+        if parts.teller.new_night():
+            oldest_s = parts.clock.wall_s() - parts.keep_days * DAY_S
+            parts.recorder.prune(wire.iso(max(oldest_s, 0.0)))
+
+    def _flush(self) -> None:
+        flight, rows = self._parts.flight, self._parts.flight.take()
+        wall, now_ms = self._parts.clock.wall_s(), self._parts.clock.now_ms()
+        self._parts.recorder.later(lambda: flight.flush(rows, wall, now_ms))
 
     def _publish(self, messages: list[Message]) -> None:
         for message in messages:
@@ -223,6 +269,7 @@ class Service:
         """Strike off, then the journal, then a goodbye to the broker."""
         self._parts.pins.close()
         self._parts.notifier.stopping()
+        self._flush()
         self._parts.recorder.stop()
         self._parts.link.stop([wire.status(self._parts.teller.topics, "offline")])
 

@@ -36,6 +36,7 @@ class Teller:
         self._clock = clock
         self._kept: State | None = None
         self._told_ms = 0.0
+        self._first = True
         self.night = Night(wire.iso(noon_before(clock.wall_s())))
 
     def record(self, told: Told, state: State, moment: Moment, delivered: int) -> Record | None:
@@ -81,12 +82,13 @@ class Teller:
         return messages
 
     def new_night(self) -> bool:
-        """Begin a new timeline when noon has passed; tell whether it did."""
+        """Begin a new timeline when noon has passed; tell whether it did, or we just began."""
+        first, self._first = self._first, False
         since = wire.iso(noon_before(self._clock.wall_s()))
-        if since <= self.night.since:
-            return False
-        self.night = Night(since)
-        return True
+        if since > self.night.since:
+            self.night = Night(since)
+            return True
+        return first
 
     def _changed(self, state: State) -> bool:
         """Tell whether anything that lasts differs from the state told last."""

@@ -1,0 +1,115 @@
+"""The flight recorder: every raw edge and command of the last day, in the very form of a trace.
+
+An hour a file, each a trace of its own: it begins with the level of every line at its time 0. The
+name tells house time and wall time of that moment, so any stretch can be cut out later and
+replayed: every complaint becomes a trace.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from controller.events import Command, Edge
+
+HEADER = "t_ms,line,level\n"
+HOUR_MS = 3_600_000.0
+#: A day, and the hour that is being written.
+FILES = 25
+#: Rows of one hour; a line in a storm gives ten thousand a second, and says it in the first few.
+ROWS = 200_000
+
+
+class _Hour(NamedTuple):
+    path: Path
+    start_ms: float
+    wall_s: float
+
+
+class FlightRecorder:
+    """Collects in the loop (`edge`, `command`), writes elsewhere (`flush`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._levels: dict[str, bool] = {}
+        self._rows: list[tuple[float, str, int]] = []
+        self._hour: _Hour | None = None
+        self._written = 0
+
+    def edge(self, edge: Edge) -> None:
+        """Note one edge."""
+        if len(self._rows) < ROWS:
+            self._rows.append((edge.t_ms, edge.line, int(edge.level)))
+
+    def command(self, command: Command) -> None:
+        """Note a command that was passed on to the rules."""
+        if command.refusal is None:
+            row = (command.t_ms, f"cmd:{command.name}", command.number or 0)
+            self._rows.append(row)
+
+    def take(self) -> list[tuple[float, str, int]]:
+        """Return what was noted since the last call, to be given to `flush`."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def flush(self, rows: list[tuple[float, str, int]], wall_s: float, t_ms: float) -> None:
+        """Append ``rows`` to this hour's file; wall clock and house time are those of now.
+
+        Raises OSError when the disk does not take it.
+        """
+        if not rows:
+            return
+        hour = self._hour
+        if hour is None or rows[0][0] - hour.start_ms >= HOUR_MS:
+            hour = self._begin(rows[0][0], wall_s - (t_ms - rows[0][0]) / 1000)
+        fit = rows[: ROWS - self._written]
+        with hour.path.open("a", encoding="ascii") as file:
+            file.writelines(f"{t - hour.start_ms:.3f},{line},{level}\n" for t, line, level in fit)
+        self._written += len(fit)
+        self._levels |= {line: bool(level) for _, line, level in rows if line[:4] != "cmd:"}
+
+    def _begin(self, start_ms: float, wall_s: float) -> _Hour:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for old in _hours(self._folder)[: 1 - FILES]:
+            old.path.unlink()
+        path = self._folder / f"edges-{start_ms:.0f}-{wall_s:.0f}.csv"
+        known = "".join(f"0,{line},{int(level)}\n" for line, level in self._levels.items())
+        path.write_text(HEADER + known, encoding="ascii")
+        self._hour, self._written = _Hour(path, float(f"{start_ms:.0f}"), wall_s), 0
+        return self._hour
+
+
+def _hours(folder: Path) -> list[_Hour]:
+    """Return the files of the recorder, oldest first."""
+    found = []
+    for path in folder.glob("edges-*-*.csv"):
+        _, start_ms, wall_s = path.stem.split("-")
+        found.append(_Hour(path, float(start_ms), float(wall_s)))
+    return sorted(found, key=lambda hour: hour.start_ms)
+
+
+def cut(folder: Path, from_s: float, to_s: float) -> Iterator[str]:
+    """Yield the lines of a trace from wall time ``from_s`` to ``to_s``, seconds since 1970."""
+    levels: dict[str, str] = {}
+    rows: list[str] = []
+    for wall_s, line, level in _rows(folder, to_s):
+        if wall_s >= from_s:
+            rows.append(f"{(wall_s - from_s) * 1000:.3f},{line},{level}\n")
+        elif not line.startswith("cmd:"):
+            levels[line] = level
+    yield HEADER
+    yield from (f"0,{line},{level}\n" for line, level in levels.items())
+    yield from rows
+
+
+def _rows(folder: Path, to_s: float) -> Iterator[tuple[float, str, str]]:
+    for hour in _hours(folder):
+        with hour.path.open(encoding="ascii", newline="") as file:
+            for fields in list(csv.reader(file))[1:]:
+                if len(fields) != 3 or not fields[2]:
+                    continue  # a power cut in the middle of a row
+                wall_s = hour.wall_s + float(fields[0]) / 1000
+                if wall_s <= to_s:
+                    yield wall_s, fields[1], fields[2]

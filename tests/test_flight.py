@@ -1,0 +1,88 @@
+"""The flight recorder: what it cuts out replays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller import flight
+from controller.events import Command, Edge, Reason
+from controller.flight import FILES, FlightRecorder, cut
+from controller.replay import read_trace
+
+WALL_S = 1_800_000_000.0
+
+
+def record(folder: Path, *events: Edge | Command) -> FlightRecorder:
+    recorder = FlightRecorder(folder)
+    for event in events:
+        if isinstance(event, Edge):
+            recorder.edge(event)
+        else:
+            recorder.command(event)
+        recorder.flush(recorder.take(), WALL_S + event.t_ms / 1000, event.t_ms)
+    return recorder
+
+
+def edge(t_ms: float, level: bool, line: str = "beam_outer") -> Edge:
+    return Edge(t_ms, line, level)
+
+
+def test_a_stretch_is_cut_out_as_a_trace_that_begins_with_the_levels(tmp_path: Path) -> None:
+    record(
+        tmp_path,
+        edge(0.0, False),
+        edge(500.0, True, "door_contact"),
+        edge(1500.25, True),
+        Command(1600.0, "set_count", 2),
+        Command(1700.0, "access_door", 1, refusal=Reason.STALE_COMMAND),
+        edge(2500.0, False),
+    )
+    lines = list(cut(tmp_path, WALL_S + 1, WALL_S + 2))
+    assert lines == [
+        "t_ms,line,level\n",
+        "0,beam_outer,0\n",
+        "0,door_contact,1\n",
+        "500.250,beam_outer,1\n",
+        "600.000,cmd:set_count,2\n",
+    ]
+    assert len(read_trace(lines, "x")) == 4
+
+
+def test_each_hour_is_a_trace_of_its_own_and_a_day_is_kept(tmp_path: Path) -> None:
+    hours = 30
+    record(tmp_path, *(edge(n * 3_700_000.0, n % 2 == 0) for n in range(hours)))
+    files = sorted(tmp_path.iterdir(), key=lambda path: int(path.name.split("-")[1]))
+    assert len(files) == FILES
+    rows = read_trace(files[-1].read_text().splitlines(keepends=True), "x")
+    assert [(row.t_ms, row.level) for row in rows] == [(0.0, 1), (0.0, 0)]
+
+
+def test_a_storm_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flight, "ROWS", 10)
+    recorder = FlightRecorder(tmp_path)
+    for n in range(100):
+        recorder.edge(edge(float(n), n % 2 == 0))
+    recorder.flush(recorder.take(), WALL_S, 100.0)
+    for n in range(100, 200):
+        recorder.edge(edge(float(n), n % 2 == 0))
+    recorder.flush(recorder.take(), WALL_S, 200.0)
+    recorder.flush(recorder.take(), WALL_S, 200.0)
+    (file,) = tmp_path.iterdir()
+    assert len(file.read_text().splitlines()) == 11
+
+
+def test_nothing_recorded_is_an_empty_trace(tmp_path: Path) -> None:
+    assert list(cut(tmp_path / "none", 0, 1e10)) == ["t_ms,line,level\n"]
+
+
+def test_a_row_that_a_power_cut_left_half_is_skipped(tmp_path: Path) -> None:
+    record(tmp_path, edge(0.0, False), edge(500.0, True))
+    (file,) = tmp_path.iterdir()
+    whole = list(cut(tmp_path, WALL_S, WALL_S + 10))
+    for half in ("900.000,beam", "900.000,beam_outer,"):
+        text = file.read_text()
+        file.write_text(text + half)
+        assert list(cut(tmp_path, WALL_S, WALL_S + 10)) == whole
+        file.write_text(text)
