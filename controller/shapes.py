@@ -45,7 +45,7 @@ SLOWEST = 0.2
 #: body walks; beyond it somebody stopped between the beams.
 LAG_FACTOR = 2.5
 #: The lags of two bodies side by side: they walk evenly, or the shape would be an arm and a body.
-EVEN_FACTOR = 1.6
+EVEN_FACTOR = 1.45
 #: A body breaks a beam for this long: 200 mm at 1.6 m/s, 350 mm at 0.15 m/s.
 BODY_MS = (110.0, 2400.0)
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
