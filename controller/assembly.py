@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from importlib.metadata import version
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,16 +16,19 @@ from controller import wire
 from controller.bus import MemoryBus
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
 from controller.config import Config, input_lines, output_lines
+from controller.discovery import discovery_messages
 from controller.engine import Engine
 from controller.events import Fault
 from controller.factory import make_factory
-from controller.flight import FlightRecorder
+from controller.flight import FlightRecorder, flights
+from controller.home import Home
 from controller.inbox import Inbox
 from controller.journal import Journal, Opened, Row, open_journal
 from controller.link import Link
 from controller.notify import Notifier
 from controller.outbox import WINDOW, Outbox
 from controller.pins import Pins
+from controller.presets import gadgets
 from controller.recorder import Record, Recorder
 from controller.service import COMMANDS_WAITING, Absence, Item, Parts, Service
 from controller.simulate import SimulatedPins
@@ -125,6 +128,7 @@ def assemble(config: Config, world: World) -> Running:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
     service = Service(parts, Engine(config.house, config.sensing, state), queue)
+    wiring.service = service
     return Running(service, absence, clock, factory, pins)
 
 
@@ -158,6 +162,8 @@ class _Wiring:
         self._queue = queue
         self.link: Link
         self.outbox: Outbox
+        self.home: Home
+        self.service: Service
 
     def committed(self, record: Record) -> None:
         """What the journal has, the house may hear."""
@@ -170,11 +176,18 @@ class _Wiring:
         self.link.publish(message, ack=row.seq)
 
     def command(self, message: Message) -> None:
-        if self._queue.qsize() < COMMANDS_WAITING:
+        if not self.home.hears(message) and self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
+
+    def house(self) -> None:
+        self._queue.put(self.service.tell_house)
+
+    def devices(self) -> None:
+        self._queue.put(self.service.tell_devices)
 
     def up(self) -> None:
         self.broker("")
+        self.devices()
         self.outbox.up()
 
     def down(self, problem: str) -> None:
@@ -199,6 +212,8 @@ def _parts(
     names = topics(config)
     teller = Teller(config.venue, names, config.house, clock, journal.last_seq())
     teller.boot = secrets.token_hex(4)
+    teller.gadgets = gadgets(config)
+    teller.discovery = discovery_messages(config, version("backdoor"))
     _read_night(teller, journal.since(teller.night.since))
     recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
 
@@ -206,9 +221,11 @@ def _parts(
         recorder.fetch(after, WINDOW, partial(wiring.outbox.fetched, after))
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
+    birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
+    wiring.home = Home(birth, teller.gadgets.back(), wiring.house, wiring.devices)
     wiring.link = world.link(
         client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],
-        subscriptions=[names("cmd/+")],
+        subscriptions=[names("cmd/+"), *wiring.home.topics()],
         on_message=wiring.command,
         on_up=wiring.up,
         on_down=wiring.down,
@@ -217,7 +234,7 @@ def _parts(
         birth=wire.status(names, "online"),
     )
     inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
-    flight = FlightRecorder(flights(config))
+    flight = FlightRecorder(flights(config.journal.path))
     return Parts(
         clock,
         pins,
@@ -232,9 +249,8 @@ def _parts(
     )
 
 
-def flights(config: Config) -> Path:
-    """Return where the flight recorder writes: beside the journal."""
-    return Path(config.journal.path).with_name("edges")
+def _birth_topic(config: Config) -> str:
+    return f"{config.homeassistant.prefix}/status"
 
 
 def _read_night(teller: Teller, rows: list[Row]) -> None:

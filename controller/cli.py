@@ -117,14 +117,40 @@ def check_config(path: str | None, sets: tuple[str, ...]) -> None:
 @config_option
 @set_option
 @click.option("--last", default=50, type=click.IntRange(1), help="How many events (default 50).")
-def journal(path: str | None, sets: tuple[str, ...], last: int) -> None:
-    """Print the last events of the journal, one JSON object a line."""
+@click.option("--trace", nargs=2, metavar="FROM TO", help="Raw edges of the last day, as a trace.")
+def journal(
+    path: str | None, sets: tuple[str, ...], last: int, trace: tuple[str, str] | None
+) -> None:
+    """Print the last events of the journal, one JSON object a line, or a trace to replay.
+
+    FROM and TO are times of day (21:30), the last ones that were, or ISO 8601.
+    """
+    from controller.flight import cut, flights
     from controller.journal import read_last
 
     with _mendable():
         config = _config(path, sets)
+        if trace is not None:
+            from_s, to_s = (_moment(text) for text in trace)
+            click.echo("".join(cut(flights(config.journal.path), from_s, to_s)), nl=False)
+            return
         for row in read_last(config.journal.path, last):
             click.echo(row.data)
+
+
+def _moment(text: str) -> float:
+    """Return a time of day, the last that was, or an ISO 8601 time, in seconds since 1970."""
+    from datetime import datetime, time, timedelta
+
+    now = datetime.now().astimezone()
+    try:
+        clock = time.fromisoformat(text) if len(text) <= len("21:30:15") else None
+        moment = datetime.fromisoformat(text) if clock is None else datetime.combine(now, clock)
+    except ValueError:
+        raise Problem(f'--trace: must be a time like 21:30 or ISO 8601, got "{text}"') from None
+    moment = moment.astimezone()
+    passed = clock is None or moment <= now
+    return (moment if passed else moment - timedelta(days=1)).timestamp()
 
 
 @main.command()

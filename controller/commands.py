@@ -102,6 +102,15 @@ def _set_count(turn: Turn, command: Command) -> Reason | None:
     return None
 
 
+def _report_wrong(turn: Turn, command: Command) -> Reason | None:
+    """Stamp the moment at which the count was wrong; the flight recorder has what led to it."""
+    was = turn.state.occupancy.count
+    refused = _set_count(turn, command)
+    if refused is None:
+        turn.note("reported_wrong", was=was, count=command.number, cause=command.cause)
+    return refused
+
+
 def _room_empty(turn: Turn, command: Command) -> Reason | None:
     _set_count(turn, replace(command, number=0))
     turn.end_session()
@@ -147,6 +156,7 @@ COMMANDS: dict[str, Callable[[Turn, Command], Reason | None]] = {
     "lock_open": lock_open,
     "lock_open_release": _lock_open_release,
     "set_count": _set_count,
+    "report_wrong": _report_wrong,
     "staff_pass": _staff_pass,
     "answer_hatch": _answer_hatch,
     "answer_door": _answer_door,

@@ -22,6 +22,11 @@ FILES = 25
 ROWS = 200_000
 
 
+def flights(journal: str) -> Path:
+    """Return where the recorder of a house writes: beside its journal."""
+    return Path(journal).with_name("edges")
+
+
 class _Hour(NamedTuple):
     path: Path
     start_ms: float

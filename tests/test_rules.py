@@ -213,6 +213,15 @@ def test_one_tap_settles_the_count_and_says_who() -> None:
     assert room.state.occupancy.certain
 
 
+def test_that_was_wrong_stamps_the_moment_and_the_true_count() -> None:
+    room = Room()
+    room.inside(2)
+    effects = room.tell(Command(0, "report_wrong", 3, cause="page"))
+    assert note(effects, "reported_wrong") == {"was": 2, "count": 3, "cause": "page"}
+    assert room.state.occupancy.count == 3
+    assert room.command("report_wrong", 1000) == Reason.MALFORMED
+
+
 @pytest.mark.parametrize("number", [None, -1, 100])
 def test_a_count_that_no_room_holds_changes_nothing(number: int | None) -> None:
     room = Room()
