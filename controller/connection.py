@@ -248,13 +248,16 @@ class Connection:
         """Listen first, then say how things stand, then that we are here."""
         self._greeted = True
         if self.peer.subscriptions:
-            client.subscribe([(topic, self._qos()) for topic in self.peer.subscriptions])
+            client.subscribe([(topic, self._manner(topic)) for topic in self.peer.subscriptions])
         self.mailbox.open([] if self.peer.birth is None else [self.peer.birth])
         self.peer.on_up()
 
-    def _qos(self) -> Any:
-        """QoS 1; with MQTT 5 no stored message comes, and a live one shows its retain flag."""
-        return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=2) if self._v5 else 1
+    def _manner(self, topic: str) -> Any:
+        """QoS 1; MQTT 5 can also hold back stored commands, and show a live one's retain flag."""
+        if not self._v5:
+            return 1
+        stored = 2 if "/cmd/" in topic else 0
+        return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=stored)
 
     def _send(self, client: Client) -> None:
         """Hand over what is waiting, in order, only as fast as the broker takes it."""

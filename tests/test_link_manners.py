@@ -81,6 +81,21 @@ def test_before_the_start_only_the_latest_retained_is_kept(wire: Wire) -> None:
     assert link.connected
 
 
+def test_who_comes_later_hears_what_is_retained_and_sees_that_it_is(wire: Wire) -> None:
+    link, _ = wire.up()
+    link.publish(Message("bar/door", b"shut", 1, True), 1)
+    link.publish(Message("bar/state", b"old", 1, True), 2)
+    link.publish(Message("bar/state", b"new", 1, True), 3)
+    link.publish(Message("bar/door", b"", 1, True), 4)  # empty clears it
+    link.publish(Message("bar/event/entry", b"once", 1), 5)
+    _, first = wire.up("bar/end")
+    link.publish(Message("bar/end", b"", 1))
+    eventually(lambda: first.messages)
+    _, late = wire.up("bar/#")
+    eventually(lambda: late.messages)
+    assert late.messages == [Message("bar/state", b"new", 1, True)]
+
+
 def test_clean_stop_says_the_last_words_and_no_will(wire: Wire) -> None:
     _, heard = wire.up("bar/#")
     link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
