@@ -122,9 +122,8 @@ class House:
         self.state["at"] = now_iso()
         for key, value in parts.items():
             old = self.state.get(key)
-            if isinstance(value, dict) and isinstance(old, dict):
-                value = {**old, **value}
-            self.state[key] = value
+            both = isinstance(value, dict) and isinstance(old, dict)
+            self.state[key] = {**old, **value} if both else value
         self.say("state", deepcopy(self.state), retain=True)
 
     def inside(self, least: int, most: int | None = None, **parts: Any) -> None:
