@@ -112,6 +112,14 @@ class Service:
         """Hand something to the loop, from any thread."""
         self._queue.put(item)
 
+    def tell_house(self) -> None:
+        """Tell a house that has just woken up who we are and how things stand."""
+        self._publish(self._parts.teller.everything(self.state))
+
+    def tell_devices(self) -> None:
+        """Tell other people's bulb how the hatch light is."""
+        self._publish(self._parts.teller.bulb(self.state))
+
     def begin(self, absence: Absence) -> None:
         """Read every input once, say whether the count can still be believed, tell the house."""
         edges = self._parts.pins.first_edges()
@@ -124,6 +132,7 @@ class Service:
         for output in wanted(self.state, self.house).values():
             self._show(output)
         self._parts.recorder.start()
+        self._publish(self._parts.teller.discovery)
         self._keep([])
         self._parts.link.start()
         self._parts.notifier.ready()

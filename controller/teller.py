@@ -9,11 +9,12 @@ from typing import Any
 from controller import wire
 from controller.clock import Clock, Moment
 from controller.engine import Told
-from controller.events import Answer, Chime
+from controller.events import Answer, Chime, Set
 from controller.journal import Row, Saved
 from controller.night import Night
+from controller.presets import Gadgets
 from controller.recorder import Record
-from controller.state import House, State
+from controller.state import House, State, wanted
 from controller.wire import Message, Stamp, Topics
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
@@ -29,6 +30,8 @@ class Teller:
         self.topics = topics
         self.boot = ""
         self.seq = seq
+        self.discovery: list[Message] = []
+        self.gadgets = Gadgets()
         #: That of the newest snapshot: a page that was told less is behind.
         self.told_seq = seq
         self._venue = venue
@@ -55,14 +58,26 @@ class Teller:
         return Record(rows, saved, delivered, messages)
 
     def moments(self, told: Told) -> list[Message]:
-        """Return answers and chimes: what is said once and never kept."""
+        """Return answers, chimes and other people's devices: what is said once and never kept."""
         said: list[Message] = []
         for _, effect in told:
             if isinstance(effect, Answer):
                 said.append(wire.result(self.topics, effect))
             elif isinstance(effect, Chime):
                 said.append(wire.chime(self.topics, effect.tone))
+                said += self.gadgets.rung(effect.tone)
+            elif isinstance(effect, Set) and effect.line == "hatch_light":
+                said += self.gadgets.lit(effect.level, effect.blink)
         return said
+
+    def bulb(self, state: State) -> list[Message]:
+        """Return what other people's bulb is told in this state."""
+        light = wanted(state, self._house)["hatch_light"]
+        return self.gadgets.lit(light.level, light.blink)
+
+    def everything(self, state: State) -> list[Message]:
+        """Return what a house that has just woken up must know."""
+        return [*self.discovery, *self.states(state), *self.bulb(state)]
 
     def states(self, state: State) -> list[Message]:
         """Return the retained messages for the state as it is now."""

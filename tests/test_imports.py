@@ -18,9 +18,9 @@ ROWS: tuple[frozenset[str], ...] = (
                "sensing"}),
     frozenset({"wire", "keys", "config", "configfile", "inbox", "night", "entities",
                "discovery", "presets"}),
-    frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "recorder", "flight",
+    frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "opening", "recorder", "flight",
                "connection", "link", "bus", "notify"}),
-    frozenset({"engine", "outbox", "teller", "service", "replay", "simulate", "assembly"}),
+    frozenset({"engine", "outbox", "teller", "service", "home", "replay", "simulate", "assembly"}),
     frozenset({"demo", "cli", "__main__"}),
 )  # fmt: skip
 
@@ -41,6 +41,7 @@ SIBLINGS = {
     "chip": {"listener"},
     "factory": {"chip"},
     "pins": {"factory"},
+    "opening": {"journal"},
     "recorder": {"journal"},
     "link": {"connection"},
     "bus": {"connection", "link"},
@@ -54,7 +55,7 @@ OWNERS = {
     "gpiod": {"chip"},
     "lgpio": {"factory"},
     "paho": {"connection", "link", "bus"},
-    "sqlite3": {"journal", "recorder"},
+    "sqlite3": {"journal", "opening", "recorder"},
     "flask": set(),
     "click": {"cli"},
     "web": {"demo", "cli"},
