@@ -23,9 +23,10 @@ from controller.factory import make_factory
 from controller.flight import FlightRecorder, flights
 from controller.home import Home
 from controller.inbox import Inbox
-from controller.journal import Journal, Opened, Row, open_journal
+from controller.journal import Journal, Row
 from controller.link import Link
 from controller.notify import Notifier
+from controller.opening import Opened, open_journal
 from controller.outbox import WINDOW, Outbox
 from controller.pins import Pins
 from controller.presets import gadgets

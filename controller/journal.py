@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MEMORY = ":memory:"
 #: Events kept when there is no file: some nights, and a few megabytes.
 MEMORY_ROWS = 20_000
+#: A file up to this size is read whole at the start; a year of evenings would take a Pi seconds.
+CHECKED_BYTES = 8 * 1024 * 1024
 #: Another process (a backup, the ``journal`` command) may hold the file for a moment, seconds.
 BUSY_LIMIT_S = 2.0
 
@@ -146,7 +148,10 @@ class Journal:
             self._db = _connect(self.path)
 
     def check(self) -> None:
-        """Read the whole file; raise `DamagedJournalError` if it is not sound."""
+        """Raise `DamagedJournalError` unless the file is sound; of a large one, its newest end."""
+        if not self.in_memory and Path(self.path).stat().st_size > CHECKED_BYTES:
+            self._db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT 1000").fetchall()
+            return
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise DamagedJournalError(found)
@@ -201,92 +206,6 @@ def _migrate(db: sqlite3.Connection, version: int) -> None:
             for statement in MIGRATIONS[number]:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number + 1}")
-
-
-# --- opening, whatever is there -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A journal that works; in ``doubt`` when it may not tell how the house was left, and why."""
-
-    journal: Journal
-    doubt: bool
-    warning: str = ""
-
-
-def open_journal(path: str | Path) -> Opened:
-    """Open the journal at ``path``; where that cannot be, go on without it and say so."""
-    file = Path(path)
-    if str(path) == MEMORY:
-        return Opened(Journal(MEMORY), doubt=False)
-    was_there = file.exists()
-    try:
-        journal = _sound(file)
-    except DamagedJournalError as error:
-        return _begin_anew(file, str(error))
-    except (NewerJournalError, sqlite3.Error, OSError) as error:
-        return _without(file, str(error))
-    empty = was_there and journal.saved() is None and journal.last_seq() == 0
-    warning = f"journal {file} was empty: is anybody inside?" if empty else ""
-    return Opened(journal, doubt=empty, warning=warning)
-
-
-def _sound(file: Path) -> Journal:
-    try:
-        journal = Journal(file)
-    except sqlite3.DatabaseError as error:
-        raise _damaged(error) from error
-    try:
-        journal.check()
-    except BaseException as error:
-        journal.close()
-        if isinstance(error, sqlite3.DatabaseError):
-            raise _damaged(error) from error
-        raise
-    return journal
-
-
-def _damaged(error: sqlite3.DatabaseError) -> Exception:
-    """Tell a damaged file from one that merely cannot be opened, written or locked now."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    damages = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-    return DamagedJournalError(str(error)) if code in damages else error
-
-
-def _begin_anew(file: Path, why: str) -> Opened:
-    try:
-        aside = _move_aside(file)
-        journal = Journal(file)
-    except (sqlite3.Error, OSError) as error:
-        return _without(file, f"{why}; {error}")
-    return Opened(
-        journal,
-        doubt=True,
-        warning=f"journal {file} is damaged ({why}): kept as {aside}, a new one is begun",
-    )
-
-
-def _move_aside(file: Path) -> Path:
-    number = 1
-    while (aside := file.with_name(f"{file.name}.corrupt-{number}")).exists():
-        number += 1
-    for tail in ("-wal", "-shm", ""):
-        part = Path(f"{file}{tail}")
-        if part.exists():
-            part.rename(f"{aside}{tail}")
-    return aside
-
-
-def _without(file: Path, why: str) -> Opened:
-    return Opened(
-        Journal(MEMORY),
-        doubt=True,
-        warning=(
-            f"journal {file} cannot be used ({why}): the house remembers nothing across a restart; "
-            "give [journal] path a writable place and restart"
-        ),
-    )
 
 
 def read_last(path: str, count: int) -> list[Row]:

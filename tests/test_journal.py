@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from controller import journal as module
-from controller.journal import MEMORY, Journal, Opened, Row, Saved, open_journal
+from controller.journal import MEMORY, Journal, Row, Saved
+from controller.opening import Opened, open_journal
 from tests.waiting import eventually
 
 
@@ -299,7 +300,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.test_journal import row, saved
-from controller.journal import open_journal
+from controller.opening import open_journal
 opened = open_journal(sys.argv[1])
 assert not opened.warning, opened.warning
 seq = opened.journal.last_seq()
@@ -454,3 +455,17 @@ def test_readers_do_not_disturb(path: Path) -> None:
         assert reader.last_seq() == 1
         journal.write([row(2)], saved(2))
         eventually(lambda: reader.last_seq() == 2)
+
+
+def test_a_large_file_is_not_read_whole_at_the_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Journal(path)) as journal:
+        journal.write([row(seq) for seq in range(1, 5000)], saved(4999))
+    monkeypatch.setattr(module, "CHECKED_BYTES", 1000)
+    with closing(open_journal(path).journal) as journal:
+        read: list[str] = []
+        journal._db.set_trace_callback(read.append)
+        journal.check()
+        assert not any("quick_check" in statement for statement in read)
+        assert journal.last_seq() == 4999

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.journal import MEMORY, Journal, Row, open_journal
+from controller.journal import MEMORY, Journal, Row
+from controller.opening import open_journal
 from controller.recorder import Record, Recorder
 from tests.test_journal import row, saved
 from tests.waiting import eventually

@@ -12,7 +12,8 @@ from pathlib import Path
 from gpiozero.pins.mock import MockFactory
 
 from controller.config import LineSettings, Mqtt
-from controller.journal import Journal, Row, Saved, open_journal
+from controller.journal import Journal, Row, Saved
+from controller.opening import open_journal
 from controller.link import TAKEOVER_S, MqttLink
 from controller.pins import Pins
 from controller.recorder import Record, Recorder
