@@ -56,6 +56,7 @@ def create_app(
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=64 * 1024,
         MAX_STREAMS=web.max_streams,
+        TLS=(web.tls_cert, web.tls_key),
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
     mirror = Mirror(Topics(f"{config.mqtt.prefix}/{config.venue}"), wall=wall, speed=speed)

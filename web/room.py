@@ -39,13 +39,11 @@ REASONS: Mapping[str, Any] = {
 FAULTS: Mapping[str, Any] = {
     "CountUnderflow": later("more left than came in"),
     "BeamStuck": later("a light beam is blocked"),
-    "BeamBlocked": later("a light beam is blocked"),
-    "Chatter": later("a sensor chatters"),
-    "ImpossibleOrder": later("the beams contradict each other"),
-    "Silent": later("a sensor says nothing"),
-    "BoltDisagrees": later("the bolt is not where it should be"),
-    "LockFault": later("the lock has a fault"),
-    "ClockNotSet": later("the clock is not set"),
+    "BeamDead": later("a light beam sees nothing"),
+    "BeamChatter": later("a light beam flickers"),
+    "LineChatter": later("a sensor chatters"),
+    "LockNotLocked": later("the bolt is not where it should be"),
+    "BrokerDown": later("the broker is away"),
     "JournalFailed": later("the journal cannot be written"),
 }
 
@@ -121,7 +119,7 @@ class Room:
         """Why nobody may be let in at all, in words; empty when the door allows it."""
         reason = {"LockedDown": "LockedDown", "LockedOpen": "LockedOpen"}.get(self.mode, "")
         if not reason and self.free <= 0:
-            reason = "CapacityReached"
+            reason = "CapacityReached" if self.least >= self.capacity else "CountUncertain"
         if not reason and self.mode == "Blocked":
             reason = "Blocked"
         if not reason and self.grant:
@@ -147,7 +145,7 @@ def may_come(room: Room) -> str:
     if room.over:
         return _("One too many!") if room.count - room.capacity == 1 else _("Too many!")
     if room.free <= 0:
-        return _("Full.")
+        return _("Full.") if room.least >= room.capacity else _("Maybe full.")
     if room.mode == "Blocked":
         return _("Closed to guests.")
     return _coming(room.expected) if room.expected else _welcome(room.free)

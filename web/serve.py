@@ -10,9 +10,11 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -20,6 +22,7 @@ import waitress.server
 from flask import Flask
 
 from web.streams import Streams
+from web.tls import Unwrap, server_context
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class Server:
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         self.app = app
+        context = _context(app)
         self._socket = bind(host, port)
         self._streams: Streams = app.extensions["backdoor"].streams
         self._stopping = threading.Event()
@@ -78,6 +82,11 @@ class Server:
             clear_untrusted_proxy_headers=True,
         )
         self._waitress.adj.socket_options = _socket_options()  # not among its arguments
+        if context is not None:
+            self._waitress.adj.url_scheme = "https"
+            self._waitress.handle_accept = partial(
+                _accept, self._waitress, _unwrapping(self._waitress, context)
+            )
 
     def serve(self, alive: Callable[[], None] = lambda: None) -> None:
         """Answer requests until `stop`; open streams are ended, the socket is closed.
@@ -103,6 +112,36 @@ class Server:
         self._stopping.set()
         with contextlib.suppress(OSError):  # closed: it has ended already
             self._waitress.pull_trigger()
+
+
+def _context(app: Flask) -> ssl.SSLContext | None:
+    cert, key = app.config["TLS"]
+    try:
+        return server_context(cert, key) if cert or key else None
+    except ValueError as error:
+        raise ServeError(str(error)) from error
+
+
+def _unwrapping(inner: Any, context: ssl.SSLContext) -> Unwrap:
+    """Return what gives waitress the plain ends of connections, in its own loop."""
+
+    def serve(plain: socket.socket, address: tuple[str, int]) -> None:
+        inner.trigger.pull_trigger(
+            lambda: inner.channel_class(inner, plain, address, inner.adj, map=inner._map)
+        )
+
+    return Unwrap(context, serve)
+
+
+def _accept(inner: Any, unwrap: Unwrap) -> None:
+    """Take one connection in waitress's loop and let a thread of its own do the TLS."""
+    try:
+        accepted = inner.accept()
+        if accepted is not None:
+            inner.set_socket_options(accepted[0])
+            unwrap.take(*accepted)
+    except OSError as error:
+        log.debug("accept: %s", error)
 
 
 def _socket_options() -> list[tuple[int, int, int]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from controller.wire import decode
 
 Json = dict[str, Any]
 
@@ -15,7 +16,7 @@ LARGEST_PAYLOAD = 256 * 1024
 def _parsed(payload: bytes) -> Any:
     if len(payload) > LARGEST_PAYLOAD:
         raise ValueError(f"{len(payload)} bytes are more than {LARGEST_PAYLOAD}")
-    return json.loads(payload)
+    return decode(payload)
 
 
 def json_object(payload: bytes, **needed: type) -> Json:
