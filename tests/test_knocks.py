@@ -17,7 +17,7 @@ from tests.doorway.sketch import edges, pulses
 from tests.doorway.wall import KINDS, NOISES, hour
 
 TRACES = Path(__file__).parent / "traces"
-HELD_OUT = 100_000
+HELD_OUT = 700_000
 
 
 def heard(text: str, settings: Settings | None = None, also: str = "") -> list[Sensed]:
