@@ -1,0 +1,68 @@
+"""Both catalogues: nothing missing, nothing left over, the compiled ones are current."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+import web
+
+ROOT = Path(web.__file__).parent
+KEYWORDS = {"_": None, "later": None}
+METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
+LANGUAGES = ("en", "it")
+
+
+def said() -> set[str]:
+    """Return every text of the sources that a person may read."""
+    found = extract_from_dir(str(ROOT), METHODS, keywords=KEYWORDS)
+    return {text for _, _, text, _, _ in found if isinstance(text, str)}
+
+
+def catalogue(language: str) -> dict[str, str]:
+    with (ROOT / "translations" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        read = read_po(file, locale=language)
+    assert not [message.id for message in read if message.fuzzy and message.id]
+    return {str(message.id): str(message.string) for message in read if message.id}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_is_in_the_catalogue_and_translated(language: str) -> None:
+    known = catalogue(language)
+    assert set(known) == said()
+    assert [text for text, translated in known.items() if not translated.strip()] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_names_the_same_values(language: str) -> None:
+    for text, translated in catalogue(language).items():
+        names = [sorted(re.findall(r"%\((\w+)\)s", one)) for one in (text, translated)]
+        assert names[0] == names[1], text
+
+
+def test_the_italian_is_italian() -> None:
+    same = {text for text, translated in catalogue("it").items() if text == translated}
+    assert all(re.search(r"%\(|Backdoor", text) for text in same), same
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_compiled_catalogue_is_current(language: str) -> None:
+    folder = ROOT / "translations" / language / "LC_MESSAGES"
+    with (folder / "messages.mo").open("rb") as file:
+        compiled = {str(m.id): str(m.string) for m in read_mo(file) if m.id}
+    assert compiled == catalogue(language), (
+        f"compile it: pybabel compile -d web/translations -l {language}"
+    )
+
+
+def test_templates_say_nothing_outside_the_catalogues() -> None:
+    for path in sorted((ROOT / "templates").glob("*.html")):
+        text = re.sub(r"{%.*?%}|{{.*?}}|{#.*?#}|<(style|title)[^>]*>.*?</\1>|<[^>]*>", "\n",
+                      path.read_text(), flags=re.S)  # fmt: skip
+        words = set(re.findall(r"[A-Za-zÀ-ÿ]{2,}", re.sub(r"&\w+;", "", text)))
+        assert words <= {"Backdoor", "backdoor", "pair"}, f"{path.name}: {words}"

@@ -1,0 +1,312 @@
+"""Snapshot and night in words and pictures: pure, so every case is a table row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.web_house import calm, now_iso
+from web.evening import WIDTH, chart, event_words, last_events, totals
+from web.language import speak
+from web.look import look
+from web.mirror import Seen
+from web.room import REASONS, fault_words, reason_words, span
+
+from controller.events import Reason  # isort: skip
+
+APP = Flask("web")
+APP.secret_key = "x"
+speak(APP, "en")
+
+
+@pytest.fixture(autouse=True)
+def request_context() -> Iterator[None]:
+    """Words need a language, and a language a request."""
+    with APP.test_request_context():
+        yield
+
+
+def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: Any) -> Any:
+    state = calm()
+    for key, value in parts.items():
+        state[key] = {**state[key], **value} if isinstance(state[key], dict) else value
+    seen = Seen(
+        state | {"link": link, "age_ms": 10}, link, 1, {}, 0, knock or {"n": 0, "place": ""}
+    )
+    return look(seen)
+
+
+def inside(least: int, most: int, **more: Any) -> dict[str, Any]:
+    return {
+        "count": most, "min": least, "max": most, "certain": least == most,
+        "free_places": max(4 - most, 0), **more,
+    }  # fmt: skip
+
+
+def session(left_s: float, phase: str = "running") -> dict[str, Any]:
+    start = datetime(2026, 11, 22, 20, tzinfo=UTC)
+    return {
+        "started_at": start.isoformat(),
+        "ends_at": (start + timedelta(hours=2)).isoformat(),
+        "remaining_s": left_s,
+        "phase": phase,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({}, "Nobody inside. Four may come in."),
+        (
+            {"occupancy": inside(3, 3), "session": session(4320)},
+            "3 of 4 inside. One may come in. 1 h 12 left.",
+        ),
+        ({"occupancy": inside(2, 2)}, "2 of 4 inside. Two may come in."),
+        ({"occupancy": inside(1, 1)}, "1 of 4 inside. Three may come in."),
+        ({"occupancy": inside(4, 4)}, "4 of 4 inside. Full."),
+        ({"occupancy": inside(3, 4)}, "3 or 4 inside? Maybe full."),
+        ({"occupancy": inside(0, 2)}, "0 to 2 inside? Two may come in."),
+        ({"occupancy": inside(5, 5), "over_capacity": True}, "5 of 4 inside. One too many!"),
+        ({"occupancy": inside(6, 6), "over_capacity": True}, "6 of 4 inside. Too many!"),
+        ({"occupancy": inside(0, 0, capacity=6, free_places=6)}, "Nobody inside. 6 may come in."),
+        ({"session": session(59)}, "Nobody inside. Four may come in. 59 s left."),
+        ({"session": session(840, "last_call")},
+         "Nobody inside. Four may come in. Last call, 14 min left."),
+        ({"session": session(-730, "overtime")}, "Nobody inside. Four may come in. 12 min over."),
+        ({"door": {"mode": "LockedOpen"}}, "Nobody inside. Everybody out!"),
+        ({"door": {"mode": "LockedDown"}}, "Nobody inside. Locked down."),
+        ({"door": {"mode": "Blocked"}}, "Nobody inside. Closed to guests."),
+        ({"grant": {"party": 2, "entered": 1, "remaining_s": 3.0}},
+         "Nobody inside. One is coming in."),
+        ({"grant": {"party": 3, "entered": 0, "remaining_s": 3.0}},
+         "Nobody inside. 3 are coming in."),
+    ],
+)  # fmt: skip
+def test_one_sentence_says_it(parts: dict[str, Any], words: str) -> None:
+    state = calm()
+    if "grant" in parts:
+        state["grant"] = {}
+    assert shown(**parts)["t"]["sentence"] == words
+
+
+def test_without_a_snapshot_it_waits() -> None:
+    seen = Seen({"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None})
+    view = look(seen)
+    assert view["t"]["sentence"] == "Waiting for the door."
+    assert view["t"]["link"] == "not heard yet"
+    assert view["t"]["title"] == "(?) Backdoor"
+
+
+@pytest.mark.parametrize(
+    ("parts", "seats"),
+    [
+        ({}, "free free free free"),
+        ({"occupancy": inside(2, 2)}, "taken taken free free"),
+        ({"occupancy": inside(1, 3)}, "taken doubt doubt free"),
+        ({"occupancy": inside(1, 1), "grant": {"party": 2, "entered": 0}},
+         "taken coming coming free"),
+        ({"occupancy": inside(5, 5)}, "taken taken taken taken"),
+    ],
+)  # fmt: skip
+def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
+    states = shown(**parts)["s"]
+    assert " ".join(states[f"seat{n}"] for n in range(1, 5)) == seats
+
+
+@pytest.mark.parametrize(
+    ("parts", "keys", "why"),
+    [
+        ({}, "yes yes yes yes", ""),
+        ({"occupancy": inside(3, 3)}, "yes no no no", ""),
+        ({"occupancy": inside(2, 3)}, "ask no no no", ""),
+        ({"occupancy": inside(4, 4)}, "no no no no", "The room is full"),
+        ({"occupancy": inside(3, 4)}, "no no no no", "Say first how many are inside"),
+        ({"door": {"mode": "Blocked"}}, "no no no no", "The door is closed to guests"),
+        ({"door": {"mode": "LockedDown"}}, "no no no no", "The door is locked down"),
+        ({"grant": {"party": 2, "entered": 1}}, "no no no no", "Letting in 2, 1 inside"),
+    ],
+)
+def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why: str) -> None:
+    view = shown(**parts)
+    assert " ".join(view["s"][f"let{n}"] for n in range(1, 5)) == keys
+    assert view["t"]["let"] == why
+
+
+@pytest.mark.parametrize(
+    ("hatch", "state", "words"),
+    [
+        ({}, "dark", "nobody"),
+        ({"light": "ON", "waiting": 1, "oldest_s": 12.3}, "glow", "12 s"),
+        ({"light": "ON", "waiting": 2, "oldest_s": 40}, "glow", "2 · 40 s"),
+        ({"light": "ON", "waiting": 1, "oldest_s": 75, "blinking": True}, "blink", "1 min"),
+        ({"open": True}, "open", "open now"),
+    ],
+)
+def test_the_hatch_glows_and_says_for_how_long(
+    hatch: dict[str, Any], state: str, words: str
+) -> None:
+    view = shown(hatch=hatch)
+    assert (view["s"]["hatch"], view["t"]["hatch"]) == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("told", "phase", "time", "ring"),
+    [
+        (None, "none", "–", "0.0 100"),
+        (session(7200), "running", "2:00", "100.0 100"),
+        (session(3600), "running", "1:00", "50.0 100"),
+        (session(754, "last_call"), "last_call", "12:34", "10.5 100"),
+        (session(-65, "overtime"), "overtime", "+1:05", "100.0 100"),
+        ({"remaining_s": 3600, "phase": "running"}, "running", "1:00", "50.0 100"),
+    ],
+)
+def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None:
+    state = calm() | {"session": told, "link": "online", "age_ms": 0}
+    view = look(Seen(state, "online", 1, {}, 0, {"n": 0, "place": None}))
+    assert (view["s"]["phase"], view["t"]["time"], view["ring"]) == (phase, time, ring)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "words"),
+    [
+        ({"door": {"mode": "LockedOpen"}}, "alarm", "Evacuation."),
+        ({"occupancy": inside(5, 5), "over_capacity": True}, "alarm",
+         "5 inside: the house takes 4."),
+        ({"door": {"alarm": "DoorForcedOpen"}}, "alarm", "The door was forced open."),
+        ({"door": {"alarm": "DoorOpenTooLong"}}, "alarm", "open too long"),
+        ({"door": {"lock": "Fault"}}, "alarm", "The lock"),
+        ({"door": {"mode": "LockedDown"}}, "warn", "everybody may leave"),
+        ({"staff_pass": True}, "calm", "staff"),
+        ({"faults": [{"name": "BeamStuck", "line": "beam_outer"}]}, "warn",
+         "Fault: a light beam is blocked (outer beam)."),
+        ({"faults": [{"name": "Odd", "line": "odd"}]}, "warn", "Fault: Odd (odd)."),
+    ],
+)  # fmt: skip
+def test_what_somebody_should_read_is_said(parts: dict[str, Any], kind: str, words: str) -> None:
+    assert [(k, words in text) for k, text in shown(**parts)["notices"]] == [(kind, True)]
+
+
+def test_a_knock_at_the_door_is_quiet_in_a_session_only() -> None:
+    knock = {"n": 1, "place": "door"}
+    assert not shown(knock=knock)["knock"]["quiet"]
+    assert shown(knock=knock, session=session(50))["knock"]["quiet"]
+    assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50))["knock"]["quiet"]
+
+
+def test_every_reason_of_the_controller_has_words() -> None:
+    assert {str(reason.value) for reason in Reason} <= set(REASONS)
+    assert reason_words("SomethingNew") == "SomethingNew"
+    assert reason_words(None) == "no reason given"
+    assert fault_words("BrokerDown", "mqtt") == "the broker is away (mqtt)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 00"),
+        (-4320, "1 h 12"),
+    ],
+)
+def test_a_length_of_time_is_short(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+# --- tonight ------------------------------------------------------------------------------------
+
+NOW = datetime.now(UTC)
+
+
+def ago(minutes: float) -> str:
+    return (NOW - timedelta(minutes=minutes)).isoformat()
+
+
+def test_the_chart_draws_steps_doubt_sessions_and_knocks() -> None:
+    night = {
+        "points": [[ago(120), 2, 2, 2], [ago(90), 3, 2, 3], [ago(60), 3, 3, 3], [ago(30), 0, 0, 0]],
+        "sessions": [{"started_at": ago(120), "ended_at": ago(30)}, {"started_at": ago(10)}],
+        "knocks": [[ago(100), "hatch"], [ago(20), "door"]],
+    }
+    drawn = chart(night, NOW, 4)
+    assert drawn["line"].count("V") == 3
+    assert drawn["area"].endswith("Z")
+    assert drawn["band"].count("Z") == 1
+    assert [place for _, place in drawn["knocks"]] == ["hatch", "door"]
+    (first, wide), (second, narrow) = drawn["sessions"]
+    assert first < second
+    assert wide > narrow
+    assert drawn["most"] == 3
+    assert [n for _, n in drawn["levels"]] == [0, 1, 2, 3, 4]
+
+
+def test_an_empty_night_is_drawn_too() -> None:
+    drawn = chart({}, NOW, 4)
+    assert (drawn["line"], drawn["area"], drawn["band"], drawn["most"]) == ("", "", "", 0)
+    assert totals({}) == [(word, 0) for word, _ in totals({})]
+    assert last_events({}) == []
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.just(ago(30)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["at", "name", "data", "started_at", "ended_at", "guests", "place"]),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["points", "sessions", "knocks", "totals", "last"]), ODD))
+def test_no_message_can_break_the_drawing(night: dict[str, Any]) -> None:
+    with APP.test_request_context():
+        drawn = chart(night, NOW, 4)
+        assert all(0 <= x <= WIDTH for x, _ in drawn["knocks"] + drawn["sessions"])
+        totals(night)
+        last_events(night)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("entry", {"count": 3}, "One came in: 3 inside"),
+        ("knock", {"place": "hatch", "raps": 2}, "Knock at the hatch"),
+        ("knock", {"place": "door", "raps": 2}, "Knock at the front door"),
+        ("access_granted", {"party": 2, "cause": "page"}, "Let in 2, from the page"),
+        ("access_denied", {"reason": "CapacityReached", "cause": "button"},
+         "Not let in: the room is full, by the button"),
+        ("access_taken", {"expected": 2, "entered": 1}, "1 of 2 came in"),
+        ("count_adjusted", {"after": {"count": 2}, "cause": "page"},
+         "Count set to 2, from the page"),
+        ("session_warning", {"remaining_s": 900.0}, "15 min left"),
+        ("fault", {"name": "BeamStuck", "line": "beam_inner"},
+         "Fault: a light beam is blocked (inner beam)"),
+        ("door_alarm", {"alarm": "Normal"}, "Door alarm: over"),
+        ("entry", {}, "One came in: ? inside"),
+        ("brand_new_event", {"cause": "moon"}, "brand new event, moon"),
+    ],
+)  # fmt: skip
+def test_events_are_told_in_words(name: str, data: dict[str, Any], words: str) -> None:
+    assert event_words(name, data) == words
+
+
+def test_the_newest_events_come_first() -> None:
+    rows = [
+        {"at": now_iso(120), "name": "entry", "data": {"count": 1}},
+        {"at": now_iso(60), "name": "exit", "data": {"count": 0}},
+        {"at": None, "name": "chime", "data": None},
+        "nonsense",
+    ]
+    words = [text for _, text in last_events({"last": rows})]
+    assert words == ["One left: 0 inside", "One came in: 1 inside", "chime"]
