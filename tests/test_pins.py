@@ -412,7 +412,7 @@ def test_failing_half_way_lets_go_of_the_strike(bench: Bench) -> None:
 
 
 def test_unknown_factory_names_the_known() -> None:
-    with pytest.raises(PinsError, match='"pigpio" is unknown; use "lgpio" or "rpigpio" or "mock"'):
+    with pytest.raises(PinsError, match=r'"pigpio" is unknown; use .*"lgpio" or .*"mock"'):
         make_factory("pigpio")
 
 
