@@ -19,7 +19,7 @@ from controller.config import Config, input_lines, output_lines
 from controller.discovery import discovery_messages
 from controller.engine import Engine
 from controller.events import Fault
-from controller.factory import make_factory
+from controller.factory import PinsError, make_factory
 from controller.flight import FlightRecorder, flights
 from controller.home import Home
 from controller.inbox import Inbox
@@ -54,6 +54,8 @@ class World:
     link: LinkMaker
     speed: float = 1.0
     fresh: State = field(default_factory=State)
+    #: What is taken over of the last state; safe mode leaves out what may have been the cause.
+    kept: Callable[[State], State] = lambda state: state
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,23 @@ def assemble(config: Config, world: World) -> Running:
         log.warning("%s", opened.warning)
     clock, state, absence = _resume(opened, world)
     queue: SimpleQueue[Item] = SimpleQueue()
+    try:
+        factory, pins = _claim(config, world, clock, queue)
+    except PinsError:
+        opened.journal.close()
+        raise
+    wiring = _Wiring(topics(config), clock, queue)
+    if opened.journal.in_memory and opened.warning:
+        wiring.journal(opened.warning)
+    parts = _parts(config, world, clock, pins, opened.journal, wiring)
+    service = Service(parts, Engine(config.house, config.sensing, state), queue)
+    wiring.service = service
+    return Running(service, absence, clock, factory, pins)
+
+
+def _claim(
+    config: Config, world: World, clock: Clock, queue: SimpleQueue[Item]
+) -> tuple[Any, Pins]:
     factory, to_house_ms = world.pins(clock)
     pins = Pins(
         factory,
@@ -124,13 +143,7 @@ def assemble(config: Config, world: World) -> Running:
     )
     if isinstance(factory, SimulatedPins):
         factory.rest()
-    wiring = _Wiring(topics(config), clock, queue)
-    if opened.journal.in_memory and opened.warning:
-        wiring.journal(opened.warning)
-    parts = _parts(config, world, clock, pins, opened.journal, wiring)
-    service = Service(parts, Engine(config.house, config.sensing, state), queue)
-    wiring.service = service
-    return Running(service, absence, clock, factory, pins)
+    return factory, pins
 
 
 def _strike_limit_s(house: House) -> float:
@@ -148,7 +161,7 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
     clock = Clock(origin_ms, world.speed)
     absence = Absence(restart=True, gap_ms=origin_ms - saved.t_ms, doubt=opened.doubt)
     try:
-        return clock, wire.load_state(saved.state), absence
+        return clock, world.kept(wire.load_state(saved.state)), absence
     except ValueError as error:
         log.warning("journal: the last state can't be read (%s); the count asks", error)
         return clock, State(t_ms=origin_ms), Absence(restart=True, doubt=True)

@@ -180,16 +180,23 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
 @main.command()
 @config_option
 @set_option
-def run(path: str | None, sets: tuple[str, ...]) -> None:
+@click.option("--safe", is_flag=True, help="Locked, counted by hand: after repeated failures.")
+def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     """Keep the door: the controller, as the service runs it."""
     from controller.assembly import assemble, real_world
+    from controller.credentials import with_login
     from controller.factory import PinsError
+    from controller.safe import assemble_safely, say
 
     _log(logging.INFO)
     with _mendable():
-        config = _config(path, sets)
         try:
-            running = assemble(config, real_world(config))
+            if safe:
+                running = assemble_safely(lambda: _config(path, sets), with_login)
+            else:
+                config = with_login(_config(path, sets))
+                running = assemble(config, real_world(config))
+                say(running)
         except PinsError as error:
             raise Problem(str(error)) from None
     _until_told(running.service.stop)
@@ -202,11 +209,12 @@ def run(path: str | None, sets: tuple[str, ...]) -> None:
 @set_option
 def web(path: str | None, sets: tuple[str, ...]) -> None:
     """Serve the bartender's page: a process of its own, joined to the controller by the broker."""
+    from controller.credentials import with_login
     from controller.demo import serve_page
 
     _log(logging.INFO)
     with _mendable():
-        serve_page(_config(path, sets))
+        serve_page(with_login(_config(path, sets)))
 
 
 @main.command()

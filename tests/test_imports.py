@@ -19,8 +19,9 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"wire", "keys", "config", "configfile", "inbox", "night", "entities",
                "discovery", "presets"}),
     frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "opening", "recorder", "flight",
-               "connection", "link", "bus", "notify"}),
-    frozenset({"engine", "outbox", "teller", "service", "home", "replay", "simulate", "assembly"}),
+               "connection", "link", "bus", "notify", "credentials"}),
+    frozenset({"engine", "outbox", "teller", "service", "home", "replay", "simulate",
+               "assembly", "safe"}),
     frozenset({"demo", "cli", "__main__"}),
 )  # fmt: skip
 

@@ -38,11 +38,43 @@ def settings(unit: Path) -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_there_are_two_units() -> None:
+def test_there_are_two_units_and_a_safe_one() -> None:
     assert [unit.name for unit in UNITS] == [
         "backdoor-controller.service",
+        "backdoor-safe.service",
         "backdoor-web.service",
     ]
+
+
+def test_safe_mode_is_the_controllers_unit_but_for_one_word() -> None:
+    parts = {
+        name: Path(f"systemd/backdoor-{name}.service").read_text().split("\n[Service]\n")
+        for name in ("controller", "safe")
+    }
+    service = parts["controller"][1].split("[Install]")[0]
+    assert parts["safe"][1].replace(" --safe", "").strip() == service.strip()
+    assert "OnFailure=backdoor-safe.service" in parts["controller"][0]
+    assert "Conflicts=backdoor-controller.service" in parts["safe"][0]
+
+
+def test_controller_and_page_have_each_their_own_login() -> None:
+    """Both are the same user, so the broker's rights of the one must be hidden from the other."""
+    logins = {
+        unit.stem.removeprefix("backdoor-"): settings(unit)["LoadCredential"] for unit in UNITS
+    }
+    assert logins == {
+        "controller": "broker:/etc/backdoor/controller.login",
+        "safe": "broker:/etc/backdoor/controller.login",
+        "web": "broker:/etc/backdoor/web.login",
+    }
+
+
+def test_the_strike_goes_off_whatever_ended_the_controller() -> None:
+    after = settings(Path("systemd/backdoor-controller.service"))["ExecStopPost"]
+    assert after == (
+        "-/usr/bin/python3 -IS /opt/backdoor/systemd/strike-off /etc/backdoor/backdoor.toml"
+    )
+    assert Path("systemd/strike-off").exists()
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

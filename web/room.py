@@ -45,6 +45,7 @@ FAULTS: Mapping[str, Any] = {
     "LockNotLocked": later("the bolt is not where it should be"),
     "BrokerDown": later("the broker is away"),
     "JournalFailed": later("the journal cannot be written"),
+    "SafeMode": later("safe mode: locked, count by hand"),
 }
 
 LINES: Mapping[str, Any] = {
@@ -59,6 +60,12 @@ LINES: Mapping[str, Any] = {
     "exit_button": later("exit button"),
     "evacuate": later("evacuation input"),
     "occupancy": later("count"),
+    # Why there is safe mode.
+    "asked": later("asked for by hand"),
+    "crashed": later("the controller kept crashing"),
+    "hung": later("the controller stood still"),
+    "config": later("the configuration is wrong"),
+    "pins": later("the pins cannot be used"),
 }
 
 

@@ -1,0 +1,26 @@
+"""The broker's user name and password, as systemd hands them to one service and no other.
+
+Controller and page read one configuration but are two users of the broker with different rights,
+so their passwords are not in it: the units load each its own credential.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from controller.config import Config
+
+#: ``LoadCredential=broker:...`` in the units: one line, ``user:password``.
+NAME = "broker"
+
+
+def with_login(config: Config) -> Config:
+    """Return the configuration with this service's login, unless the owner's names a user."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    file = Path(folder, NAME)
+    if config.mqtt.username or not folder or not file.is_file():
+        return config
+    username, _, password = file.read_text(encoding="utf-8").strip().partition(":")
+    return replace(config, mqtt=replace(config.mqtt, username=username, password=password))

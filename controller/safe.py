@@ -1,0 +1,91 @@
+"""Safe mode: what is left of the house when the controller keeps failing.
+
+systemd starts it after five failures in ten minutes (``OnFailure=`` of the controller's unit). The
+door is locked and opens for a release; the bartender counts; the page says why. What may have been
+the cause is left out: beams, knock sensors, and all of the old state but the count (which asks),
+the session and a lock-down. Where even the configuration or the pins are the cause, the house runs
+without any pin, because a page that explains is better than none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from controller.assembly import Running, World, assemble, real_world
+from controller.config import Config
+from controller.configfile import ConfigError
+from controller.events import OUTPUT_LINES, Fault
+from controller.factory import PinsError
+from controller.state import State
+
+log = logging.getLogger(__name__)
+
+#: Switches that a hand moves, and what is switched; nothing that has to be judged.
+LINES = frozenset(
+    {"door_contact", "bolt_contact", "hatch_contact", "release_button", "exit_button", "evacuate"}
+    | set(OUTPUT_LINES)
+)
+FAULT = "SafeMode"
+
+
+def safe_config(config: Config) -> Config:
+    """Return a configuration in which nothing has to be judged and the bartender counts."""
+    lines = {name: line for name, line in config.lines.items() if name in LINES}
+    house = replace(config.house, counting="manual", entry="release")
+    return replace(config, house=house).wired(lines)
+
+
+def kept(state: State) -> State:
+    """Return what of the last state is worth a risk; the rest begins anew."""
+    return State(
+        t_ms=state.t_ms,
+        occupancy=replace(state.occupancy, doubted=True),
+        session=state.session,
+        locked_down=state.locked_down,
+        locked_open=state.locked_open,
+    )
+
+
+def cause() -> str:
+    """Return why the controller gave up, by what systemd (251 and later) tells of its last end."""
+    result = os.environ.get("MONITOR_SERVICE_RESULT", "")
+    if result == "watchdog" or os.environ.get("MONITOR_EXIT_STATUS") == "ABRT":
+        return "hung"
+    return "crashed" if result else "asked"
+
+
+def assemble_safely(load: Callable[[], Config], with_login: Callable[[Config], Config]) -> Running:
+    """Put together what can be, and raise the fault that says why it is no more."""
+    why = cause()
+    try:
+        config = safe_config(load())
+    except ConfigError as error:
+        log.error("safe mode without pins: %s", error)
+        config, why = replace(Config(), factory="mock").wired({}), "config"
+    config = with_login(config)
+    try:
+        running = assemble(config, _world(config))
+    except PinsError as error:
+        log.error("safe mode without pins: %s", error)
+        config, why = replace(config, factory="mock").wired({}), "pins"
+        running = assemble(config, _world(config))
+    say(running, why)
+    return running
+
+
+def _world(config: Config) -> World:
+    return replace(real_world(config), kept=kept)
+
+
+def say(running: Running, why: str = "") -> None:
+    """Raise the fault, or without a ``why`` clear one that a former safe mode left."""
+    t_ms, service = running.clock.now_ms(), running.service
+    for fault in service.state.faults:
+        if fault.name == FAULT:
+            service.post(Fault(t_ms, FAULT, fault.line, active=False))
+    if why:
+        log.error("safe mode: locked, counted by hand; the controller %s", why)
+        service.post(Fault(t_ms, FAULT, why, active=True))

@@ -1,0 +1,156 @@
+"""Safe mode: whatever made the controller fail, a locked door, a count by hand, and a why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from controller.assembly import Running, assemble, real_world
+from controller.config import Config
+from controller.configfile import ConfigError
+from controller.credentials import with_login
+from controller.events import OUTPUT_LINES, Command
+from controller.safe import FAULT, assemble_safely, safe_config, say
+from controller.state import State, door_mode, strike_on
+from tests.house import demo_config
+from tests.waiting import eventually
+
+
+def as_it_is(config: Config) -> Config:
+    return config
+
+
+@contextmanager
+def at_work(running: Running) -> Iterator[Callable[[], State]]:
+    thread = Thread(target=running.service.run)
+    running.service.begin(running.absence)
+    thread.start()
+    try:
+        yield lambda: running.service.state
+    finally:
+        running.service.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def whys(state: State) -> list[str]:
+    return [fault.line for fault in state.faults if fault.name == FAULT]
+
+
+def test_locked_counted_by_hand_and_nothing_to_be_judged(tmp_path: Path) -> None:
+    running = assemble_safely(lambda: demo_config(tmp_path, "door.entry=walk_in"), as_it_is)
+    house = running.service.house
+    assert (house.counting, house.beams, house.entry) == ("manual", False, "release")
+    assert not house.lines & {"beam_outer", "beam_inner", "hatch_knock", "door_knock"}
+    assert {"door_contact", "release_button", "evacuate"} <= house.lines
+    with at_work(running) as state:
+        eventually(lambda: whys(state()) == ["asked"])
+        assert door_mode(state(), house) == "Locked"
+        assert not strike_on(state(), house)
+
+
+def test_outputs_stay_wired() -> None:
+    assert set(OUTPUT_LINES) <= set(safe_config(Config().wired(Config().lines)).lines)
+
+
+def test_the_bartender_can_still_let_in_and_count(tmp_path: Path) -> None:
+    running = assemble_safely(lambda: demo_config(tmp_path), as_it_is)
+    with at_work(running) as state:
+        for name, number in (("set_count", 1), ("access_door", 2)):
+            now_ms = running.clock.now_ms()
+            running.service.post(Command(now_ms, name, number, id=name, cause="page"))
+        eventually(lambda: strike_on(state(), running.service.house))
+
+
+def test_count_and_session_are_kept_and_the_count_asks(tmp_path: Path) -> None:
+    config = demo_config(tmp_path)
+    before = assemble(config, real_world(config))
+    with at_work(before) as state:
+        now_ms = before.clock.now_ms()
+        before.service.post(Command(now_ms, "set_count", 3, id="a", cause="page"))
+        before.service.post(Command(now_ms, "answer_hatch", None, id="b", cause="page"))
+        eventually(lambda: state().session is not None)
+        session = state().session
+    safe = assemble_safely(lambda: config, as_it_is)
+    with at_work(safe) as state:
+        eventually(lambda: whys(state()))
+        assert (state().occupancy.count, state().occupancy.certain) == (3, False)
+        assert state().session == session
+
+
+def test_a_normal_start_clears_what_safe_mode_said(tmp_path: Path) -> None:
+    config = demo_config(tmp_path)
+    safe = assemble_safely(lambda: config, as_it_is)
+    with at_work(safe) as state:
+        eventually(lambda: whys(state()))
+    normal = assemble(config, real_world(config))
+    assert whys(normal.service.state)
+    say(normal)
+    with at_work(normal) as state:
+        eventually(lambda: not whys(state()))
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"MONITOR_SERVICE_RESULT": "watchdog"}, "hung"),
+        ({"MONITOR_SERVICE_RESULT": "start-limit-hit", "MONITOR_EXIT_STATUS": "ABRT"}, "hung"),
+        ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "1"}, "crashed"),
+    ],
+)
+def test_what_systemd_tells_is_the_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], why: str
+) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with at_work(assemble_safely(lambda: demo_config(tmp_path), as_it_is)) as state:
+        eventually(lambda: whys(state()) == [why])
+
+
+def test_a_wrong_configuration_leaves_a_page_that_says_so(tmp_path: Path) -> None:
+    def wrong() -> Config:
+        raise ConfigError(["backdoor.toml: [door] release_time: must be 0.5 to 30 s"])
+
+    def here(config: Config) -> Config:
+        nowhere = replace(config.mqtt, host="")
+        return replace(
+            config, mqtt=nowhere, journal=replace(config.journal, path=str(tmp_path / "j.db"))
+        )
+
+    running = assemble_safely(wrong, here)
+    assert not running.service.house.lines
+    with at_work(running) as state:
+        eventually(lambda: whys(state()) == ["config"])
+
+
+def test_pins_that_can_not_be_had_leave_a_page_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    config = replace(demo_config(tmp_path), factory="gpiod")
+    with at_work(assemble_safely(lambda: config, as_it_is)) as state:
+        eventually(lambda: whys(state()) == ["pins"])
+
+
+# --- the login that each service has for itself --------------------------------------------------
+
+
+def test_a_login_comes_as_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert with_login(Config()) == Config()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert with_login(Config()) == Config()
+    (tmp_path / "broker").write_text("backdoor-web:se:cret\n")
+    mqtt = with_login(Config()).mqtt
+    assert (mqtt.username, mqtt.password) == ("backdoor-web", "se:cret")
+
+
+def test_the_owners_own_login_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "broker").write_text("backdoor-web:secret\n")
+    own = replace(Config(), mqtt=replace(Config().mqtt, username="me", password="mine"))
+    assert with_login(own) == own

@@ -1,0 +1,132 @@
+"""The program that systemd runs after every end of the controller: the strike's line goes low."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path("systemd/strike-off")
+
+#: The kernel's own header decides what the numbers are.
+LAYOUT = """
+#include <linux/gpio.h>
+#include <stddef.h>
+#include <stdio.h>
+#define AT(field) offsetof(struct gpio_v2_line_request, field)
+int main(void) {
+  printf("%lu %lu %zu %zu %zu %zu %zu %llu", (unsigned long)GPIO_GET_CHIPINFO_IOCTL,
+         (unsigned long)GPIO_V2_GET_LINE_IOCTL, AT(consumer), AT(config.flags), AT(num_lines),
+         AT(fd), sizeof(struct gpio_v2_line_request), (unsigned long long)GPIO_V2_LINE_FLAG_OUTPUT);
+  return 0;
+}
+"""
+
+
+@pytest.fixture
+def program() -> dict[str, Any]:
+    return runpy.run_path(str(PROGRAM))
+
+
+def test_numbers_are_the_kernels(program: dict[str, Any], tmp_path: Path) -> None:
+    if not (shutil.which("cc") and Path("/usr/include/linux/gpio.h").exists()):
+        pytest.skip("needs a C compiler and the kernel's headers")
+    (tmp_path / "layout.c").write_text(LAYOUT)
+    subprocess.run(["cc", "-o", tmp_path / "layout", tmp_path / "layout.c"], check=True)
+    said = subprocess.run([tmp_path / "layout"], capture_output=True, text=True, check=True)
+    info, line, consumer, flags, count, fd, size, output = map(int, said.stdout.split())
+    assert (program["GET_CHIPINFO"], program["GET_LINE"]) == (info, line)
+    assert (program["REQUEST"].size, program["OUTPUT"]) == (size, output)
+    packed = program["REQUEST"].pack(16, *[0] * 63, b"me", output, 0, 1, 0, 7)
+    assert packed[consumer : consumer + 2] == b"me"
+    assert struct.unpack_from("Q", packed, flags) == (output,)
+    assert struct.unpack_from("I", packed, count) == (1,)
+    assert struct.unpack_from("i", packed, fd) == (7,)
+
+
+@pytest.mark.parametrize(
+    ("text", "pin"),
+    [
+        ("[lines]\nstrike = 16\n", 16),
+        ('[lines]\nstrike = { pin = 20, active = "high" }\n', 20),
+        ("[lines.strike]\npin = 21\n", 21),
+        ("[lines]\ndoor_contact = 24\n", None),
+        ("", None),
+        ("[lines\nstrike = 16  # being edited just now\n", 16),
+        ("[lines\n  strike = { pull = 'none', pin = 12 }\n", 12),
+        ("[lines\n# strike = 16\n", None),
+    ],
+)
+def test_the_pin_is_the_configurations(program: dict[str, Any], text: str, pin: int | None) -> None:
+    assert program["strike_pin"](text) == pin
+
+
+@pytest.fixture
+def chip(program: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stand in for the kernel at the ioctl: one chip that is not the header's, and one that is."""
+    for number in range(2):
+        (tmp_path / f"gpiochip{number}").touch()
+    asked: list[tuple[int, int, int]] = []
+    labels = iter([b"raspberrypi-exp-gpio", b"pinctrl-rp1"])
+
+    def ioctl(fd: int, request: int, argument: bytes) -> bytes:
+        if request == program["GET_CHIPINFO"]:
+            return bytes(program["INFO"].pack(b"gpiochip", next(labels), 54))
+        assert request == program["GET_LINE"]
+        fields = list(program["REQUEST"].unpack(argument))
+        asked.append((fields[0], fields[65], fields[67]))
+        with (tmp_path / "line").open("w") as line:
+            fields[-1] = __import__("os").dup(line.fileno())
+        return bytes(program["REQUEST"].pack(*fields))
+
+    main = program["main"]
+    monkeypatch.setitem(main.__globals__, "CHIPS", str(tmp_path / "gpiochip*"))
+    monkeypatch.setattr("fcntl.ioctl", ioctl)
+    return asked
+
+
+def test_the_line_is_requested_as_an_output_without_values_which_is_low(
+    program: dict[str, Any], chip: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "backdoor.toml"
+    config.write_text("[lines]\nstrike = 16\n")
+    assert program["main"](str(config)) == 0
+    assert chip == [(16, program["OUTPUT"], 1)]
+    assert capsys.readouterr().out == "strike-off: GPIO 16 is low\n"
+
+
+@pytest.mark.parametrize("config", ["/no/such/file", None])
+def test_what_can_not_be_done_is_said_with_the_way_out(
+    program: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    config: str | None,
+) -> None:
+    if config is None:
+        config = str(tmp_path / "backdoor.toml")
+        Path(config).write_text("[lines]\nstrike = 16\n")
+        (tmp_path / "gpiochip0").touch()  # a file that is no chip
+        monkeypatch.setitem(program["main"].__globals__, "CHIPS", str(tmp_path / "gpiochip*"))
+    assert program["main"](config) == 1
+    assert "the strike may be on" in capsys.readouterr().err
+
+
+def test_without_pins_or_without_a_strike_there_is_nothing_to_do(tmp_path: Path) -> None:
+    """As systemd starts it: the system's Python, isolated, nothing of ours on its path."""
+    config = tmp_path / "backdoor.toml"
+    for text in ("[lines]\nstrike = 16\n", "[lines]\n"):
+        config.write_text(text)
+        done = subprocess.run(
+            ["/usr/bin/python3", "-IS", PROGRAM, config], capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_it_shares_nothing_with_what_may_have_failed() -> None:
+    assert "controller" not in PROGRAM.read_text().split('"""')[2]
