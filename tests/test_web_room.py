@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.web_house import calm, now_iso
-from web.evening import WIDTH, chart, event_words, last_events, totals
+from web.evening import WIDTH, WORDS, chart, event_words, last_events, totals
 from web.language import speak
 from web.look import look
 from web.mirror import Seen
 from web.room import REASONS, fault_words, reason_words, span
 
-from controller.events import Reason  # isort: skip
+from controller.events import EVENTS, Reason  # isort: skip
 
 APP = Flask("web")
 APP.secret_key = "x"
@@ -204,6 +204,11 @@ def test_every_reason_of_the_controller_has_words() -> None:
     assert reason_words("SomethingNew") == "SomethingNew"
     assert reason_words(None) == "no reason given"
     assert fault_words("BrokerDown", "mqtt") == "the broker is away (mqtt)"
+
+
+def test_every_event_that_the_evening_tells_has_words() -> None:
+    told = {name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in WORDS}
+    assert set(EVENTS) - told == {"output", "chime"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from web.streams import Streams, backlog
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
 MOST_UNREAD = 32 * 1024  # bytes that the server holds for a phone which does not take them
-NUMBERED = {"access_door": "party", "set_count": "count"}
+NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
 
 #: What is not undone by another tap asks once; without scripting, on a page of its own.
 QUESTIONS = {

@@ -111,7 +111,7 @@ def test_answering_the_front_door_takes_its_notice_away(bar: Bar, page: Page) ->
 
 def test_saying_how_many_settles_the_count(bar: Bar, page: Page) -> None:
     page.locator("details.more summary").click()
-    page.locator('.more form[action="/command/set_count"] button').nth(3).click()
+    page.locator('.more form[action="/command/report_wrong"] button').nth(3).click()
     expect(page.locator("h1")).to_contain_text("3 of 4 inside. One may come in.")
     assert bar.state()["occupancy"]["count"] == 3
 
@@ -342,7 +342,7 @@ def test_axe_finds_nothing(make_bar: BarMaker, open_page: Opener) -> None:
         page.wait_for_url(bar.url)
         page.locator("details.more summary").click()
         for inside in (0, 3, 4):
-            page.locator('.more form[action="/command/set_count"] button').nth(inside).click()
+            page.locator('.more form[action="/command/report_wrong"] button').nth(inside).click()
             expect(page.locator("h1")).to_contain_text(f"{inside or 'Nobody'}")
             found = Axe().run(page)
             assert found.violations_count == 0, f"{scheme} {inside} {found.generate_report()}"
