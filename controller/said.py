@@ -123,6 +123,8 @@ def _door_contact(turn: Turn, is_open: bool) -> None:
     was, now = turn.state.door, "Open" if is_open else "Closed"
     turn.change(door=now)
     if was in ("Unknown", now):
+        if not is_open:
+            _alarm_over(turn)  # it fell shut while nobody looked
         return  # a first reading tells where the door is, not that it moved
     turn.note("door_opened" if is_open else "door_closed")
     if is_open:
@@ -151,15 +153,19 @@ def _forced(turn: Turn) -> bool:
 
 def _closed(turn: Turn) -> None:
     state = turn.state
-    if state.alarm != "Normal":
-        turn.change(alarm="Normal")
-        turn.note("door_alarm", alarm="Normal")
-    turn.change_grant(over=True)
+    _alarm_over(turn)
+    turn.change_grant(over=True, live=False)
     if turn.blind():
         turn.doubt(turn.anybody(), "blind")
     elif not turn.house.beams and state.grant is None and state.occupancy.max > 0:
         # Opened from inside and nobody counts: some may have left, the bartender knows how many.
         turn.doubt(people.unseen(state.occupancy, least=0, most=0), "opened_from_inside")
+
+
+def _alarm_over(turn: Turn) -> None:
+    if turn.state.alarm != "Normal":
+        turn.change(alarm="Normal")
+        turn.note("door_alarm", alarm="Normal")
 
 
 def _bolt_contact(turn: Turn, unlocked: bool) -> None:

@@ -591,6 +591,29 @@ def test_the_first_reading_of_a_contact_is_not_an_event() -> None:
     assert room.state.door == "Open"
 
 
+def test_an_alarm_ends_with_the_door_that_fell_shut_during_a_restart() -> None:
+    """There used to be a bug: the first reading was no event, so the alarm stood for ever."""
+    room = Room()
+    room.door(False)
+    room.door(True)
+    assert room.state.alarm == "DoorForcedOpen"
+    room.tell(Started(room.now_ms, doubt=True))
+    assert room.state.alarm == "DoorForcedOpen"
+    assert note(room.door(False), "door_alarm")["alarm"] == "Normal"
+    assert room.state.alarm == "Normal"
+
+
+def test_a_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
+    """There used to be a bug: with a guest in the doorway the strike stayed on behind him."""
+    room = Room()
+    room.command("access_door", 2)
+    room.door(True)  # the first reading: it may have stood open all the time
+    room.doorway(0)
+    room.door(False)
+    assert not room.strike
+    assert "access_not_taken" in names(room.doorway(0, busy=False))
+
+
 def test_an_old_event_is_taken_as_happening_now() -> None:
     room = Room()
     room.now_ms = 1000.0
