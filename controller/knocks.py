@@ -28,6 +28,8 @@ RAPS_MS = (130.0, 900.0)
 BEAT_MS = 410.0
 #: A door's or hatch's slam shakes the wall for this long before and after its contact moves.
 SLAM_MS = 500.0
+#: Steps come at 470-730 ms, knuckles hardly ever more than this apart.
+STEP_MS = 570.0
 #: Our own strike and chime ring for less than this.
 HUSH_MS = 250.0
 #: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
@@ -36,20 +38,20 @@ STRONG = 6.0
 #: Two hits this close can only be raps, so soft ones will do.
 SOFT_PAIR = 5.4
 #: Slow and soft, each must be at least this strong.
-SOFT_SLOW = 3.0
+SOFT_SLOW = 2.7
 #: A hit is in music, or in steps, when there were so many others in so long a time before.
 MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
 OVER_MUSIC = 1.45
 WELL_OVER = 1.2
 #: A rap is heard on the other surface with less than this part of its strength, a beat alike.
-MOST_SIDE = 0.7
-MOST_SOFT_SIDE = 0.5
+MOST_SIDE = 0.8
+MOST_SOFT_SIDE = 0.55
 #: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
-NO_BEAT = 1.35
+NO_BEAT = 1.45
 #: So many soft slow raps may be waited for; steps and beats are more. Before them it was quiet.
 MOST_WAIT = 3
-MOST_RAPPED, FIRM = 4, 5.5
+MOST_RAPPED, FIRM = 4, 5.2
 FRESH_MS = 3000.0
 #: No step and no beat in a quiet room is as strong as this.
 CLEAR = 7.0
@@ -163,7 +165,8 @@ class Knocks:
         """A hit is over: rumble, or a rap to be weighed with the one before."""
         self._hit, self._hit_due = None, inf
         quiet_ms, self._end_ms = hit.since_ms - self._end_ms, hit.end_ms
-        if hit.end_ms - hit.since_ms > HIT_MOST_MS or quiet_ms < QUIET_MS:
+        close = quiet_ms < QUIET_MS and not self._music(hit.since_ms, MUSIC_HITS)
+        if close or hit.end_ms - hit.since_ms > HIT_MOST_MS:
             self._deaf_until_ms = max(self._deaf_until_ms, hit.end_ms + RUMBLE_MS)
             self._drop()
         if hit.since_ms < self._deaf_until_ms:
@@ -222,11 +225,15 @@ class Knocks:
         """Are these two raps a knock? A soft pair is put off until no rumble or beat followed."""
         apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
-        if weaker >= SOFT + 2 and weaker + stronger >= 2 * STRONG and self._one_side(MOST_SIDE):
+        quick = apart_ms < BEAT_MS
+        sure = 2 * STRONG if quick else 2 * CLEAR
+        if weaker >= FIRM and weaker + stronger >= sure and self._one_side(MOST_SIDE):
             return True
-        if apart_ms < BEAT_MS and weaker + stronger >= SOFT_PAIR:
+        if quick and weaker + stronger >= SOFT_PAIR:
             self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
-        elif self._fresh() and (stronger >= CLEAR or (weaker >= SOFT_SLOW and self._few(place))):
+        elif self._fresh() and (
+            stronger >= CLEAR or (weaker >= SOFT_SLOW and apart_ms <= STEP_MS and self._few(place))
+        ):
             self._pair_due = rap.t_ms + NO_BEAT * apart_ms
         return False
 
@@ -234,7 +241,8 @@ class Knocks:
         """Was it quiet before these raps, and are they heard on one surface?"""
         since_ms = self._raps[0].t_ms
         quiet = not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
-        return quiet and self._one_side(MOST_SOFT_SIDE)
+        one_side = all(min(r.strengths) <= MOST_SIDE * max(r.strengths) for r in self._raps)
+        return quiet and one_side and self._one_side(MOST_SOFT_SIDE)
 
     def _few(self, place: int) -> bool:
         """Steps and beats are many, and soft; so many, or so soft, are not waited for."""

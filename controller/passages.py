@@ -193,8 +193,10 @@ class Passages:
             wait_ms = HAND_PATIENCE * (broken_ms(outer) + broken_ms(inner))
         elif len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
             return self._n.beam_dropout_ms
-        else:
+        elif (outer[0] < inner[0]) == (outer[-1] < inner[-1]) or len(outer) == len(inner) == 2:
             wait_ms = 1.5 * abs(outer[0] - inner[0])
+        else:
+            wait_ms = MOST_PATIENCE_MS
         return max(self._n.beam_dropout_ms, min(wait_ms, MOST_PATIENCE_MS))
 
     def _reach(self, t_ms: float) -> list[Sensed]:

@@ -41,6 +41,7 @@ FASTEST_BODY = 1.8
 FASTEST_HAND = 3.0
 #: Slower than this somebody stands, and a lag says nothing about depth.
 SLOWEST = 0.2
+SLOWEST_HAND = 0.12
 #: The two lags of one thing agree within this factor: a hand swings up to twice as fast as its
 #: body walks; beyond it somebody stopped between the beams.
 LAG_FACTOR = 2.5
@@ -104,7 +105,8 @@ def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[Verd
     verdicts = [_judge_thing(thing, numbers) for thing in things]
     if len(things) > 1 and not through:
         return [_back(verdicts)]
-    return [v for v in verdicts if v[0] or v[1]] or verdicts[:1]
+    people = [v for v in verdicts if v[0] or v[1]]
+    return people or [_judge_thing(Thing(outs, ins), numbers)]
 
 
 def _back(verdicts: list[Verdict]) -> Verdict:
@@ -140,7 +142,7 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
         return (0, 0, "turned_back")
     least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
     way = 1 if lag_on > 0 else -1
-    walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST
+    walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST_HAND
     if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
         return (0, 0, "arm")
     if least_mm > BODY_MOST_MM:
@@ -250,7 +252,11 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
     if people and lag_on * lag_off > 0 > people * lag_on:
         return (-1, 1, "order")
     if people:
-        return (people, people, "")
+        verdict = _signed(1, abs(people), people, "close" if abs(people) > 1 else "")
+        # a gap that one beam alone saw was shorter than the way to the other beam
+        brief = all(b - a < min(abs(lag_on), abs(lag_off)) for a, b in _gaps(outs) + _gaps(ins))
+        near = brief and _hull_mm(thing, numbers.beam_spacing_mm) < STOOD_MM
+        return _deep(thing, verdict, numbers) if near else verdict
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
     if _alike(lag_on, lag_off, LAG_FACTOR):
@@ -282,9 +288,11 @@ def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
     if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM or max(depths_mm) < BODY_LEAST_MM:
         return ()
     sure = sum(depth > BODY_SURE_MM for depth in depths_mm)
-    return max(1, sure), sum(depth > BODY_LEAST_MM for depth in depths_mm)
+    rest = sum(depth for depth in depths_mm if depth <= BODY_SURE_MM)
+    perhaps = sum(depth > BODY_LEAST_MM for depth in depths_mm)
+    return max(1, sure), max(perhaps, sure + int(rest / BODY_SURE_MM))
 
 
-def _signed(least: int, most: int, lag_ms: float, why: str) -> Verdict:
-    """So many people in the direction of this lag."""
-    return (least, most, why) if lag_ms > 0 else (-most, -least, why)
+def _signed(least: int, most: int, way: float, why: str) -> Verdict:
+    """So many people this way (> 0: in)."""
+    return (least, most, why) if way > 0 else (-most, -least, why)

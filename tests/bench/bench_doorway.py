@@ -18,7 +18,7 @@ from tests.doorway.score import Heard, Result, judge_ours, judge_rival, listen, 
 from tests.doorway.wall import KINDS, NOISES, Wall, hour
 
 #: Seeds from here on are held out.
-HELD_OUT = 700_000
+HELD_OUT = 800_000
 
 
 def percent(part: float, whole: float) -> str:
