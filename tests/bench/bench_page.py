@@ -120,7 +120,10 @@ class Run:
         glows = len(self.page.evaluate("glows"))
         heard = len(self.neighbour.heard_s)
         self.lit_s = 0.0
-        self.bar.bench.play([move for at_ms in RAPS_MS for move in rap(QUIET_MS + at_ms)])
+        while not self.lit_s:  # the detector may take two soft raps for music: knock again
+            self.bar.bench.play([move for at_ms in RAPS_MS for move in rap(QUIET_MS + at_ms)])
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: self.lit_s, 0.5)
         eventually(lambda: len(self.page.evaluate("glows")) > glows)
         eventually(lambda: len(self.neighbour.heard_s) > heard)
         glow_s = self.page.evaluate("glows")[glows] / 1000

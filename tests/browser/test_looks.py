@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+import web
 from tests.browser.conftest import SCREENSHOTS
 from tests.web_house import Bench, House, Serving, now_iso, page_of
 
@@ -175,3 +177,34 @@ def test_what_a_stranger_sees(house: House, tmp_path: Path, open_page: Any) -> N
         page = open_page(f"{serving.url}/pair/{'x' * 32}", locale="it")
         expect(page.locator(".wrong")).to_be_visible()
         keep(page, "wrong-link-360x640-it-dark")
+
+
+PICTURES = Path(web.__file__).parent / "pictures"
+
+
+def test_the_readmes_pictures_are_of_this_page(
+    house: House, tmp_path: Path, open_page: Any
+) -> None:
+    """Renew them with RENEW_PICTURES=1 after a change of templates, style or script."""
+    app = page_of(house, tmp_path)
+    now, mark = str(app.jinja_env.globals["version"]), PICTURES / "page.version"
+    if not os.environ.get("RENEW_PICTURES"):
+        assert mark.read_text().strip() == now, (
+            "RENEW_PICTURES=1 pytest tests/browser/test_looks.py"
+        )
+        return
+    house.live()
+    with Serving(app) as serving:
+        page: Page = open_page(serving.pair_url, reduced_motion="reduce")
+        page.wait_for_url(f"{serving.url}/")
+        for name, state in (("page", "knock"), ("doubt", "doubt"), ("tonight", "three")):
+            STATES[state](house)
+            page.set_viewport_size({"width": 390, "height": 720})
+            seat = page.locator('[data-s="seat3"]')
+            expect(seat).to_have_attribute("data-state", "doubt" if name == "doubt" else "taken")
+            if name == "tonight":
+                page.locator(".tonight").screenshot(path=str(PICTURES / f"{name}.png"))
+            else:
+                page.screenshot(path=str(PICTURES / f"{name}.png"))
+    mark.write_text(f"{now}\n")
+    house.stop()
