@@ -38,7 +38,7 @@ STRONG = 6.0
 #: Two hits this close can only be raps, so soft ones will do.
 SOFT_PAIR = 5.4
 #: Slow and soft, each must be at least this strong.
-SOFT_SLOW = 2.7
+SOFT_SLOW = 2.9
 #: A hit is in music, or in steps, when there were so many others in so long a time before.
 MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
