@@ -40,7 +40,7 @@ def components(names: Topics) -> dict[str, Component]:
 def _command(names: Topics, name: str, more: str = "") -> Component:
     """Return topic and template of one of our commands; ``more`` are further JSON members."""
     fresh = (
-        '{"id": "ha-{{ (now().timestamp() * 1000) | int }}-{{ range(1, 1000000000) | random }}", '
+        '{"id": "ha-{{ (now().timestamp() * 1000) | int }}-{{ range(100000) | random }}", '
         '"issued_at": "{{ utcnow().isoformat() }}", "cause": "homeassistant"'
     )
     return {"command_topic": names(f"cmd/{name}"), "command_template": f"{fresh}{more}}}"}

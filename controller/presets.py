@@ -114,9 +114,9 @@ def _gadget(kind: str, settings: Device) -> Gadget | None:
         return None
     preset = _presets()["plain" if settings.preset in FREE else settings.preset]
     places = {
+        "{topic}": settings.topic,
         "{device}": settings.device,
         "{part}": settings.part or preset.get("part", ""),
-        "{topic}": settings.topic,
     }
     actions = {}
     for action in ACTIONS[kind]:

@@ -22,6 +22,7 @@ from controller.wire import Message
 from tests.waiting import eventually
 
 BASE = "backdoor/bar/"
+HEARD = ["#"]
 
 
 class Ear:
@@ -30,7 +31,7 @@ class Ear:
     def __init__(self, bus: MemoryBus) -> None:
         self.heard: list[Message] = []
         self.link = bus.join(
-            subscriptions=["backdoor/#"],
+            subscriptions=HEARD,
             on_message=self.heard.append,
             on_up=lambda: None,
             on_ack=lambda _: None,

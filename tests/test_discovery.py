@@ -1,0 +1,141 @@
+"""Home Assistant's discovery: one device, or one message for each entity, and nothing left behind.
+
+That Home Assistant makes of it what it should is tried on a real one: ``make test-ha``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controller.config import Config
+from controller.configfile import parse
+from controller.discovery import discovery_messages, node_id
+from controller.entities import components
+from controller.wire import Message, Topics
+
+DEVICE = "homeassistant/device/backdoor_bar/config"
+EVERYTHING = parse({}, "x")
+SMALLEST = parse({"lines": {"hatch_knock": 17, "door_contact": 24, "strike": 16}}, "x")
+
+
+def told(config: Config) -> dict[str, Any]:
+    """The message of each topic as JSON; None for one that is cleared."""
+    messages = discovery_messages(config, "1.2")
+    assert all(m.retain and m.qos == 1 for m in messages)
+    return {m.topic: json.loads(m.payload) if m.payload else None for m in messages}
+
+
+def device(config: Config) -> Any:
+    return told(config)[DEVICE]
+
+
+def test_one_retained_message_tells_the_whole_device() -> None:
+    messages = [m for m in discovery_messages(EVERYTHING, "1.2") if m.payload]
+    assert [m.topic for m in messages] == [DEVICE]
+    found = device(EVERYTHING)
+    assert found["origin"] == {"name": "backdoor", "sw_version": "1.2"}
+    assert found["device"]["identifiers"] == ["backdoor_bar"]
+    assert found["device"]["name"] == "Backdoor bar"
+    assert found["availability_mode"] == "all"
+    assert [part["topic"] for part in found["availability"]] == [
+        "backdoor/bar/status",
+        "backdoor/bar/state",
+    ]
+
+
+def test_every_entity_has_an_id_of_its_own_and_a_platform() -> None:
+    parts = device(EVERYTHING)["components"]
+    assert len({part["unique_id"] for part in parts.values()}) == len(parts)
+    assert {part["platform"] for part in parts.values()} == {
+        "lock", "event", "sensor", "binary_sensor", "number", "button", "siren",
+    }  # fmt: skip
+
+
+def test_what_is_not_wired_is_taken_away() -> None:
+    parts = device(SMALLEST)["components"]
+    gone = {key for key, part in parts.items() if list(part) == ["platform"]}
+    assert gone == {"bolt", "door_knock", "siren"}
+    assert "unique_id" in parts["lock"]
+
+
+def test_a_chime_of_another_brand_is_a_siren_too() -> None:
+    config = parse({"lines": {"strike": 16}, "chime": {"preset": "tasmota", "device": "bell"}}, "x")
+    assert "unique_id" in device(config)["components"]["siren"]
+
+
+def test_component_mode_is_one_message_each_and_clears_the_device() -> None:
+    config = parse({"lines": {"strike": 16}, "homeassistant": {"discovery": "component"}}, "x")
+    found = told(config)
+    assert found.pop(DEVICE) is None
+    lock = found["homeassistant/lock/backdoor_bar_lock/config"]
+    assert lock["unique_id"] == "backdoor_bar_lock"
+    assert lock["origin"]["name"] == "backdoor"
+    assert lock["availability_mode"] == "all"
+    assert found["homeassistant/event/backdoor_bar_hatch_knock/config"] is None
+
+
+def test_switching_the_way_or_off_leaves_nothing_behind() -> None:
+    ways = [
+        told(parse({"homeassistant": {"discovery": way, "prefix": "ha"}}, "x"))
+        for way in ("device", "component", "off")
+    ]
+    assert ways[0].keys() == ways[1].keys() == ways[2].keys()
+    assert set(ways[2].values()) == {None}
+    assert all(topic.startswith("ha/") for topic in ways[0])
+    for topic in ways[0]:
+        assert ways[0][topic] is None or ways[1][topic] is None
+
+
+@pytest.mark.parametrize("name", ["caffè", "bar.2", "mag", "MAG"])
+def test_any_venue_gives_an_id_that_home_assistant_takes(name: str) -> None:
+    config = parse({"house": {"venue": name}}, "x")
+    id_ = node_id(config)
+    assert id_.isascii()
+    assert id_.replace("_", "").replace("-", "").isalnum()
+    other = parse({"house": {"venue": name + "!"}}, "x")
+    assert node_id(other) != id_
+
+
+def test_the_page_is_linked_when_its_address_is_known() -> None:
+    assert "configuration_url" not in device(EVERYTHING)["device"]
+    config = parse({"web": {"public_url": "http://backdoor.local:8080"}}, "x")
+    assert device(config)["device"]["configuration_url"] == "http://backdoor.local:8080"
+
+
+PARTS = components(Topics("backdoor/bar"))
+ASKING = {key: part for key, part in PARTS.items() if "command_topic" in part}
+
+
+def test_no_entity_uses_what_home_assistant_gave_up() -> None:
+    assert not any({"object_id", "default_entity_id"} & set(part) for part in PARTS.values())
+
+
+def test_commands_carry_id_and_time_are_never_retained_and_never_optimistic() -> None:
+    assert set(ASKING) == {"lock", "count", "room_empty", "hatch_answered", "siren"}
+    for part in ASKING.values():
+        assert part["retain"] is False
+        assert part.get("optimistic", False) is False
+        for word in ('"id": "', '"issued_at": "', '"cause": "homeassistant"'):
+            assert word in part["command_template"]
+
+
+def test_what_goes_stale_expires() -> None:
+    """What is neither command nor moment is told anew, and believed no longer than that."""
+    for key, part in PARTS.items():
+        if part["platform"] in ("sensor", "binary_sensor"):
+            assert part["expire_after"] == (5 if "heartbeat" in part["state_topic"] else 35), key
+
+
+def test_every_topic_is_one_of_ours() -> None:
+    for part in PARTS.values():
+        for key, value in part.items():
+            if key.endswith("topic"):
+                assert value.startswith("backdoor/bar/")
+
+
+def test_nobody_says_it_but_us() -> None:
+    message = discovery_messages(EVERYTHING, "1")[0]
+    assert message == Message(message.topic, b"", qos=1, retain=True)

@@ -1,0 +1,96 @@
+"""The house around us, with the real service: who is told again, when, and in which order."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from controller.home import Later
+from controller.wire import Message
+from tests.house import Demo, house
+from tests.waiting import eventually
+
+HATCH_LIGHT, CHIME = 20, 26
+LAMP = ("hatch_light.preset=tasmota", "hatch_light.device=lamp")
+BELL = ("chime.preset=tasmota", "chime.device=bell")
+
+
+def told(demo: Demo, topic: str) -> list[bytes]:
+    return [message.payload for message in list(demo.ear.heard) if message.topic == topic]
+
+
+def test_home_assistant_is_told_at_the_start_and_after_its_birth(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        device = "homeassistant/device/backdoor_bar/config"
+        eventually(lambda: told(demo, device))
+        before, states = len(told(demo, device)), len(told(demo, "backdoor/bar/state"))
+        born_s = time.monotonic()
+        demo.ear.link.publish(Message("homeassistant/status", b"offline"))
+        for _ in range(3):
+            demo.ear.link.publish(Message("homeassistant/status", b"online"))
+        eventually(lambda: len(told(demo, device)) > before)
+        assert 1.0 <= time.monotonic() - born_s <= 3.5
+        eventually(lambda: len(told(demo, "backdoor/bar/state")) > states)
+        assert len(told(demo, device)) == before + 1, "however often it says so"
+
+
+def test_without_discovery_its_birth_is_nothing_to_us(tmp_path: Path) -> None:
+    with house(tmp_path, "homeassistant.discovery=off") as demo:
+        eventually(lambda: demo.state)
+        told_of = [m for m in demo.ear.heard if m.topic.startswith("homeassistant/")]
+        assert all(not message.payload for message in told_of)
+
+
+def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> None:
+    with house(tmp_path, *LAMP) as demo:
+        eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
+        demo.bench.act("knock_hatch")
+        eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1] == b"ON")
+        assert demo.pin(HATCH_LIGHT).state
+        assert demo.ear.ask("answer_hatch")["ok"]
+        eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1] == b"OFF")
+
+
+def test_a_bulb_that_is_back_is_told_again(tmp_path: Path) -> None:
+    with house(tmp_path, *LAMP) as demo:
+        demo.bench.act("knock_hatch")
+        eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1:] == [b"ON"])
+        before = len(told(demo, "cmnd/lamp/POWER"))
+        demo.ear.link.publish(Message("tele/lamp/LWT", b"Offline"))
+        demo.ear.link.publish(Message("tele/lamp/LWT", b"Online"))
+        eventually(lambda: len(told(demo, "cmnd/lamp/POWER")) == before + 1)
+        assert told(demo, "cmnd/lamp/POWER")[-1] == b"ON"
+
+
+def test_a_chime_rings_along_and_can_be_rung_by_the_house(tmp_path: Path) -> None:
+    with house(tmp_path, *BELL) as demo:
+        assert demo.ear.ask("ring_chime", tone="time_up")["ok"]
+        eventually(lambda: told(demo, "cmnd/bell/Buzzer") == [b"3,8,4"])
+        assert demo.ear.all("chime") == [{"tone": "time_up"}]
+        assert demo.ear.events("chime")[0]["tone"] == "time_up"
+
+
+@pytest.mark.parametrize("payload", [{}, {"tone": "evacuate"}, {"tone": "la"}, {"value": 1}])
+def test_no_other_tone_is_rung_by_hand(tmp_path: Path, payload: dict[str, object]) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("ring_chime", **payload)["reason"] == "Malformed"
+        assert not demo.ear.all("chime")
+
+
+def test_later_is_once_and_again_after_that() -> None:
+    rung, rings = Event(), []
+
+    def ring() -> None:
+        rings.append(1)
+        rung.set()
+
+    later = Later(ring, (0.02, 0.03))
+    for number in (1, 2):
+        rung.clear()
+        for _ in range(5):
+            later.ask()
+        assert rung.wait(5)
+        assert len(rings) == number
