@@ -8,6 +8,7 @@ other for as long as a body does was somebody, in or out or neither: least -1, m
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from math import inf
 from typing import Protocol
 
@@ -54,6 +55,7 @@ class Passages:
         self._door_moved_ms = -inf
         self.outer = Beam("beam_outer")
         self.inner = Beam("beam_inner")
+        self._pairs = ((self.outer, self.inner), (self.inner, self.outer))
         self._clear_ms = inf
         self._busy = False
         self._coming_in = 0
@@ -99,7 +101,7 @@ class Passages:
     def tick(self, t_ms: float) -> list[Sensed]:
         """Settle what has stood still, decide what is clear, doubt what stays broken."""
         told: list[Sensed] = []
-        for beam, mate in ((self.outer, self.inner), (self.inner, self.outer)):
+        for beam, mate in self._pairs:
             if beam.due <= t_ms:
                 told += self._settle(beam, mate)
             if beam.stable or beam.calm_ms is not None:
@@ -111,7 +113,7 @@ class Passages:
 
     def _plan(self) -> None:
         due = min(self.outer.due, self.inner.due, self._clear_ms)
-        for beam in (self.outer, self.inner):
+        for beam, _ in self._pairs:
             if beam.calm_ms is not None:
                 due = min(due, beam.calm_ms)
             elif beam.stable and not beam.stuck:
@@ -213,7 +215,7 @@ class Passages:
             return 0
         reached, before = 0, 0
         for i, t_ms in enumerate(inner):
-            covered = sum(1 for o in outer if o <= t_ms)
+            covered = bisect_right(outer, t_ms)
             if i % 2 == 0:
                 reached += covered % 2
                 before = covered

@@ -97,7 +97,7 @@ def knocks(first: int, hours: int) -> None:
     for raps in (2, 1):
         for name, kind in (KINDS | NOISES).items():
             _knocks_row(name, raps, [hour(first + k, {name: kind}) for k in range(hours)])
-        _knocks_row("everything, mixed", raps, [hour(first + k) for k in range(3 * hours)])
+        _knocks_row("everything, mixed", raps, [hour(first + k) for k in range(10 * hours)])
 
 
 def _knocks_row(name: str, raps: int, walls: Sequence[Wall]) -> None:
