@@ -6,13 +6,14 @@ BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: menu setup dev run test check lint bench lock clean
+.PHONY: menu setup dev run test test-ha check lint bench lock clean
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
 	@echo 'make run     start the demo: simulated pins and the page; PORT=8080'
 	@echo 'make test    run all tests, with coverage'
 	@echo 'make check   lint, types and all tests: what CI runs'
+	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make lock    renew the lock files (needs uv)'
 	@echo 'make clean   remove what make made'
@@ -43,6 +44,21 @@ lint: dev
 bench: dev
 	@for bench in tests/bench/bench_*.py; do \
 	  $(BIN)/python -m tests.bench.$$(basename $$bench .py) $(ARGS) || exit 1; done
+
+# A real Home Assistant in an environment of its own; the first time takes some minutes.
+HA_BASE ?= python3.13
+HA_VERSION ?= 2025.4.4
+
+test-ha: dev .venv-ha/$(HA_VERSION).stamp
+	@HA_PYTHON=$(CURDIR)/.venv-ha/bin/python $(BIN)/pytest tests/ha $(ARGS)
+
+.venv-ha/$(HA_VERSION).stamp:
+	@echo 'installing Home Assistant $(HA_VERSION) ...'
+	@$(HA_BASE) -m venv --clear .venv-ha
+	@.venv-ha/bin/pip install --quiet --disable-pip-version-check homeassistant==$(HA_VERSION)
+	@.venv-ha/bin/python -m tests.ha.needs > .venv-ha/needs.txt
+	@.venv-ha/bin/pip install --quiet --disable-pip-version-check -r .venv-ha/needs.txt
+	@touch $@
 
 # --- set-up: done again only when a lock file or pyproject.toml changes --------------------------
 

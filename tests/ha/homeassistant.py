@@ -1,0 +1,124 @@
+"""A real Home Assistant as a process of its own, driven as its users and their phones drive it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import free_port
+from tests.waiting import eventually
+
+#: The Python of an environment that has Home Assistant; see ``make test-ha``.
+HA_PYTHON = os.environ.get("HA_PYTHON", "")
+CONFIGURATION = """
+homeassistant: {{ name: Bar, unit_system: metric, time_zone: Europe/Rome }}
+http: {{ server_host: 127.0.0.1, server_port: {port} }}
+logger: {{ default: warning }}
+"""
+#: What this bare Home Assistant misses on its own account.
+NOT_OURS = ("Skipping pip installation", "libturbojpeg")
+CLIENT = "http://127.0.0.1/"
+
+
+class HomeAssistant:
+    """One Home Assistant in a folder of its own, which outlives its process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._token = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir()
+        (folder / "configuration.yaml").write_text(CONFIGURATION.format(port=self._port))
+
+    def start(self) -> None:
+        """Start, and return when it answers and has done what it does at its start."""
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [HA_PYTHON, "-m", "homeassistant", "--config", str(self._folder), "--skip-pip"],
+                stdout=output,
+                stderr=output,
+            )
+        eventually(self._answers, limit_s=60)
+        self._token = self._token or self._become_its_owner()
+        eventually(lambda: self.get("config")["state"] == "RUNNING", limit_s=60)
+
+    def stop(self) -> None:
+        """End it as its users do."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "output").read_text()
+        try:
+            self._ask("GET", "/api/onboarding")
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def _become_its_owner(self) -> str:
+        """Fill in the first page that a new Home Assistant shows; return what lets us in."""
+        who = {"client_id": CLIENT, "name": "Bar", "username": "bar", "password": "tender"}
+        told = self._ask("POST", "/api/onboarding/users", {**who, "language": "en"})
+        code = told["auth_code"]
+        form = f"client_id={CLIENT}&grant_type=authorization_code&code={code}".encode()
+        return str(self._ask("POST", "/auth/token", form)["access_token"])
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if isinstance(body, dict):
+            body, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+        url = f"http://127.0.0.1:{self._port}{path}"
+        request = urllib.request.Request(url, data=body, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            return json.loads(answer.read())
+
+    def get(self, path: str) -> Any:
+        """Return what its API says."""
+        return self._ask("GET", f"/api/{path}")
+
+    def call(self, service: str, entity: str, **data: Any) -> None:
+        """Call a service as ``lock.open`` for an entity."""
+        domain, _, name = service.partition(".")
+        self._ask("POST", f"/api/services/{domain}/{name}", {"entity_id": entity, **data})
+
+    def join(self, host: str, port: int) -> None:
+        """Set up MQTT by the form that the user fills in."""
+        flows = "/api/config/config_entries/flow"
+        flow = self._ask("POST", flows, {"handler": "mqtt"})
+        told = {"broker": host, "port": port}
+        assert self._ask("POST", f"{flows}/{flow['flow_id']}", told)["type"] == "create_entry"
+
+    def states(self) -> dict[str, Any]:
+        """Return all entities by their id."""
+        return {state["entity_id"]: state for state in self.get("states")}
+
+    def state(self, entity: str) -> str:
+        """Return the state of one entity, nothing when there is none."""
+        found = self.states().get(entity)
+        return "" if found is None else str(found["state"])
+
+    def complaints(self) -> list[str]:
+        """Return every warning and error in its log so far."""
+        path = self._folder / "home-assistant.log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [
+            line
+            for line in lines
+            if (" WARNING " in line or " ERROR " in line)
+            and not any(known in line for known in NOT_OURS)
+        ]

@@ -1,0 +1,286 @@
+"""The house in a real Home Assistant: every entity, every command, every restart.
+
+Runs with ``make test-ha``; without a Home Assistant it is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from controller.assembly import World, assemble, link_maker, simulated
+from controller.simulate import Bench
+from tests.conftest import Broker
+from tests.ha.homeassistant import HA_PYTHON, HomeAssistant
+from tests.house import demo_config
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.skipif(not HA_PYTHON, reason="needs Home Assistant: make test-ha"),
+    pytest.mark.timeout(300),
+]
+
+STRIKE, HATCH_LIGHT = 16, 20
+
+
+class House:
+    """The real service on simulated pins and a real broker."""
+
+    def __init__(self, folder: Path, broker: Broker, *sets: str) -> None:
+        config = demo_config(folder, *sets)
+        self.config = replace(config, mqtt=replace(config.mqtt, host=broker.host, port=broker.port))
+        self.opened = 0
+
+    def start(self) -> None:
+        world = World(partial(simulated, self.config), link_maker(self.config))
+        self.running = assemble(self.config, world)
+        self.bench = Bench(self.running.clock, self.running.factory, self.running.service.post)
+        self.running.service.begin(self.running.absence)
+        self._thread = Thread(target=self.running.service.run)
+        self._thread.start()
+
+    def pin(self, number: int) -> Any:
+        return self.running.factory.pin(number)
+
+    def stop(self) -> None:
+        self.bench.stop()
+        self.running.service.stop()
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ha")
+
+
+@pytest.fixture(scope="module")
+def broker(folder: Path) -> Iterator[Broker]:
+    made = Broker(folder)
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def house(folder: Path, broker: Broker) -> Iterator[House]:
+    made = House(
+        folder, broker, "web.public_url='http://backdoor.local:8080'", "door.release_time=2"
+    )
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def ha(folder: Path, broker: Broker, house: House) -> Iterator[HomeAssistant]:
+    made = HomeAssistant(folder / "config")
+    made.start()
+    made.join(broker.host, broker.port)
+    yield made
+    made.stop()
+
+
+def becomes(ha: HomeAssistant, entity: str, state: str, limit_s: float = 15) -> None:
+    eventually(lambda: ha.state(entity) == state, limit_s)
+
+
+def attributes(ha: HomeAssistant, entity: str) -> Any:
+    return ha.states()[f"{entity}"]["attributes"]
+
+
+#: Every entity, its state in an empty house, and attributes that a typo would lose in silence.
+ENTITIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "lock.backdoor_bar": ("locked", {"supported_features": 1, "strike": False}),
+    "event.backdoor_bar_refused": ("unknown", {}),
+    "binary_sensor.backdoor_bar_door": ("off", {"device_class": "door"}),
+    "binary_sensor.backdoor_bar_bolt": ("off", {"device_class": "lock"}),
+    "sensor.backdoor_bar_guests": (
+        "0",
+        {"state_class": "measurement", "min": 0, "max": 0, "certain": True},
+    ),
+    "sensor.backdoor_bar_free_places": ("4", {"state_class": "measurement"}),
+    "binary_sensor.backdoor_bar_full": ("off", {}),
+    "binary_sensor.backdoor_bar_count_uncertain": ("off", {"device_class": "problem"}),
+    "number.backdoor_bar_set_guests": ("0", {"min": 0.0, "max": 99.0, "step": 1.0}),
+    "button.backdoor_bar_room_empty": ("unknown", {}),
+    "sensor.backdoor_bar_session_ends": ("unknown", {"device_class": "timestamp"}),
+    "sensor.backdoor_bar_session": (
+        "no_session",
+        {
+            "device_class": "enum",
+            "options": ["no_session", "running", "last_call", "overtime"],
+        },
+    ),
+    "event.backdoor_bar_knock_at_the_hatch": (
+        "unknown",
+        {"device_class": "doorbell", "event_types": ["ring"]},
+    ),
+    "event.backdoor_bar_knock_at_the_door": (
+        "unknown",
+        {"device_class": "doorbell", "event_types": ["ring"]},
+    ),
+    "binary_sensor.backdoor_bar_hatch_light": ("off", {"waiting": 0, "blinking": False}),
+    "button.backdoor_bar_hatch_answered": ("unknown", {}),
+    "siren.backdoor_bar_chime": (
+        "off",
+        {
+            "available_tones": ["warning", "time_up", "overtime", "over_capacity"],
+            "supported_features": 7,  # on, off, tones; no duration, no volume
+        },
+    ),
+    "event.backdoor_bar_chime_rang": ("unknown", {}),
+    "binary_sensor.backdoor_bar_problem": ("off", {"device_class": "problem", "faults": []}),
+    "sensor.backdoor_bar_faults": ("0", {"state_class": "measurement"}),
+    "sensor.backdoor_bar_uptime": (
+        "",
+        {"device_class": "duration", "unit_of_measurement": "s"},
+    ),
+}
+OURS = sorted(ENTITIES)
+
+
+def ours(ha: HomeAssistant) -> dict[str, str]:
+    """The states of our entities, without the one that counts seconds."""
+    found = {entity: state["state"] for entity, state in ha.states().items()}
+    return {entity: found.get(entity, "") for entity in OURS if "uptime" not in entity}
+
+
+def settles(ha: HomeAssistant, before: dict[str, str]) -> None:
+    """Wait until every entity is as it was; say which are not."""
+    found: dict[str, str] = {}
+
+    def as_before() -> bool:
+        found.clear()
+        found.update({k: v for k, v in ours(ha).items() if before[k] != v})
+        return not found
+
+    try:
+        eventually(as_before, 40)
+    except AssertionError:
+        raise AssertionError({k: (before[k], v) for k, v in found.items()}) from None
+
+
+def test_every_entity_is_there_with_its_attributes(ha: HomeAssistant) -> None:
+    becomes(ha, "lock.backdoor_bar", "locked")
+    eventually(lambda: ha.state("sensor.backdoor_bar_uptime").replace(".", "").isdigit())
+    found = {name: state for name, state in ha.states().items() if "backdoor_bar" in name}
+    assert sorted(found) == OURS
+    for name, (state, told) in ENTITIES.items():
+        assert state in ("", found[name]["state"]), name
+        assert found[name]["attributes"].items() >= told.items(), name
+    assert ha.complaints() == []
+
+
+def test_lock_open_opens_the_strike(ha: HomeAssistant, house: House) -> None:
+    ha.call("lock.open", "lock.backdoor_bar")
+    eventually(lambda: house.pin(STRIKE).state, 3)
+    becomes(ha, "lock.backdoor_bar", "open")
+    assert attributes(ha, "lock.backdoor_bar")["strike"] is True
+    eventually(lambda: not house.pin(STRIKE).state, 8)
+    becomes(ha, "lock.backdoor_bar", "locked")
+
+
+def test_at_four_it_is_refused_and_says_why(ha: HomeAssistant, house: House) -> None:
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=4)
+    becomes(ha, "sensor.backdoor_bar_guests", "4")
+    becomes(ha, "binary_sensor.backdoor_bar_full", "on")
+    becomes(ha, "sensor.backdoor_bar_free_places", "0")
+    becomes(ha, "sensor.backdoor_bar_session", "running")
+    assert "T" in ha.state("sensor.backdoor_bar_session_ends")
+    ha.call("lock.open", "lock.backdoor_bar")
+    eventually(lambda: ha.state("event.backdoor_bar_refused") != "unknown")
+    told = attributes(ha, "event.backdoor_bar_refused")
+    assert (told["event_type"], told["cause"]) == ("CapacityReached", "homeassistant")
+    assert not house.pin(STRIKE).state
+    assert ha.state("lock.backdoor_bar") == "locked"
+
+
+def test_the_door_that_opens_is_seen(ha: HomeAssistant, house: House) -> None:
+    house.bench.act("open_door")
+    becomes(ha, "binary_sensor.backdoor_bar_door", "on")
+    becomes(ha, "lock.backdoor_bar", "open")
+    house.bench.act("close_door")
+    becomes(ha, "binary_sensor.backdoor_bar_door", "off")
+    becomes(ha, "lock.backdoor_bar", "locked")
+
+
+def test_a_knock_rings_at_the_hatch_and_is_answered(ha: HomeAssistant, house: House) -> None:
+    house.bench.act("knock_hatch")
+    becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "on")
+    eventually(lambda: ha.state("event.backdoor_bar_knock_at_the_hatch") != "unknown")
+    told = attributes(ha, "event.backdoor_bar_knock_at_the_hatch")
+    assert (told["event_type"], told["raps"]) == ("ring", 2)
+    assert ha.state("event.backdoor_bar_knock_at_the_door") == "unknown"
+    ha.call("button.press", "button.backdoor_bar_hatch_answered")
+    becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "off")
+    assert not house.pin(HATCH_LIGHT).state
+
+
+def test_the_chime_is_rung_as_a_siren(ha: HomeAssistant) -> None:
+    ha.call("siren.turn_on", "siren.backdoor_bar_chime", tone="time_up")
+    eventually(lambda: attributes(ha, "event.backdoor_bar_chime_rang")["event_type"] == "time_up")
+    assert ha.state("siren.backdoor_bar_chime") == "off"
+
+
+def test_the_front_door_has_a_bell_of_its_own(ha: HomeAssistant, house: House) -> None:
+    before = ha.state("event.backdoor_bar_knock_at_the_hatch")
+    house.bench.act("knock_door")
+    eventually(lambda: ha.state("event.backdoor_bar_knock_at_the_door") != "unknown")
+    assert ha.state("event.backdoor_bar_knock_at_the_hatch") == before
+
+
+def test_the_room_is_empty_again(ha: HomeAssistant) -> None:
+    ha.call("button.press", "button.backdoor_bar_room_empty")
+    becomes(ha, "sensor.backdoor_bar_guests", "0")
+    becomes(ha, "sensor.backdoor_bar_session", "no_session")
+    becomes(ha, "sensor.backdoor_bar_session_ends", "unknown")
+    assert ha.complaints() == []
+
+
+def test_home_assistant_restarts(ha: HomeAssistant, house: House) -> None:
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=2)
+    becomes(ha, "sensor.backdoor_bar_guests", "2")
+    becomes(ha, "sensor.backdoor_bar_session", "running")
+    eventually(lambda: "T" in ha.state("sensor.backdoor_bar_session_ends"))
+    before = ours(ha)
+    ha.stop()
+    ha.start()
+    settles(ha, before)
+    ha.call("lock.open", "lock.backdoor_bar")
+    eventually(lambda: house.pin(STRIKE).state, 5)
+    eventually(lambda: not house.pin(STRIKE).state, 8)
+    becomes(ha, "lock.backdoor_bar", "locked")
+    assert ha.complaints() == []
+
+
+def test_the_controller_goes_and_comes_back(ha: HomeAssistant, house: House) -> None:
+    before = ours(ha)
+    house.stop()
+    becomes(ha, "lock.backdoor_bar", "unavailable")
+    eventually(lambda: set(ours(ha).values()) == {"unavailable"})
+    house.start()
+    # the door may have moved unseen, so the count is doubted until somebody says how many
+    becomes(ha, "binary_sensor.backdoor_bar_count_uncertain", "on")
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=2)
+    settles(ha, before)
+    assert ha.complaints() == []
+
+
+def test_the_broker_is_killed_and_forgets_everything(
+    ha: HomeAssistant, house: House, broker: Broker
+) -> None:
+    before = ours(ha)
+    broker.kill()
+    becomes(ha, "lock.backdoor_bar", "unavailable", 30)
+    broker.start()
+    settles(ha, before)
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=0)
+    becomes(ha, "sensor.backdoor_bar_guests", "0")
+    lost = [line for line in ha.complaints() if "MQTT server" not in line]
+    assert lost == []
