@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from controller.config import WIRING, Config
 from controller.engine import Engine, Told
-from controller.events import COMMANDS, INPUT_LINES, Command, Edge
+from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Edge
 from controller.occupancy import settled
 from controller.state import State
 from controller.turn import count_data
@@ -84,8 +84,9 @@ def _time(field: str, last_ms: float) -> float:
 
 
 def _command_number(line: str, field: str) -> int:
-    if line.removeprefix("cmd:") not in COMMANDS:
-        raise ValueError(f'unknown command "{line}"; known are {", ".join(COMMANDS)}')
+    known = (*COMMANDS, *HOUSE_COMMANDS)
+    if line.removeprefix("cmd:") not in known:
+        raise ValueError(f'unknown command "{line}"; known are {", ".join(known)}')
     try:
         return int(field or "0")
     except ValueError:
