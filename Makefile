@@ -14,6 +14,7 @@ menu:
 	@echo 'make test    run all tests, with coverage'
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
+	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make lock    renew the lock files (needs uv)'
 	@echo 'make clean   remove what make made'
@@ -40,6 +41,10 @@ check: lint test
 lint: dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+
+chaos: dev
+	@$(BIN)/python -m tests.chaos.rounds kills $(or $(ROUNDS),1000)
+	@$(BIN)/python -m tests.chaos.rounds brokers $(or $(ROUNDS),100)
 
 bench: dev
 	@for bench in tests/bench/bench_*.py; do \

@@ -141,8 +141,11 @@ class Service:
         """Work until `stop`; whatever ends it, the strike goes off first."""
         try:
             while self._running:
-                self._take(self._next())
-                self._advance()
+                item = self._next()
+                if item is None:
+                    item = self._advance()
+                if item is not None:
+                    self._take(item)
                 if monotonic() >= self._reread_s:
                     self._check()
         finally:
@@ -161,10 +164,8 @@ class Service:
         except Empty:
             return None
 
-    def _take(self, item: Item | None) -> None:
+    def _take(self, item: Item) -> None:
         match item:
-            case None:
-                return
             case Edge():
                 self._edge(item)
             case Command() | Fault():
@@ -181,9 +182,15 @@ class Service:
         if self._lost >= LOST_IN_A_ROW:
             raise RuntimeError("the pins tell no edges any more: start again with fresh ones")
 
-    def _advance(self) -> None:
+    def _advance(self) -> Item | None:
+        """Let what is due happen, unless something came in meanwhile: that goes first."""
         late_ms = LATE_EDGE_S * 1000 * self._parts.clock.speed
-        self._do(self._engine.advance(self._parts.clock.now_ms() - late_ms))
+        until_ms = self._parts.clock.now_ms() - late_ms  # before the look at the queue, not after
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            self._do(self._engine.advance(until_ms))
+            return None
 
     def _command(self, message: Message) -> None:
         name = self._parts.teller.topics.name(message.topic).removeprefix("cmd/")
@@ -229,6 +236,7 @@ class Service:
         for edge in self._parts.pins.reread():
             log.warning("%s: an edge was lost, its level is now %d", edge.line, edge.level)
             self._queue.put(edge)
+        self._parts.outbox.tick()
         self._beats += 1
         if self._beats % BEAT_EVERY == 0:
             self._beat()

@@ -24,7 +24,8 @@ class Post(RuleBasedStateMachine):
         self.asked: list[int] = []
         self.online = False
         self.start = min(before, delivered)
-        self.outbox = Outbox(self.start, before, self.send, self.asked.append)
+        self.now_s = 100.0
+        self.outbox = Outbox(self.start, before, self.send, self.asked.append, lambda: self.now_s)
 
     def send(self, sent: Row) -> None:
         assert self.online, "nothing is sent while the broker is away"
@@ -48,6 +49,11 @@ class Post(RuleBasedStateMachine):
         self.online = True
         self.flying.clear()
         self.outbox.up()
+
+    @rule(seconds=st.sampled_from([0.1, 1.5, 3.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.outbox.tick()
 
     @precondition(lambda self: self.online)
     @rule()
@@ -77,7 +83,9 @@ class Post(RuleBasedStateMachine):
             return
         if not self.online:
             self.broker_comes()
+        self.time_passes(2.0)
         for _ in range(len(self.journal) // WINDOW + 3):
+            self.outbox.tick()
             self.journal_answers()
             if self.flying:
                 self.arrives(count=WINDOW)
@@ -106,3 +114,27 @@ def test_what_is_on_its_way_is_not_taken_for_delivered_when_the_journal_has_no_m
     outbox.committed([])
     outbox.fetched(1, [])
     assert outbox.delivered == 0
+
+
+def test_what_was_confirmed_just_before_an_outage_is_told_again_when_listeners_are_back() -> None:
+    sent: list[int] = []
+    asked: list[int] = []
+    now = [0.0]
+    outbox = Outbox(0, 0, lambda r: sent.append(r.seq), asked.append, lambda: now[0])
+    outbox.up()
+    outbox.committed([row(1)])
+    outbox.acked(1)
+    for tenth in range(100):
+        now[0] = tenth / 10
+        outbox.tick()
+    outbox.committed([row(2)])
+    outbox.acked(2)
+    outbox.down()
+    outbox.up()
+    outbox.tick()
+    assert (sent, asked) == ([1, 2], [])
+    now[0] += 1.5
+    outbox.tick()
+    assert asked == [1]
+    outbox.fetched(1, [row(2)])
+    assert sent == [1, 2, 2]

@@ -138,7 +138,7 @@ def test_golden_traces_give_the_same_bytes(trace: Path) -> None:
     config = wired_by(parse({}, ""), rows)
     first = b"".join(replay(rows, config))
     assert first == b"".join(replay(rows, config))
-    golden = trace.with_suffix(".jsonl")
+    golden = trace.with_suffix(".jsonl")  # made by: backdoor replay X.csv > X.jsonl, and read
     if golden.exists():
         assert first == golden.read_bytes()
 

@@ -38,6 +38,10 @@ class Subscriber:
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
 
+    @property
+    def connected(self) -> bool:
+        return bool(self._client.is_connected())
+
     def all(self, name: str) -> list[Any]:
         return [json.loads(payload) for topic, payload, _ in list(self.heard) if topic == name]
 

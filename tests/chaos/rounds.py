@@ -1,0 +1,172 @@
+"""Rounds of violence against a living house; each returns what it survived, or fails.
+
+``python -m tests.chaos.rounds kills 1000`` and ``brokers 100`` are what ``make chaos`` runs; the
+test suite runs a few rounds of each.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from controller.journal import read_last
+from tests.conftest import Broker
+from tests.test_run import Subscriber
+from tests.waiting import eventually
+
+Tell = Callable[[str], None]
+
+
+class Victim:
+    """The process that is killed."""
+
+    def __init__(self, folder: Path, broker: Broker) -> None:
+        self._args = [sys.executable, "-m", "tests.chaos.victim", str(folder), str(broker.port)]
+        self._log = folder / "victim.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, seed: int) -> None:
+        with self._log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*self._args, str(seed)], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n", self._log.read_text()
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(15)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@contextmanager
+def scene(folder: Path) -> Iterator[tuple[Broker, Subscriber, Victim]]:
+    """A broker, an ear on it, and a house that is not started yet."""
+    broker = Broker(folder)
+    broker.start()
+    victim = Victim(folder, broker)
+    try:
+        with closing(Subscriber(broker)) as ear:
+            eventually(lambda: ear.connected)
+            yield broker, ear, victim
+    finally:
+        if victim.process is not None and victim.process.poll() is None:
+            victim.kill()
+        broker.kill()
+
+
+def heard_events(ear: Subscriber) -> dict[int, Any]:
+    """Return each event that was heard by its number; the same number always says the same."""
+    found: dict[int, Any] = {}
+    for topic, payload, retained in list(ear.heard):
+        if topic.startswith("event/"):
+            event = json.loads(payload)
+            assert not retained
+            assert found.setdefault(event["seq"], event) == event, "one number, two events"
+    return found
+
+
+def check_events(ear: Subscriber, journal: Path) -> int:
+    """Check that every event was heard, first in order, and is in the journal; return how many."""
+    order = [json.loads(p)["seq"] for topic, p, _ in list(ear.heard) if topic[:6] == "event/"]
+    first = list(dict.fromkeys(order))
+    assert first == sorted(first), "first told in order"
+    heard = heard_events(ear)
+    assert sorted(heard) == list(range(1, len(heard) + 1)), "no gap"
+    kept = {row.seq: json.loads(row.data) for row in read_last(str(journal), 10_000_000)}
+    assert all(kept[seq] == event for seq, event in heard.items()), "told and not kept"
+    return len(heard)
+
+
+def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
+    """Kill -9 at a random instant of an evening, ``rounds`` times."""
+    chance = random.Random(seed)
+    journal = folder / "journal.db"
+    with scene(folder) as (_, ear, victim):
+        for number in range(rounds):
+            known = len(heard_events(ear))
+            victim.start(seed + number)
+            time.sleep(chance.uniform(0.0, 0.5))  # the random instant itself
+            victim.kill()
+            _check_restart(journal, known)
+            tell(f"{number + 1}/{rounds} kills survived")
+        victim.start(seed)
+        newest = read_last(str(journal), 1)[-1].seq
+        eventually(lambda: newest in heard_events(ear), limit_s=30)
+        victim.kill(signal.SIGTERM)
+        assert not any(s["door"]["strike"] for s in _first_states(ear)), "strike off at start"
+        return {"kills": rounds, "events": check_events(ear, journal)}
+
+
+def _check_restart(journal: Path, known: int) -> None:
+    """What the dead process left: numbered without a gap, and no less than what was told."""
+    rows = read_last(str(journal), 10_000_000)
+    assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) >= known
+
+
+def _first_states(ear: Subscriber) -> list[Any]:
+    """Return the first snapshot of every run."""
+    firsts: dict[str, Any] = {}
+    for state in ear.all("state"):
+        firsts.setdefault(state["boot"], state)
+    return list(firsts.values())
+
+
+BROKER_HARM = ("kill", "stop", "freeze")
+
+
+def brokers(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
+    """Kill, stop or freeze the broker for a while, ``rounds`` times; all is right 5 s later."""
+    chance = random.Random(seed)
+    journal = folder / "journal.db"
+    with scene(folder) as (broker, ear, victim):
+        victim.start(seed)
+        eventually(lambda: heard_events(ear))
+        for number in range(rounds):
+            harm = chance.choice(BROKER_HARM)
+            before = len(ear.heard)
+            getattr(broker, harm)()
+            time.sleep(chance.uniform(0.05, 1.0))  # the outage itself
+            newest = read_last(str(journal), 1)[-1].seq
+            (broker.thaw if harm == "freeze" else broker.start)()
+            eventually(lambda: _right_again(ear, before, newest), limit_s=5)  # noqa: B023
+            tell(f"{number + 1}/{rounds} outages survived")
+        victim.kill(signal.SIGTERM)
+        return {"outages": rounds, "events": check_events(ear, journal)}
+
+
+def _right_again(ear: Subscriber, before: int, newest: int) -> bool:
+    """Tell whether heartbeat, a fresh state and every event of the outage came since."""
+    topics = {topic for topic, _, _ in ear.heard[before:]}
+    fresh = {"heartbeat", "state"} <= topics and ear.status() == "online"
+    return fresh and newest in heard_events(ear)
+
+
+def main(what: str, rounds: str, seed: str = "1") -> None:
+    """Run many rounds and print what was survived."""
+
+    def tell(line: str) -> None:
+        sys.stdout.write(f"\r{line}   ")
+        sys.stdout.flush()
+
+    with tempfile.TemporaryDirectory(prefix="backdoor-chaos-") as folder:
+        done = {"kills": kills, "brokers": brokers}[what](
+            Path(folder), int(rounds), int(seed), tell
+        )
+    sys.stdout.write(f"\r{json.dumps(done)}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,23 @@
+"""A few rounds of what ``make chaos`` does a thousand times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.rounds import brokers, kills
+
+
+def quiet(line: str) -> None:
+    """Tell nobody."""
+
+
+@pytest.mark.timeout(120)
+def test_killed_at_random_instants_of_an_evening(tmp_path: Path) -> None:
+    assert kills(tmp_path, rounds=4, seed=7, tell=quiet)["events"] > 0
+
+
+@pytest.mark.timeout(120)
+def test_the_broker_killed_stopped_and_frozen_in_the_evening(tmp_path: Path) -> None:
+    assert brokers(tmp_path, rounds=3, seed=7, tell=quiet)["events"] > 0
