@@ -13,7 +13,6 @@ A flood costs nobody else: each command spends a token, and beyond the bucket it
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,6 +165,4 @@ def _seconds(issued_at: str | float) -> float | None:
         except ValueError:
             return None
         return moment.timestamp() if moment.tzinfo is not None else None
-    if not math.isfinite(issued_at):
-        return None
     return issued_at / 1000 if issued_at > MILLISECONDS_FROM else issued_at

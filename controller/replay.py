@@ -19,7 +19,7 @@ from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Ed
 from controller.occupancy import settled
 from controller.state import State
 from controller.turn import count_data
-from controller.wire import encode, told
+from controller.wire import encode, told_all
 
 HEADER = ["t_ms", "line", "level"]
 #: How long the trace runs on after its last row, so that what was under way comes to its end.
@@ -127,10 +127,8 @@ def feed(engine: Engine, row: Row) -> Told:
 
 
 def _lines(effects: Told) -> Iterator[bytes]:
-    for t_ms, effect in effects:
-        named = told(effect)
-        if named is not None:
-            yield _line(t_ms, *named)
+    for t_ms, name, data in told_all(effects):
+        yield _line(t_ms, name, data)
 
 
 def _line(t_ms: float, name: str, data: dict[str, object]) -> bytes:

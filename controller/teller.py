@@ -45,7 +45,7 @@ class Teller:
     def record(self, told: Told, state: State, moment: Moment, delivered: int) -> Record | None:
         """Return what to keep and to tell of one step, or None when there is nothing."""
         stamp = self._stamp()
-        rows = [self._row(t_ms, named, stamp) for t_ms, named in _named(told)]
+        rows = [self._row(*event, stamp) for event in wire.told_all(told)]
         changed = self._changed(state)
         if not rows and not changed:
             return None
@@ -113,8 +113,7 @@ class Teller:
         self._kept = lasting
         return True
 
-    def _row(self, t_ms: float, named: tuple[str, dict[str, Any]], stamp: Stamp) -> Row:
-        name, data = named
+    def _row(self, t_ms: float, name: str, data: dict[str, Any], stamp: Stamp) -> Row:
         self.seq += 1
         at = stamp.at(t_ms)
         self.night.add(at, name, data)
@@ -125,11 +124,6 @@ class Teller:
     def _stamp(self) -> Stamp:
         now_ms = self._clock.now_ms()
         return Stamp(self._venue, self.boot, self.seq, now_ms, self._clock.wall_s())
-
-
-def _named(told: Told) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
-    pairs = ((t_ms, wire.told(effect)) for t_ms, effect in told)
-    return [(t_ms, named) for t_ms, named in pairs if named is not None]
 
 
 def noon_before(wall_s: float) -> float:

