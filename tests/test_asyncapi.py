@@ -1,0 +1,177 @@
+"""docs/asyncapi.yaml is true: every message that the house says fits it, and it names no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator, FormatChecker
+
+from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Reason
+from controller.inbox import CAUSES
+from controller.replay import read_trace
+from controller.simulate import Move
+from controller.wire import Message
+from tests.house import BASE, Demo, house
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parent.parent
+TRACES = Path(__file__).parent / "traces"
+DOCUMENT = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())
+SCHEMAS = DOCUMENT["components"]["schemas"]
+MESSAGES = DOCUMENT["components"]["messages"]
+ADDRESSES = {
+    channel["address"].removeprefix("{prefix}/{venue}/"): name
+    for name, channel in DOCUMENT["channels"].items()
+}
+SAID = {
+    operation["channel"]["$ref"].removeprefix("#/channels/")
+    for operation in DOCUMENT["operations"].values()
+    if operation["action"] == "send"
+}
+
+
+def refs(node: Any) -> Iterator[str]:
+    """Every reference below a node."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from refs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from refs(value)
+
+
+def found(ref: str) -> Any:
+    node: Any = DOCUMENT
+    for step in ref.removeprefix("#/").split("/"):
+        node = node[step]
+    return node
+
+
+def properties(schema: Mapping[str, Any]) -> set[str]:
+    """The names that a schema of ours knows, with those of what it is made of."""
+    schema = found(schema["$ref"]) if "$ref" in schema else schema
+    names = set(schema.get("properties", {}))
+    return names.union(*(properties(part) for part in schema.get("allOf", ())))
+
+
+def mistakes(message: Message) -> list[str]:
+    """What is wrong with one message of the house, by the document."""
+    name = ADDRESSES.get(message.topic.removeprefix(BASE))
+    if name is None:
+        return [f"{message.topic}: not in the document"]
+    told = MESSAGES[name]
+    text = told.get("contentType") == "text/plain"
+    value = message.payload.decode() if text else json.loads(message.payload)
+    validator = Draft7Validator({**told["payload"], "components": DOCUMENT["components"]},
+                                format_checker=FormatChecker())  # fmt: skip
+    wrong = [f"{message.topic}: {e.message} {value}" for e in validator.iter_errors(value)]
+    if name.startswith("event_"):
+        surplus = set(value) - properties(told["payload"])
+        wrong += [f"{message.topic}: {key} is not in the document" for key in surplus]
+    return wrong
+
+
+def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:
+    with (TRACES / trace).open(encoding="utf-8", newline="") as text:
+        moves = [Move(*row) for row in read_trace(text, trace)]
+    demo.bench.play(moves)
+    eventually(lambda: len(demo.ear.events(until)) >= times)
+
+
+def ours(demo: Demo) -> list[Message]:
+    return [m for m in list(demo.ear.heard) if m.topic.startswith(BASE)]
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
+    """All that a house says in three evenings, its restart and a house that does not count."""
+    said: list[Message] = []
+    folder = tmp_path_factory.mktemp("house")
+    with house(folder, speed=3000) as demo:
+        play(demo, "everything.csv", "session_ended", 2)
+        said += ours(demo)
+    with house(folder, speed=3000) as demo:
+        play(demo, "knocks.csv", "knock")
+        play(demo, "evening.csv", "session_ended", 39)
+        eventually(lambda: demo.ear.all("heartbeat"))
+        assert demo.ear.ask("access_door", party=9)["reason"]
+        said += ours(demo)
+    folder = tmp_path_factory.mktemp("manual")
+    with house(folder, "house.counting=manual", speed=300) as demo:
+        demo.bench.act("walk_in")
+        eventually(lambda: demo.ear.events("passage_seen"))
+        said += ours(demo)
+    return said + ours(demo)  # and its goodbye
+
+
+@pytest.mark.timeout(120)
+def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
+    assert len(heard) > 5000
+    wrong = sorted({mistake for message in heard for mistake in mistakes(message)})
+    assert wrong == []
+
+
+def test_nobody_is_named_who_says_nothing(heard: list[Message]) -> None:
+    said = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
+    asked = {f"cmd_{name}" for name in (*COMMANDS, *HOUSE_COMMANDS)}
+    assert said - asked == SAID
+    assert {f"event_{name}" for name in EVENTS} == {n for n in SAID if n.startswith("event_")}
+
+
+def test_retained_and_quality_are_as_told(heard: list[Message]) -> None:
+    """The bus hands a live message on without its flag, so it is asked who kept what."""
+    for message in heard:
+        told = MESSAGES[ADDRESSES[message.topic.removeprefix(BASE)]]
+        assert message.qos == told["bindings"]["mqtt"]["qos"], message.topic
+
+
+def test_every_command_is_heard() -> None:
+    obeyed = {name for name in ADDRESSES.values() if name not in SAID}
+    assert obeyed == {f"cmd_{name}" for name in (*COMMANDS, *HOUSE_COMMANDS)}
+
+
+def test_every_reference_leads_somewhere_and_everything_is_used() -> None:
+    assert DOCUMENT["asyncapi"] == "3.0.0"
+    used = set(refs(DOCUMENT))
+    assert all(found(ref) is not None for ref in used)
+    for part in ("schemas", "messages", "parameters"):
+        for name in DOCUMENT["components"][part]:
+            assert f"#/components/{part}/{name}" in used, name
+    assert {f"#/channels/{name}" for name in DOCUMENT["channels"]} <= used
+    for name, channel in DOCUMENT["channels"].items():
+        assert list(channel["messages"]) == [name]
+        assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"])
+
+
+def test_the_words_are_the_programs_words() -> None:
+    assert SCHEMAS["Reason"]["enum"] == [reason.value for reason in Reason]
+    assert SCHEMAS["Tone"]["enum"] == [*TONES, "evacuate"]
+    assert SCHEMAS["ToneCommand"]["properties"]["tone"]["enum"] == list(TONES)
+    assert SCHEMAS["OutputLine"]["enum"] == list(OUTPUT_LINES)
+    assert set(SCHEMAS["Command"]["properties"]["cause"]["enum"]) == {*CAUSES, "mqtt"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(f"{BASE}statu", b"online"),
+        Message(f"{BASE}status", b"on"),
+        Message(f"{BASE}occupancy", b'{"count":1}'),
+        Message(f"{BASE}result", b'{"id":"a","ok":false,"reason":"Because"}'),
+        Message(f"{BASE}event/door_opened", b'{"seq":1,"boot":"0","at":"now","t_ms":0}'),
+        Message(
+            f"{BASE}event/door_opened",
+            b'{"seq":1,"boot":"00000000","at":"2026-11-22T21:03:04.123+00:00","t_ms":0,"x":1}',
+        ),
+    ],
+)
+def test_a_wrong_message_is_found(message: Message) -> None:
+    assert mistakes(message)
