@@ -150,3 +150,16 @@ def test_the_code_is_drawn_for_a_terminal() -> None:
     lines = drawn.splitlines()
     assert len(lines) > 15
     assert max(map(len, lines)) > 20
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_secret_that_root_makes_belongs_to_the_pages_own_user(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 1234, 1235)
+    pairing = Pairing(folder / "secret")
+    assert pairing.secret
+    for _ in range(2):
+        found = (folder / "secret").stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 1235, 0o600)
+        pairing.rotate()
