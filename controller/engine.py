@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from controller.events import Chime, Edge, Effect, Event, Set, Tick
+from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Set, Tick
 from controller.rules import step
 from controller.sensing import Senses, Settings
 from controller.state import House, State, deadline
@@ -77,12 +77,13 @@ class Engine:
             self.state, effects = step(self.state, event, self.house)
             for effect in effects:
                 told.append((self.state.t_ms, effect))
-                if isinstance(effect, Chime) or (isinstance(effect, Set) and _loud(effect)):
-                    self._senses.hush(self.state.t_ms)
+                self._hush(effect)
         if events:
             self._rules_due = deadline(self.state, self.house)
 
-
-def _loud(output: Set) -> bool:
-    """Tell the outputs that knock sensors can hear."""
-    return output.line == "strike"
+    def _hush(self, effect: Effect) -> None:
+        """Tell the knock sensors of what they are about to hear from ourselves."""
+        if isinstance(effect, Chime):
+            self._senses.hush(self.state.t_ms, CHIME_MS[effect.tone])
+        elif isinstance(effect, Set) and effect.line == "strike":
+            self._senses.hush(self.state.t_ms)

@@ -66,6 +66,15 @@ HOUSE_COMMANDS = ("ring_chime",)
 #: What `ring_chime` may ring; ``evacuate`` rings for an evacuation and for nothing else.
 TONES = ("warning", "time_up", "overtime", "over_capacity")
 
+#: How long each tone sounds, in ms: so long our own chime is no knock.
+CHIME_MS = {
+    "warning": 800.0,
+    "time_up": 3600.0,
+    "overtime": 1600.0,
+    "over_capacity": 1250.0,
+    "evacuate": 15_000.0,
+}
+
 #: Every name under which something happens, on MQTT (``event/<name>``), in journal and replay.
 EVENTS = (
     "entry",

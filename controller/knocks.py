@@ -134,9 +134,9 @@ class Knocks:
         self.due = min(self.due, due)
         return []
 
-    def hush(self, t_ms: float) -> None:
-        """Our own strike or chime moved: forget what is sounding, and what follows at once."""
-        self._forget(t_ms, HUSH_MS)
+    def hush(self, t_ms: float, lasting_ms: float) -> None:
+        """Our own strike or chime sounds: forget what is sounding, and what follows so long."""
+        self._forget(t_ms, lasting_ms + HUSH_MS)
 
     def slam(self, t_ms: float) -> None:
         """The door or the hatch moved: what came just before, or follows, was its slam."""

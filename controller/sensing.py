@@ -124,9 +124,9 @@ class Senses:
         due = min(self._contacts.due, self._passages.due, self._knocks.due, self._due)
         return None if due == inf else due
 
-    def hush(self, t_ms: float) -> None:
-        """Our own strike or chime moved: what the knock sensors hear now is not a guest."""
-        self._knocks.hush(t_ms)
+    def hush(self, t_ms: float, lasting_ms: float = 0.0) -> None:
+        """Our own strike or chime sounds: what the knock sensors hear so long is not a guest."""
+        self._knocks.hush(t_ms, lasting_ms)
 
     def _first(self, port: Port, edge: Edge) -> list[Sensed]:
         """Take a line's level at boot: a switch tells it, a beam or knock sensor keeps it."""

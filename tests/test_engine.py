@@ -51,6 +51,19 @@ def test_our_own_strike_is_not_a_knock() -> None:
     assert "knock" not in names(told)
 
 
+def test_our_own_chime_is_not_a_knock_for_as_long_as_it_rings() -> None:
+    engine = Engine(House(), Settings())
+    rest(engine)
+    engine.event(Command(1000.0, "lock_open"))  # rings for 15 s
+    told: Told = []
+    for move in ACTS["knock_hatch"]:
+        told += engine.edge(Edge(12_000.0 + move.at_ms, move.line, bool(move.level)))
+    assert "knock" not in names(told + engine.advance(20_000.0))
+    for move in ACTS["knock_hatch"]:
+        told += engine.edge(Edge(20_000.0 + move.at_ms, move.line, bool(move.level)))
+    assert "knock" in names(told + engine.advance(25_000.0))
+
+
 def test_a_deadline_that_is_not_consumed_is_a_bug_and_no_endless_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from controller.config import LineSettings
-from controller.events import Edge
+from controller.events import CHIME_MS, Edge
 from controller.pins import TONES, Pins, PinsError, make_factory
 from tests.waiting import eventually
 
@@ -430,3 +430,8 @@ def test_nothing_is_logged_in_an_ordinary_evening(
     pins.set("strike", True)
     pins.close()
     assert caplog.records == []
+
+
+def test_each_tone_sounds_as_long_as_sensing_is_told() -> None:
+    lengths = {tone: (on_s + off_s) * times * 1000 for tone, (on_s, off_s, times) in TONES.items()}
+    assert lengths == pytest.approx(CHIME_MS)
