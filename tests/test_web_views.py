@@ -79,7 +79,7 @@ def test_pairing_sets_one_careful_cookie_and_goes_on_by_itself(app: Flask) -> No
     client = app.test_client()
     answer = client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}")
     assert answer.status_code == 200
-    assert '<meta http-equiv="refresh" content="0; url=/">' in answer.text
+    assert '<meta http-equiv="refresh" content="1; url=/">' in answer.text
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
