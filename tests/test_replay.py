@@ -145,3 +145,15 @@ def test_golden_traces_give_the_same_bytes(trace: Path) -> None:
 
 def test_there_are_golden_traces() -> None:
     assert list(TRACES.glob("*.jsonl"))
+
+
+def test_an_evening_by_another_generator_comes_out_as_it_was() -> None:
+    truth = json.loads((TRACES / "evening.truth.json").read_text())
+    with (TRACES / "evening.csv").open(newline="") as text:
+        told = run(read_trace(text, "evening.csv"))
+    assert told[-1]["occupancy"]["count"] == truth["final_occupancy"]
+    over = [line["t_ms"] for line in told if line["event"] == "over_capacity"]
+    moments = truth["over_capacity"]
+    assert len(over) == len(moments)
+    for t_ms, (began_ms, ended_ms) in zip(over, moments, strict=True):
+        assert began_ms <= t_ms <= ended_ms + 500
