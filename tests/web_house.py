@@ -121,7 +121,7 @@ class House:
         self.state["seq"] += 1
         self.state["at"] = now_iso()
         for key, value in parts.items():
-            old = self.state.get(key)
+            old: Any = self.state.get(key)
             both = isinstance(value, dict) and isinstance(old, dict)
             self.state[key] = {**old, **value} if both else value
         self.say("state", deepcopy(self.state), retain=True)

@@ -142,7 +142,7 @@ def house() -> House:
 @pytest.mark.parametrize(
     ("language", "scheme", "screens"), [("en", "dark", list(SCREENS)), ("it", "light", ["360x640"])]
 )
-def test_every_state_on_every_screen(  # noqa: PLR0913 - a table of what to look at
+def test_every_state_on_every_screen(
     house: House, tmp_path: Path, open_page: Any, language: str, scheme: str, screens: list[str]
 ) -> None:
     with Serving(page_of(house, tmp_path, bench=Bench())) as serving:
