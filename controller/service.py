@@ -142,12 +142,14 @@ class Service:
         try:
             while self._running:
                 item = self._next()
+                began_s = monotonic()
                 if item is None:
                     item = self._advance()
                 if item is not None:
                     self._take(item)
                 if monotonic() >= self._reread_s:
                     self._check()
+                self._parts.teller.latency.add(monotonic() - began_s)
         finally:
             self._close()
 
@@ -248,8 +250,7 @@ class Service:
         self._tell_flood()
         self._housekeeping()
         uptime_s = monotonic() - self._began_s
-        beat = wire.heartbeat(teller.topics, teller.boot, teller.told_seq, uptime_s)
-        self._publish([*teller.refresh(self.state), beat])
+        self._publish([*teller.refresh(self.state), teller.beat(uptime_s)])
 
     def _tell_flood(self) -> None:
         """Say that commands are being dropped, until a whole second without one."""

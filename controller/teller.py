@@ -11,8 +11,10 @@ from controller.clock import Clock, Moment
 from controller.engine import Told
 from controller.events import Answer, Chime, Set
 from controller.journal import Row, Saved
+from controller.latency import Latency
 from controller.night import Night
 from controller.presets import Gadgets
+from controller.radio import signal_dbm
 from controller.recorder import Record
 from controller.state import House, State, wanted
 from controller.wire import Message, Stamp, Topics
@@ -32,6 +34,7 @@ class Teller:
         self.seq = seq
         self.discovery: list[Message] = []
         self.gadgets = Gadgets()
+        self.latency = Latency()
         #: That of the newest snapshot: a page that was told less is behind.
         self.told_seq = seq
         self._venue = venue
@@ -95,6 +98,13 @@ class Teller:
             night = wire.encode(self.night.told())
             messages.append(Message(self.topics("night"), night, retain=True))
         return messages
+
+    def beat(self, uptime_s: float) -> Message:
+        """Return the heartbeat, with what only the loop can tell of itself."""
+        signal = signal_dbm()
+        radio = {} if signal is None else {"signal_dbm": signal}
+        loop = self.latency.told()
+        return wire.heartbeat(self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio)
 
     def new_night(self) -> bool:
         """Begin a new timeline when noon has passed; tell whether it did, or we just began."""

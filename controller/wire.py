@@ -182,9 +182,9 @@ def state_messages(topics: Topics, told: Mapping[str, Any]) -> list[Message]:
     return [Message(topics("hatch/light"), light, qos=0, retain=True), *messages]
 
 
-def heartbeat(topics: Topics, boot: str, seq: int, uptime_s: float) -> Message:
+def heartbeat(topics: Topics, boot: str, seq: int, uptime_s: float, **more: object) -> Message:
     """Return the sign of life of the rules loop; ``seq`` is that of the newest snapshot."""
-    beat = {"boot": boot, "seq": seq, "uptime_s": round(uptime_s, 1)}
+    beat = {"boot": boot, "seq": seq, "uptime_s": round(uptime_s, 1), **more}
     return Message(topics("heartbeat"), encode(beat))
 
 
