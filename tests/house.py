@@ -60,8 +60,9 @@ class Ear:
 class Demo:
     """One running house with its bench and its ear."""
 
-    def __init__(self, running: Running, ear: Ear) -> None:
+    def __init__(self, running: Running, ear: Ear, bus: MemoryBus) -> None:
         self.running = running
+        self.bus = bus
         self.ear = ear
         self.bench = Bench(running.clock, running.factory, running.service.post)
         self.thread = Thread(target=running.service.run, name="house")
@@ -93,7 +94,7 @@ def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
     bus = MemoryBus()
     ear = Ear(bus)
     world = World(partial(simulated, config), alone(bus), speed=speed)
-    demo = Demo(assemble(config, world), ear)
+    demo = Demo(assemble(config, world), ear, bus)
     demo.running.service.begin(demo.running.absence)
     demo.thread.start()
     eventually(lambda: demo.state)

@@ -1,0 +1,101 @@
+"""A controller that is frozen or stuck looks like one: silent, grey, and soon restarted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from controller.assembly import alone
+from controller.config import Mqtt
+from controller.link import MqttLink
+from controller.wire import Topics
+from tests.conftest import Broker
+from tests.house import house
+from tests.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
+from tests.waiting import eventually
+from web.mirror import Join, Mirror
+
+
+def mirror_on(link: Join) -> Mirror:
+    mirror = Mirror(Topics("backdoor/bar"))
+    mirror.join(link)
+    mirror.start()
+    return mirror
+
+
+@pytest.fixture
+def let_go() -> Iterator[Event]:
+    event = Event()
+    yield event
+    event.set()
+
+
+def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
+    tmp_path: Path, let_go: Event
+) -> None:
+    with house(tmp_path) as demo:
+        mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
+        eventually(lambda: mirror.seen().link == "online")
+        demo.running.service.post(lambda: let_go.wait(30) and None)
+        began = monotonic()
+        eventually(lambda: mirror.seen().link == "stale", limit_s=5)
+        assert monotonic() - began < 4.2  # 3 s after the last beat, which may have been just now
+        assert mirror.command("access_door").state == "not_answered"
+        let_go.set()
+        eventually(lambda: mirror.seen().link == "online")
+        mirror.stop()
+
+
+def test_a_loop_that_hangs_does_not_feed_the_watchdog(
+    tmp_path: Path, let_go: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def fed() -> bool:
+            try:
+                return systemd.recv(1000) == b"WATCHDOG=1"
+            except BlockingIOError:
+                return False
+
+        with house(tmp_path) as demo:
+            eventually(fed)
+            demo.running.service.post(lambda: let_go.wait(30) and None)
+            stuck_at = monotonic()
+            while monotonic() < stuck_at + 2.5:
+                assert not (fed() and monotonic() > stuck_at + 0.5)
+            let_go.set()
+            eventually(fed)
+
+
+def test_a_frozen_process_is_seen_through_the_broker(
+    controller: Callable[..., Controller],  # noqa: F811 - the fixture
+    broker: Broker,
+) -> None:
+    one = controller(on(broker))
+    settings = Mqtt(host=broker.host, port=broker.port)
+    join = partial(
+        MqttLink, settings, client_id="page", on_ack=lambda _: None, will=None, birth=None
+    )
+    mirror = mirror_on(join)
+    with closing(Subscriber(broker)) as ear:
+        eventually(lambda: mirror.seen().link == "online")
+        assert one.process is not None
+        os.kill(one.process.pid, signal.SIGSTOP)
+        eventually(lambda: mirror.seen().link != "online", limit_s=5)
+        beats = len(ear.all("heartbeat"))
+        os.kill(one.process.pid, signal.SIGCONT)
+        eventually(lambda: len(ear.all("heartbeat")) > beats)
+        eventually(lambda: mirror.seen().link == "online")
+    mirror.stop()
