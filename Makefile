@@ -6,7 +6,7 @@ BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: menu setup dev run test test-ha check lint bench lock clean
+.PHONY: menu setup dev run test test-ha check lint chaos model bench lock clean
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -15,6 +15,7 @@ menu:
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10'
+	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make lock    renew the lock files (needs uv)'
 	@echo 'make clean   remove what make made'
@@ -45,6 +46,9 @@ lint: dev
 chaos: dev
 	@$(BIN)/python -m tests.chaos.rounds kills $(or $(ROUNDS),1000)
 	@$(BIN)/python -m tests.chaos.rounds brokers $(or $(ROUNDS),100)
+
+model: dev
+	@$(BIN)/python -m tests.model $(ARGS)
 
 bench: dev
 	@for bench in tests/bench/bench_*.py; do \

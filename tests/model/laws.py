@@ -1,0 +1,416 @@
+"""The laws of the house, said anew in raw fields: none asks the functions that it holds to account.
+
+A law of a state looks at one state, a law of a step at what one event did to it. Each returns a
+sentence when it is broken, nothing when it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from controller.events import (
+    Answer,
+    Chime,
+    Command,
+    Contact,
+    Effect,
+    Event,
+    Note,
+    Passage,
+    Set,
+    Started,
+    Tick,
+)
+from controller.state import House, State, door_mode, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what was, what happened, what came of it."""
+
+    before: State
+    event: Event
+    after: State
+    effects: tuple[Effect, ...]
+
+    def notes(self, name: str) -> list[Note]:
+        """Return the notes of that name."""
+        return [e for e in self.effects if isinstance(e, Note) and e.name == name]
+
+    @property
+    def answer(self) -> Answer | None:
+        """Return the answer, if a command was given."""
+        return next((e for e in self.effects if isinstance(e, Answer)), None)
+
+    def done(self, command: str) -> bool:
+        """Tell whether this step is that command, and it was obeyed."""
+        event, answer = self.event, self.answer
+        obeyed = answer is not None and answer.ok
+        return obeyed and isinstance(event, Command) and event.name == command
+
+
+Broken = str | None
+OfState = Callable[[State, House], Broken]
+OfStep = Callable[[Step, House], Broken]
+
+
+# --- of every state ------------------------------------------------------------------------------
+
+
+def four(state: State, house: House) -> Broken:
+    """House rules 1 and 2: the strike is on only while all who may be coming fit."""
+    if not wanted(state, house)["strike"].level:
+        return None
+    grant, people = state.grant, state.occupancy
+    places = 0 if grant is None else max(grant.party - grant.entered, 0)
+    if people.max + max(places, state.coming_in) > house.capacity:
+        return "the strike is on and they do not all fit"
+    if people.max + state.coming_in >= house.capacity:
+        return "the strike is on in a full house"
+    if state.locked_open or state.locked_down or state.blocked:
+        return "the strike is on though the door is locked or blocked"
+    if grant is None and house.entry != "walk_in":
+        return "the strike is on without a release"
+    return None
+
+
+def not_for_long(state: State, house: House) -> Broken:
+    """A release's strike is on only while its timer runs and the door has not opened."""
+    grant = state.grant
+    if grant is None or not wanted(state, house)["strike"].level:
+        return None
+    if state.timers.get("release") is None:
+        return "the strike is on and no timer will end it"
+    if grant.opened or grant.over or not grant.live:
+        return "the strike is on for a release that is spent"
+    return None
+
+
+def full_is_blocked(state: State, house: House) -> Broken:
+    """House rule 2: a full house is Blocked, with the lamp on; no other house has the lamp on."""
+    is_full = state.occupancy.max >= house.capacity
+    if wanted(state, house)["full_lamp"].level != is_full:
+        return "the FULL lamp does not tell whether the house is full"
+    if is_full and door_mode(state, house) not in ("Blocked", "LockedDown", "LockedOpen"):
+        return "the house is full and not Blocked"
+    return None
+
+
+def locks_stand(state: State, house: House) -> Broken:
+    """House rule 18: an evacuation goes before a lock-down, and that before all else."""
+    mode = door_mode(state, house)
+    if state.evacuate_input and not state.locked_open:
+        return "the evacuation input is on and the door is not LockedOpen"
+    if state.locked_open != (mode == "LockedOpen"):
+        return f"locked_open is {state.locked_open} and the mode is {mode}"
+    if state.locked_down and mode not in ("LockedOpen", "LockedDown"):
+        return f"locked down and the mode is {mode}"
+    return None
+
+
+def honest(state: State, house: House) -> Broken:
+    """House rule 6: ``0 <= min <= count <= max``, and certain is one number without doubt."""
+    people = state.occupancy
+    if not 0 <= people.min <= people.count <= people.max <= 99:
+        return f"the count makes no sense: {people}"
+    if people.certain != (people.min == people.max and not people.doubted):
+        return "certain is not what the range says"
+    return None
+
+
+def over_capacity(state: State, house: House) -> Broken:
+    """House rule 14: a guest too many is an alarm exactly as long as he is there."""
+    if state.over_capacity != (state.occupancy.count > house.capacity):
+        return "the over-capacity alarm does not tell the count"
+    return None
+
+
+def guests_have_a_session(state: State, house: House) -> Broken:
+    """House rule 7: nobody sits outside of a session."""
+    if state.occupancy.count > 0 and state.session is None:
+        return "guests without a session"
+    return None
+
+
+def grants_go_on(state: State, house: House) -> Broken:
+    """House rule 3: an open release always has something coming that will close it."""
+    grant = state.grant
+    if grant is None:
+        return None
+    if grant.over:
+        return None if state.busy else "a release that is over was not reconciled"
+    if grant.opened and state.door != "Open":
+        return "a release waits for a door that is not open"
+    if not grant.opened and state.timers.get("release") is None:
+        return "a release waits for a timer that does not run"
+    return None
+
+
+def timers_run(state: State, house: House) -> Broken:
+    """Every deadline lies ahead, and every situation that needs a timer has one."""
+    if any(at is not None and at <= state.t_ms for at in state.timers.values()):
+        return "a deadline has passed and was not consumed"
+    nobody = state.occupancy.min == state.occupancy.max == 0 and not state.occupancy.doubted
+    empty = state.session is not None and nobody and not state.busy and state.door != "Open"
+    held = state.door == "Open" and not state.locked_open and house.entry != "walk_in"
+    situations = {
+        "release": state.grant is not None and not state.grant.opened,
+        "staff_pass": state.staff_pass,
+        "empty": empty,
+        "hatch_patience": bool(state.hatch_waiting),
+        "door_pre_alarm": held,
+        "door_alarm": held,
+    }
+    for name, holds in situations.items():
+        if holds != (name in state.timers):
+            return f"timer {name} {'is missing' if holds else 'runs for nothing'}"
+    return None
+
+
+def hatch_light(state: State, house: House) -> Broken:
+    """House rules 9 and 18: lit while somebody waits or all must leave, blinking when long."""
+    light, waiting = wanted(state, house)["hatch_light"], bool(state.hatch_waiting)
+    if light.level != (waiting or state.locked_open):
+        return "the hatch light does not tell whether somebody waits"
+    late = waiting and state.timers["hatch_patience"] is None
+    if light.blink != (late and not state.locked_open):
+        return "the hatch light does not tell how long somebody waits"
+    return None
+
+
+def alarms_end(state: State, house: House) -> Broken:
+    """House rule 13: a shut door has no door alarm."""
+    if state.door == "Closed" and state.alarm != "Normal":
+        return f"the door is shut and its alarm is {state.alarm}"
+    return None
+
+
+OF_STATES: tuple[OfState, ...] = (
+    four,
+    not_for_long,
+    full_is_blocked,
+    locks_stand,
+    honest,
+    over_capacity,
+    guests_have_a_session,
+    grants_go_on,
+    timers_run,
+    hatch_light,
+    alarms_end,
+)
+
+
+# --- of every step -------------------------------------------------------------------------------
+
+
+def outputs_are_the_difference(step: Step, house: House) -> Broken:
+    """An output is told once, and exactly when it changed."""
+    before, after = wanted(step.before, house), wanted(step.after, house)
+    told = [effect for effect in step.effects if isinstance(effect, Set)]
+    if told != [after[line] for line in after if after[line] != before[line]]:
+        return "the outputs told are not those that changed"
+    return None
+
+
+def only_a_release_opens(step: Step, house: House) -> Broken:
+    """Nothing turns the strike on but a release that was granted, or walk-in."""
+    opened = any(isinstance(e, Set) and e.line == "strike" and e.level for e in step.effects)
+    if opened and house.entry != "walk_in" and not step.notes("access_granted"):
+        return "the strike went on without a release"
+    return None
+
+
+def strike_is_not_prolonged(step: Step, house: House) -> Broken:
+    """No event lengthens the time that a release's strike is on; none is longer than allowed."""
+    before, after = step.before.timers.get("release"), step.after.timers.get("release")
+    same = step.before.grant is not None and step.after.grant is not None
+    if same and None not in (before, after) and before != after:
+        return "the release's time was changed under way"
+    if not same and after is not None and after - step.after.t_ms > house.strike_max_on_ms:
+        return "the release is longer than strike_max_on"
+    return None
+
+
+def releases_are_closed(step: Step, house: House) -> Broken:
+    """House rule 3: one grant at a time; it ends with one word: taken or not taken."""
+    ended = [*step.notes("access_taken"), *step.notes("access_not_taken")]
+    began = step.notes("access_granted")
+    before, after = step.before.grant is not None, step.after.grant is not None
+    if len(began) > 1 or len(ended) > 1 or before + len(began) - len(ended) != after:
+        return "a release began or ended without its word"
+    if began and (before or step.before.door == "Open"):
+        return "a release was granted beside another one, or into an open door"
+    return None
+
+
+def locks_end_by_a_person(step: Step, house: House) -> Broken:
+    """House rule 18: only their own release ends evacuation, lock-down and block."""
+    before, after = step.before, step.after
+    ends = (
+        (before.locked_open and not after.locked_open, "lock_open_release"),
+        (before.locked_down and not after.locked_down, "lock_down_release"),
+        (before.blocked and not after.blocked, "unblock_door"),
+    )
+    for ended, by in ends:
+        if ended and not step.done(by):
+            return f"a lock ended without {by}"
+    return None
+
+
+def refused_means_nothing_happened(step: Step, house: House) -> Broken:
+    """House rule 16: a refusal has its reason, and leaves all as it was."""
+    if not isinstance(step.event, Command):
+        return None
+    answer = step.answer
+    if answer is None or answer.ok != (answer.reason is None):
+        return "a command was not answered, or not with a reason"
+    if answer.ok:
+        return None
+    word = "access_denied" if step.event.name == "access_door" else "command_refused"
+    told = [e for e in step.effects if not isinstance(e, Answer)]
+    if [e.name if isinstance(e, Note) else "" for e in told] != [word]:
+        return "a refusal did more than say so"
+    if step.after != replace(step.before, t_ms=step.after.t_ms):
+        return "a refused command changed the state"
+    return None
+
+
+def sessions_end_verified_empty(step: Step, house: House) -> Broken:
+    """House rules 7 and 8: only a room verified empty ends a session; nothing prolongs it."""
+    before, after = step.before.session, step.after.session
+    if before is None:
+        return "it began without saying so" if bool(after) != _said(step, "started") else None
+    if after is not None:
+        return "its beginning was changed" if after.started_ms != before.started_ms else None
+    if not _said(step, "ended"):
+        return "it ended without saying so"
+    people = step.after.occupancy
+    if not people.certain or people.max:
+        return "it ended and the room is not empty"
+    rung = isinstance(step.event, Tick) and step.before.timers.get("empty") == step.after.t_ms
+    if not (rung and step.before.door != "Open" and not step.before.busy):
+        return None if step.done("room_empty") else "it ended and nobody had verified the room"
+    return None
+
+
+def _said(step: Step, word: str) -> bool:
+    return bool(step.notes(f"session_{word}"))
+
+
+def exits_are_free(step: Step, house: House) -> Broken:
+    """House rule 5: a passage is never refused, and an exit makes the most inside one less."""
+    event = step.event
+    if not isinstance(event, Passage) or event.least >= 0:
+        return None
+    if any(isinstance(e, Note) and e.name in REFUSALS for e in step.effects):
+        return "an exit was refused"
+    if step.before.staff_pass or not house.beams:
+        return None
+    before, after = step.before.occupancy, step.after.occupancy
+    if event.most < 0 and before.max > 0 and after.max >= before.max:
+        return "an exit did not make room"
+    return None
+
+
+REFUSALS = ("access_denied", "command_refused")
+
+
+def only_requests_are_refused(step: Step, house: House) -> Broken:
+    """House rules 5 and 16: nobody is refused who has not asked."""
+    button = isinstance(step.event, Contact) and step.event.line == "release_button"
+    if isinstance(step.event, Command) or button:
+        return None
+    if any(isinstance(e, Note) and e.name in REFUSALS for e in step.effects):
+        return "something was refused that nobody had asked for"
+    return None
+
+
+def changes_of_the_count_are_told(step: Step, house: House) -> Broken:
+    """House rule 6: no change of the count goes by in silence; the last word is the truth."""
+    people = step.after.occupancy
+    if people == step.before.occupancy:
+        return None
+    told = [_told(e) for e in step.effects if isinstance(e, Note)]
+    words = [word for word in told if word is not None]
+    truth = {"count": people.count, "min": people.min, "max": people.max}
+    if not words or words[-1] != truth | {"certain": people.certain}:
+        return "the count changed and was not told"
+    return None
+
+
+def _told(note: Note) -> object:
+    data: dict[str, object] = dict(note.data)
+    if note.name in ("entry", "exit"):
+        return {name: data[name] for name in ("count", "min", "max", "certain")}
+    return data.get(TOLD_IN.get(note.name, ""))
+
+
+TOLD_IN = {"passage_uncertain": "occupancy", "count_adjusted": "after"}
+
+
+def staff_are_no_guests(step: Step, house: House) -> Broken:
+    """House rule 12: an armed pass covers one passage, and nothing but that."""
+    if not (step.before.staff_pass and isinstance(step.event, Passage)):
+        return None
+    aborted = step.event.least == step.event.most == 0
+    if step.after.staff_pass != aborted:
+        return "the staff pass was not spent by one passage"
+    covered = not house.beams or step.after.occupancy == step.before.occupancy
+    return None if covered else "a passage under the staff pass was counted"
+
+
+def restarts_are_safe(step: Step, house: House) -> Broken:
+    """House rule 19: back with the strike off, no release open, and the doubt admitted."""
+    if not isinstance(step.event, Started):
+        return None
+    before, after = step.before, step.after
+    if after.grant is not None or after.staff_pass or after.coming_in:
+        return "something of the old process lives on"
+    if house.entry != "walk_in" and wanted(after, house)["strike"].level:
+        return "the strike is on after a restart"
+    doubt = step.event.doubt
+    if doubt and (after.occupancy.certain or after.occupancy.max < house.capacity):
+        return "a restart in doubt believes its count"
+    if not doubt and after.occupancy != before.occupancy and house.beams:
+        return "a restart without doubt changed the count"
+    return None
+
+
+def bells_have_reasons(step: Step, house: House) -> Broken:
+    """House rules 9 and 10: the room rings for marks, a guest too many and evacuation alone."""
+    for effect in step.effects:
+        if isinstance(effect, Chime) and not step.notes(BELLS[effect.tone]):
+            return f"it rang {effect.tone} for nothing"
+    return None
+
+
+BELLS = {
+    "warning": "session_warning",
+    "time_up": "session_time_up",
+    "overtime": "session_overtime",
+    "over_capacity": "over_capacity",
+    "evacuate": "locked_open",
+}
+
+OF_STEPS: tuple[OfStep, ...] = (
+    outputs_are_the_difference,
+    only_a_release_opens,
+    strike_is_not_prolonged,
+    releases_are_closed,
+    locks_end_by_a_person,
+    refused_means_nothing_happened,
+    sessions_end_verified_empty,
+    exits_are_free,
+    only_requests_are_refused,
+    changes_of_the_count_are_told,
+    staff_are_no_guests,
+    restarts_are_safe,
+    bells_have_reasons,
+)
+
+
+def broken(laws: Iterable[Callable[..., Broken]], *facts: object) -> list[str]:
+    """Return a line for every law that does not hold."""
+    found = ((law.__name__, law(*facts)) for law in laws)
+    return [f"{name}: {what}" for name, what in found if what is not None]

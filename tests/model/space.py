@@ -1,0 +1,128 @@
+"""The rules made finite: a state up to what no rule can tell apart.
+
+Time is the only thing without bound. The rules use it in three ways: a timer runs or has rung, a
+session stands before its next mark, and two moments (the exit button, the last knock at the hatch)
+are recent or not. So a state is put at ``t_ms`` 0 with every running deadline at `AHEAD_MS`, and
+time passes as separate moves: each running timer may ring alone and in any order. That is more than
+real clocks can do, so what holds here holds there.
+
+Further bounds, each with its reason:
+
+* the count goes to one above capacity: beyond, every comparison of the rules has the same answer.
+  A step beyond is checked, but not walked on from;
+* ``next_mark`` stops at the second overtime: every later one is like it;
+* of a release the rules ask whether anybody came, and while it is live how many are still to
+  come; its size and ``counted`` only where nobody counts by beams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+
+from controller.events import Event, Tick
+from controller.state import DoorKnock, Grant, House, Session, State, mark_ms
+
+#: Where deadlines stand that are running: after everything that one step could start.
+AHEAD_MS = 1e9
+#: Where moments stand that are not recent any more.
+LONG_AGO_MS = -1e9
+
+Forget = Callable[[State], State]
+#: A move takes a state to the state in which it happens, and says what happens.
+Move = Callable[[State, House], tuple[State, Event] | None]
+
+
+def last_mark(house: House) -> int:
+    """Return the mark from which on all are alike."""
+    return len(house.warnings_ms) + 2
+
+
+def standing(session: Session, house: House, at_ms: float) -> Session:
+    """Return the session moved in time so that its next mark is due at ``at_ms``."""
+    mark = min(session.next_mark, last_mark(house))
+    return Session(at_ms - mark_ms(Session(0.0), house, mark), mark)
+
+
+def normal(state: State, house: House) -> State:
+    """Return the one state that stands for all that the rules can't tell from this one."""
+    now_ms, session, knock = state.t_ms, state.session, state.door_knock
+    asked, waiting = state.exit_asked_ms, len(state.hatch_waiting)
+    recent = asked is not None and now_ms - asked <= house.exit_grace_ms
+    merges = waiting > 0 and now_ms - state.hatch_knock_ms <= house.knock_merge_ms
+    return replace(
+        state,
+        t_ms=0.0,
+        grant=_normal_grant(state.grant, house),
+        exit_asked_ms=0.0 if recent else None,
+        session=None if session is None else standing(session, house, AHEAD_MS),
+        hatch_waiting=(0.0,) * waiting,
+        hatch_knock_ms=0.0 if merges else LONG_AGO_MS,
+        door_knock=None if knock is None else DoorKnock(0.0, 0),
+        faults=tuple(
+            replace(fault, since_ms=0.0)
+            for fault in sorted(state.faults, key=lambda fault: (fault.name, fault.line))
+        ),
+        timers={name: None if at is None else AHEAD_MS for name, at in state.timers.items()},
+    )
+
+
+def _normal_grant(grant: Grant | None, house: House) -> Grant | None:
+    """Return a release as the rules see it: what is said about it in notes they never ask."""
+    if grant is None:
+        return None
+    some = min(grant.entered, 1)
+    if not house.beams:
+        return replace(grant, id="", cause="", entered=some)
+    left = grant.places_left if grant.live else 0
+    return replace(grant, id="", cause="", party=left + some, entered=some, counted=False)
+
+
+def key(state: State) -> Hashable:
+    """Return what tells one normal state from another."""
+    people, grant = state.occupancy, state.grant
+    return (
+        (people.count, people.min, people.max, people.doubted),
+        (state.busy, state.coming_in, state.door, state.bolt, state.hatch),
+        (state.buttons_up, state.evacuate_input, state.blocked),
+        (state.locked_down, state.locked_open, state.staff_pass, state.exit_asked_ms),
+        grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.counted),
+        state.session and state.session.next_mark,
+        (len(state.hatch_waiting), state.hatch_knock_ms, state.door_knock is None),
+        (state.alarm, state.over_capacity, tuple((f.name, f.line) for f in state.faults)),
+        frozenset(state.timers.items()),
+    )
+
+
+# --- time as moves -------------------------------------------------------------------------------
+
+
+def ring(timer: str) -> Move:
+    """Let one running timer ring, and no other."""
+
+    def move(state: State, house: House) -> tuple[State, Event] | None:
+        if state.timers.get(timer) is None:
+            return None
+        return replace(state, timers={**state.timers, timer: 0.0}), Tick(0.0)
+
+    return move
+
+
+def next_mark(state: State, house: House) -> tuple[State, Event] | None:
+    """Let the session reach its next mark."""
+    if state.session is None:
+        return None
+    return replace(state, session=standing(state.session, house, 0.0)), Tick(0.0)
+
+
+def exit_grows_old(state: State, house: House) -> tuple[State, Event] | None:
+    """Let the press of the exit button be long ago."""
+    asked = None if state.exit_asked_ms is None else LONG_AGO_MS
+    return (replace(state, exit_asked_ms=asked), Tick(0.0)) if asked is not None else None
+
+
+def knock_grows_old(state: State, house: House) -> tuple[State, Event] | None:
+    """Let the last knock at the hatch be long ago."""
+    if not state.hatch_waiting or state.hatch_knock_ms == LONG_AGO_MS:
+        return None
+    return replace(state, hatch_knock_ms=LONG_AGO_MS), Tick(0.0)
