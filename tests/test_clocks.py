@@ -1,0 +1,108 @@
+"""Clocks that are wrong, step, or repeat an hour: a session's two hours stay two hours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller import clock as module
+from controller.clock import Clock
+from tests.house import Demo, house
+from tests.waiting import eventually
+
+#: The instants at which Europe/Rome turns its clocks, and an hour and a half before each.
+DST_NIGHTS = ("2026-10-25T01:30:00+02:00", "2027-03-28T01:30:00+01:00")
+
+
+class Wall:
+    """A wall clock that can be set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead_s = 0.0
+        real = time.time
+        monkeypatch.setattr(module, "wall_s", lambda: real() + self.ahead_s)
+        monkeypatch.setattr("controller.service.wall_s", lambda: real() + self.ahead_s)
+        monkeypatch.setattr("controller.assembly.wall_s", lambda: real() + self.ahead_s)
+        monkeypatch.setattr("tests.house.wall_s", lambda: real() + self.ahead_s)
+
+    def set(self, to: str | float) -> None:
+        wanted = to if isinstance(to, float) else datetime.fromisoformat(to).timestamp()
+        self.ahead_s = wanted - time.time()
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    yield Wall(monkeypatch)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def length_s(demo: Demo) -> float:
+    session = demo.state["session"]
+    ends = datetime.fromisoformat(session["ends_at"])
+    return (ends - datetime.fromisoformat(session["started_at"])).total_seconds()
+
+
+@pytest.mark.parametrize("night", DST_NIGHTS)
+def test_two_hours_are_two_hours_in_a_night_that_turns_the_clock(
+    night: str, wall: Wall, tmp_path: Path
+) -> None:
+    wall.set(night)
+    with house(tmp_path) as demo:
+        demo.ear.ask("set_count", count=1)
+        eventually(lambda: demo.state["session"])
+        assert length_s(demo) == 7200
+        assert demo.state["session"]["remaining_s"] == pytest.approx(7200, abs=5)
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=5), timedelta(hours=-5), timedelta(days=-400)])
+def test_a_clock_that_steps_changes_what_is_shown_and_nothing_else(
+    step: timedelta, wall: Wall, tmp_path: Path
+) -> None:
+    wall.set("2026-12-24T20:00:00+01:00")
+    with house(tmp_path) as demo:
+        demo.ear.ask("set_count", count=1)
+        eventually(lambda: demo.state["session"])
+        before = datetime.fromisoformat(demo.state["session"]["ends_at"])
+        remaining_s = demo.state["session"]["remaining_s"]
+        wall.ahead_s += step.total_seconds()
+        answer = demo.ear.ask("access_door")
+        believable = step > timedelta(days=-300)
+        assert answer["reason"] == (None if believable else "ClockNotSet")
+        demo.bench.act("open_hatch")  # any change tells the state again
+        eventually(lambda: demo.state["hatch"]["open"])
+        after = datetime.fromisoformat(demo.state["session"]["ends_at"])
+        assert abs(after - before - step) < timedelta(seconds=3)
+        assert remaining_s - demo.state["session"]["remaining_s"] < 5
+        assert length_s(demo) == pytest.approx(7200, abs=0.01)
+
+
+def test_a_boot_in_1970_keeps_the_session_and_refuses_what_it_cannot_judge(
+    wall: Wall, tmp_path: Path
+) -> None:
+    with house(tmp_path) as demo:
+        demo.ear.ask("set_count", count=2)
+        eventually(lambda: demo.state["session"])
+    wall.set(40.0)
+    with house(tmp_path) as demo:
+        assert demo.state["session"]["remaining_s"] == pytest.approx(7200, abs=10)
+        assert demo.ear.ask("staff_pass", issued_at=time.time())["reason"] == "ClockNotSet"
+        assert demo.ear.ask("staff_pass")["reason"] == "ClockNotSet"
+        assert demo.ear.ask("staff_pass", boot=demo.state["boot"])["ok"]  # the page beside us
+        demo.bench.act("press_release")  # and the button, in any case
+        eventually(lambda: demo.ear.events("access_granted"))
+        assert demo.ear.events("access_granted")[-1]["cause"] == "button"
+
+
+def test_time_passed_in_suspend_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(0.0)
+    real = module.boottime_ms
+    before = clock.now_ms()
+    monkeypatch.setattr(module, "boottime_ms", lambda: real() + 3_600_000)
+    assert clock.now_ms() - before >= 3_600_000
