@@ -46,6 +46,7 @@ lint: dev
 chaos: dev
 	@$(BIN)/python -m tests.chaos.rounds kills $(or $(ROUNDS),1000)
 	@$(BIN)/python -m tests.chaos.rounds brokers $(or $(ROUNDS),100)
+	@$(BIN)/python -m tests.chaos.rounds cuts $(or $(ROUNDS),9000)
 
 model: dev
 	@$(BIN)/python -m tests.model $(ARGS)

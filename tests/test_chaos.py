@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.rounds import brokers, kills
+from tests.chaos.rounds import brokers, cuts, kills
 
 
 def quiet(line: str) -> None:
@@ -21,3 +21,8 @@ def test_killed_at_random_instants_of_an_evening(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_the_broker_killed_stopped_and_frozen_in_the_evening(tmp_path: Path) -> None:
     assert brokers(tmp_path, rounds=3, seed=7, tell=quiet)["events"] > 0
+
+
+@pytest.mark.timeout(120)
+def test_the_journal_cut_in_its_last_write(tmp_path: Path) -> None:
+    assert cuts(tmp_path, rounds=150, seed=7, tell=quiet)["cuts"] == 450

@@ -1,6 +1,6 @@
 """Rounds of violence against a living house; each returns what it survived, or fails.
 
-``python -m tests.chaos.rounds kills 1000`` and ``brokers 100`` are what ``make chaos`` runs; the
+``python -m tests.chaos.rounds kills 1000``, ``brokers 100`` and ``cuts 9000`` are what ``make chaos`` runs; the
 test suite runs a few rounds of each.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from controller.journal import read_last
+from controller.journal import Journal, read_last
+from controller.opening import open_journal
 from tests.conftest import Broker
+from tests.test_journal import row, saved
 from tests.test_run import Subscriber
 from tests.waiting import eventually
 
@@ -154,6 +157,41 @@ def _right_again(ear: Subscriber, before: int, newest: int) -> bool:
     return fresh and newest in heard_events(ear)
 
 
+def cuts(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
+    """Cut the journal's log at each of its last ``rounds`` bytes, clean, torn, and zeroed after.
+
+    Whatever is left opens, and its state is exactly that of its last event.
+    """
+    source, cut = folder / "journal.db", folder / "cut.db"
+    with closing(Journal(source)) as journal:
+        for seq in range(1, 60):
+            journal.write([row(seq)], saved(seq), seq)
+        shutil.copy(source, folder / "whole.db")
+        log = Path(f"{source}-wal").read_bytes()
+    chance = random.Random(seed)
+    first = max(len(log) - rounds, 0)
+    for at in range(first, len(log)):
+        for rest in (b"", chance.randbytes(min(100, len(log) - at)), bytes(len(log) - at)):
+            _open_cut(folder, cut, log[:at] + rest)
+        if at % 100 == 0:
+            tell(f"{at - first + 1}/{len(log) - first} cuts survived")
+    return {"cuts": 3 * (len(log) - first)}
+
+
+def _open_cut(folder: Path, cut: Path, log: bytes) -> None:
+    for left in folder.glob("cut.db*"):
+        left.unlink()
+    shutil.copy(folder / "whole.db", cut)
+    Path(f"{cut}-wal").write_bytes(log)
+    opened = open_journal(cut)
+    with closing(opened.journal) as journal:
+        last = journal.last_seq()
+        assert not opened.warning, opened.warning
+        assert 0 < last < 60
+        assert journal.saved() == saved(last)
+        assert [kept.seq for kept in journal.after(0, 999)] == list(range(1, last + 1))
+
+
 def main(what: str, rounds: str, seed: str = "1") -> None:
     """Run many rounds and print what was survived."""
 
@@ -162,7 +200,7 @@ def main(what: str, rounds: str, seed: str = "1") -> None:
         sys.stdout.flush()
 
     with tempfile.TemporaryDirectory(prefix="backdoor-chaos-") as folder:
-        done = {"kills": kills, "brokers": brokers}[what](
+        done = {"kills": kills, "brokers": brokers, "cuts": cuts}[what](
             Path(folder), int(rounds), int(seed), tell
         )
     sys.stdout.write(f"\r{json.dumps(done)}\n")
