@@ -218,6 +218,10 @@ def test_forwarding_headers_count_from_this_machine_only(house: House, tmp_path:
         connection.request("GET", f"/pair/{secret}", headers=headers)
         answer = connection.getresponse()
         assert "Secure" in (answer.headers["Set-Cookie"] or "")
+        answer.read()
+        headers = {"Host": "evil.example", "X-Forwarded-Host": "localhost"}
+        connection.request("GET", "/healthz", headers=headers)
+        assert connection.getresponse().status == 421
         connection.close()
 
 

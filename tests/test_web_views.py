@@ -111,6 +111,16 @@ def test_rotating_throws_out_every_phone_of_a_running_page(app: Flask, client: F
     assert paired(app).get("/").status_code == 200
 
 
+def test_a_secret_that_cannot_be_read_pairs_nobody(
+    app: Flask, client: FlaskClient, tmp_path: Path
+) -> None:
+    (tmp_path / "s").unlink()
+    (tmp_path / "s").mkdir()
+    assert client.get("/").status_code == 403
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/pair/x").status_code == 500
+
+
 def test_a_forged_cookie_is_no_pairing(app: Flask) -> None:
     client = app.test_client()
     client.set_cookie("backdoor", "eyJwYWlyZWQiOnRydWV9.aSF0-g.aaaaaaaaaaaaaaaaaaaaaaaaaaa")

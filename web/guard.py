@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
+import logging
 import socket
 from collections.abc import Collection
 from urllib.parse import urlsplit
@@ -16,9 +17,11 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
 
-from web.pairing import Pairing
+from web.pairing import Pairing, PairingError
 
-OPEN = frozenset({"static", "page.pair", "page.healthz"})
+log = logging.getLogger(__name__)
+
+OPEN = frozenset({"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"})
 SMALLEST_ZIP = 600  # bytes: below it the header costs more than it saves
 TEXT = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/manif")
 
@@ -66,8 +69,12 @@ class DerivedKeySessions(SecureCookieSessionInterface):
         self._pairing = pairing
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return the signer of now; CSRF tokens are signed with the same key."""
-        app.secret_key = self._pairing.signing_key()
+        """Return the signer of now (CSRF tokens have the same key); without a secret nobody's."""
+        try:
+            app.secret_key = self._pairing.signing_key()
+        except PairingError as error:
+            log.error("%s", error)
+            return None
         return super().get_signing_serializer(app)
 
     def get_cookie_secure(self, app: Flask) -> bool:

@@ -81,14 +81,14 @@ class Pairing:
         with self._explained():
             if self._look() is None:
                 self._create()
-            self._mark = self._look()
+            mark = self._look()
             text = self._path.read_text("ascii", "strict").strip()
         if len(text) < SHORTEST_SECRET:
             raise PairingError(
                 f"{self._path}: the pairing secret has {len(text)} characters, fewer than"
                 f" {SHORTEST_SECRET}; make a new one with: backdoor pair --rotate"
             )
-        self._secret = text
+        self._mark, self._secret = mark, text
 
     def _create(self) -> None:
         """Make the file; when another process was quicker, its secret stands."""

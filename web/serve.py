@@ -78,7 +78,8 @@ class Server:
             ident=None,
             asyncore_use_poll=True,
             trusted_proxy="127.0.0.1",
-            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"},
+            # Not the host: a page in a browser on this machine could send that header too.
+            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"},
             clear_untrusted_proxy_headers=True,
         )
         self._waitress.adj.socket_options = _socket_options()  # not among its arguments
