@@ -1,7 +1,7 @@
 """Rounds of violence against a living house; each returns what it survived, or fails.
 
-``python -m tests.chaos.rounds kills 1000``, ``brokers 100`` and ``cuts 9000`` are what ``make chaos`` runs; the
-test suite runs a few rounds of each.
+``make chaos`` runs ``python -m tests.chaos.rounds kills 1000``, ``brokers 100`` and ``cuts 9000``;
+the test suite runs a few rounds of each.
 """
 
 from __future__ import annotations
