@@ -70,6 +70,7 @@ class Web:
     tls_cert: str = ""
     tls_key: str = ""
     language: str = "auto"
+    metrics_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

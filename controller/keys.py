@@ -251,6 +251,8 @@ KEYS: tuple[Key, ...] = (
     Key("web", "tls_key", "web", "tls_key", text, "its key file"),
     Key("web", "language", "web", "language", choice("auto", "en", "it"),
         "auto: as the phone says"),
+    Key("web", "metrics_token", "web", "metrics_token", text,
+        'bearer token for /metrics; "" for paired phones only'),
     Key("homeassistant", "discovery", "homeassistant", "discovery",
         choice("device", "component", "off"),
         "device: one message (2024.11 and later); component: one for each entity; off"),

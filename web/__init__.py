@@ -22,6 +22,7 @@ from controller.wire import Topics
 from web.bench import ACTIONS, Bench, bench_routes
 from web.guard import Hosts, guard, wants_page
 from web.language import speak, spoken
+from web.metrics import metrics_routes
 from web.mirror import Join, Mirror
 from web.pairing import Pairing, Tries, page_url
 from web.streams import Streams
@@ -69,6 +70,7 @@ def create_app(
     speak(app, web.language)
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
+    app.register_blueprint(metrics_routes(mirror, web.metrics_token))
     if bench is not None:
         routes = bench_routes(bench)
         csrf.exempt(routes)

@@ -30,7 +30,7 @@ STALE_AFTER_S = 3.0  # nothing heard for so long: nobody may trust the picture
 BEHIND_AFTER_S = 1.0  # heartbeats run ahead of the state: something got lost on the way
 ANSWER_WITHIN_S = 2.0
 FRESH_KNOCK_S = 10.0  # an older knock is history: events also arrive late, after an outage
-HEARD_TOPICS = ("status", "state", "heartbeat", "night", "result", "event/knock")
+HEARD_TOPICS = ("status", "state", "heartbeat", "night", "result", "event/+")
 
 
 class Join(Protocol):
@@ -107,6 +107,7 @@ class Mirror:
         self._knock: Json = {"n": 0, "place": None}
         self._version = 0
         self._pending: dict[str, Outcome | None] = {}
+        self._listeners: list[Callable[[str, Message], None]] = []
         self._handlers: dict[str, Callable[[Message, float], None]] = {
             "status": self._on_status,
             "state": self._on_state,
@@ -126,6 +127,15 @@ class Mirror:
             on_up=self.up,
             on_down=self.down,
         )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there, as far as we know."""
+        return self._connected
+
+    def listen(self, listener: Callable[[str, Message], None]) -> None:
+        """Let somebody else hear every message as well, by its name, in the link's thread."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Begin to listen."""
@@ -152,7 +162,10 @@ class Mirror:
 
     def hear(self, message: Message) -> None:
         """Take one message in (link's thread); what makes no sense is logged and ignored."""
-        handler = self._handlers.get(self._topics.name(message.topic))
+        name = self._topics.name(message.topic)
+        for listener in self._listeners:
+            listener(name, message)
+        handler = self._handlers.get(name)
         if handler is None:
             return
         try:

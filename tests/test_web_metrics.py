@@ -1,0 +1,165 @@
+"""GET /metrics: what Prometheus reads, who may read it, and that a repetition counts once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.web_house import House, now_iso, page_of, paired
+
+TOKEN = "scrape-me"
+LOOP = {"bounds_s": [0.001, 0.01], "turns": [5, 2, 1], "sum_s": 0.25}
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.inside(2, 3)
+    return house
+
+
+@pytest.fixture
+def app(house: House, tmp_path: Path) -> Flask:
+    app = page_of(house, tmp_path, metrics_token=TOKEN)
+    house.beat(loop=LOOP)
+    return app
+
+
+def scrape(app: Flask) -> str:
+    answer = app.test_client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain; version=0.0.4")
+    return answer.text
+
+
+def values(app: Flask) -> dict[str, float]:
+    """Every sample by its name, with its labels as Prometheus writes them."""
+    return {
+        sample.name + "".join(f" {k}={v}" for k, v in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(scrape(app))
+        for sample in family.samples
+    }
+
+
+def happens(house: House, name: str, seq: int, boot: str = "b00t", **data: object) -> None:
+    house.say(f"event/{name}", {"seq": seq, "boot": boot, "at": now_iso(), "t_ms": 1.0, **data})
+
+
+def test_how_things_are(app: Flask, house: House) -> None:
+    house.show(
+        session={"started_at": now_iso(), "ends_at": now_iso(), "remaining_s": -60.5},
+        faults=[{"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}],
+    )
+    found = values(app)
+    assert found["backdoor_guests"] == found["backdoor_guests_most"] == 3
+    assert found["backdoor_guests_least"] == 2
+    assert found["backdoor_guests_uncertain"] == found["backdoor_controller_online"] == 1
+    assert found["backdoor_broker_connected"] == 1
+    assert found["backdoor_guests_allowed"] == 4
+    assert -61.5 < found["backdoor_session_remaining_seconds"] <= -60.5
+    assert found["backdoor_faults line=beam_outer name=BeamStuck"] == 1
+    assert found["backdoor_uptime_seconds"] == 5.0
+    assert found["backdoor_loop_turn_seconds_bucket le=0.001"] == 5
+    assert found["backdoor_loop_turn_seconds_bucket le=+Inf"] == 8
+    assert found["backdoor_loop_turn_seconds_count"] == 8
+    assert found["backdoor_loop_turn_seconds_sum"] == 0.25
+
+
+def test_what_happened_counts_once_however_often_it_is_told(app: Flask, house: House) -> None:
+    for _ in range(2):
+        happens(house, "entry", 1)
+        happens(house, "exit", 2)
+        happens(house, "passage_uncertain", 3)
+        happens(house, "knock", 4, place="hatch", raps=2)
+        happens(house, "access_denied", 5, reason="CapacityReached")
+        happens(house, "command_refused", 6, reason="Replayed")
+        happens(house, "session_started", 7)
+        happens(house, "session_ended", 8, lasted_s=7300)
+    happens(house, "entry", 1, boot="next")  # the journal was lost: it begins again
+    happens(house, "entry", 2, boot="next")
+    found = values(app)
+    assert found["backdoor_crossings_total direction=in"] == 3
+    assert found["backdoor_crossings_total direction=out"] == 1
+    assert found["backdoor_uncertain_passages_total"] == 1
+    assert found["backdoor_knocks_total place=hatch"] == 1
+    assert found["backdoor_knocks_total place=door"] == 0
+    assert found["backdoor_refusals_total reason=CapacityReached"] == 1
+    assert found["backdoor_refusals_total reason=Replayed"] == 1
+    assert found["backdoor_sessions_total"] == 1
+    assert found["backdoor_session_duration_seconds_bucket le=7200.0"] == 0
+    assert found["backdoor_session_duration_seconds_bucket le=7500.0"] == 1
+
+
+def test_what_is_not_known_is_not_shown(app: Flask, house: House) -> None:
+    house.crash()
+    found = values(app)
+    assert found["backdoor_controller_online"] == 0
+    assert "backdoor_guests" not in found
+    assert "backdoor_uptime_seconds" not in found
+    assert "backdoor_session_remaining_seconds" not in found
+
+
+def test_a_controller_without_a_histogram_has_none(app: Flask, house: House) -> None:
+    house.beat()
+    assert "backdoor_loop_turn_seconds_count" not in values(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("event/entry", b"{"),
+        ("event/entry", {"boot": "b"}),
+        ("event/access_denied", {"seq": 1, "boot": "b", "reason": "Because"}),
+        ("heartbeat", {"boot": "b00t", "seq": 1}),
+        ("heartbeat", b"[1]"),
+    ],
+)
+def test_nonsense_is_named_and_not_counted(
+    app: Flask, house: House, name: str, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = values(app)
+    with caplog.at_level(logging.WARNING):
+        house.say(name, body)
+    assert f"backdoor/bar/{name}" in caplog.text
+    assert values(app)["backdoor_crossings_total direction=in"] == 0
+    assert values(app).keys() == before.keys()
+
+
+def test_only_who_is_paired_or_has_the_token_reads_it(house: House, tmp_path: Path) -> None:
+    open_to_token = page_of(house, tmp_path, metrics_token=TOKEN)
+    stranger = open_to_token.test_client()
+    assert stranger.get("/metrics").status_code == 403
+    wrong = {"Authorization": "Bearer scrape-m\u00e9"}
+    assert stranger.get("/metrics", headers=wrong).status_code == 403
+    assert paired(open_to_token).get("/metrics").status_code == 200
+    closed = page_of(house, tmp_path)
+    empty = {"Authorization": "Bearer "}
+    assert closed.test_client().get("/metrics", headers=empty).status_code == 403
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_has_nothing_to_say(app: Flask) -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=scrape(app),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_names_are_as_prometheus_asks(app: Flask) -> None:
+    """What promtool would say: a help for each, base units, counters end in total."""
+    for family in text_string_to_metric_families(scrape(app)):
+        assert family.name.startswith("backdoor_")
+        assert family.documentation
+        if family.type == "counter":
+            assert all(s.name.endswith(("_total", "_created")) for s in family.samples)
+        assert not family.name.endswith(("_ms", "_minutes", "_count", "_info"))

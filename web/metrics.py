@@ -1,0 +1,188 @@
+"""GET /metrics for Prometheus: how the evening goes and whether everything works.
+
+For paired phones, and for whoever brings ``[web] metrics_token`` as a bearer token; without a token
+in the configuration no scraper gets in. Counters begin with this process. Events are delivered at
+least once: one that comes again, known by its ``seq``, is not counted again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+
+from flask import Blueprint, Response, jsonify, request, session
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from controller.events import Reason
+from controller.wire import Message
+from web.mirror import Mirror, Seen
+from web.snapshot import Json, json_object
+
+log = logging.getLogger(__name__)
+
+#: A session is two hours; what lies around it is what one wants to know.
+SESSION_BUCKETS_S = (1800, 3600, 5400, 6300, 7200, 7500, 8100, 9000, 10800)
+#: Lives of the controller that are remembered, to tell a repetition from a new journal.
+BOOTS = 8
+
+
+class Events:
+    """Counts what happened."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, means: str, *labels: str) -> Counter:
+            return Counter(f"backdoor_{name}", means, labels, registry=registry)
+
+        crossings = counter("crossings", "People who crossed the doorway", "direction")
+        knocks = counter("knocks", "Knocks", "place")
+        self._refusals = counter("refusals", "Commands that were refused", "reason")
+        self._uncertain = counter("uncertain_passages", "Passages that nobody can be sure of")
+        self._sessions = counter("sessions", "Sessions that began")
+        self._lasted = Histogram(
+            "backdoor_session_duration_seconds",
+            "How long parties stayed",
+            buckets=SESSION_BUCKETS_S,
+            registry=registry,
+        )
+        self._into = crossings.labels("in")
+        self._out = crossings.labels("out")
+        self._knocks = {place: knocks.labels(place) for place in ("hatch", "door")}
+        self._reasons = {reason.value: self._refusals.labels(reason.value) for reason in Reason}
+        self._last = 0
+        self._boots: list[str] = []
+        self._count: dict[str, Callable[[Json], None]] = {
+            "event/entry": lambda _: self._into.inc(),
+            "event/exit": lambda _: self._out.inc(),
+            "event/passage_uncertain": lambda _: self._uncertain.inc(),
+            "event/knock": lambda event: self._knocks[event["place"]].inc(),
+            "event/access_denied": self._refused,
+            "event/command_refused": self._refused,
+            "event/session_started": lambda _: self._sessions.inc(),
+            "event/session_ended": lambda event: self._lasted.observe(event["lasted_s"]),
+        }
+
+    def hear(self, name: str, message: Message) -> None:
+        """Count one message of the house; what makes no sense is logged and not counted."""
+        count = self._count.get(name)
+        if count is None:
+            return
+        try:
+            event = json_object(message.payload, seq=int, boot=str)
+            if self._new(event):
+                count(event)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            log.warning("%s: not counted, %s", message.topic, error)
+
+    def _refused(self, event: Json) -> None:
+        self._reasons[event["reason"]].inc()
+
+    def _new(self, event: Json) -> bool:
+        """Tell whether this is no repetition; a journal that was lost begins again at 1."""
+        known = event["boot"] in self._boots
+        if not known:
+            self._boots = [*self._boots, event["boot"]][-BOOTS:]
+        if known and event["seq"] <= self._last:
+            return False
+        self._last = event["seq"]
+        return True
+
+
+class Now(Collector):
+    """What holds at this moment, read from the mirror when somebody asks."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._beat: Json = {}
+
+    def hear(self, name: str, message: Message) -> None:
+        """Keep the newest heartbeat."""
+        if name == "heartbeat":
+            try:
+                self._beat = json_object(message.payload, uptime_s=float)
+            except (ValueError, RecursionError) as error:
+                log.warning("%s: ignored, %s", message.topic, error)
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing ahead: what is unknown is absent."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
+        seen = self._mirror.seen()
+        online = seen.link == "online"
+        yield _gauge("broker_connected", "The page hears the broker", self._mirror.connected)
+        yield _gauge("controller_online", "The controller lives, and what is shown is true", online)
+        if online:
+            yield from _house(seen)
+            yield from self._loop()
+
+    def _loop(self) -> Iterator[Metric]:
+        if "uptime_s" in self._beat:
+            yield _gauge(
+                "uptime_seconds", "Age of the controller's process", self._beat["uptime_s"]
+            )
+        loop = self._beat.get("loop")
+        if not isinstance(loop, dict):
+            return
+        total, buckets = 0, []
+        for bound, turns in zip([*loop["bounds_s"], "+Inf"], loop["turns"], strict=True):
+            total += turns
+            buckets.append((str(bound), float(total)))
+        means = "How long the controller's loop took for one turn"
+        family = HistogramMetricFamily("backdoor_loop_turn_seconds", means)
+        family.add_metric([], buckets, loop["sum_s"])
+        yield family
+
+
+def _house(seen: Seen) -> Iterator[Metric]:
+    occupancy = seen.state["occupancy"]
+    yield _gauge("guests", "Guests inside, the best guess", occupancy["count"])
+    yield _gauge("guests_least", "Guests inside, at least", occupancy["min"])
+    yield _gauge("guests_most", "Guests inside, at most; the door goes by this", occupancy["max"])
+    yield _gauge("guests_uncertain", "The count is in doubt", not occupancy["certain"])
+    yield _gauge("guests_allowed", "Guests inside, when full", occupancy["capacity"])
+    yield _gauge(
+        "hatch_waiting", "Parties that knocked at the hatch", seen.state["hatch"]["waiting"]
+    )
+    session = seen.state["session"]
+    if session is not None:
+        left_s = session["remaining_s"]
+        yield _gauge("session_remaining_seconds", "Time left; negative in overtime", left_s)
+    means = "Faults that have not gone away"
+    faults = GaugeMetricFamily("backdoor_faults", means, labels=["name", "line"])
+    for fault in seen.state["faults"]:
+        faults.add_metric([fault["name"], fault["line"]], 1)
+    yield faults
+
+
+def _gauge(name: str, means: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"backdoor_{name}", means, value=float(value))
+
+
+def metrics_routes(mirror: Mirror, token: str) -> Blueprint:
+    """Return the route, and begin to count."""
+    registry = CollectorRegistry()
+    events, now = Events(registry), Now(mirror)
+    registry.register(now)
+    mirror.listen(events.hear)
+    mirror.listen(now.hear)
+    routes = Blueprint("metrics", __name__)
+
+    @routes.get("/metrics")
+    def metrics() -> ResponseReturnValue:
+        if not session.get("paired") and not _bears(token):
+            return jsonify(ok=False, reason="NotPaired"), 403
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return routes
+
+
+def _bears(token: str) -> bool:
+    given = request.headers.get("Authorization", "")
+    return bool(token) and secrets.compare_digest(given.encode(), f"Bearer {token}".encode())
