@@ -6,7 +6,7 @@ BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: menu setup dev run test test-ha check lint chaos model bench lock clean
+.PHONY: menu setup dev run test test-ha test-installed check lint chaos model bench lock clean
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -14,6 +14,7 @@ menu:
 	@echo 'make test    run all tests, with coverage'
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
+	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make bench   measure, and print the figures'
@@ -42,6 +43,10 @@ check: lint test
 lint: dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+
+# A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
+test-installed: dev
+	@BACKDOOR_INSTALLED=1 $(BIN)/pytest tests/installed $(ARGS)
 
 chaos: dev
 	@$(BIN)/python -m tests.chaos.rounds kills $(or $(ROUNDS),1000)

@@ -1,0 +1,31 @@
+"""One installed machine for all of these tests, in the order of the file; only when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.installed.machine import Machine, missing
+
+#: ``make test-installed`` sets it: these need root, two tools of systemd's and some minutes.
+ASKED = "BACKDOOR_INSTALLED"
+
+collect_ignore = [] if os.environ.get(ASKED) else ["test_installed.py"]
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Return a booted machine on which nothing is installed yet."""
+    lacks = missing()
+    assert not lacks, lacks
+    folder: Path = tmp_path_factory.mktemp("installed")
+    made = Machine(folder)
+    made.boot()
+    try:
+        yield made
+    finally:
+        made.halt()
+        made.throw_away()

@@ -1,0 +1,166 @@
+"""A Debian of its own, booted in a container: what the installer does is done to a real system.
+
+The root and the Python packages are made once and kept in the user's cache; a run unpacks them,
+boots, and needs no network. There are no GPIO lines in it, so the services run on mock pins by a
+drop-in; everything else is as it is on a Pi.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backdoor-tests"
+SUITE, PYTHON = "bookworm", "3.11"
+PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,python3-venv,mosquitto,procps"
+NEEDS = ("mmdebstrap", "systemd-nspawn", "nsenter")
+#: What the installer makes a release of, and what it is started from.
+SOURCES = ("controller", "web", "systemd", "pyproject.toml", "requirements.lock", "README.md")
+
+MOCK = """\
+[Service]
+ExecStart=
+ExecStart=/opt/backdoor/.venv/bin/backdoor run {safe}--config /etc/backdoor/backdoor.toml \
+--set pins.factory=mock
+"""
+
+
+def missing() -> str:
+    """Return what this machine lacks to run these tests, or nothing."""
+    if os.geteuid() != 0:
+        return "needs root"
+    lacks = [name for name in NEEDS if not shutil.which(name)]
+    return f"needs {', '.join(lacks)}: apt install mmdebstrap systemd-container" if lacks else ""
+
+
+def cached(name: str, make: Callable[[Path], object]) -> Path:
+    """Return a file or directory of the cache, made the first time and whole."""
+    path = CACHE / name
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        beside = CACHE / f"new-{os.getpid()}-{name}"
+        make(beside)
+        beside.rename(path)
+    return path
+
+
+def root_archive() -> Path:
+    """Return a Debian with the packages that the installer asks apt for, as an archive."""
+    key = hashlib.sha256(f"{SUITE} {PACKAGES}".encode()).hexdigest()[:8]
+
+    def make(path: Path) -> None:
+        include = f"--include={PACKAGES}"
+        run("mmdebstrap", "-q", "--variant=minbase", "--format=tar", include, SUITE, str(path))
+
+    return cached(f"{SUITE}-{key}.tar", make)
+
+
+def wheels() -> Path:
+    """Return a directory with every package of the lock file."""
+    lock = ROOT / "requirements.lock"
+    key = hashlib.sha256(lock.read_bytes()).hexdigest()[:8]
+    pip = (sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check")
+    only = ("--only-binary", ":all:", "--python-version", PYTHON, "--require-hashes")
+    return cached(f"wheels-{key}", lambda path: run(*pip, *only, "-d", str(path), "-r", str(lock)))
+
+
+def run(*command: str) -> str:
+    """Run a command on this machine; its output is in the error when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+class Machine:
+    """The container; `boot` and `halt` may be called in turn."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.root.mkdir()
+        run("tar", "-C", str(self.root), "--numeric-owner", "-xf", str(root_archive()))
+        shutil.copytree(wheels(), self.root / "root/wheels")
+        self.source = self.root / "root/backdoor"
+        self.source.mkdir()
+        for name in SOURCES:
+            part = ROOT / name
+            if part.is_dir():
+                skip = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(part, self.source / name, ignore=skip)
+            else:
+                shutil.copy(part, self.source / name)
+        self.mock_pins()
+        self._log = folder / "console"
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self.leader = ""
+
+    def mock_pins(self) -> None:
+        """Have the controller run without hardware."""
+        for unit, safe in (("controller", ""), ("safe", "--safe ")):
+            drop_ins = self.root / f"etc/systemd/system/backdoor-{unit}.service.d"
+            drop_ins.mkdir(parents=True, exist_ok=True)
+            (drop_ins / "mock.conf").write_text(MOCK.format(safe=safe))
+
+    def boot(self) -> None:
+        """Start it, and wait until its systemd has started everything."""
+        settings = ("--register=no", "--keep-unit", "--link-journal=no", "--private-network")
+        with self._log.open("ab") as log:
+            self._nspawn = subprocess.Popen(
+                ["systemd-nspawn", "-q", "-D", str(self.root), "--boot", *settings,
+                 "--console=read-only", "-M", "backdoor-test"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        self.until(lambda: children.read_text().split(), 20)
+        self.leader = children.read_text().split()[0]
+        self.until(lambda: self.tell("systemctl", "is-system-running").stdout.strip()
+                   in ("running", "degraded"), 60)  # fmt: skip
+
+    def halt(self) -> None:
+        """Shut it down as a power switch that asks first does."""
+        if self._nspawn is not None:
+            self.tell("systemctl", "poweroff")
+            self._nspawn.wait(60)
+            self._nspawn = None
+
+    def throw_away(self) -> None:
+        """Remove its files, which are root's and many."""
+        shutil.rmtree(self.root)
+
+    def tell(self, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in it."""
+        enter = ("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--")
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return subprocess.run(
+            [*enter, "/usr/bin/env", "-i", path, "HOME=/root", *command],
+            capture_output=True, text=True, input=text, check=False, timeout=300,
+        )  # fmt: skip
+
+    def do(self, *command: str, text: str | None = None) -> str:
+        """Run a command in it that must work; return what it says."""
+        done = self.tell(*command, text=text)
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def show(self, unit: str, what: str) -> str:
+        """Return a property of a unit."""
+        return self.do("systemctl", "show", "--value", "-p", what, unit).strip()
+
+    def python(self, program: str) -> str:
+        """Run a program with the installed packages."""
+        return self.do("/opt/backdoor/.venv/bin/python", "-", text=program)
+
+    @staticmethod
+    def until(condition: Callable[[], object], limit_s: float = 30.0) -> None:
+        """Wait for a condition, with a limit."""
+        end_s = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < end_s, f"not within {limit_s:g} s"
+            time.sleep(0.2)

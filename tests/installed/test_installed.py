@@ -1,0 +1,319 @@
+"""Installed on a Debian of its own, and everything that can happen to it there.
+
+The tests follow one another like the life of one machine; each leaves it working.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.installed.machine import Machine
+
+pytestmark = pytest.mark.timeout(300)
+
+INSTALL = ("/root/backdoor/systemd/install", "--wheels", "/root/wheels")
+CONTROLLER, PAGE, SAFE = "backdoor-controller", "backdoor-web", "backdoor-safe"
+
+#: What a phone does: pair, then read the state.
+PHONE = """
+import http.cookiejar, sys, urllib.request
+jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+phone = urllib.request.build_opener(jar)
+phone.open("http://127.0.0.1:8080/pair/" + open("/var/lib/backdoor/pairing.secret").read().strip())
+sys.stdout.write(phone.open("http://127.0.0.1:8080/api/state").read().decode())
+"""
+
+#: What a client with some login may do: a word for each try.
+CLIENT = """
+import time, paho.mqtt.client as paho
+name = {name!r}
+told, heard = [], []
+client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+client.on_connect = lambda c, u, f, reason, p: told.append(str(reason))
+client.on_publish = lambda c, u, m, reason, p: told.append(f"publish {{reason}}")
+client.on_message = lambda c, u, m: heard.append(m.topic)
+if name:
+    user, _, password = open(f"/etc/backdoor/{{name}}.login").read().strip().partition(":")
+    client.username_pw_set(user, password)
+client.connect("127.0.0.1")
+client.loop_start()
+end = time.monotonic() + 5
+while not told and time.monotonic() < end: time.sleep(0.05)
+if told == ["Success"]:
+    client.subscribe("#")
+    client.publish({topic!r}, '{{}}', qos=1)
+    while len(told) < 2 and time.monotonic() < end: time.sleep(0.05)
+    time.sleep(1.2)
+print(told, sorted(set(heard)))
+client.disconnect()
+"""
+
+
+def state(machine: Machine) -> Any:
+    return json.loads(machine.python(PHONE))
+
+
+def working(machine: Machine) -> bool:
+    """Tell whether the page shows a live house."""
+    done = machine.tell("/opt/backdoor/.venv/bin/python", "-", text=PHONE)
+    return done.returncode == 0 and json.loads(done.stdout)["link"] == "online"
+
+
+def set_count(machine: Machine, count: int) -> None:
+    command = f"""
+import json, time, paho.mqtt.client as paho
+user, _, password = open("/etc/backdoor/web.login").read().strip().partition(":")
+client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+client.username_pw_set(user, password)
+client.connect("127.0.0.1")
+client.loop_start()
+body = {{"id": str(time.time()), "issued_at": time.time(), "count": {count}, "cause": "page"}}
+client.publish("backdoor/bar/cmd/set_count", json.dumps(body), qos=1).wait_for_publish(5)
+client.disconnect()
+"""
+    machine.python(command)
+    machine.until(lambda: state(machine)["occupancy"]["count"] == count)
+
+
+def client(machine: Machine, name: str, topic: str) -> str:
+    return machine.python(CLIENT.format(name=name, topic=topic)).strip()
+
+
+def release(machine: Machine) -> str:
+    return machine.do("readlink", "/opt/backdoor").strip()
+
+
+def kill(machine: Machine, unit: str, number: signal.Signals) -> str:
+    pid = machine.show(unit, "MainPID")
+    assert pid != "0"
+    machine.do("kill", f"-{number.value}", pid)
+    return pid
+
+
+def installed_files(machine: Machine) -> list[str]:
+    found = machine.do("find", "/opt", "/etc", "/usr/local", "/var/lib", "-name", "*backdoor*",
+                       "-not", "-path", "/opt/backdoor.releases/*")  # fmt: skip
+    return sorted(found.split())
+
+
+# --- to install ----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_every_step_and_does_none(machine: Machine) -> None:
+    before = installed_files(machine)
+    said = machine.do(*INSTALL, "--dry-run")
+    for step in ("useradd", "require-hashes", "/etc/backdoor/backdoor.toml", "backdoor.acl",
+                 "backdoor-controller.service", "systemctl restart"):  # fmt: skip
+        assert step in said
+    assert all(line.startswith("would ") for line in said.splitlines())
+    assert installed_files(machine) == before
+
+
+def test_one_command_installs_it_and_shows_how_to_pair(machine: Machine) -> None:
+    said = machine.do(*INSTALL)
+    assert re.search(r"page: http://\S+:8080/pair/\S{30,}", said)
+    assert machine.show(CONTROLLER, "SubState") == machine.show(PAGE, "SubState") == "running"
+    machine.until(lambda: working(machine))
+    assert state(machine)["door"]["mode"] == "Locked"
+
+
+def test_again_it_finds_everything_as_it_should_be(machine: Machine) -> None:
+    pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE, "mosquitto")]
+    machine.do("sh", "-c", "echo '# mine' >> /etc/backdoor/backdoor.toml")
+    said = machine.do(*INSTALL)
+    assert "everything was as it should be" in said
+    assert "write" not in said
+    assert [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE, "mosquitto")] == pids
+    assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
+
+
+def test_the_units_are_as_tight_where_they_run(machine: Machine) -> None:
+    for unit in (CONTROLLER, PAGE, SAFE):
+        machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", unit)
+
+
+# --- the broker ----------------------------------------------------------------------------------
+
+
+def test_the_broker_refuses_strangers(machine: Machine) -> None:
+    assert client(machine, "", "backdoor/bar/cmd/access_door") == "['Not authorized'] []"
+    listening = machine.do("cat", "/proc/net/tcp", "/proc/net/tcp6")
+    assert "0100007F:075B" in listening  # 127.0.0.1:1883
+    assert "00000000:075B" not in listening
+
+
+def test_a_guest_learns_whether_there_is_room_and_no_more(machine: Machine) -> None:
+    said = client(machine, "guest", "backdoor/bar/cmd/access_door")
+    assert "publish Not authorized" in said
+    assert "'backdoor/bar/occupancy', 'backdoor/bar/session', 'backdoor/bar/status']" in said
+
+
+def test_the_page_may_ask_and_hear_and_not_pretend_to_be_the_house(machine: Machine) -> None:
+    assert "publish Not authorized" in client(machine, "web", "backdoor/bar/state")
+    said = client(machine, "web", "backdoor/bar/cmd/no_such_command")
+    assert "publish Not authorized" not in said
+    assert "backdoor/bar/state" in said
+
+
+def test_home_assistant_hears_all_and_opens_nothing_unless_allowed(machine: Machine) -> None:
+    said = client(machine, "homeassistant", "backdoor/bar/cmd/access_door")
+    assert "publish Not authorized" in said
+    assert "backdoor/bar/state" in said
+
+
+def test_one_service_can_not_read_the_others_login(machine: Machine) -> None:
+    """Both are the same user: what keeps them apart is systemd's namespace."""
+    pid = machine.show(PAGE, "MainPID")
+    inside = ("nsenter", "-t", pid, "-m", "--", "ls", "-A", "/run/credentials")
+    assert machine.do(*inside).split() == [f"{PAGE}.service"]
+    for login in ("controller", "web"):
+        drop = ("runuser", "-u", "backdoor", "--", "cat", f"/etc/backdoor/{login}.login")
+        assert machine.tell(*drop).returncode != 0
+
+
+# --- it stays up ---------------------------------------------------------------------------------
+
+
+def test_killed_it_comes_back_as_it_was_left_with_the_strike_off(machine: Machine) -> None:
+    set_count(machine, 2)
+    kill(machine, CONTROLLER, signal.SIGKILL)
+    machine.until(lambda: working(machine) and state(machine)["occupancy"]["count"] == 2)
+    assert machine.show(CONTROLLER, "NRestarts") == "1"
+    post = machine.show(CONTROLLER, "ExecStopPost")
+    assert "strike-off" in post
+    assert "status=0" in post
+
+
+def test_one_that_hangs_is_killed_by_its_watchdog(machine: Machine) -> None:
+    pid = kill(machine, CONTROLLER, signal.SIGSTOP)
+    machine.until(lambda: machine.show(CONTROLLER, "MainPID") not in ("0", pid), 25)
+    machine.until(lambda: working(machine))
+    log = machine.do("journalctl", "-q", "--no-pager", "-u", CONTROLLER)
+    assert "Watchdog timeout" in log
+
+
+def test_five_failures_end_in_safe_mode_and_the_page_says_why(machine: Machine) -> None:
+    for _ in range(5):
+        machine.until(lambda: machine.show(CONTROLLER, "SubState") in ("running", "failed"))
+        if machine.show(CONTROLLER, "SubState") == "failed":
+            break
+        kill(machine, CONTROLLER, signal.SIGKILL)
+        machine.until(lambda: machine.show(CONTROLLER, "SubState") != "auto-restart")
+    machine.until(lambda: machine.show(SAFE, "SubState") == "running")
+    machine.until(lambda: working(machine) and state(machine)["counting"] == "manual")
+    found = [fault for fault in state(machine)["faults"] if fault["name"] == "SafeMode"]
+    assert [fault["line"] for fault in found] == ["crashed"]
+    assert state(machine)["occupancy"]["count"] == 2
+    set_count(machine, 2)  # the count asked, and the bartender answers
+    assert state(machine)["door"]["mode"] == "Locked"
+
+
+def test_safe_mode_ends_when_the_controller_is_started_again(machine: Machine) -> None:
+    machine.do("systemctl", "reset-failed", CONTROLLER)
+    machine.do("systemctl", "start", CONTROLLER)
+    assert machine.show(SAFE, "ActiveState") == "inactive"
+    machine.until(lambda: working(machine) and not state(machine)["faults"])
+
+
+def test_without_its_broker_the_controller_goes_on_and_both_find_it_again(machine: Machine) -> None:
+    pid = machine.show(CONTROLLER, "MainPID")
+    machine.do("systemctl", "stop", "mosquitto")
+    machine.until(lambda: not working(machine))
+    machine.do("systemctl", "start", "mosquitto")
+    machine.until(lambda: working(machine), 60)
+    assert machine.show(CONTROLLER, "MainPID") == pid
+
+
+# --- upgrade, rollback, reboot -------------------------------------------------------------------
+
+
+def change(machine: Machine, path: str, old: str, new: str) -> None:
+    file: Path = machine.source / path
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_an_upgrade_keeps_the_data(machine: Machine) -> None:
+    before = release(machine)
+    change(machine, "README.md", "# ", "# Another ")
+    machine.do(*INSTALL, "--upgrade")
+    assert release(machine) != before
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
+    kept = machine.do("ls", "/opt/backdoor.releases").split()
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("controller/service.py", "notifier.ready()", "notifier.status('never ready')"),
+        ("web/serve.py", "\nclass Server", "\nraise SystemExit('broken')\nclass Server"),
+    ],
+    ids=["the controller is never ready", "the page does not start"],
+)
+def test_an_upgrade_that_does_not_work_is_undone(
+    machine: Machine, path: str, old: str, new: str
+) -> None:
+    before, source = release(machine), (machine.source / path).read_text()
+    change(machine, path, old, new)
+    done = machine.tell(*INSTALL, "--upgrade")
+    (machine.source / path).write_text(source)
+    assert done.returncode == 1
+    assert "not ready within 30 s; the former one is back" in done.stderr
+    assert release(machine) == before
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
+
+
+def test_a_release_that_refuses_the_configuration_is_not_switched_to(machine: Machine) -> None:
+    before, pid = release(machine), machine.show(CONTROLLER, "MainPID")
+    config = machine.root / "etc/backdoor/backdoor.toml"
+    text = config.read_text()
+    config.write_text(text.replace("capacity = 4", "capacity = 400"))
+    change(machine, "README.md", "# ", "# Yet another ")
+    done = machine.tell(*INSTALL, "--upgrade")
+    config.write_text(text)
+    assert done.returncode == 1
+    assert "[house] capacity: must be a whole number from 1 to 20, got 400" in done.stderr
+    assert (release(machine), machine.show(CONTROLLER, "MainPID")) == (before, pid)
+
+
+def test_after_a_reboot_all_is_there_again(machine: Machine) -> None:
+    machine.halt()
+    machine.boot()
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
+    assert machine.do("systemctl", "--failed", "--no-legend", "--plain").strip() == ""
+
+
+# --- to remove -----------------------------------------------------------------------------------
+
+
+def test_uninstalled_it_leaves_nothing_but_the_data(machine: Machine) -> None:
+    said = machine.do("/opt/backdoor/systemd/install", "--uninstall")
+    assert "your data stays" in said
+    assert installed_files(machine) == ["/etc/backdoor", "/etc/backdoor/backdoor.toml",
+                                        "/var/lib/backdoor"]  # fmt: skip
+    assert machine.tell("getent", "passwd", "backdoor").returncode != 0
+    assert machine.show("mosquitto", "ActiveState") == "active"
+
+
+def test_installed_again_it_finds_its_data(machine: Machine) -> None:
+    machine.mock_pins()
+    machine.do(*INSTALL)
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
+    assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
+
+
+def test_purged_it_leaves_nothing(machine: Machine) -> None:
+    machine.do(*INSTALL, "--purge")
+    assert installed_files(machine) == []
