@@ -12,7 +12,7 @@ from dataclasses import replace
 from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Set, Tick
 from controller.rules import step
 from controller.sensing import Senses, Settings
-from controller.state import House, State, deadline
+from controller.state import House, State, deadline, wanted
 
 #: Wake-ups at one single moment before we call it a standstill: a bug, not a busy evening.
 STANDSTILL = 1000
@@ -29,6 +29,11 @@ class Engine:
         self._senses = Senses(settings, house.lines)
         self._now_ms = self.state.t_ms
         self._rules_due = deadline(self.state, house)
+
+    def lit(self) -> Told:
+        """Return the outputs that are on as things stand: at a start all pins are off."""
+        outputs = wanted(self.state, self.house).values()
+        return [(self._now_ms, output) for output in outputs if output.level]
 
     def deadline(self) -> float | None:
         """Return when `advance` is needed next."""

@@ -103,6 +103,7 @@ def wired_by(config: Config, rows: Iterable[Row]) -> Config:
 def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     """Yield one JSON line for every event of the trace, the occupancy at its end last."""
     engine = Engine(config.house, config.sensing, replace(State(), occupancy=settled(inside)))
+    yield from _lines(engine.lit())
     for edge in first_readings(rows, config.house.lines):
         yield from _lines(engine.edge(edge))
     for row in rows:

@@ -24,7 +24,7 @@ from controller.notify import Notifier
 from controller.outbox import Outbox
 from controller.pins import Pins
 from controller.recorder import Recorder
-from controller.state import House, State, door_mode, wanted
+from controller.state import House, State, door_mode
 from controller.teller import Teller
 from controller.wire import Message
 
@@ -129,8 +129,7 @@ class Service:
             self._do(self._engine.event(Started(self._parts.clock.now_ms(), doubt)))
         for edge in edges:
             self._edge(edge)
-        for output in wanted(self.state, self.house).values():
-            self._show(output)
+        self._do(self._engine.lit())
         self._parts.recorder.start()
         self._publish(self._parts.teller.discovery)
         self._keep([])

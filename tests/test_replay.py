@@ -82,6 +82,14 @@ def test_guests_inside_at_the_start_have_a_session() -> None:
     assert "session_started" in names(told)
 
 
+def test_what_is_lit_at_the_start_is_told() -> None:
+    told = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in", inside=4)
+    lit = [(line["line"], line["level"]) for line in told if line["event"] == "output"]
+    assert lit == [("full_lamp", 1)]
+    told = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in")
+    assert [line["line"] for line in told if line["event"] == "output"] == ["strike"]
+
+
 def test_rows_at_time_zero_are_readings_and_a_line_without_one_begins_inactive() -> None:
     assert "door_opened" not in names(run([Row(0.0, "door_contact", 1)]))
     assert "door_opened" in names(run([Row(1000.0, "door_contact", 1)]))
