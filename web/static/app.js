@@ -7,6 +7,8 @@
   const byId = (id) => document.getElementById(id);
   const STALE_MS = 3000, DELAYS_S = [0, 1, 1, 2, 3, 5, 8], TOLD_MS = 6000, SURE_MS = 4000;
 
+  const within = (ms) => AbortSignal.timeout?.(ms); // phones before 2022 do without
+
   // --- what was heard ---------------------------------------------------------------------------
   const texts = all("[data-t]"), states = all("[data-s]"), keys = all(".act button"), veil = document.querySelector(".veil");
   let heard = { at: Date.now(), age: 0, link: data.link, told: byId("heard").textContent };
@@ -24,7 +26,9 @@
       const value = page.s[el.dataset.s];
       if (el.dataset.state === value) continue;
       el.dataset.state = value;
-      if (el.tagName === "BUTTON") el.ariaDisabled = value === "no" ? "true" : null;
+      if (el.tagName !== "BUTTON") continue;
+      if (value === "no") el.setAttribute("aria-disabled", "true");
+      else el.removeAttribute("aria-disabled");
     }
     for (const name of ["mode", "house", "phase"]) data[name] = page.s[name];
     byId("ring").setAttribute("stroke-dasharray", page.ring);
@@ -103,7 +107,7 @@
     if (polling) return;
     polling = true;
     try {
-      const answer = await fetch("/api/state?page=1", { cache: "no-store", signal: AbortSignal.timeout(2500) });
+      const answer = await fetch("/api/state?page=1", { cache: "no-store", signal: within(2500) });
       if (answer.status === 403) return location.reload();
       if (answer.ok) show(await answer.json());
     } catch { /* nothing heard: the age says so */ } finally {
@@ -114,7 +118,7 @@
   async function pollNight() {
     if (stream?.readyState === 1) return;
     try {
-      const answer = await fetch("/api/night", { signal: AbortSignal.timeout(5000) });
+      const answer = await fetch("/api/night", { signal: within(5000) });
       if (answer.ok) byId("tonight").innerHTML = await answer.text();
     } catch { /* the next one will come */ }
   }
@@ -160,7 +164,7 @@
     let answer = { state: "not_answered", words: data.lost };
     try {
       const response = await fetch(form.action, {
-        method: "POST", body: fields, signal: AbortSignal.timeout(6000),
+        method: "POST", body: fields, signal: within(6000),
         headers: { "X-CSRFToken": data.csrf, Accept: "application/json" },
       });
       if (response.status === 403) return location.reload();
@@ -233,20 +237,21 @@
     try { lock = await navigator.wakeLock.request("screen"); } catch { lock = null; }
   }
 
-  addEventListener("pointerdown", () => {
+  function touched() {
     sound ??= window.AudioContext ? new AudioContext() : null;
     sound?.resume();
     stayAwake();
-  });
+  }
+  for (const touch of ["pointerup", "click", "keydown"]) addEventListener(touch, touched);
 
   // --- this phone's own switches ------------------------------------------------------------------
   const soundKey = byId("sound"), themeKey = byId("theme");
   soundKey.hidden = themeKey.hidden = false;
-  soundKey.ariaPressed = String(loud);
+  soundKey.setAttribute("aria-pressed", String(loud));
   soundKey.addEventListener("click", () => {
     loud = !loud;
     localStorage.setItem("sound", loud ? "on" : "off");
-    soundKey.ariaPressed = String(loud);
+    soundKey.setAttribute("aria-pressed", String(loud));
     if (loud) rap();
   });
   themeKey.addEventListener("click", () => {
