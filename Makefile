@@ -6,7 +6,7 @@ BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: menu setup dev run test test-ha test-installed check lint chaos model bench lock clean
+.PHONY: menu setup dev run test test-ha test-installed check lint chaos model soak fuzz mutate bench lock clean
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -17,6 +17,9 @@ menu:
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
+	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
+	@echo 'make fuzz    odd bytes wherever some are read; ARGS=100000'
+	@echo 'make mutate  break each rule and see that a test minds; ARGS=rules'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make lock    renew the lock files (needs uv)'
 	@echo 'make clean   remove what make made'
@@ -55,6 +58,16 @@ chaos: dev
 
 model: dev
 	@$(BIN)/python -m tests.model $(ARGS)
+
+soak: dev
+	@$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: dev
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+mutate: dev
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) mutmut
+	@$(BIN)/python -m tests.mutate $(ARGS)
 
 bench: dev
 	@for bench in tests/bench/bench_*.py; do \

@@ -94,10 +94,15 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
 
 
 def _due(turn: Turn) -> None:
-    """Ring the timers that time has reached, oldest first, then the session's marks."""
+    """Ring the timers that time has reached, oldest first, then the session's marks.
+
+    A journal of another version may know timers that these rules don't: they end unheard.
+    """
     timers = turn.state.timers.items()
     ripe = sorted((at, name) for name, at in timers if at is not None and at <= turn.state.t_ms)
     for _, name in ripe:
+        if name not in TIMERS:
+            continue
         turn.change(timers={**turn.state.timers, name: None})
         TIMERS[name].ring(turn)
     _ring_marks(turn)
@@ -194,7 +199,7 @@ def _watch_capacity(turn: Turn) -> None:
 
 def _run_timers(turn: Turn) -> None:
     """Start the timers whose situation has begun, forget those whose situation has ended."""
-    timers = dict(turn.state.timers)
+    timers = {name: at for name, at in turn.state.timers.items() if name in TIMERS}
     for name, timer in TIMERS.items():
         if not timer.holds(turn.state, turn.house):
             timers.pop(name, None)

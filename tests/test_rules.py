@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.events import (
@@ -13,6 +15,7 @@ from controller.events import (
     Reason,
     Set,
     Started,
+    Tick,
 )
 from controller.state import State, door_mode, lock_state
 from tests.driver import Room, names, note, tones
@@ -612,6 +615,14 @@ def test_a_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
     room.door(False)
     assert not room.strike
     assert "access_not_taken" in names(room.doorway(0, busy=False))
+
+
+def test_a_timer_of_another_version_ends_unheard() -> None:
+    """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
+    room = Room()
+    room.state = replace(room.state, timers={"closing_time": 0.0, "last_orders": 9e9})
+    assert room.tell(Tick(1.0)) == []
+    assert room.state.timers == {}
 
 
 def test_an_old_event_is_taken_as_happening_now() -> None:

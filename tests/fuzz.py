@@ -1,0 +1,168 @@
+"""``python -m tests.fuzz [CASES]``: bytes from a stranger at every place that reads some.
+
+Each target takes any bytes and lets nothing escape but the error that it promises. With atheris
+installed (``make fuzz`` tries) the bytes are guided by coverage; otherwise Hypothesis makes them,
+as in the test suite. `SEEDS` are true examples, so that both get past the first brace.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, given, settings
+
+from controller import wire
+from controller.config import Config
+from controller.configfile import ConfigError, parse
+from controller.engine import Engine
+from controller.events import COMMANDS, Command, Tick
+from controller.inbox import Inbox, Now
+from controller.replay import TraceError, read_trace, replay, wired_by
+from controller.rules import step
+from controller.state import House, State
+from controller.wire import Message, Stamp
+from tests.model import laws
+
+NOW = Now(t_ms=60_000.0, wall_s=1_800_000_060.0)
+STAMP = Stamp("bar", "b00t", 1, 60_000.0, 1_800_000_060.0)
+HOUSE = House()
+
+
+def command(data: bytes) -> None:
+    """A payload on ``cmd/...``: refused or taken, and never an open door without a fresh id."""
+    inbox = Inbox(5.0, 0.0, "b00t")
+    engine = Engine(HOUSE, Config().sensing)
+    for name in (*COMMANDS, "open_sesame"):
+        taken = inbox.take(name, Message(f"backdoor/bar/cmd/{name}", data), NOW)
+        if taken is not None:
+            engine.event(replace(taken, t_ms=engine.state.t_ms))
+            assert not laws.broken(laws.OF_STATES, engine.state, HOUSE)
+
+
+def state(data: bytes) -> None:
+    """The state that a journal kept: read and lived with, or refused with ValueError."""
+    with suppress(ValueError):
+        kept = wire.load_state(data.decode())
+        assert 0 <= kept.occupancy.min <= kept.occupancy.count <= kept.occupancy.max <= 99
+        after, _ = step(kept, Tick(kept.t_ms), HOUSE)
+        wire.encode(wire.snapshot(after, HOUSE, replace(STAMP, t_ms=after.t_ms)))
+
+
+def trace(data: bytes) -> None:
+    """A trace: replayed, or refused with file, line and reason."""
+    with suppress(TraceError, UnicodeDecodeError):
+        rows = read_trace(data.decode().splitlines(keepends=True), "fuzz.csv")
+        for line in replay(rows[:50], wired_by(Config(), rows)):
+            wire.decode(line)
+
+
+def config(data: bytes) -> None:
+    """A configuration file: read, or each mistake named with its place."""
+    with suppress(tomllib.TOMLDecodeError, UnicodeDecodeError):
+        document = tomllib.loads(data.decode())
+        mistakes = _mistakes(document)
+        assert all(mistake.startswith("fuzz.toml: [") for mistake in mistakes)
+
+
+def _mistakes(document: dict[str, Any]) -> tuple[str, ...]:
+    try:
+        parse(document, "fuzz.toml")
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "command": command,
+    "state": state,
+    "trace": trace,
+    "config": config,
+}
+
+
+def _lived() -> bytes:
+    """A state with something in every field."""
+    after = State()
+    for name, number in (("set_count", 2), ("access_door", 1), ("staff_pass", None)):
+        after, _ = step(after, Command(0.0, name, number), HOUSE)
+    return wire.dump_state(after).encode()
+
+
+SEEDS: dict[str, tuple[bytes, ...]] = {
+    "command": (
+        b'{"id":"a1","issued_at":1800000059.5,"party":2,"cause":"page"}',
+        b'{"id":"a2","issued_at":"2027-01-15T08:00:59+00:00","count":3}',
+    ),
+    "state": (_lived(), b'{"t_ms":5.0,"timers":{"release":1.0}}'),
+    "trace": (b"t_ms,line,level\n0,door_contact,0\n1500.5,beam_outer,1\n1600,cmd:access_door,2\n",),
+    "config": (
+        b'[house]\ncapacity = 4\nsession_length = "2 h"\n[lines]\nstrike = 16\n[mqtt]\nport=1883\n',
+        b'[lines.strike]\npin = 16\nactive = "high"\n[web]\nallowed_hosts = ["x"]\n',
+    ),
+}
+#: What mistakes, attacks and other programs put between the bytes.
+SHARDS = (
+    *(b"null", b"NaN", b"-1", b"1e400", b"true", b'""', b"{}", b"[]", b"\x00", b"\xff", b"0x10"),
+    *(b"999999999999999999999", b'"\\ud800"', b"\xe2\x80\xae", b"[[[[", b"}", b",", b"\n", b"="),
+)
+
+
+def cases(name: str) -> st.SearchStrategy[bytes]:
+    """Any bytes, and true examples with pieces cut out and shards put in."""
+    return st.binary(max_size=300) | st.builds(
+        _damaged,
+        st.sampled_from(SEEDS[name]),
+        st.lists(st.tuples(st.integers(0, 400), st.integers(0, 12), st.sampled_from(SHARDS))),
+    )
+
+
+def _damaged(seed: bytes, hits: list[tuple[int, int, bytes]]) -> bytes:
+    for at, cut, shard in hits:
+        place = at % (len(seed) + 1)
+        seed = seed[:place] + shard + seed[place + cut :]
+    return seed
+
+
+def run(name: str, count: int) -> None:
+    """Give ``count`` cases of Hypothesis to one target; raises what it lets escape."""
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=checks)
+    @given(cases(name))
+    def test(data: bytes) -> None:
+        TARGETS[name](data)
+
+    test()
+
+
+def guided(name: str, count: int) -> None:
+    """Give ``count`` cases of atheris to one target, in this process, which ends with it."""
+    import atheris  # type: ignore[import-untyped]
+
+    atheris.instrument_all()
+    atheris.Setup([sys.argv[0], f"-runs={count}", "-max_len=600"], TARGETS[name])
+    atheris.Fuzz()
+
+
+def main(count: int) -> None:
+    """Fuzz every target with ``count`` cases and say how long it took."""
+    for name in TARGETS:
+        began_s = time.monotonic()
+        run(name, count)
+        took_s = time.monotonic() - began_s
+        sys.stdout.write(f"{name:8} {count:,} cases, nothing escaped, {took_s:.0f} s\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        guided(sys.argv[2], int(sys.argv[1]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
