@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
-from controller.connection import Peer
+from controller.connection import Peer, most_of
 from controller.link import check_topic
-from controller.wire import PAYLOAD_LIMIT, Message
+from controller.wire import Message
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,8 @@ class MemoryLink:
     def hear(self, message: Message) -> None:
         """Hand a message to its receiver, cut as the real link does."""
         if self._up:
-            self.peer.on_message(replace(message, payload=message.payload[: PAYLOAD_LIMIT + 1]))
+            payload = message.payload[: most_of(message.topic)]
+            self.peer.on_message(replace(message, payload=payload))
 
     def stop(self, last: Sequence[Message] = ()) -> None:
         """Say ``last`` and leave without the will."""

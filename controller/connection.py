@@ -114,6 +114,11 @@ class Sent:
     arrived: bool = False
 
 
+def most_of(topic: str) -> int | None:
+    """Return how much of a payload is kept: of a command enough to be found too long."""
+    return PAYLOAD_LIMIT + 1 if "/cmd/" in topic else None
+
+
 @dataclass
 class Connection:
     """One attempt, and what came of it; used once, by one thread.
@@ -201,7 +206,7 @@ class Connection:
                 self.peer.on_ack(ack)
 
     def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        payload = bytes(message.payload[: PAYLOAD_LIMIT + 1])  # enough to be found too long
+        payload = bytes(message.payload[: most_of(message.topic)])
         self.peer.on_message(Message(message.topic, payload, message.qos, message.retain))
 
     # --- the loop -------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from controller.bus import matches
-from controller.wire import Message
+from controller.bus import MemoryBus, matches
+from controller.wire import PAYLOAD_LIMIT, Message
 from tests.wires import Heard, Wire
 
 LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])
@@ -82,3 +82,19 @@ def test_who_left_hears_nothing_that_was_under_way() -> None:
     link, _ = wire.up()
     link.publish(Message("bar/state", b"1"))
     assert heard.messages == []
+
+
+def test_only_commands_are_cut_to_what_a_checker_needs() -> None:
+    bus = MemoryBus()
+    heard: dict[str, int] = {}
+
+    def hear(message: Message) -> None:
+        heard[message.topic] = len(message.payload)
+
+    link = bus.join(
+        subscriptions=["bar/#"], on_message=hear, on_up=lambda: None, on_ack=lambda _: None
+    )
+    link.start()
+    for topic in ("bar/night", "bar/cmd/access_door"):
+        link.publish(Message(topic, b"x" * 100_000))
+    assert heard == {"bar/night": 100_000, "bar/cmd/access_door": PAYLOAD_LIMIT + 1}
