@@ -93,6 +93,17 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class BookSettings:
+    """The owner's calendar; no ``url``, no book. Only the page reads it."""
+
+    url: str = field(default="", repr=False)
+    open: tuple[str, ...] = ()
+    timezone: str = ""
+    horizon_days: int = 60
+    names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JournalSettings:
     """Where the house remembers, and for how long."""
 
@@ -113,6 +124,7 @@ class Config:
     web: Web = field(default_factory=Web)
     journal: JournalSettings = field(default_factory=JournalSettings)
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
+    book: BookSettings = field(default_factory=BookSettings)
     hatch_light: Device = field(default_factory=Device)
     chime: Device = field(default_factory=Device)
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))

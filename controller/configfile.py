@@ -15,6 +15,7 @@ from typing import Any
 
 from controller.config import (
     WIRING,
+    BookSettings,
     Config,
     Device,
     HomeAssistant,
@@ -115,6 +116,7 @@ class _Reader:
             web=Web(**groups.get("web", {})),
             journal=JournalSettings(**groups.get("journal", {})),
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
+            book=BookSettings(**groups.get("book", {})),
             hatch_light=Device(**groups.get("hatch_light", {})),
             chime=Device(**groups.get("chime", {})),
         )

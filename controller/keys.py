@@ -1,29 +1,35 @@
 """Every key that the configuration file may have: one row each, with its unit, range and meaning.
 
 The table is the list of legal keys; the commented default file and the README are tested against
-it. Times are seconds when they are plain numbers, or text with a unit (``"2 h"``, ``"15 min"``).
+it.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
+from controller.kinds import (
+    Kind,
+    choice,
+    device_name,
+    flag,
+    number,
+    openings,
+    payloads,
+    seconds,
+    text,
+    texts,
+    time_zone,
+    topic,
+    topic_level,
+    topic_or_none,
+    warnings,
+    whole,
+)
 
-Reader = Callable[[object], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a value must be: ``says`` finishes the sentence "must be ...", ``read`` converts it."""
-
-    says: str
-    read: Reader
+_PRESETS = (
+    "", "zigbee2mqtt", "tasmota", "shelly2", "shelly1", "wled", "esphome", "plain", "custom",
+)  # fmt: skip
 
 
 class Key(NamedTuple):
@@ -35,137 +41,6 @@ class Key(NamedTuple):
     field: str
     kind: Kind
     means: str
-
-
-def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> Kind:
-    """A length of time from ``low`` to ``high`` in ``unit``, read as seconds times ``scale``."""
-    per_unit = _UNITS_S[unit]
-
-    def read(value: object) -> float:
-        length_s = _length_s(value)
-        if not low * per_unit <= length_s <= high * per_unit:
-            raise ValueError
-        return round(length_s * scale, 6)
-
-    return Kind(f"{low:g} to {high:g} {unit}", read)
-
-
-def _length_s(value: object) -> float:
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value)
-        if match is None:
-            raise ValueError
-        return float(match[1]) * _UNITS_S[match[2] or "s"]
-    return _number(value)
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError
-    return float(value)
-
-
-def number(low: float, high: float, unit: str) -> Kind:
-    """A number from ``low`` to ``high``."""
-
-    def read(value: object) -> float:
-        if not low <= (found := _number(value)) <= high:
-            raise ValueError
-        return found
-
-    return Kind(f"{low:g} to {high:g} {unit}", read)
-
-
-def whole(low: int, high: int) -> Kind:
-    """A whole number from ``low`` to ``high``."""
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value
-
-    return Kind(f"a whole number from {low} to {high}", read)
-
-
-def choice(*values: str) -> Kind:
-    """One of a few words."""
-
-    def read(value: object) -> str:
-        if value not in values:
-            raise ValueError
-        return str(value)
-
-    return Kind(" or ".join(f'"{value}"' for value in values), read)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or any(ord(c) < 32 for c in value) or len(value) > 255:
-        raise ValueError
-    return value
-
-
-def _level(value: object) -> str:
-    """Read a part of an MQTT topic."""
-    found = _text(value)
-    if not found or set(found) & set("+#$ ") or found[0] == "/" or found[-1] == "/":
-        raise ValueError
-    return found
-
-
-def _one_level(value: object) -> str:
-    found = _level(value)
-    if "/" in found:
-        raise ValueError
-    return found
-
-
-def list_of(kind: Kind, says: str) -> Kind:
-    """A list of values of one kind, read as a tuple."""
-
-    def read(value: object) -> tuple[object, ...]:
-        if not isinstance(value, list):
-            raise ValueError
-        return tuple(kind.read(item) for item in value)
-
-    return Kind(says, read)
-
-
-def _name(value: object) -> str:
-    """Read a device's name, which becomes one level of a topic."""
-    found = _text(value)
-    if set(found) & set("/+#"):
-        raise ValueError
-    return found
-
-
-def _topic_or_none(value: object) -> str:
-    return _level(value) if value != "" else ""
-
-
-def _table_of_texts(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise ValueError
-    return {str(key): _text(item) for key, item in value.items()}
-
-
-flag = Kind("true or false", _flag)
-text = Kind("text of at most 255 characters", _text)
-topic = Kind('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
-topic_level = Kind('one topic level without "/", "+", "#", "$" or spaces', _one_level)
-texts = list_of(text, "a list of texts")
-device_name = Kind('a device\'s name without "/", "+" or "#"', _name)
-topic_or_none = Kind('"" or ' + topic.says, _topic_or_none)
-payloads = Kind('a table of texts like { on = "1", off = "0" }', _table_of_texts)
-_PRESETS = (
-    "", "zigbee2mqtt", "tasmota", "shelly2", "shelly1", "wled", "esphome", "plain", "custom",
-)  # fmt: skip
-_warnings = list_of(seconds(0.1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')
 
 
 def _device(section: str, what: str) -> tuple[Key, ...]:
@@ -189,7 +64,7 @@ KEYS: tuple[Key, ...] = (
         "auto: by the beams where both are wired; manual: the bartender says"),
     Key("house", "session_length", "house", "session_ms", seconds(1, 24 * 60, "min"),
         "how long a party may stay, from its first guest"),
-    Key("house", "session_warnings", "house", "warnings_ms", _warnings,
+    Key("house", "session_warnings", "house", "warnings_ms", warnings,
         "how long before the end the chime warns"),
     Key("house", "overtime_every", "house", "overtime_ms", seconds(1, 60, "min"),
         "how often the chime rings again once the time is up"),
@@ -253,6 +128,13 @@ KEYS: tuple[Key, ...] = (
         "auto: as the phone says"),
     Key("web", "metrics_token", "web", "metrics_token", text,
         'bearer token for /metrics; "" for paired phones only'),
+    Key("book", "url", "book", "url", text,
+        'private iCalendar address or a file; "" for no book'),
+    Key("book", "open", "book", "open", openings, "when parties may be in; past midnight is fine"),
+    Key("book", "timezone", "book", "timezone", time_zone, 'of these hours; "" is this machine\'s'),
+    Key("book", "horizon_days", "book", "horizon_days", whole(1, 366),
+        "how far ahead a free table is looked for"),
+    Key("book", "names", "book", "names", flag, "whether names go out on MQTT"),
     Key("homeassistant", "discovery", "homeassistant", "discovery",
         choice("device", "component", "off"),
         "device: one message (2024.11 and later); component: one for each entity; off"),

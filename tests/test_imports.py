@@ -16,12 +16,12 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"occupancy", "state", "turn", "commands", "said", "rules"}),
     frozenset({"shapes", "beams", "contacts", "knocks", "passages", "regulars",
                "sensing"}),
-    frozenset({"wire", "keys", "config", "configfile", "inbox", "night", "entities",
+    frozenset({"wire", "kinds", "keys", "config", "configfile", "inbox", "night", "entities",
                "discovery", "presets", "latency"}),
     frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "opening", "recorder",
                "flight", "connection", "link", "bus", "notify", "credentials", "radio"}),
     frozenset({"engine", "outbox", "teller", "service", "home", "replay", "simulate",
-               "assembly", "safe"}),
+               "assembly", "safe", "selftest"}),
     frozenset({"demo", "cli", "__main__"}),
 )  # fmt: skip
 
@@ -33,6 +33,7 @@ SIBLINGS = {
     "commands": {"occupancy", "state", "turn"},
     "said": {"occupancy", "state", "turn", "commands"},
     "rules": {"occupancy", "state", "turn", "commands", "said"},
+    "keys": {"kinds"},
     "config": {"keys"},
     "configfile": {"keys", "config", "presets"},
     "presets": {"config", "wire"},

@@ -95,7 +95,7 @@ class Mirror:
         self._monotonic, self._wall, self._speed = monotonic, wall or _utc_now, speed
         self._changed = threading.Condition()
         self._link: Link | None = None
-        self._connected = False
+        self.connected = False
         self._status: str | None = None
         self._snapshot: Json | None = None
         self._snapshot_at = 0.0  # monotonic s at which the snapshot was true
@@ -107,6 +107,7 @@ class Mirror:
         self._knock: Json = {"n": 0, "place": None}
         self._version = 0
         self._pending: dict[str, Outcome | None] = {}
+        self._beside: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._listeners: list[Callable[[str, Message], None]] = []
         self._handlers: dict[str, Callable[[Message, float], None]] = {
             "status": self._on_status,
@@ -128,35 +129,43 @@ class Mirror:
             on_down=self.down,
         )
 
-    @property
-    def connected(self) -> bool:
-        """Whether the broker is there, as far as we know."""
-        return self._connected
-
     def listen(self, listener: Callable[[str, Message], None]) -> None:
         """Let somebody else hear every message as well, by its name, in the link's thread."""
         self._listeners.append(listener)
+
+    def beside(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Let something begin and end with the link."""
+        self._beside.append((start, stop))
+
+    def say(self, message: Message) -> None:
+        """Tell the house something that is no command."""
+        if self._link is not None:
+            self._link.publish(message)
 
     def start(self) -> None:
         """Begin to listen."""
         if self._link is not None:
             self._link.start()
+        for start, _ in self._beside:
+            start()
 
     def stop(self) -> None:
         """Leave the link."""
+        for _, stop in self._beside:
+            stop()
         if self._link is not None:
             self._link.stop()
 
     def up(self) -> None:
         """The link stands: what was heard before is old until something is heard again."""
         with self._changed:
-            self._connected, self._heard_at, self._beat = True, None, None
+            self.connected, self._heard_at, self._beat = True, None, None
             self._bump()
 
     def down(self, why: str = "") -> None:
         """The link broke: nothing shown may be trusted, nothing can be asked."""
         with self._changed:
-            self._connected, self._status, self._heard_at = False, None, None
+            self.connected, self._status, self._heard_at = False, None, None
             self._bump()
         log.info("link down: %s", why or "no reason given")
 
@@ -242,7 +251,7 @@ class Mirror:
             return Seen(state, link, self._version, self._night, self._night_version, self._knock)
 
     def _link_state(self, now_s: float) -> str:
-        if not self._connected or self._status != "online":
+        if not self.connected or self._status != "online":
             return "offline"
         if self._snapshot is None or self._beat is None or self._heard_at is None:
             return "stale"

@@ -1,0 +1,178 @@
+"""What a value in the configuration file may be: each kind says it in words and reads it.
+
+Times are seconds when they are plain numbers, or text with a unit (``"2 h"``, ``"15 min"``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
+
+Reader = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value must be: ``says`` finishes the sentence "must be ...", ``read`` converts it."""
+
+    says: str
+    read: Reader
+
+
+def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> Kind:
+    """A length of time from ``low`` to ``high`` in ``unit``, read as seconds times ``scale``."""
+    per_unit = _UNITS_S[unit]
+
+    def read(value: object) -> float:
+        length_s = _length_s(value)
+        if not low * per_unit <= length_s <= high * per_unit:
+            raise ValueError
+        return round(length_s * scale, 6)
+
+    return Kind(f"{low:g} to {high:g} {unit}", read)
+
+
+def _length_s(value: object) -> float:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ValueError
+        return float(match[1]) * _UNITS_S[match[2] or "s"]
+    return _number(value)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
+def number(low: float, high: float, unit: str) -> Kind:
+    """A number from ``low`` to ``high``."""
+
+    def read(value: object) -> float:
+        if not low <= (found := _number(value)) <= high:
+            raise ValueError
+        return found
+
+    return Kind(f"{low:g} to {high:g} {unit}", read)
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number from ``low`` to ``high``."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number from {low} to {high}", read)
+
+
+def choice(*values: str) -> Kind:
+    """One of a few words."""
+
+    def read(value: object) -> str:
+        if value not in values:
+            raise ValueError
+        return str(value)
+
+    return Kind(" or ".join(f'"{value}"' for value in values), read)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or any(ord(c) < 32 for c in value) or len(value) > 255:
+        raise ValueError
+    return value
+
+
+def _level(value: object) -> str:
+    """Read a part of an MQTT topic."""
+    found = _text(value)
+    if not found or set(found) & set("+#$ ") or found[0] == "/" or found[-1] == "/":
+        raise ValueError
+    return found
+
+
+def _one_level(value: object) -> str:
+    found = _level(value)
+    if "/" in found:
+        raise ValueError
+    return found
+
+
+def list_of(kind: Kind, says: str) -> Kind:
+    """A list of values of one kind, read as a tuple."""
+
+    def read(value: object) -> tuple[object, ...]:
+        if not isinstance(value, list):
+            raise ValueError
+        return tuple(kind.read(item) for item in value)
+
+    return Kind(says, read)
+
+
+def _name(value: object) -> str:
+    """Read a device's name, which becomes one level of a topic."""
+    found = _text(value)
+    if set(found) & set("/+#"):
+        raise ValueError
+    return found
+
+
+def _topic_or_none(value: object) -> str:
+    return _level(value) if value != "" else ""
+
+
+def _table_of_texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError
+    return {str(key): _text(item) for key, item in value.items()}
+
+
+flag = Kind("true or false", _flag)
+text = Kind("text of at most 255 characters", _text)
+topic = Kind('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
+topic_level = Kind('one topic level without "/", "+", "#", "$" or spaces', _one_level)
+texts = list_of(text, "a list of texts")
+_DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_HOURS = re.compile(f"{_DAY}(-{_DAY})? {_CLOCK}-{_CLOCK}")
+
+
+def _opening(value: object) -> str:
+    found = _text(value)
+    if not _HOURS.fullmatch(found):
+        raise ValueError
+    return found
+
+
+def _zone(value: object) -> str:
+    found = _text(value)
+    if found:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(found)
+        except (ZoneInfoNotFoundError, OSError):
+            raise ValueError from None
+    return found
+
+
+openings = list_of(Kind("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:00"]')
+time_zone = Kind('"" or a time zone like "Europe/Rome"', _zone)
+device_name = Kind('a device\'s name without "/", "+" or "#"', _name)
+topic_or_none = Kind('"" or ' + topic.says, _topic_or_none)
+payloads = Kind('a table of texts like { on = "1", off = "0" }', _table_of_texts)
+warnings = list_of(seconds(0.1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')
