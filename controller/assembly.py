@@ -18,7 +18,7 @@ from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_
 from controller.config import Config, input_lines, output_lines
 from controller.discovery import discovery_messages
 from controller.engine import Engine
-from controller.events import Fault
+from controller.events import Edge, Fault
 from controller.factory import PinsError, make_factory
 from controller.flight import FlightRecorder, flights
 from controller.home import Home
@@ -56,6 +56,8 @@ class World:
     fresh: State = field(default_factory=State)
     #: What is taken over of the last state; safe mode leaves out what may have been the cause.
     kept: Callable[[State], State] = lambda state: state
+    #: Hears every raw edge besides the rules: the self-test.
+    watch: Callable[[Edge], None] = lambda edge: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,16 @@ def assemble(config: Config, world: World) -> Running:
 def _claim(
     config: Config, world: World, clock: Clock, queue: SimpleQueue[Item]
 ) -> tuple[Any, Pins]:
+    def heard(edge: Edge) -> None:
+        queue.put(edge)
+        world.watch(edge)
+
     factory, to_house_ms = world.pins(clock)
     pins = Pins(
         factory,
         input_lines(config),
         output_lines(config),
-        on_edge=queue.put,
+        on_edge=heard,
         to_house_ms=to_house_ms,
         strike_max_on_s=_strike_limit_s(config.house),
     )

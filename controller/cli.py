@@ -174,6 +174,36 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     click.echo(f"page: {link}")
 
 
+@main.command("self-test")
+@config_option
+@set_option
+@click.option("--seconds", "limit_s", default=60.0, type=click.FloatRange(0.1, 86_400.0))
+@click.option("--watch", is_flag=True, help="Show all lines live, till Ctrl-C or the end.")
+@click.option("--learn", default="", metavar="NAME", help="Take down the rhythm of a regular.")
+def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
+    """Prove every wire at opening: a guided minute; exit code 1 if one is missing.
+
+    It is the controller while it runs: as root it changes places with the service, and back.
+    """
+    from controller.credentials import with_login
+    from controller.factory import PinsError
+    from controller.selftest import Options, change_places, run_self_test
+
+    code = change_places(sys.argv)
+    if code is None:
+        _log(logging.WARNING)
+        with _mendable():
+            config = with_login(_config(path, sets))
+            try:
+                fine = run_self_test(
+                    config, Options(**asked), echo=click.echo, until_told=_until_told
+                )
+                code = 0 if fine else 1
+            except PinsError as error:
+                raise Problem(str(error)) from None
+    sys.exit(code)
+
+
 # --- run, web, demo -----------------------------------------------------------------------------
 
 

@@ -116,6 +116,7 @@ EVENTS = (
     "hatch_answered",
     "door_answered",
     "started",
+    "self_tested",
     "fault",
     "fault_cleared",
     "output",

@@ -16,7 +16,7 @@ from time import monotonic
 from controller import wire
 from controller.clock import Clock, believable, wall_s
 from controller.engine import Engine, Told
-from controller.events import Chime, Command, Edge, Fault, Set, Started
+from controller.events import Chime, Command, Edge, Fault, Note, Set, Started
 from controller.flight import FlightRecorder
 from controller.inbox import Inbox, Now
 from controller.link import Link
@@ -111,6 +111,10 @@ class Service:
     def post(self, item: Item) -> None:
         """Hand something to the loop, from any thread."""
         self._queue.put(item)
+
+    def note(self, note: Note) -> None:
+        """Keep and tell something that is not of the rules; called in the loop, by `post`."""
+        self._do([(self._parts.clock.now_ms(), note)])
 
     def tell_house(self) -> None:
         """Tell a house that has just woken up who we are and how things stand."""
@@ -276,8 +280,6 @@ class Service:
     def _publish(self, messages: list[Message]) -> None:
         for message in messages:
             self._parts.link.publish(message)
-
-    # --- the end -------------------------------------------------------------------------------
 
     def _end(self) -> None:
         self._running = False

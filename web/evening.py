@@ -169,6 +169,7 @@ CAUSES: Mapping[str, Any] = {
     "trace": later("by the trace"),
     "restart": later("after a restart"),
     "empty": later("verified empty"),
+    "self-test": later("by the self-test"),
 }
 
 #: Name of the event -> sentence; the names in it are those of `_details`.
@@ -215,6 +216,7 @@ WORDS: Mapping[str, Any] = {
     "fault": later("Fault: %(what)s"),
     "fault_cleared": later("Fault over: %(what)s"),
     "started": later("Controller started"),
+    "self_tested": later("Self-test: %(proven)s wires proven"),
 }
 
 ALARMS: Mapping[str, Any] = {

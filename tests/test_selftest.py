@@ -1,0 +1,228 @@
+"""The self-test: what proves a wire and what does not, and the house that runs around it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from controller import selftest
+from controller.config import WIRING, Config, input_lines
+from controller.events import INPUT_LINES, Edge
+from controller.journal import read_last
+from controller.selftest import NOT_ASKED, STEPS, Options, SelfTest, change_places, run_self_test
+from controller.simulate import ACTS, Bench, Move, SimulatedPins
+from tests.house import demo_config
+from tests.waiting import eventually
+
+
+def edges(line: str, *times_ms: float) -> Iterable[Edge]:
+    return [Edge(t_ms, line, number % 2 == 0) for number, t_ms in enumerate(times_ms)]
+
+
+def proven(test: SelfTest, told: Iterable[Edge]) -> list[str]:
+    return [name for edge in told if (name := test.edge(edge))]
+
+
+def test_every_line_has_its_step() -> None:
+    assert set(STEPS) | NOT_ASKED == set(INPUT_LINES)
+
+
+@pytest.mark.parametrize("line", ["beam_outer", "door_contact", "release_button"])
+def test_a_line_is_proven_by_a_pulse_that_a_hand_makes(line: str) -> None:
+    test = SelfTest(WIRING)
+    assert proven(test, edges(line, 0, 5, 100, 104)) == []  # glitches
+    assert proven(test, edges(line, 1000, 1200)) == [line]
+    assert proven(test, edges(line, 2000, 2200)) == []  # once is enough
+    assert line not in test.missing()
+
+
+def test_a_line_that_only_ever_opens_is_not_proven() -> None:
+    test = SelfTest(WIRING)
+    assert proven(test, edges("door_contact", 0)) == []
+    assert test.lines["door_contact"].edges == 1
+
+
+@pytest.mark.parametrize("line", ["hatch_knock", "door_knock"])
+def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
+    test = SelfTest(WIRING)
+    rap = (0, 1.4, 2.6, 3.5, 5.1, 5.8)
+    assert proven(test, edges(line, *rap)) == []
+    assert proven(test, edges(line, *(9000 + t for t in rap))) == []  # another one, much later
+    assert proven(test, edges(line, *(9260 + t for t in rap))) == [line]
+    (burst, *_) = test.lines[line].bursts
+    assert (burst.pulses, burst.span_ms) == (3, 5.8)
+    assert burst.active_ms == pytest.approx(3.0)
+
+
+def test_what_is_not_wired_is_not_asked_and_evacuation_neither() -> None:
+    assert SelfTest({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
+    assert SelfTest({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
+
+
+def test_the_table_shows_levels_counts_and_shapes() -> None:
+    test = SelfTest({"hatch_knock": 1, "door_contact": 1})
+    proven(test, [*edges("hatch_knock", 0, 1.4, 2.6, 3.5), *edges("door_contact", 10)])
+    assert test.table() == [
+        "line          level  edges  last burst: pulses, length, active",
+        "door_contact      1      1    1      0.0 ms      0.0 ms",
+        "hatch_knock       0      4    2      3.5 ms      2.3 ms",
+    ]
+    assert len(SelfTest({}).table()) == 1
+
+
+def test_only_the_last_bursts_are_kept() -> None:
+    test = SelfTest(WIRING)
+    proven(test, edges("hatch_knock", *range(0, 100_000, 100)))
+    assert len(test.lines["hatch_knock"].bursts) == 20
+
+
+# --- in its house --------------------------------------------------------------------------------
+
+
+class Bar:
+    """A self-test that runs in its own thread, and hands on its simulated pins."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, options: Options) -> None:
+        self.said: list[str] = []
+        self.stop: Callable[[], None] = lambda: None
+        self.result: bool | None = None
+        self.config: Config = demo_config(folder)
+        self._pins: list[SimulatedPins] = []
+        rest = SimulatedPins.rest
+
+        def rested(pins: SimulatedPins) -> None:
+            rest(pins)
+            self._pins.append(pins)
+
+        monkeypatch.setattr(SimulatedPins, "rest", rested)
+        self._thread = Thread(target=self._run, args=(options,))
+        self._thread.start()
+        eventually(lambda: self._pins and (self.said or options.watch))
+
+    def _run(self, options: Options) -> None:
+        def until_told(stop: Callable[[], None]) -> None:
+            self.stop = stop
+
+        self.result = run_self_test(
+            self.config, options, echo=self.said.append, until_told=until_told
+        )
+
+    def play(self, moves: Iterable[Move]) -> None:
+        (pins,) = self._pins
+        Bench(pins._clock, pins, lambda command: None).play(moves)
+
+    def ended(self) -> bool | None:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.result
+
+    def journal(self) -> list[Any]:
+        rows = read_last(self.config.journal.path, 50)
+        return [json.loads(row.data) for row in rows if row.name == "self_tested"]
+
+
+def raps(*times_ms: float) -> list[Move]:
+    return [Move(t + late, "hatch_knock", 1 - late // 2) for t in times_ms for late in (0, 2)]
+
+
+def press(line: str) -> list[Move]:
+    return [Move(0, line, 1), Move(150, line, 0)]
+
+
+def test_a_minute_in_which_everything_is_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = Bar(tmp_path, monkeypatch, Options())
+    assert bar.said[0].startswith("1. beam_outer: break the outer beam")
+    for line in STEPS:
+        if line in input_lines(bar.config):
+            bar.play(ACTS[f"knock_{line.split('_')[0]}"] if "knock" in line else press(line))
+    assert bar.ended() is True
+    assert bar.said[-1] == "every wire is proven"
+    (kept,) = bar.journal()
+    assert (kept["ok"], kept["proven"], kept["missing"]) == (True, len(STEPS), [])
+
+
+def test_a_minute_that_is_over_names_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = Bar(tmp_path, monkeypatch, Options(limit_s=1.0))
+    bar.play(press("beam_outer"))
+    bar.play([Move(0, "door_contact", 1)])
+    assert bar.ended() is False
+    missing = [said.split()[1] for said in bar.said if "MISSING" in said]
+    assert missing == [f"{line}:" for line in STEPS if line != "beam_outer"]
+    (kept,) = bar.journal()
+    assert (kept["ok"], kept["proven"]) == (False, 1)
+
+
+def test_told_to_stop_it_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = Bar(tmp_path, monkeypatch, Options())
+    bar.stop()
+    assert bar.ended() is False
+    assert len(bar.journal()) == 1
+
+
+def test_watching_shows_the_lines_over_and_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = Bar(tmp_path, monkeypatch, Options(watch=True))
+    eventually(lambda: bar.said)
+    bar.play(press("release_button"))
+    eventually(lambda: any("release_button      0      2" in said for said in bar.said))
+    assert bar.said[-1].startswith("\x1b[")
+    bar.stop()
+    assert bar.ended() is True
+    assert bar.journal() == []
+
+
+def test_a_rhythm_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 0.5)
+    bar = Bar(tmp_path, monkeypatch, Options(learn="Anna"))
+    bar.play(raps(0, 200, 600))
+    assert bar.ended() is True
+    assert bar.said[-1] == 'regulars = { "Anna" = [0.5, 1] }'
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_what_is_no_rhythm_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 0.5)
+    bar = Bar(tmp_path, monkeypatch, Options(learn="Anna", limit_s=1.0))
+    bar.play(raps(*range(0, 200 * number, 200)))
+    assert bar.ended() is False
+    assert "three raps" in bar.said[-1]
+
+
+# --- in the service's place ----------------------------------------------------------------------
+
+
+def test_it_changes_places_with_the_service_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    unit = tmp_path / "backdoor-controller.service"
+    monkeypatch.setattr(selftest, "UNIT", unit)
+    assert change_places(["backdoor", "self-test"]) is None
+    unit.touch()
+    assert change_places(["backdoor", "self-test"]) == 1
+    assert ran[0][0] == "systemd-run"
+    assert ran[0][-2:] == ["backdoor", "self-test"]
+    assert "--property=User=backdoor" in ran[0]
+    assert ran[1] == ["systemctl", "start", "backdoor-controller"]
+    monkeypatch.setenv(selftest.INSIDE, "1")
+    assert change_places(["backdoor", "self-test"]) is None
