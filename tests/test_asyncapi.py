@@ -125,7 +125,7 @@ def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
 def test_nobody_is_named_who_says_nothing(heard: list[Message]) -> None:
     said = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
     asked = {f"cmd_{name}" for name in (*COMMANDS, *HOUSE_COMMANDS)}
-    assert said - asked == SAID
+    assert said - asked == SAID - {"book_next"}  # the page's: see test_web_book
     assert {f"event_{name}" for name in EVENTS} == {n for n in SAID if n.startswith("event_")}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flask import Flask, Response, jsonify, render_template, request
@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 from controller.config import Config
 from controller.wire import Topics
 from web.bench import ACTIONS, Bench, bench_routes
+from web.expected import Expected
 from web.guard import Hosts, guard, wants_page
 from web.language import speak, spoken
 from web.metrics import metrics_routes
@@ -63,8 +64,9 @@ def create_app(
     mirror = Mirror(Topics(f"{config.mqtt.prefix}/{config.venue}"), wall=wall, speed=speed)
     mirror.join(link)
     pairing = Pairing(Path(web.secret_file))
+    expected = Expected(config, mirror, wall or _utc_now) if config.book.url else None
     app.extensions["backdoor"] = Parts(
-        mirror, pairing, Streams(mirror, most=web.max_streams), Tries()
+        mirror, pairing, Streams(mirror, most=web.max_streams), Tries(), expected
     )
     guard(app, pairing, Hosts(web.allowed_hosts, web.public_url))
     speak(app, web.language)
@@ -83,6 +85,10 @@ def create_app(
     )
     app.register_error_handler(HTTPException, _plain_error)
     return app
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _theme() -> str:

@@ -24,6 +24,7 @@ from flask.typing import ResponseReturnValue
 
 from controller.events import COMMANDS
 from web.evening import chart, last_events, totals
+from web.expected import Expected
 from web.guard import wants_page
 from web.language import LANGUAGES, NAMES, _, later
 from web.look import look
@@ -58,6 +59,7 @@ class Parts:
     pairing: Pairing
     streams: Streams
     tries: Tries
+    expected: Expected | None = None
 
 
 def parts() -> Parts:
@@ -78,13 +80,19 @@ def evening(seen: Seen) -> dict[str, Any]:
     }
 
 
+def picture(seen: Seen) -> dict[str, Any]:
+    """Return what the page shows of the room and, in a house that has one, of the book."""
+    expected = parts().expected
+    return look(seen) if expected is None else expected.shown(look(seen), seen)
+
+
 @page.get("/")
 def home() -> str:
     """The page, complete without scripting."""
     seen = parts().mirror.seen()
     return render_template(
         "page.html",
-        view=look(seen),
+        view=picture(seen),
         night=evening(seen),
         names=NAMES,
         questions=QUESTIONS,
@@ -120,7 +128,7 @@ def healthz() -> ResponseReturnValue:
 
 
 def _whole(seen: Seen) -> str:
-    shown = look(seen) | {"version": current_app.jinja_env.globals["version"]}
+    shown = picture(seen) | {"version": current_app.jinja_env.globals["version"]}
     return json.dumps({**seen.state, "page": shown}, separators=(",", ":"))
 
 

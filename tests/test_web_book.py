@@ -1,0 +1,353 @@
+"""The book: from a calendar to the page and the wire, and what happens when there is none."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from controller.config import BookSettings
+from controller.wire import Message, Topics
+from tests.test_asyncapi import mistakes
+from tests.waiting import eventually
+from tests.web_house import House, joiner, now_iso, paired, settings
+from web import create_app
+from web.agenda import sized
+from web.book import STALE_S, Book, Settings
+from web.expected import house_zone
+from web.fetch import FetchError, Source
+
+ROME = ZoneInfo("Europe/Rome")
+NOW = datetime(2026, 11, 22, 20, 50, tzinfo=ROME)
+
+
+def event(start: str, title: str, *more: str) -> str:
+    return "\r\n".join(
+        [
+            "BEGIN:VEVENT",
+            f"UID:{title}{start}",
+            f"DTSTART;TZID=Europe/Rome:{start}",
+            "DURATION:PT2H",
+            f"SUMMARY:{title}",
+            *more,
+            "END:VEVENT",
+        ]
+    )
+
+
+def calendar(*events: str) -> bytes:
+    text = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", *events, "END:VCALENDAR", ""]
+    return "\r\n".join(text).encode()
+
+
+TONIGHT = calendar(event("20261122T210000", "Rossi x2"), event("20261122T231500", "Verdi 4p"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def book(path: Path | str, clock: Clock, **more: Any) -> Book:
+    return Book(Settings(str(path), ("Mon-Sun 18:00-01:00",), ROME, **more), clock)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "book.ics"
+    path.write_bytes(TONIGHT)
+    return path
+
+
+# --- titles ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "size"),
+    [
+        ("Rossi x2", "Rossi", 2),
+        ("Rossi × 2", "Rossi", 2),
+        ("2x Rossi", "Rossi", 2),
+        ("Rossi 4p", "Rossi", 4),
+        ("Rossi, 3 pax", "Rossi", 3),
+        ("Rossi per 4", "Rossi", 4),
+        ("Table for 2: Smith", "Table : Smith", 2),
+        ("Bianchi (3)", "Bianchi", 3),
+        ("3 persone Bianchi", "Bianchi", 3),
+        ("Felix", "Felix", None),
+        ("Room 101", "Room 101", None),
+        ("Rossi x0", "Rossi x0", None),
+        ("", "", None),
+    ],
+)
+def test_a_title_says_who_and_how_many(title: str, name: str, size: int | None) -> None:
+    assert sized(title) == (name, size)
+
+
+# --- what the book says ---------------------------------------------------------------------------
+
+
+def test_next_party_and_next_free_table(file: Path) -> None:
+    clock = Clock()
+    found = book(file, clock)
+    found.read()
+    page = found.page(None, None)
+    assert page.party is not None
+    assert (page.party.name, page.party.size) == ("Rossi", 2)
+    assert page.due
+    assert page.free == datetime(2026, 11, 23, 18, tzinfo=ROME)
+    clock.now = NOW + timedelta(minutes=15)
+    page = found.page(clock.now, clock.now + timedelta(hours=2))
+    assert page.party is not None
+    assert page.party.name == "Verdi", "the first party is inside"
+
+
+def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
+    path = tmp_path / "book.ics"
+    path.write_bytes(
+        calendar(
+            event("20261015T220000", "Weekly x3", "RRULE:FREQ=WEEKLY;BYDAY=SU,TH",
+                  "EXDATE;TZID=Europe/Rome:20261122T220000"),
+            event("20261122T230000", "Gone x2", "STATUS:CANCELLED"),
+            event("20261122T230000", "Ours", "TRANSP:TRANSPARENT"),
+            "BEGIN:VEVENT\r\nUID:z\r\nDTSTART:20261123T200000Z\r\nDTEND:20261123T220000Z\r\n"
+            "SUMMARY:In UTC\r\nATTENDEE:mailto:a@b.c\r\nATTENDEE:mailto:d@e.f\r\nEND:VEVENT",
+        )
+    )  # fmt: skip
+    found = book(path, Clock())
+    found.read()
+    party = found.page(None, None).party
+    assert party is not None
+    assert (party.name, party.size) == ("In UTC", 2)
+    assert party.start == datetime(2026, 11, 23, 21, tzinfo=ROME)
+
+
+def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> None:
+    for names in (False, True):
+        found = book(file, Clock(), names=names)
+        found.read()
+        message = found.message(Topics("backdoor/bar"), found.page(None, None))
+        assert (message.topic, message.retain) == ("backdoor/bar/book/next", True)
+        told = json.loads(message.payload)
+        assert told["at"] == "2026-11-22T20:00:00.000+00:00"
+        assert (told["party"], told["stale"]) == (2, False)
+        assert ("Rossi" in message.payload.decode()) == names
+        assert mistakes(message) == []
+
+
+# --- what can't be read ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "not a calendar"),
+        (b"hello", "not a calendar"),
+        (b"\xff\xfe\x00", "not a calendar"),
+        (b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n", "not a calendar"),
+        (b"x" * (5 * 1024 * 1024 + 1), "larger than 5 MB"),
+    ],
+)
+def test_what_is_no_calendar_leaves_the_last_good_one(file: Path, text: bytes, says: str) -> None:
+    found = book(file, Clock())
+    found.read()
+    file.write_bytes(text)
+    found.read()
+    page = found.page(None, None)
+    assert says in page.problem
+    assert page.party is not None
+    assert page.party.name == "Rossi"
+    file.write_bytes(TONIGHT)
+    found.read()
+    assert not found.page(None, None).problem
+
+
+def test_a_bomb_costs_a_moment_and_nothing_else(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = book(file, Clock())
+    found.read()
+    bomb = event("10260101T210000", "Bomb x2", "RRULE:FREQ=SECONDLY")
+    file.write_bytes(calendar(bomb))
+    monkeypatch.setattr("web.book.READ_LIMIT_S", 2.0)
+    began = time.monotonic()
+    found.read()
+    assert time.monotonic() - began < 10
+    page = found.page(None, None)
+    assert "takes too long" in page.problem
+    assert page.party is not None
+
+
+def test_an_old_copy_is_called_old(file: Path) -> None:
+    clock = Clock()
+    found = book(file, clock)
+    assert found.page(None, None).free is None, "nothing is known yet"
+    found.read()
+    assert not found.page(None, None).stale
+    clock.now += timedelta(seconds=STALE_S + 1)
+    assert found.page(None, None).stale
+
+
+class Calendars(BaseHTTPRequestHandler):
+    """A calendar server that knows what a caller has already."""
+
+    asked: list[str]
+    status = 200
+
+    def do_GET(self) -> None:
+        self.asked.append(self.headers.get("If-None-Match", ""))
+        same = self.headers.get("If-None-Match") == '"one"'
+        self.send_response(304 if same and self.status == 200 else self.status)
+        self.send_header("ETag", '"one"')
+        self.end_headers()
+        if not same:
+            self.wfile.write(TONIGHT)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, type[Calendars]]]:
+    class Handler(Calendars):
+        asked: list[str] = []  # noqa: RUF012 - a class of its own for each test
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}/secret.ics", Handler
+        httpd.shutdown()
+        thread.join()
+
+
+def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendars]]) -> None:
+    url, handler = server
+    found = book(url, Clock())
+    for _ in range(2):
+        found.read()
+        assert found.page(None, None).party is not None
+    assert handler.asked == ["", '"one"']
+    handler.status = 500
+    found.read()
+    assert found.page(None, None).problem == "its server answers 500 Internal Server Error"
+    handler.status = 200
+    found.read()
+    assert handler.asked[-1] == "", "after a failure all of it"
+    assert not found.page(None, None).problem
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://127.0.0.1:1/x.ics", "can't be read"),
+        ("ftp://127.0.0.1/x.ics", "no http or https address"),
+        ("/no/such/file.ics", "No such file"),
+        ("/", "directory"),
+    ],
+)
+def test_an_address_that_leads_nowhere(url: str, says: str) -> None:
+    with pytest.raises(FetchError, match=says) as caught:
+        Source(url).get()
+    assert url not in str(caught.value), "a private address is a secret"
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.show()
+    return house
+
+
+def app_with(house: House, file: Path, tmp_path: Path, **book: Any) -> Flask:
+    config = replace(
+        settings(tmp_path),
+        book=BookSettings(str(file), ("Mon-Sun 18:00-01:00",), "Europe/Rome", **book),
+    )
+    app = create_app(config, link=joiner(house.bus), wall=lambda: NOW.astimezone(UTC))
+    app.extensions["backdoor"].mirror.start()
+    house.beat()
+    return app
+
+
+def heard(house: House) -> list[Message]:
+    messages: list[Message] = []
+    link = house.bus.join(
+        subscriptions=["backdoor/bar/book/next"],
+        on_message=messages.append,
+        on_up=lambda: None,
+        on_ack=lambda _: None,
+    )
+    link.start()
+    return messages
+
+
+def test_the_page_shows_who_is_next_and_a_tap_lets_them_in(
+    house: House, file: Path, tmp_path: Path
+) -> None:
+    app = app_with(house, file, tmp_path)
+    client = paired(app)
+    eventually(lambda: "Next: Rossi, 2, at 21:00." in client.get("/").text)
+    shown = client.get("/api/state?page=1").json
+    assert shown is not None
+    assert shown["page"]["s"]["book"] == "n2"
+    assert shown["page"]["t"]["slot"] == "Next free table, for 2 h: Monday 23 November, 18:00."
+    house.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
+    told = client.get("/api/state?page=1").json
+    assert told is not None
+    assert told["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
+    messages = heard(house)
+    eventually(lambda: messages)
+    assert json.loads(messages[0].payload)["party"] == 2
+    app.extensions["backdoor"].mirror.stop()
+
+
+def test_a_book_that_cannot_be_read_says_so(house: House, tmp_path: Path) -> None:
+    app = app_with(house, tmp_path / "none.ics", tmp_path)
+    client = paired(app)
+    eventually(lambda: "The calendar can&#39;t be read now." in client.get("/").text)
+    shown = client.get("/api/state?page=1").json
+    assert shown is not None
+    assert shown["page"]["s"]["book"] == "none"
+    app.extensions["backdoor"].mirror.stop()
+
+
+def test_parties_without_a_size_and_far_away(house: House, file: Path, tmp_path: Path) -> None:
+    file.write_bytes(calendar(event("20261124T210000", "Neri")))
+    app = app_with(house, file, tmp_path)
+    client = paired(app)
+    eventually(lambda: "Next: Neri at Tuesday 24 November, 21:00." in client.get("/").text)
+    file.write_bytes(calendar(event("20261022T210000", "Past x2")))
+    app.extensions["backdoor"].expected._book.read()
+    assert "Nobody is expected." in client.get("/").text
+    app.extensions["backdoor"].mirror.stop()
+
+
+def test_without_a_book_the_page_says_nothing_of_it(house: House, tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path), link=partial(joiner(house.bus)))
+    app.extensions["backdoor"].mirror.start()
+    assert 'class="group book"' not in paired(app).get("/").text
+
+
+def test_the_zone_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert house_zone("Europe/Rome") == ROME
+    monkeypatch.setenv("TZ", "America/New_York")
+    assert house_zone("").key == "America/New_York"
+    monkeypatch.delenv("TZ")
+    assert house_zone("").key
