@@ -1,0 +1,394 @@
+"""What is told, to the letter: houses, pages and journals read these names and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import pytest
+
+from controller.events import (
+    Chime,
+    Command,
+    Effect,
+    Fault,
+    Knock,
+    KnockEnded,
+    Note,
+    Passage,
+    Reason,
+    Set,
+    Started,
+)
+from controller.occupancy import Occupancy, moved
+from controller.state import MINUTE_MS, State, lock_state, strike_on
+from tests.driver import Room
+
+ZONES = {"outer_ms": 350.3, "inner_ms": 351.8}
+MANUAL = {"lines": frozenset({"door_contact", "release_button"}), "counting": "manual"}
+
+
+def count(number: int, low: int | None = None, high: int | None = None) -> dict[str, object]:
+    low = number if low is None else low
+    high = number if high is None else high
+    return {"count": number, "min": low, "max": high, "certain": low == high}
+
+
+def went(room: Room, least: int, most: int, why: str = "") -> list[Effect]:
+    return room.tell(Passage(room.now_ms, least, most, why, 0.0, 350.26, 351.84))
+
+
+def notes(told: list[Effect]) -> list[tuple[str, dict[str, object]]]:
+    return [(effect.name, dict(effect.data)) for effect in told if isinstance(effect, Note)]
+
+
+def armed(room: Room) -> Room:
+    room.command("staff_pass")
+    return room
+
+
+def manual(room: Room) -> Room:
+    return Room(**MANUAL)
+
+
+def by(name: str) -> Callable[[Room], list[Effect]]:
+    return lambda room: room.tell(Command(room.now_ms, name, cause="page"))
+
+
+def evacuated(room: Room) -> Room:
+    room.command("lock_open")
+    return room
+
+
+BY_PAGE = {"cause": "page"}
+Prepare = Callable[[Room], Room]
+
+
+def fresh(room: Room) -> Room:
+    return room
+
+
+@pytest.mark.parametrize(
+    ("prepare", "happens", "told"),
+    [
+        (fresh, lambda r: went(r, -1, 1, "two"), ("passage_uncertain", {"min": -1, "max": 1,
+            "why": "two", "occupancy": count(0, 0, 1), **ZONES})),
+        (fresh, lambda r: went(r, 0, 0, "arm"), ("passage_aborted", {"why": "arm", **ZONES})),
+        (armed, lambda r: went(r, 0, 1), ("staff_passed", {"min": 0, "max": 1})),
+        (manual, lambda r: went(r, 0, 1), ("passage_seen", {"min": 0, "max": 1, **ZONES})),
+        (fresh, lambda r: r.knock("door", 3), ("knock", {"place": "door", "raps": 3})),
+        (fresh, lambda r: r.tell(KnockEnded(0.0, "door", 4)),
+            ("knock_ended", {"place": "door", "raps": 4})),
+        (fresh, lambda r: r.tell(KnockEnded(0.0, "door", 7, "shave")),
+            ("knock_ended", {"place": "door", "raps": 7, "regular": "shave"})),
+        (fresh, by("block_door"), ("door_blocked", BY_PAGE)),
+        (fresh, by("unblock_door"), ("door_unblocked", BY_PAGE)),
+        (fresh, by("lock_down"), ("locked_down", BY_PAGE)),
+        (fresh, by("lock_down_release"), ("lock_down_released", BY_PAGE)),
+        (fresh, by("lock_open"), ("locked_open", BY_PAGE)),
+        (evacuated, by("lock_open_release"), ("lock_open_released", BY_PAGE)),
+        (fresh, by("staff_pass"), ("staff_pass", BY_PAGE)),
+        (fresh, by("answer_hatch"), ("hatch_answered", BY_PAGE)),
+        (fresh, by("answer_door"), ("door_answered", BY_PAGE)),
+        (fresh, by("access_door"), ("access_granted", {"party": 1, "cause": "page"})),
+        (evacuated, by("access_door"), ("access_denied",
+            {"command": "access_door", "reason": "LockedOpen", "cause": "page"})),
+        (evacuated, by("lock_down"), ("command_refused",
+            {"command": "lock_down", "reason": "LockedOpen", "cause": "page"})),
+        (fresh, lambda r: r.contact("evacuate", True), ("locked_open", {"cause": "evacuate"})),
+        (fresh, lambda r: r.tell(Started(0.0, doubt=False)), ("started", {"doubt": False})),
+    ],
+)  # fmt: skip
+def test_one_event_one_word(
+    prepare: Prepare,
+    happens: Callable[[Room], list[Effect]],
+    told: tuple[str, dict[str, object]],
+) -> None:
+    room = prepare(Room())
+    assert notes(happens(room)) == [told]
+
+
+def test_an_entry_tells_count_and_zones() -> None:
+    room = Room()
+    assert notes(went(room, 1, 1)) == [("entry", {**count(1), **ZONES}), ("session_started", {})]
+    assert notes(went(room, -1, -1)) == [("exit", {**count(0), **ZONES})]
+
+
+def test_a_change_of_the_count_tells_before_after_and_who() -> None:
+    room = Room()
+    room.inside(1)
+    told = notes(room.tell(Command(0.0, "set_count", 3, cause="page")))
+    assert told == [("count_adjusted", {"before": count(1), "after": count(3), "cause": "page"})]
+
+
+def test_a_fault_tells_its_name_line_and_time() -> None:
+    room = Room()
+    room.now_ms = 500.0
+    data = {"name": "BeamStuck", "line": "beam_inner"}
+    doubted = {**count(0), "certain": False}
+    assert notes(room.tell(Fault(500.0, "BeamStuck", "beam_inner", active=True))) == [
+        ("fault", data),
+        ("count_adjusted", {"before": count(0), "after": doubted, "cause": "BeamStuck"}),
+    ]
+    assert room.state.faults[0].since_ms == 500.0
+    cleared = room.tell(Fault(500.0, "BeamStuck", "beam_inner", active=False))
+    assert notes(cleared) == [("fault_cleared", data)]
+
+
+def test_two_hours_are_told_by_their_minutes() -> None:
+    room = Room()
+    room.now_ms = 60_000.0
+    room.inside(1)
+    rung = [
+        (note.name, note.data, tone.tone)
+        for minute in (105, 10, 5, 5)
+        for note, tone in [room.wait(minute * 60)[-2:]]
+        if isinstance(note, Note) and isinstance(tone, Chime)
+    ]
+    assert rung == [
+        ("session_warning", {"remaining_s": 900}, "warning"),
+        ("session_warning", {"remaining_s": 300}, "warning"),
+        ("session_time_up", {}, "time_up"),
+        ("session_overtime", {"over_s": 300}, "overtime"),
+    ]
+    told = notes(room.tell(Command(room.now_ms, "room_empty")))
+    assert told[-1] == ("session_ended", {"lasted_s": 125 * 60})
+
+
+def test_a_session_as_long_as_a_warning_skips_it() -> None:
+    room = Room(session_ms=15 * MINUTE_MS)
+    room.inside(1)
+    assert room.wait(600)[-1] == Chime("warning")
+    assert room.state.session is not None
+    assert room.state.session.next_mark == 2
+
+
+def test_a_door_held_open_is_told_in_the_standards_words() -> None:
+    room = Room(lines=frozenset({"door_contact"}))
+    room.door(False)
+    room.door(True)
+    assert notes(room.wait(20)) == [("door_pre_alarm", {"alarm": "DoorOpenTooLong"})]
+    assert notes(room.wait(10)) == [("door_alarm", {"alarm": "DoorOpenTooLong"})]
+    assert room.state.alarm == "DoorOpenTooLong"
+    assert ("door_alarm", {"alarm": "Normal"}) in notes(room.door(False))
+
+
+def test_over_capacity_tells_how_many() -> None:
+    room = Room(capacity=1)
+    room.inside(1)
+    assert ("over_capacity", {"count": 2}) in notes(room.passes(1))
+    assert ("over_capacity_ended", {"count": 1}) in notes(room.passes(-1))
+
+
+def test_a_release_by_hand_that_may_include_the_party_says_so() -> None:
+    room = Room(**MANUAL)
+    room.door(False)
+    room.command("access_door", 2)
+    room.door(True)
+    room.command("set_count", 1)
+    wide = {"before": count(1), "after": count(1, 1, 3), "cause": "release"}
+    assert notes(room.door(False)) == [
+        ("door_closed", {}),
+        ("count_adjusted", wide),
+        ("access_taken", {"expected": 2, "entered": 2}),
+    ]
+
+
+# --- restart, to the last field -----------------------------------------------------------------
+
+
+def test_a_restart_puts_back_all_that_hung_on_the_old_process_and_nothing_else() -> None:
+    room = Room()
+    room.tell(Fault(0.0, "BeamStuck", "beam_inner", active=True))
+    room.passes(-1)  # nobody was there: the count's own fault stays
+    for line in ("door_contact", "bolt_contact", "hatch_contact", "exit_button"):
+        room.contact(line, False)
+    room.contact("evacuate", True)
+    room.contact("evacuate", False)
+    room.command("lock_open_release")
+    room.command("set_count", 1)
+    room.tell(Fault(0.0, "CountUnderflow", "occupancy", active=True))
+    room.contact("exit_button", True)
+    room.doorway(1)
+    room.command("staff_pass")
+    room.command("access_door", 2)
+    room.knock("hatch")
+    room.command("block_door")
+    room.contact("evacuate", True)
+    before = room.state
+    told = room.tell(Started(room.now_ms, doubt=False))
+    assert notes(told) == [
+        ("started", {"doubt": False}),
+        ("access_not_taken", {"expected": 2, "reason": "restart"}),
+    ]
+    kept = {"occupancy", "session", "hatch_waiting", "hatch_knock_ms", "blocked", "locked_open"}
+    for field in fields(State):
+        if field.name in kept:
+            assert getattr(room.state, field.name) == getattr(before, field.name)
+        elif field.name not in ("faults", "timers", "t_ms"):
+            assert getattr(room.state, field.name) == getattr(State(), field.name), field.name
+    assert [fault.name for fault in room.state.faults] == ["CountUnderflow"]
+    assert set(room.state.timers) == {"hatch_patience"}
+
+
+# --- edges of the rules -------------------------------------------------------------------------
+
+
+def test_an_exit_at_the_grace_s_end_is_still_asked_for() -> None:
+    room = Room()
+    room.now_ms = 60_000.0
+    for line in ("door_contact", "exit_button"):
+        room.contact(line, False)
+    room.contact("exit_button", True)
+    room.now_ms += room.house.exit_grace_ms
+    assert notes(room.door(True)) == [("door_opened", {})]
+    assert room.state.alarm == "Normal"
+
+
+def test_a_walk_in_house_knows_no_forced_door_and_none_held_open() -> None:
+    room = Room(entry="walk_in")
+    room.door(False)
+    assert notes(room.door(True)) == [("door_opened", {})]
+    assert room.state.timers == {}
+
+
+def test_an_evacuated_house_knows_no_forced_door() -> None:
+    room = Room()
+    room.door(False)
+    room.command("lock_open")
+    assert notes(room.door(True)) == [("door_opened", {})]
+
+
+def test_a_door_opened_from_inside_asks_already_for_the_last_guest() -> None:
+    room = Room(**MANUAL)
+    room.command("set_count", 1)
+    room.door(False)
+    room.door(True)
+    room.door(False)
+    assert room.state.occupancy == Occupancy(1, 0, 1, doubted=True)
+
+
+def test_two_behind_an_armed_pass_are_one_guest() -> None:
+    room = Room()
+    room.command("staff_pass")
+    room.doorway(3)
+    assert room.state.coming_in == 2
+
+
+def test_a_button_that_is_held_presses_once() -> None:
+    room = Room()
+    room.contact("release_button", False)
+    assert notes(room.contact("release_button", True)) == [
+        ("access_granted", {"party": 1, "cause": "button"})
+    ]
+    room.wait(6)
+    assert notes(room.contact("release_button", True)) == []
+    room.contact("release_button", False)
+    assert notes(room.contact("release_button", True))[0][0] == "access_granted"
+
+
+def test_a_spent_pass_and_an_expired_one_leave_plain_words() -> None:
+    room = armed(Room())
+    room.wait(15)
+    assert room.state.staff_pass is False
+    went(armed(room), 1, 1)
+    assert room.state.staff_pass is False
+
+
+def test_a_release_that_is_over_is_not_live() -> None:
+    room = Room()
+    room.command("access_door", 1)
+    room.doorway(0)
+    room.wait(5)
+    assert room.state.grant is not None
+    assert (room.state.grant.live, room.state.grant.over) == (False, True)
+    assert not strike_on(room.state, room.house)
+
+
+def test_a_knock_at_the_end_of_the_merging_is_still_the_same() -> None:
+    room = Room()
+    room.now_ms = 60_000.0
+    room.knock()
+    room.now_ms += room.house.knock_merge_ms
+    room.knock()
+    assert room.state.hatch_waiting == (60_000.0,)
+    room.now_ms += room.house.knock_merge_ms + 1
+    room.knock()
+    assert len(room.state.hatch_waiting) == 2
+
+
+def test_who_stands_at_the_door_has_as_many_raps_as_were_heard() -> None:
+    room = Room()
+    room.knock("door", 2)
+    assert room.state.door_knock is not None
+    assert room.state.door_knock.raps == 2
+
+
+def test_the_last_exit_leaves_no_underflow_and_an_ambiguous_one_grants_nobody() -> None:
+    room = Room()
+    room.inside(1)
+    room.passes(-1)
+    assert room.state.faults == ()
+    room.command("access_door", 1)
+    room.passes(0, 1)
+    assert room.state.grant is not None
+    assert room.state.grant.entered == 0
+
+
+def test_ninety_nine_is_a_count() -> None:
+    assert Room().command("set_count", 99) is None
+
+
+@pytest.mark.parametrize(("coming", "reason"), [(0, Reason.COUNT_UNCERTAIN),
+                                                (1, Reason.CAPACITY_REACHED)])  # fmt: skip
+def test_a_room_that_may_be_full_is_told_from_one_that_is(coming: int, reason: Reason) -> None:
+    room = Room()
+    room.inside(2)
+    room.passes(0, 2)
+    room.doorway(coming)
+    assert room.command("access_door", 2) == reason
+
+
+def test_a_certain_room_that_is_full_is_never_called_uncertain() -> None:
+    room = Room()
+    room.inside(3)
+    room.doorway(1)
+    assert room.command("access_door", 1) == Reason.CAPACITY_REACHED
+
+
+def test_the_guess_moves_with_every_clear_passage_and_by_the_sure_part_of_others() -> None:
+    wide = Occupancy(3, 0, 6)
+    assert moved(wide, 1, 1).count == 4
+    assert moved(wide, -1, -1).count == 2
+    assert moved(wide, 1, 2).count == 4
+    assert moved(wide, 2, 3).count == 5
+    assert moved(wide, -2, -1).count == 2
+    assert moved(wide, 0, 1).count == 3
+    assert moved(wide, -1, 0).count == 3
+
+
+def test_outputs_have_their_lines_names() -> None:
+    room = Room(capacity=1)
+    assert Set("full_lamp", True) in room.passes(1)
+
+
+def test_a_lock_fault_ends_as_nothing_but_ended() -> None:
+    room = Room()
+    room.door(False)
+    room.contact("bolt_contact", True)
+    room.wait(2)
+    assert lock_state(room.state, room.house) == "Fault"
+    room.contact("bolt_contact", False)
+    assert lock_state(room.state, room.house) == "Locked"
+    assert room.state.faults == ()
+
+
+def test_a_hatch_that_shuts_is_closed_and_its_queue_stays_a_queue() -> None:
+    room = Room()
+    room.contact("hatch_contact", True)
+    room.contact("hatch_contact", False)
+    assert (room.state.hatch, room.state.hatch_waiting) == ("Closed", ())
+    room.tell(Knock(0.0, "hatch", 2))
+    room.command("answer_hatch")
+    assert room.state.hatch_waiting == ()
+    assert replace(room.state, hatch_waiting=(1.0,)) != room.state
