@@ -93,6 +93,16 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """What /spaceapi.json tells the world; no ``name``, no such page."""
+
+    name: str = ""
+    url: str = ""
+    logo: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BookSettings:
     """The owner's calendar; no ``url``, no book. Only the page reads it."""
 
@@ -125,6 +135,7 @@ class Config:
     journal: JournalSettings = field(default_factory=JournalSettings)
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)
+    space: Space = field(default_factory=Space)
     hatch_light: Device = field(default_factory=Device)
     chime: Device = field(default_factory=Device)
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))

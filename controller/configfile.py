@@ -22,6 +22,7 @@ from controller.config import (
     JournalSettings,
     LineSettings,
     Mqtt,
+    Space,
     Web,
 )
 from controller.keys import KEYS, Key
@@ -117,6 +118,7 @@ class _Reader:
             journal=JournalSettings(**groups.get("journal", {})),
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),
+            space=Space(**groups.get("space", {})),
             hatch_light=Device(**groups.get("hatch_light", {})),
             chime=Device(**groups.get("chime", {})),
         )

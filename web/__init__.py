@@ -26,6 +26,7 @@ from web.language import speak, spoken
 from web.metrics import metrics_routes
 from web.mirror import Join, Mirror
 from web.pairing import Pairing, Tries, page_url
+from web.space import space_routes
 from web.streams import Streams
 from web.views import Parts, page
 
@@ -73,6 +74,8 @@ def create_app(
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
     app.register_blueprint(metrics_routes(mirror, web.metrics_token))
+    if config.space.name:
+        app.register_blueprint(space_routes(config, mirror, wall or _utc_now))
     if bench is not None:
         routes = bench_routes(bench)
         csrf.exempt(routes)

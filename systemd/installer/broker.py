@@ -29,12 +29,13 @@ RIGHTS_TEXT = """\
 user backdoor-controller
 topic readwrite #
 
-# The page hears all of the house and may only ask.
+# The page hears all of the house, asks, and tells who is booked next.
 user backdoor-web
 topic read {base}/+
 topic read {base}/event/+
 topic read {base}/hatch/+
 topic write {base}/cmd/+
+topic write {base}/book/next
 
 # Home Assistant hears all and says when it is born. To let it open the door, take the last # away.
 user homeassistant

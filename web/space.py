@@ -1,0 +1,105 @@
+"""GET /spaceapi.json, SpaceAPI v15: whether there is room, for everybody; never a name.
+
+Off unless the owner names the space. ``open`` is left out while nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from controller.config import Config
+from controller.wire import Message
+from web.expected import house_zone
+from web.mirror import Mirror
+from web.slots import Question, hours_of, windows
+from web.snapshot import Json
+
+
+class Sign:
+    """The sign on the door: open or not, and since when."""
+
+    def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:
+        self._config, self._mirror, self._wall = config, mirror, wall
+        self._hours = hours_of(config.book.open)
+        self._zone = house_zone(config.book.timezone)
+        self._last: bool | None = None
+        self._since = wall()
+        mirror.listen(self._hear)
+
+    def _hear(self, name: str, message: Message) -> None:
+        if name in ("state", "status"):
+            self._look(self._mirror.seen().state)
+
+    def _look(self, state: Json) -> bool | None:
+        is_open = self._open(state)
+        if is_open != self._last:
+            self._last, self._since = is_open, self._wall()
+        return is_open
+
+    def _open(self, state: Json) -> bool | None:
+        """Tell whether guests are welcome; a full room is open, a door shut by a person is not."""
+        if state.get("link") != "online":
+            return None
+        welcome = state["full"] or state["door"]["mode"] in ("Locked", "Unlocked", "Accessed")
+        return welcome and self._in_hours()
+
+    def _in_hours(self) -> bool:
+        now = self._wall()
+        no_time = timedelta(0)
+        question = Question(now, no_time, no_time, self._hours, self._zone)
+        return not self._hours or any(opens <= now < shuts for opens, shuts in windows(question))
+
+    def told(self) -> Json:
+        """Return the whole document."""
+        space = self._config.space
+        state = self._mirror.seen().state
+        is_open = self._look(state)
+        return {
+            "api_compatibility": ["15"],
+            "space": space.name,
+            "logo": space.logo,
+            "url": space.url,
+            "contact": {"email": space.email} if space.email else {},
+            "state": {"lastchange": int(self._since.timestamp()), **_room(is_open, state)},
+            **({} if is_open is None else _numbers(state)),
+        }
+
+
+def _room(is_open: bool | None, state: Json) -> Json:
+    if is_open is None:
+        return {}
+    if not is_open:
+        return {"open": False, "message": "closed"}
+    free = int(state["occupancy"]["free_places"])
+    return {"open": True, "message": f"{free} free" if free else "full"}
+
+
+def _numbers(state: Json) -> Json:
+    occupancy = state["occupancy"]
+    return {
+        "sensors": {"people_now_present": [{"value": occupancy["count"]}]},
+        "ext_full": state["full"],
+        "ext_free_places": occupancy["free_places"],
+        "ext_capacity": occupancy["capacity"],
+    }
+
+
+def space_routes(config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> Blueprint:
+    """Return the route, open to everybody."""
+    sign = Sign(config, mirror, wall)
+    routes = Blueprint("space", __name__)
+
+    @routes.get("/spaceapi.json")
+    def space() -> ResponseReturnValue:
+        headers = {
+            "Access-Control-Allow-Origin": "*",  # as SpaceAPI asks
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "Cache-Control": "no-cache",
+        }
+        return jsonify(sign.told()), 200, headers
+
+    return routes
