@@ -126,4 +126,4 @@ lock:
 	@$(LOCK) --extra dev --extra pi -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .core.txt build dist *.egg-info .coverage .*_cache .hypothesis
+	rm -rf .venv .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis
