@@ -98,14 +98,17 @@ def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> 
 @main.command("check-config")
 @config_option
 @set_option
-def check_config(path: str | None, sets: tuple[str, ...]) -> None:
+@click.option("--svg", type=click.Path(), help="Draw the header with the used pins into this file.")
+def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> None:
     """Say every mistake in the configuration, or the wiring that it describes."""
+    from controller.wiring import svg as drawn
+    from controller.wiring import table
+
     with _mendable():
         config = _config(path, sets)
-    width = max((len(line) for line in config.lines), default=0)
-    click.echo(f"{'line':{width}}  BCM  pull  active")
-    for line, wiring in config.lines.items():
-        click.echo(f"{line:{width}}  {wiring.pin:3}  {wiring.pull:4}  {wiring.active}")
+        if svg is not None:
+            Path(svg).write_text(drawn(config.lines), encoding="utf-8")
+    click.echo("\n".join(table(config.lines)))
     counted = "by beams" if config.house.beams else "by the bartender"
     click.echo(f"{config.house.capacity} guests at most, counted {counted}; the file is right")
 
