@@ -1,0 +1,139 @@
+"""docs/openapi.yaml is true: it has every route and no other, and each answer is as it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask import Flask
+from jsonschema import Draft202012Validator
+from werkzeug.test import TestResponse
+
+from controller.config import Space
+from controller.events import COMMANDS
+from tests.web_house import House, joiner, page_of, paired, settings
+from web import create_app
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+SNAPSHOT = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())["components"]["schemas"][
+    "Snapshot"
+]
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.show()
+    return house
+
+
+@pytest.fixture
+def app(house: House, tmp_path: Path) -> Flask:
+    return page_of(house, tmp_path)
+
+
+def resolved(node: Any) -> Any:
+    """A node with its reference followed."""
+    while "$ref" in node:
+        found: Any = DOCUMENT
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        node = found
+    return node
+
+
+def fits(answer: TestResponse, method: str, path: str) -> Any:
+    """Hold an answer against the document; return its JSON."""
+    told = DOCUMENT["paths"][path][method]["responses"]
+    assert str(answer.status_code) in told, (answer.status_code, path)
+    content = resolved(told[str(answer.status_code)]).get("content", {})
+    assert not content or answer.mimetype in content, (answer.mimetype, path)
+    if not answer.is_json:
+        return None
+    schema = content["application/json"]["schema"]
+    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(answer.json)
+    return answer.json
+
+
+def token(client: Any) -> str:
+    found = re.search(r'data-csrf="([^"]+)"', client.get("/").text)
+    assert found
+    return found[1]
+
+
+def test_every_route_is_told_and_no_other(house: House, tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    object.__setattr__(config, "space", Space("Bar"))
+    app = create_app(config, link=joiner(house.bus))
+    served = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in (rule.methods or set()) & {"GET", "POST"}
+    }
+    told = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
+    assert told == served
+
+
+def test_the_commands_are_the_commands() -> None:
+    name = DOCUMENT["paths"]["/command/{name}"]["post"]["parameters"][0]
+    assert tuple(name["schema"]["enum"]) == COMMANDS
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/state", "/api/night", "/metrics"])
+def test_what_a_paired_phone_and_a_stranger_get(app: Flask, path: str) -> None:
+    fits(paired(app).get(path), "get", path)
+    json_only = {"Accept": "application/json"}
+    for headers in ({}, json_only):
+        answer = app.test_client().get(path, headers=headers)
+        fits(answer, "get", path)
+        is_open = DOCUMENT["paths"][path]["get"].get("security") == []
+        assert (answer.status_code == 200) == is_open
+
+
+def test_the_state_is_the_snapshot_and_two_more(app: Flask) -> None:
+    client = paired(app)
+    state = fits(client.get("/api/state"), "get", "/api/state")
+    assert set(state) == {*SNAPSHOT["properties"], "link", "age_ms"}
+    whole = fits(client.get("/api/state?page=1"), "get", "/api/state")
+    assert set(whole) == {*state, "page"}
+
+
+def test_pairing(app: Flask) -> None:
+    client = app.test_client()
+    for secret in ("wrong", app.extensions["backdoor"].pairing.secret):
+        fits(client.get(f"/pair/{secret}"), "get", "/pair/{secret}")
+    answers = [client.get("/pair/wrong").status_code for _ in range(20)]
+    assert answers[-1] == 429
+
+
+def test_every_way_in_which_a_command_ends(app: Flask, house: House) -> None:
+    client = paired(app)
+    headers = {"X-CSRFToken": token(client), "Accept": "application/json"}
+    path = "/command/{name}"
+
+    def ask(name: str, **data: object) -> TestResponse:
+        return client.post(f"/command/{name}", data=data, headers=headers)
+
+    assert fits(ask("access_door", party=2), "post", path)["ok"] is True
+    house.answer = lambda *_: {"ok": False, "reason": "CapacityReached"}
+    assert fits(ask("access_door", party=2), "post", path)["reason"] == "CapacityReached"
+    assert ask("set_count", count="x").status_code == 400
+    fits(ask("set_count", count="x"), "post", path)
+    fits(ask("open_sesame"), "post", path)
+    fits(client.post("/command/staff_pass", data={"csrf_token": token(client)}), "post", path)
+    fits(client.post("/command/staff_pass", headers={"Accept": "application/json"}), "post", path)
+    fits(app.test_client().post("/command/staff_pass"), "post", path)
+    house.crash()
+    assert fits(ask("access_door", party=1), "post", path)["state"] == "not_answered"
+
+
+def test_language(app: Flask) -> None:
+    client = paired(app)
+    for language in ("it", "xx"):
+        data = {"language": language, "csrf_token": token(client)}
+        fits(client.post("/lang", data=data), "post", "/lang")
