@@ -135,6 +135,21 @@ def _topic_or_none(value: object) -> str:
     return _level(value) if value != "" else ""
 
 
+def _rhythms(value: object) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    """Read names and the gaps of their knocks, each a part of the longest."""
+    if not isinstance(value, dict):
+        raise ValueError
+    found = []
+    for name, gaps in value.items():
+        if not isinstance(gaps, list) or len(gaps) < 2:
+            raise ValueError
+        parts = tuple(_number(gap) for gap in gaps)
+        if not all(0 < part <= 1 for part in parts) or max(parts) != 1:
+            raise ValueError
+        found.append((_text(name), parts))
+    return tuple(found)
+
+
 def _table_of_texts(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError
@@ -174,5 +189,6 @@ openings = list_of(Kind("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:
 time_zone = Kind('"" or a time zone like "Europe/Rome"', _zone)
 device_name = Kind('a device\'s name without "/", "+" or "#"', _name)
 topic_or_none = Kind('"" or ' + topic.says, _topic_or_none)
+rhythms = Kind('a table like { "Anna" = [0.5, 1] }: two parts of the longest gap or more', _rhythms)
 payloads = Kind('a table of texts like { on = "1", off = "0" }', _table_of_texts)
 warnings = list_of(seconds(0.1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')

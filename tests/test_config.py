@@ -166,6 +166,15 @@ def test_whatever_the_file_says_is_read_or_explained(document: dict[str, Any]) -
 # --- the shipped file is the list of legal keys ---------------------------------------------------
 
 
+def test_a_regulars_rhythm_is_two_parts_of_the_longest_gap_or_more() -> None:
+    known = parse({"knocks": {"regulars": {"Anna": [0.5, 1], "Bo": [1, 0.25, 0.25]}}}, "x")
+    assert known.sensing.regulars == (("Anna", (0.5, 1.0)), ("Bo", (1.0, 0.25, 0.25)))
+    for wrong in ([1], [0.5, 0.5], [0, 1], [1, 2], ["1", 1], "Anna", 3):
+        (problem,) = problems({"knocks": {"regulars": {"Anna": wrong}}})
+        assert "[knocks] regulars: must be a table like" in problem
+    assert problems({"knocks": {"regulars": 1}})
+
+
 def test_the_shipped_file_is_legal_and_spells_out_the_defaults() -> None:
     config = load(str(SHIPPED))
     assert config == Config().wired({n: WIRING[n] for n in config.lines})
