@@ -50,9 +50,10 @@ def _mendable() -> Iterator[None]:
         yield
     except ConfigError as error:
         raise Problem(str(error)) from None
+    except BrokenPipeError:
+        raise  # whoever reads has had enough: click ends quietly
     except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        raise Problem(f"{named}{error.strerror or error}") from None
+        raise Problem(f"{error.filename or 'output'}: {error.strerror or error}") from None
 
 
 def _config(path: str | None, sets: tuple[str, ...]) -> Config:
@@ -78,21 +79,19 @@ def main() -> None:
 def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> None:
     """Run a TRACE (CSV) through sensing and rules in virtual time, one JSON object a line."""
     from controller.configfile import parse
-    from controller.replay import TraceError, read_trace, wired_by
+    from controller.replay import TraceError, load_trace, wired_by
     from controller.replay import replay as lines_of
 
     with _mendable():
         try:
-            with Path(trace).open(encoding="utf-8", newline="") as text:
-                rows = read_trace(text, trace)
-        except UnicodeDecodeError as error:
-            raise Problem(f"{trace}: not a CSV text file: {error}") from None
+            rows = load_trace(trace)
         except TraceError as error:
             raise Problem(str(error)) from None
         config = _config(path, sets) if path else wired_by(parse({}, "", sets), rows)
-    out = sys.stdout.buffer
-    out.writelines(lines_of(rows, config, inside))
-    out.flush()
+        if sys.stdout is None:
+            raise Problem("stdout: is closed; give it a file or a pipe")
+        sys.stdout.buffer.writelines(lines_of(rows, config, inside))
+        sys.stdout.buffer.flush()
 
 
 @main.command("check-config")

@@ -97,7 +97,7 @@ def _set_count(turn: Turn, command: Command) -> Reason | None:
     if command.number is None or not 0 <= command.number <= people.MOST_PEOPLE:
         return Reason.MALFORMED
     turn.recount(people.settled(command.number), command.cause)
-    turn.change_grant(counted=True)
+    turn.change_grant(unsure=True)
     turn.fault("CountUnderflow", "occupancy", active=False)
     return None
 

@@ -62,7 +62,7 @@ def parse(document: Mapping[str, Any], source: str, sets: Iterable[str] = ()) ->
     merged = {name: dict(part) if isinstance(part, dict) else part
               for name, part in document.items()}  # fmt: skip
     wheres = _apply_sets(merged, sets, problems)
-    reader = _Reader(source, wheres, problems)
+    reader = _Reader(source, frozenset(document), wheres, problems)
     config = reader.config(merged)
     if problems:
         raise ConfigError(problems)
@@ -98,8 +98,15 @@ def _value(text: str) -> object:
 class _Reader:
     """Reads a document by the table of keys, collecting every problem with its place."""
 
-    def __init__(self, source: str, sets: set[tuple[str, str]], problems: list[str]) -> None:
+    def __init__(
+        self,
+        source: str,
+        sections: frozenset[str],
+        sets: set[tuple[str, str]],
+        problems: list[str],
+    ) -> None:
         self._source = source
+        self._sections = sections
         self._sets = sets
         self._problems = problems
 
@@ -202,7 +209,8 @@ class _Reader:
             self._say("web", "tls_cert", "goes with tls_key; give both or neither")
 
     def _say(self, section: str, name: str, problem: str) -> None:
-        source = "--set" if (section, name) in self._sets else self._source
+        by_set = (section, name) in self._sets or (not name and section not in self._sections)
+        source = "--set" if by_set else self._source
         place = f"[{section}] {name}" if name else f"[{section}]"
         self._problems.append(f"{source}: {place}: {problem}")
 

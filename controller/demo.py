@@ -21,7 +21,7 @@ from controller.configfile import ConfigError, load, parse
 from controller.link import MqttLink
 from controller.notify import Notifier
 from controller.occupancy import settled
-from controller.replay import TraceError, read_trace
+from controller.replay import TraceError, load_trace
 from controller.simulate import Bench, Move
 from controller.state import State
 from web import create_app, pair_link
@@ -90,9 +90,8 @@ def run_demo(
 
 def _moves(trace: str) -> list[Move]:
     try:
-        with Path(trace).open(encoding="utf-8", newline="") as text:
-            return [Move(*row) for row in read_trace(text, trace)]
-    except (TraceError, UnicodeDecodeError) as error:
+        return [Move(*row) for row in load_trace(trace)]
+    except TraceError as error:
         raise ConfigError([str(error)]) from None
 
 

@@ -148,10 +148,10 @@ def _follow(turn: Turn) -> None:
 
 
 def _spend_grant(turn: Turn) -> None:
-    """A strike that had to go off is off for good: only another release turns it on."""
+    """A release whose strike had to go off is over: only another one turns it on again."""
     grant = turn.state.grant
     if grant is not None and grant.live and not release_fits(turn.state, turn.house):
-        turn.change_grant(live=False)
+        turn.change_grant(live=False, over=True, unsure=True)
 
 
 def _reconcile(turn: Turn) -> None:
@@ -171,9 +171,9 @@ def _reconcile(turn: Turn) -> None:
 
 
 def _believe(turn: Turn, grant: Grant) -> None:
-    """Count a party that nobody saw; was the count set meanwhile, it may be in it or not."""
+    """Count a party that nobody saw, or doubt, if it may be inside or not."""
     before, party = turn.state.occupancy, grant.party
-    if grant.counted:
+    if grant.unsure:
         turn.doubt(people.unseen(before, least=before.min, most=before.max + party), "release")
     else:
         turn.recount(people.moved(before, party, party), "release")

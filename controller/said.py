@@ -66,7 +66,11 @@ def passage(turn: Turn, event: Passage) -> None:
 
 def _count_passage(turn: Turn, event: Passage, zones: dict[str, float]) -> None:
     before = turn.state.occupancy
-    turn.change(occupancy=people.moved(before, event.least, event.most))
+    decided = max(event.most, 0)  # whoever stood at the inner beam is in the count now
+    turn.change(
+        occupancy=people.moved(before, event.least, event.most),
+        coming_in=max(turn.state.coming_in - decided, 0),
+    )
     name = {(1, 1): "entry", (-1, -1): "exit"}.get((event.least, event.most))
     if name is not None:
         turn.note(name, **count_data(turn.state.occupancy), **zones)

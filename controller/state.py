@@ -64,7 +64,8 @@ class Grant:
     """A release for ``party`` guests that is not reconciled yet.
 
     ``live`` is the strike's part of it: once off (opened, timed out, full) it never comes back.
-    ``counted`` tells that somebody set the count meanwhile, perhaps with the party in it.
+    ``unsure`` tells that the count was set meanwhile, or the release taken back: where nobody
+    counts at the door, the party may be inside or not.
     """
 
     party: int
@@ -74,7 +75,7 @@ class Grant:
     live: bool = True
     opened: bool = False
     over: bool = False
-    counted: bool = False
+    unsure: bool = False
 
     @property
     def places_left(self) -> int:
@@ -152,20 +153,23 @@ def entry_open(state: State, house: House) -> bool:
     return not shut and promised_max(state) < house.capacity
 
 
+def promises_fit(state: State, house: House) -> bool:
+    """Tell whether all who may be inside, and all who were promised a place, fit together."""
+    coming = max(state.grant.places_left if state.grant else 0, state.coming_in)
+    return entry_open(state, house) and state.occupancy.max + coming <= house.capacity
+
+
 def release_fits(state: State, house: House) -> bool:
-    """Tell whether the open release still keeps ``max + places granted`` within capacity."""
+    """Tell whether the open release still has somebody to let in, and place for them."""
     grant = state.grant
-    if grant is None or not entry_open(state, house):
-        return False
-    coming = max(grant.places_left, state.coming_in)
-    return grant.places_left > 0 and state.occupancy.max + coming <= house.capacity
+    return grant is not None and grant.places_left > 0 and promises_fit(state, house)
 
 
 def strike_on(state: State, house: House) -> bool:
     """Tell whether the strike is to be energised."""
-    if state.grant is not None:
-        return state.grant.live and release_fits(state, house)
-    return house.entry == "walk_in" and entry_open(state, house)
+    if house.entry == "walk_in":
+        return promises_fit(state, house)
+    return state.grant is not None and state.grant.live and release_fits(state, house)
 
 
 def door_mode(state: State, house: House) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.configfile import parse
-from controller.replay import Row, TraceError, read_trace, replay, wired_by
+from controller.replay import Row, TraceError, load_trace, read_trace, replay, wired_by
 from controller.simulate import ACTS, Move
 
 TRACES = Path(__file__).parent / "traces"
@@ -118,6 +118,8 @@ def test_set_reaches_the_decoder() -> None:
         ("1,strike,1\n", 'x.csv:2: unknown line "strike"'),
         ("1,beam_outer,2\n", 'x.csv:2: level must be 0 or 1, got "2"'),
         ("1,cmd:open_sesame,1\n", 'x.csv:2: unknown command "cmd:open_sesame"'),
+        ("1_0,beam_outer,1\n", 'x.csv:2: t_ms must be a number of milliseconds, got "1_0"'),
+        ("1,cmd:set_count,\n", 'x.csv:2: the number of cmd:set_count must be whole, got ""'),
         ("1,cmd:set_count,two\n", 'x.csv:2: the number of cmd:set_count must be whole, got "two"'),
         ("\n", "x.csv:2: must have 3 fields (t_ms,line,level), has 0"),
     ],
@@ -127,6 +129,17 @@ def test_a_malformed_row_says_file_line_and_reason(text: str, says: str) -> None
     with pytest.raises(TraceError) as caught:
         read_trace(whole.splitlines(keepends=True), "x.csv")
     assert str(caught.value).startswith(says)
+
+
+def test_a_file_from_a_spreadsheet_is_read_and_a_bad_byte_is_found_in_its_row(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_bytes(b"\xef\xbb\xbft_ms,line,level\r\n1,cmd:staff_pass,\r\n")
+    assert load_trace(str(file)) == [Row(1.0, "cmd:staff_pass", 0)]
+    file.write_bytes(b"t_ms,line,level\n1,beam_outer,1\n2,beam_\xff,1\n")
+    with pytest.raises(TraceError, match=r"trace.csv:3: unknown line"):
+        load_trace(str(file))
 
 
 @given(st.text(max_size=200))
