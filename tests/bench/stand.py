@@ -1,0 +1,96 @@
+"""Our controller as a contestant: the real service in a process of its own, with a hand on its pins.
+
+``python -m tests.bench.stand FOLDER PORT [SECTION.KEY=VALUE ...]``: journal, flight recorder and
+link run as in a bar; only the pins are mock pins.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from controller.assembly import Running, assemble, real_world
+from controller.events import Command
+from controller.pins import Pins
+from tests.bench.hand import Hand, obey
+from tests.house import demo_config
+from tests.waiting import eventually
+
+WALK_IN = "door.entry=walk_in"
+UNSETTLED = "sensing.contact_settle=0"
+
+
+class Stand:
+    """What the bench may ask of us besides moving pins."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._service = running.service
+
+    def reset(self) -> int:
+        """Three inside, nobody in the doorway, the door open to one more."""
+        eventually(lambda: not self._service.state.busy and not self._service.state.coming_in)
+        self._service.post(Command(self._running.clock.now_ms(), "set_count", 3, cause="page"))
+        eventually(lambda: self._service.state.occupancy.max == 3)
+        return 3
+
+    def people(self) -> int:
+        """Return how many are inside once the passage is decided; -1 when it is not sure."""
+        with suppress(AssertionError):
+            eventually(lambda: self._service.state.occupancy.count != 3, limit_s=1)
+        occupancy = self._service.state.occupancy
+        return occupancy.count if occupancy.certain else -1
+
+    def slow_disk(self, sync_s: float) -> float:
+        """Let every commit take so long from now on."""
+        journal: Any = self._running.service._parts.recorder._journal
+        write = type(journal).write
+
+        def slowly(*args: Any) -> None:
+            time.sleep(sync_s)
+            write(journal, *args)
+
+        journal.write = slowly if sync_s else lambda *args: write(journal, *args)
+        return sync_s
+
+    def state(self) -> str:
+        """Return the rules' state, for whoever wonders."""
+        return repr(self._service.state)
+
+
+def main(folder: str, port: str, *sets: str) -> None:
+    """Be the house until stdin ends."""
+    config = demo_config(Path(folder), *sets)
+    config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=int(port)))
+    running = assemble(config, real_world(config))
+    running.service.begin(running.absence)
+    thread = Thread(target=running.service.run, name="house")
+    thread.start()
+    stand = Stand(running)
+    wired = {line: (s.pin, s.active == "high") for line, s in config.lines.items()}
+    pins: Pins = running.pins
+    hand = Hand(pins._factory, wired, pins._factory.pin(wired["strike"][0]))
+    gc.collect()
+    try:
+        obey(
+            hand,
+            {
+                "reset": stand.reset,
+                "people": stand.people,
+                "slow_disk": stand.slow_disk,
+                "state": stand.state,
+            },
+        )
+    finally:
+        running.service.stop()
+        thread.join(10)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
