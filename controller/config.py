@@ -71,6 +71,7 @@ class Web:
     tls_key: str = ""
     language: str = "auto"
     metrics_token: str = field(default="", repr=False)
+    venues: str = ""
 
 
 @dataclass(frozen=True, slots=True)

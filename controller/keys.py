@@ -131,6 +131,8 @@ KEYS: tuple[Key, ...] = (
         "auto: as the phone says"),
     Key("web", "metrics_token", "web", "metrics_token", text,
         'bearer token for /metrics; "" for paired phones only'),
+    Key("web", "venues", "web", "venues", choice("", "+"),
+        '"+" shows all bars below the prefix as tiles at /venues; "" only this one'),
     Key("book", "url", "book", "url", text,
         'private iCalendar address or a file; "" for no book'),
     Key("book", "open", "book", "open", openings, "when parties may be in; past midnight is fine"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def token(client: Any) -> str:
 
 def test_every_route_is_told_and_no_other(house: House, tmp_path: Path) -> None:
     config = settings(tmp_path)
-    object.__setattr__(config, "space", Space("Bar"))
+    config = replace(config, space=Space("Bar"), web=replace(config.web, venues="+"))
     app = create_app(config, link=joiner(house.bus))
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())

@@ -28,6 +28,7 @@ from web.mirror import Join, Mirror
 from web.pairing import Pairing, Tries, page_url
 from web.space import space_routes
 from web.streams import Streams
+from web.venues import Venues, venues_routes
 from web.views import Parts, page
 
 __all__ = ["Bench", "Join", "create_app", "pair_link"]
@@ -63,7 +64,8 @@ def create_app(
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
     mirror = Mirror(Topics(f"{config.mqtt.prefix}/{config.venue}"), wall=wall, speed=speed)
-    mirror.join(link)
+    venues = Venues(config.mqtt.prefix) if web.venues else None
+    mirror.join(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
     expected = Expected(config, mirror, wall or _utc_now) if config.book.url else None
     app.extensions["backdoor"] = Parts(
@@ -74,6 +76,9 @@ def create_app(
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
     app.register_blueprint(metrics_routes(mirror, web.metrics_token))
+    if venues:
+        mirror.listen(venues.hear)
+        app.register_blueprint(venues_routes(venues))
     if config.space.name:
         app.register_blueprint(space_routes(config, mirror, wall or _utc_now))
     if bench is not None:

@@ -120,10 +120,10 @@ class Mirror:
 
     # --- the link's side -----------------------------------------------------------------------
 
-    def join(self, link: Join) -> None:
-        """Make the link that this mirror hears and asks through."""
+    def join(self, link: Join, also: Sequence[str] = ()) -> None:
+        """Make the link that this mirror hears and asks through; listeners may hear more."""
         self._link = link(
-            subscriptions=[self._topics(name) for name in HEARD_TOPICS],
+            subscriptions=[*(self._topics(name) for name in HEARD_TOPICS), *also],
             on_message=self.hear,
             on_up=self.up,
             on_down=self.down,

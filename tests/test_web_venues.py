@@ -1,0 +1,82 @@
+"""All bars as tiles: from one subscription, each with how fresh its word is."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.wire import Message, encode
+from tests.test_openapi import fits
+from tests.web_house import House, joiner, paired, settings
+from web import create_app
+from web.venues import MOST, STALE_AFTER_S, Venues
+
+
+def occupancy(count: int, certain: bool = True) -> bytes:
+    told = {"count": count, "min": count, "max": count, "certain": certain}
+    return encode({**told, "capacity": 4, "free_places": 4 - count})
+
+
+def test_each_bar_has_a_tile_by_name_and_says_how_fresh_it_is() -> None:
+    now = [100.0]
+    venues = Venues("bars/rome", lambda: now[0])
+    assert venues.topics()[0] == "bars/rome/+/status"
+    for name, count in (("b", 4), ("a", 1)):
+        venues.hear("", Message(f"bars/rome/{name}/occupancy", occupancy(count)))
+        venues.hear("", Message(f"bars/rome/{name}/status", b"online"))
+    venues.hear("", Message("bars/rome/a/session", encode({"phase": "overtime"})))
+    venues.hear("", Message("bars/rome/c/status", b"online"))
+    first, second, third = venues.tiles()
+    assert (first["venue"], first["free_places"], first["phase"]) == ("a", 3, "overtime")
+    assert (second["venue"], second["count"], second["link"]) == ("b", 4, "online")
+    assert third["link"] == "offline", "it has said nothing yet"
+    venues.hear("", Message("bars/rome/a/session", b"null"))
+    venues.hear("", Message("bars/rome/b/status", b"offline"))
+    now[0] += STALE_AFTER_S
+    first, second, _ = venues.tiles()
+    assert (first["link"], first["phase"]) == ("stale", None)
+    assert second["link"] == "offline"
+
+
+def test_nonsense_is_ignored_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    venues = Venues("bars")
+    with caplog.at_level(logging.WARNING):
+        for body in (b"{", b"[]", b'{"count": "x"}', b"\xff"):
+            venues.hear("", Message("bars/a/occupancy", body))
+            venues.hear("", Message("bars/a/session", body))
+    assert caplog.text.count("bars/a/occupancy: ignored") == 4
+    venues.hear("", Message("bars/a/event/entry", b"{}"))
+    assert [tile["link"] for tile in venues.tiles()] == ["offline"]
+
+
+def test_a_broker_full_of_nonsense_costs_no_memory() -> None:
+    venues = Venues("bars")
+    for number in range(MOST + 10):
+        venues.hear("", Message(f"bars/{number}/status", b"online"))
+    assert len(venues.tiles()) == MOST
+
+
+def test_the_page_of_tiles(tmp_path: Path) -> None:
+    house = House()
+    house.show()
+    config = settings(tmp_path)
+    config = replace(config, web=replace(config.web, venues="+"))
+    app = create_app(config, link=joiner(house.bus))
+    app.extensions["backdoor"].mirror.start()
+    client = paired(app)
+    assert "offline" in client.get("/venues").text
+    house.say("occupancy", occupancy(3, certain=False))
+    page = client.get("/venues").text
+    assert "~3/4" in page
+    assert "1 free" in page
+    (tile,) = fits(client.get("/api/venues"), "get", "/api/venues")
+    assert (tile["venue"], tile["link"], tile["count"]) == ("bar", "online", 3)
+    assert app.test_client().get("/venues").status_code == 403
+
+
+def test_without_it_there_is_no_such_page(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path), link=joiner(House().bus))
+    assert paired(app).get("/venues").status_code == 404
