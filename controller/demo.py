@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from time import monotonic
 from typing import Any
 
 from controller.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
@@ -28,6 +29,9 @@ from web import create_app, pair_link
 from web.pairing import PairingError
 from web.serve import ServeError, Server
 from web.serve import run as serve
+
+#: The demo's link is printed when the page hears the controller, or after this long without.
+LIVE_WITHIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,15 @@ def run_demo(
     until_told(running.service.stop)
     running.service.begin(running.absence)
     page.start()
-    echo(f"page: {pair_link(replace(config, web=replace(config.web, port=page.port)))}")
-    if moves:
-        Thread(target=_play, args=(bench, moves, echo), name="trace", daemon=True).start()
+    link = pair_link(replace(config, web=replace(config.web, port=page.port)))
+
+    def welcome() -> None:
+        page.wait_until_live()
+        echo(f"page: {link}")
+        if moves:
+            _play(bench, moves, echo)
+
+    Thread(target=welcome, name="welcome", daemon=True).start()
     try:
         running.service.run()
     finally:
@@ -112,6 +122,12 @@ class _Page:
     def start(self) -> None:
         self._mirror.start()
         self._thread.start()
+
+    def wait_until_live(self) -> None:
+        """Return when the page hears the controller; without a broker it says so itself."""
+        end_s = monotonic() + LIVE_WITHIN_S
+        while (seen := self._mirror.seen()).link != "online" and monotonic() < end_s:
+            self._mirror.wait(seen.version, 0.2)
 
     def stop(self) -> None:
         self._server.stop()

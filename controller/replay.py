@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
 from controller.config import WIRING, Config
@@ -71,7 +72,7 @@ def _row(fields: list[str], last_ms: float) -> Row:
     if len(fields) != len(HEADER):
         raise ValueError(f"must have 3 fields (t_ms,line,level), has {len(fields)}")
     t_ms = _time(fields[0], last_ms)
-    line = fields[1].strip()
+    line = intern(fields[1].strip())  # a night has a million rows and a dozen names
     if line.startswith("cmd:"):
         return Row(t_ms, line, _command_number(line, fields[2]))
     if line not in INPUT_LINES:

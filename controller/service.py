@@ -89,7 +89,7 @@ class Service:
         self._done = engine.state
         self._began_s = monotonic()
         self._reread_s = self._began_s
-        self._beats = 0
+        self._beats = BEAT_EVERY - 1  # the first sign of life comes at once
         self._lost = 0
         self._dropped = 0
         self._flood = False
