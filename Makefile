@@ -63,6 +63,7 @@ soak: dev
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 fuzz: dev
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) atheris 2>/dev/null || true
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 mutate: dev
