@@ -39,6 +39,7 @@ INFLIGHT_LIMIT = 20
 WAITING_LIMITS = (500, 10_000)
 PROGRESS_LIMIT_S = 1.0
 SEND_BUFFER_BYTES = 64 * 1024
+NO_RETAIN = "does it keep retained messages (retain_available)?"
 #: MQTT 5: what is neither retained nor acknowledged is about now; the broker drops it after this.
 MOMENT_EXPIRES_S = 10
 
@@ -184,14 +185,16 @@ class Connection:
 
     def _connected(self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if code.is_failure:
-            self._refused = f"refuses us ({code}); check [mqtt] username and password"
+            hint = NO_RETAIN if "etain" in str(code) else "check [mqtt] username and password"
+            self._refused = f"refuses us ({code}); {hint}"
         else:
             self.let_in_s = monotonic()
 
     def _disconnected(
         self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any
     ) -> None:
-        self._lost = f"connection lost ({code})"
+        hint = f" before it let us in; {NO_RETAIN}" if self.let_in_s is None else ""
+        self._lost = f"connection lost ({code}){hint}"
 
     def _subscribed(self, _client: Client, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
         if any(code.is_failure for code in codes):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
+from controller.assembly import World, assemble, link_maker, simulated
+from controller.events import Command
 from controller.home import Later
 from controller.wire import Message
-from tests.house import Demo, house
+from tests.conftest import Broker
+from tests.house import Demo, demo_config, house
 from tests.waiting import eventually
 
-HATCH_LIGHT, CHIME = 20, 26
+STRIKE, HATCH_LIGHT = 16, 20
 LAMP = ("hatch_light.preset=tasmota", "hatch_light.device=lamp")
 BELL = ("chime.preset=tasmota", "chime.device=bell")
 
@@ -94,3 +100,28 @@ def test_later_is_once_and_again_after_that() -> None:
             later.ask()
         assert rung.wait(5)
         assert len(rings) == number
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
+    protocol: int,
+    tmp_path: Path,
+    make_broker: Callable[..., Broker],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = make_broker("allow_anonymous true", "retain_available false")
+    sets = [f"mqtt.port={broker.port}", f"mqtt.protocol={protocol}", "door.release_time=0.5"]
+    config = demo_config(tmp_path, *sets)
+    config = replace(config, mqtt=replace(config.mqtt, host=broker.host))
+    running = assemble(config, World(partial(simulated, config), link_maker(config)))
+    running.service.begin(running.absence)
+    thread = Thread(target=running.service.run)
+    thread.start()
+    try:
+        eventually(lambda: any(f.name == "BrokerDown" for f in running.service.state.faults))
+        running.service.post(Command(running.clock.now_ms(), "access_door", 1))
+        eventually(lambda: running.factory.pin(STRIKE).state)
+        assert "does it keep retained messages (retain_available)?" in caplog.text
+    finally:
+        running.service.stop()
+        thread.join(10)
