@@ -57,13 +57,18 @@ class Mailbox:
         self._waiting: deque[tuple[Message, int | None]] = deque()
         self._open = False
 
-    def put(self, message: Message, ack: int | None = None) -> None:
-        """Take a message; while nobody is connected only a retained one is kept, as its topic's."""
+    def put(self, message: Message, ack: int | None = None) -> bool:
+        """Take a message; while nobody is connected only a retained one is kept, as its topic's.
+
+        True when nothing was waiting before it: whoever empties this may be asleep.
+        """
         with self._lock:
+            first = not self._waiting
             if message.retain:
                 self._latest[message.topic] = message
             if self._open:
                 self._waiting.append((message, ack))
+            return first
 
     def open(self, then: Iterable[Message]) -> None:
         """Begin with all latest values, in the order of their first time, and then these."""
@@ -268,16 +273,25 @@ class Connection:
         return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=stored)
 
     def _send(self, client: Client) -> None:
-        """Hand over what is waiting, in order, only as fast as the broker takes it."""
+        """Hand over what is waiting, as one packet: each of its own would wake the broker."""
+        sock: Any = client.socket()
+        if self.mailbox and sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            self._send_waiting(client)
+            if client.socket() is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        stuck = monotonic() - self._progress_s > PROGRESS_LIMIT_S
+        if len(self.mailbox) > WAITING_LIMITS[0 if stuck else 1]:
+            raise LinkError(f"takes no messages, {len(self.mailbox)} are waiting; is it frozen?")
+
+    def _send_waiting(self, client: Client) -> None:
+        """Hand over, in order, only as fast as the broker takes it."""
         while len(self._unacked) < INFLIGHT_LIMIT and not client.want_write():
             waiting = self.mailbox.take()
             if waiting is None:
                 return
             self._hand_over(client, *waiting)
             self._progress_s = monotonic()
-        stuck = monotonic() - self._progress_s > PROGRESS_LIMIT_S
-        if len(self.mailbox) > WAITING_LIMITS[0 if stuck else 1]:
-            raise LinkError(f"takes no messages, {len(self.mailbox)} are waiting; is it frozen?")
 
     def _hand_over(self, client: Client, message: Message, ack: int | None) -> None:
         properties = None

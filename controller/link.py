@@ -117,8 +117,8 @@ class MqttLink:
     def publish(self, message: Message, ack: int | None = None) -> None:
         """Say it, from any thread, without ever waiting; ``on_ack(ack)`` when it arrived."""
         check_topic(message.topic)
-        self._mailbox.put(message, ack)
-        self._wake()
+        if self._mailbox.put(message, ack):
+            self._wake()
 
     def stop(self, last: Sequence[Message] = ()) -> None:
         """Say ``last``, wait at most a second until it arrived, and leave without the will."""

@@ -1,4 +1,4 @@
-"""From the fourth guest's edge to the strike, and from a command to the strike; alone and under load.
+"""From the fourth guest's edge to the strike, alone and under load.
 
 ``python -m tests.bench.bench_strike [rounds]``. Ours runs with journal, flight recorder and link;
 beside it the one-file script in its callback and in its second thread (the floor for any one loop).

@@ -113,7 +113,7 @@ class TwoThreads(Script):
 
 def mqtt_io(config: str, factory: MockFactory) -> None:
     """Run mqtt-io's own main in a thread, as ``python -m mqtt_io CONFIG`` does."""
-    import mqtt_io.server as server  # type: ignore[import-not-found]
+    from mqtt_io import server  # type: ignore[import-not-found]
     from mqtt_io.__main__ import main  # type: ignore[import-not-found]
 
     class InThread(server.MqttIo):  # type: ignore[misc]
@@ -128,7 +128,7 @@ def mqtt_io(config: str, factory: MockFactory) -> None:
     entry.MqttIo = InThread
     sys.argv = ["mqtt_io", config]
     threading.Thread(target=main, daemon=True).start()
-    while STRIKE not in factory.pins or factory.pins[STRIKE].function != "output":
+    while factory.pin(STRIKE).function != "output":
         time.sleep(0.01)
     time.sleep(0.5)  # it has claimed its pins; give it time for the broker
 

@@ -1,4 +1,4 @@
-"""Our controller as a contestant: the real service in a process of its own, with a hand on its pins.
+"""Our controller as a contestant: the real service in its own process, with a hand on its pins.
 
 ``python -m tests.bench.stand FOLDER PORT [SECTION.KEY=VALUE ...]``: journal, flight recorder and
 link run as in a bar; only the pins are mock pins.
