@@ -77,8 +77,8 @@ def four(state: State, house: House) -> Broken:
 
 def not_for_long(state: State, house: House) -> Broken:
     """A release's strike is on only while its timer runs and the door has not opened."""
-    grant = state.grant
-    if grant is None or not wanted(state, house)["strike"].level:
+    grant, walk_in = state.grant, house.entry == "walk_in"
+    if grant is None or walk_in or not wanted(state, house)["strike"].level:
         return None
     if state.timers.get("release") is None:
         return "the strike is on and no timer will end it"

@@ -11,8 +11,8 @@ Further bounds, each with its reason:
 * the count goes to one above capacity: beyond, every comparison of the rules has the same answer.
   A step beyond is checked, but not walked on from;
 * ``next_mark`` stops at the second overtime: every later one is like it;
-* of a release the rules ask whether anybody came, and while it is live how many are still to
-  come; its size and ``counted`` only where nobody counts by beams.
+* of a release the rules ask whether anybody came, and while it can open how many are still to
+  come; its size and ``unsure`` only where nobody counts by beams.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def _normal_grant(grant: Grant | None, house: House) -> Grant | None:
     some = min(grant.entered, 1)
     if not house.beams:
         return replace(grant, id="", cause="", entered=some)
-    left = grant.places_left if grant.live else 0
-    return replace(grant, id="", cause="", party=left + some, entered=some, counted=False)
+    left = grant.places_left if grant.live or house.entry == "walk_in" else 0
+    return replace(grant, id="", cause="", party=left + some, entered=some, unsure=False)
 
 
 def key(state: State) -> Hashable:
@@ -86,7 +86,7 @@ def key(state: State) -> Hashable:
         (state.busy, state.coming_in, state.door, state.bolt, state.hatch),
         (state.buttons_up, state.evacuate_input, state.blocked),
         (state.locked_down, state.locked_open, state.staff_pass, state.exit_asked_ms),
-        grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.counted),
+        grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.unsure),
         state.session and state.session.next_mark,
         (len(state.hatch_waiting), state.hatch_knock_ms, state.door_knock is None),
         (state.alarm, state.over_capacity, tuple((f.name, f.line) for f in state.faults)),
