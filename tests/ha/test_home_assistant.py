@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from controller.assembly import World, assemble, link_maker, simulated
+from controller.config import WIRING
 from controller.simulate import Bench
 from tests.conftest import Broker
 from tests.ha.homeassistant import HA_PYTHON, HomeAssistant
@@ -244,6 +245,24 @@ def test_the_room_is_empty_again(ha: HomeAssistant) -> None:
     becomes(ha, "sensor.backdoor_bar_guests", "0")
     becomes(ha, "sensor.backdoor_bar_session", "no_session")
     becomes(ha, "sensor.backdoor_bar_session_ends", "unknown")
+    assert ha.complaints() == []
+
+
+@pytest.mark.parametrize("way", ["component", "device"])
+def test_what_is_no_longer_wired_goes(
+    ha: HomeAssistant, broker: Broker, tmp_path: Path, way: str
+) -> None:
+    """In both ways of discovery, and from the one to the other."""
+    bell = "event.backdoor_attic_knock_at_the_hatch"
+    for lines in (WIRING, ("strike", "door_contact")):
+        attic = House(tmp_path, broker, "house.venue=attic", f"homeassistant.discovery={way}")
+        attic.config = attic.config.wired({line: WIRING[line] for line in lines})
+        attic.start()
+        becomes(ha, "lock.backdoor_attic", "locked")
+        eventually(lambda known=lines is WIRING: (bell in ha.states()) is known)
+        found = {name for name in ha.states() if "attic" in name}
+        attic.stop()
+        assert len(found) == (len(ENTITIES) if lines is WIRING else 15)
     assert ha.complaints() == []
 
 
