@@ -23,7 +23,7 @@ from tests.test_asyncapi import mistakes
 from tests.waiting import eventually
 from tests.web_house import House, joiner, now_iso, paired, settings
 from web import create_app
-from web.agenda import sized
+from web.agenda import near, sized
 from web.book import STALE_S, Book, Settings
 from web.expected import house_zone
 from web.fetch import FetchError, Source
@@ -134,6 +134,18 @@ def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
     assert party is not None
     assert (party.name, party.size) == ("In UTC", 2)
     assert party.start == datetime(2026, 11, 23, 21, tzinfo=ROME)
+
+
+def test_years_of_single_bookings_cost_little() -> None:
+    """Only what may concern the stretch is parsed; what repeats is, however old."""
+    old = event("20240105T210000", "Old x2").replace("DURATION:PT2H\r\n", "")
+    far = event("20290105T210000", "Far x2").replace("DURATION:PT2H\r\n", "")
+    weekly = event("20200105T210000", "Weekly x2", "RRULE:FREQ=WEEKLY")
+    now = event("20261122T210000", "Now x2")
+    left = near(calendar(old, far, weekly, now), NOW, NOW + timedelta(days=60)).decode()
+    assert left.count("BEGIN:VEVENT") == 2
+    assert "Weekly" in left
+    assert "Now" in left
 
 
 def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> None:

@@ -29,7 +29,9 @@ TURN_S = 30.0
 TURNS = 10
 #: Older than this, the copy is called old: a table may have been given away since.
 STALE_S = 1800.0
-READ_LIMIT_S = 60.0
+READ_LIMIT_S = 90.0
+#: An unchanged calendar is gone through again only for the days that have come nearer.
+AGAIN_S = 3600.0
 AGENDA = Path(__file__).with_name("agenda.py")
 BACK = timedelta(days=1)
 
@@ -69,6 +71,7 @@ class Book:
         self._text: bytes | None = None
         self._bookings: list[Booking] = []
         self._read_at: datetime | None = None
+        self._gone_through: datetime | None = None
         self._problem = ""
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -98,8 +101,12 @@ class Book:
         """Read the calendar once; what can't be read leaves the last good copy and a reason."""
         try:
             text = self._source.get()
-            self._text = self._text if text is None else text
-            bookings = self._parsed(self._text or b"")
+            if text is None and self._fresh():
+                bookings = self._bookings
+            else:
+                self._text = self._text if text is None else text
+                bookings = self._parsed(self._text or b"")
+                self._gone_through = self._wall()
         except FetchError as error:
             self._source.forget()
             log.warning("book: the calendar %s; the last good copy is kept", error)
@@ -108,6 +115,12 @@ class Book:
             return
         with self._lock:
             self._bookings, self._read_at, self._problem = bookings, self._wall(), ""
+
+    def _fresh(self) -> bool:
+        """Tell whether what we have was gone through a short while ago, and could be."""
+        through = self._gone_through
+        recent = through is not None and (self._wall() - through).total_seconds() < AGAIN_S
+        return recent and not self._problem
 
     def _parsed(self, text: bytes) -> list[Booking]:
         """Let a program of its own read the text: it may be a bomb."""
