@@ -269,12 +269,12 @@ def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: A
 
 
 def _until_told(stop: Callable[[], None]) -> None:
-    """Call ``stop`` on SIGTERM and Ctrl-C."""
+    """Call ``stop`` on SIGTERM, on Ctrl-C and when the terminal goes."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
 
 

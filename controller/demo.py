@@ -77,7 +77,8 @@ def run_demo(
     fresh = replace(State(), occupancy=settled(options.inside))
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)
-    bench = Bench(running.clock, running.factory, running.service.post)
+    service = running.service
+    bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
     page = _Page(config, links, bench, options.speed)
     until_told(running.service.stop)
     running.service.begin(running.absence)

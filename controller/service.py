@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from threading import Event
 from time import monotonic
 
 from controller import wire
@@ -24,8 +25,8 @@ from controller.notify import Notifier
 from controller.outbox import Outbox
 from controller.pins import Pins
 from controller.recorder import Recorder
-from controller.state import House, State, door_mode
-from controller.teller import Teller
+from controller.state import House, State
+from controller.teller import Teller, summary
 from controller.wire import Message
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,12 @@ class Service:
     def post(self, item: Item) -> None:
         """Hand something to the loop, from any thread."""
         self._queue.put(item)
+
+    def wait_until_told(self, limit_s: float = 2.0) -> None:
+        """Return when all that is in the queue now has reached pins, journal and link."""
+        told = Event()
+        self.post(lambda: self._parts.recorder.later(told.set))
+        told.wait(limit_s)
 
     def note(self, note: Note) -> None:
         """Keep and tell something that is not of the rules; called in the loop, by `post`."""
@@ -249,7 +256,7 @@ class Service:
     def _beat(self) -> None:
         teller = self._parts.teller
         self._parts.notifier.watchdog()
-        self._parts.notifier.status(_summary(self.state, self.house))
+        self._parts.notifier.status(summary(self.state, self.house))
         self._tell_flood()
         self._housekeeping()
         uptime_s = monotonic() - self._began_s
@@ -268,7 +275,7 @@ class Service:
         parts = self._parts
         if self._beats % FLUSH_EVERY == 0:
             self._flush()
-        if parts.teller.new_night():
+        if self.state.session is None and parts.teller.new_night():
             oldest_s = parts.clock.wall_s() - parts.keep_days * DAY_S
             parts.recorder.prune(wire.iso(max(oldest_s, 0.0)))
 
@@ -291,9 +298,3 @@ class Service:
         self._flush()
         self._parts.recorder.stop()
         self._parts.link.stop([wire.status(self._parts.teller.topics, "offline")])
-
-
-def _summary(state: State, house: House) -> str:
-    sure = "" if state.occupancy.certain else "?"
-    inside = f"{state.occupancy.count}{sure} of {house.capacity} inside"
-    return f"{inside}, door {door_mode(state, house)}, {len(state.faults)} faults"

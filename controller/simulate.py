@@ -31,8 +31,9 @@ class Move(NamedTuple):
 
 #: A guest of 0.28 m at 0.8 m/s through beams 90 mm apart: each is broken 350 ms, 112 ms apart.
 _LAG_MS, _BODY_MS = 112.0, 350.0
-#: Somebody walks up before he knocks; a burst right after the door moved is the door's own.
-_WALK_UP_MS = 700.0
+#: Somebody walks up before he knocks: a burst right after the door moved is the door's own, and
+#: one within 1.2 s of a knock at the other place belongs to that.
+_WALK_UP_MS = 1500.0
 #: From the hand on the handle to the body in the doorway, and from there to the door falling shut.
 _OPEN_MS, _SHUT_MS = 600.0, 700.0
 
@@ -95,6 +96,8 @@ ACTS: Mapping[str, list[Move]] = {
     "press_release": _press("release_button"),
 }
 
+#: Contacts settle, beams must stay clear: after this long what was fed has been judged.
+SETTLED_MS = 150.0
 THROUGH_DOOR = frozenset({"walk_in", "walk_out", "turn_back"})
 
 
@@ -134,12 +137,22 @@ class SimulatedPins(MockFactory):  # type: ignore[misc] # gpiozero has no types
 
 
 class Bench:
-    """Hands on the simulated pins; each act returns when its last edge has been fed."""
+    """Hands on the simulated pins; each act returns when its last edge has been fed and told.
 
-    def __init__(self, clock: Clock, pins: SimulatedPins, ask: Callable[[Command], None]) -> None:
+    ``told`` returns when the house has told what came of everything fed so far.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        pins: SimulatedPins,
+        ask: Callable[[Command], None],
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
         self._clock = clock
         self._pins = pins
         self._ask = ask
+        self._told = told
         self._levels: dict[str, int] = {}
         self._one_act = Lock()
         self._stopped = Event()
@@ -170,22 +183,29 @@ class Bench:
 
     def _play(self, moves: Iterable[Move]) -> None:
         start_ms = self._clock.now_ms()
+        t_ms = start_ms
         try:
             for move in moves:
-                self._feed(move, start_ms + move.at_ms)
+                t_ms = start_ms + move.at_ms
+                self._feed(move, t_ms)
                 if self._stopped.is_set():
                     return
         finally:
             self._clock.let_go(self)
+        self._wait(t_ms + SETTLED_MS)
+        self._told()
 
     def _feed(self, move: Move, t_ms: float) -> None:
         """Hold the clock at ``t_ms``, wait for it, and move."""
         self._clock.hold(self, t_ms)
-        while (wait_s := self._clock.seconds_until(t_ms)) > 0 and not self._stopped.is_set():
-            self._stopped.wait(wait_s)
+        self._wait(t_ms)
         if move.line.startswith("cmd:"):
             name = move.line.removeprefix("cmd:")
             self._ask(Command(t_ms, name, move.level, cause="trace"))
         else:
             self._levels[move.line] = move.level
             self._pins.drive(move.line, level=bool(move.level), stamp_ms=t_ms)
+
+    def _wait(self, t_ms: float) -> None:
+        while (wait_s := self._clock.seconds_until(t_ms)) > 0 and not self._stopped.is_set():
+            self._stopped.wait(wait_s)

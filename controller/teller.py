@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from controller import wire
@@ -16,7 +15,7 @@ from controller.night import Night
 from controller.presets import Gadgets
 from controller.radio import signal_dbm
 from controller.recorder import Record
-from controller.state import House, State, wanted
+from controller.state import House, State, door_mode, changed, wanted
 from controller.wire import Message, Stamp, Topics
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
@@ -41,6 +40,7 @@ class Teller:
         self._house = house
         self._clock = clock
         self._kept: State | None = None
+        self._snapshot: dict[str, Any] = {}
         self._told_ms = 0.0
         self._first = True
         self.night = Night(wire.iso(noon_before(clock.wall_s())))
@@ -49,15 +49,15 @@ class Teller:
         """Return what to keep and to tell of one step, or None when there is nothing."""
         stamp = self._stamp()
         rows = [self._row(*event, stamp) for event in wire.told_all(told)]
-        changed = self._changed(state)
-        if not rows and not changed:
+        news = self._news(state)
+        if not rows and not news:
             return None
         saved = Saved(
             state.t_ms, moment.boot_id, moment.boottime_ms, moment.wall_s, wire.dump_state(state)
         )
         messages = self.moments(told)
-        if changed:
-            messages += self.states(state)
+        if news:
+            messages += self.states(state, news_only=True)
         return Record(rows, saved, delivered, messages)
 
     def moments(self, told: Told) -> list[Message]:
@@ -82,11 +82,14 @@ class Teller:
         """Return what a house that has just woken up must know."""
         return [*self.discovery, *self.states(state), *self.bulb(state)]
 
-    def states(self, state: State) -> list[Message]:
-        """Return the retained messages for the state as it is now."""
-        self._told_ms = self._clock.now_ms()
+    def states(self, state: State, *, news_only: bool = False) -> list[Message]:
+        """Return the retained messages for the state as it is now, or only what they say anew."""
+        before = self._snapshot if news_only else {}
+        stamp = self._stamp()
+        self._told_ms = stamp.t_ms
         self.told_seq = self.seq
-        return wire.state_messages(self.topics, wire.snapshot(state, self._house, self._stamp()))
+        self._snapshot = wire.snapshot(state, self._house, stamp)
+        return wire.state_messages(self.topics, self._snapshot, before)
 
     def refresh(self, state: State) -> list[Message]:
         """Return what is due once a second: an ageing snapshot, a changed timeline."""
@@ -115,9 +118,9 @@ class Teller:
             return True
         return first
 
-    def _changed(self, state: State) -> bool:
+    def _news(self, state: State) -> bool:
         """Tell whether anything that lasts differs from the state told last."""
-        lasting = replace(state, t_ms=0.0, busy=False, coming_in=0)
+        lasting = changed(state, t_ms=0.0, busy=False, coming_in=0)
         if lasting == self._kept:
             return False
         self._kept = lasting
@@ -142,3 +145,10 @@ def noon_before(wall_s: float) -> float:
     day = now.tm_mday if now.tm_hour >= NOON else now.tm_mday - 1
     # -1: the C library knows whether that noon was in summer time.
     return time.mktime((now.tm_year, now.tm_mon, day, NOON, 0, 0, 0, 0, -1))
+
+
+def summary(state: State, house: House) -> str:
+    """Return one line for ``systemctl status``."""
+    sure = "" if state.occupancy.certain else "?"
+    inside = f"{state.occupancy.count}{sure} of {house.capacity} inside"
+    return f"{inside}, door {door_mode(state, house)}, {len(state.faults)} faults"

@@ -64,7 +64,8 @@ class Demo:
         self.running = running
         self.bus = bus
         self.ear = ear
-        self.bench = Bench(running.clock, running.factory, running.service.post)
+        service = running.service
+        self.bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
         self.thread = Thread(target=running.service.run, name="house")
 
     @property

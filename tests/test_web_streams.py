@@ -64,7 +64,7 @@ class Phone:
         """Return the next state that is as wanted."""
         while True:
             event = self.event()
-            if event.get("event") == "state":
+            if "data" in event:
                 state = json.loads(event["data"])
                 if wanted(state):
                     return dict(state)
@@ -98,9 +98,11 @@ def test_a_stream_brings_whole_states_with_growing_ids(house: House, tmp_path: P
         assert phone.answer.headers["Content-Encoding"] is None
         assert phone.event() == {"": "backdoor", "retry": "2000"}
         events = [phone.event() for _ in range(3)]
-        assert [event["event"] for event in events] == ["state", "night", "state"]
+        assert all(set(event) == {"id", "data"} for event in events)
         assert [int(event["id"]) for event in events] == [1, 2, 3]
-        assert "<svg" in json.loads(events[1]["data"])["html"]
+        before = json.loads(events[0]["data"])["page"]["night"]
+        house.say("night", {"since": "2026-11-22T19:00:00+00:00"}, retain=True)
+        phone.state(lambda state: state["page"]["night"] > before)
         state = json.loads(events[2]["data"])
         assert state["occupancy"] == house.state["occupancy"]
         assert state["page"]["t"]["sentence"].startswith("Nobody inside.")
@@ -178,7 +180,7 @@ def test_a_stream_has_an_end_and_the_next_one_begins_whole(house: House, tmp_pat
     app = page_of(house, tmp_path)
     app.extensions["backdoor"].streams._lifetime_s = 0.5
     with Serving(app) as serving, phones(serving, 1) as [phone]:
-        assert b"event: state" in phone.answer.read()
+        assert b"data: {" in phone.answer.read()
         eventually(lambda: streams(serving).count == 0)
 
 

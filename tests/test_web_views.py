@@ -242,6 +242,22 @@ def test_unknown_commands_and_odd_numbers_reach_nobody(house: House, client: Fla
     assert house.asked == []
 
 
+@pytest.mark.parametrize(
+    "body", ["garbage", "[1,2]", '"x"', "null", "3", '{"partyy":4}', '{"count":2}', '{"party":1.5}']
+)
+def test_a_body_that_makes_no_sense_opens_nothing(
+    house: House, client: FlaskClient, body: str
+) -> None:
+    answer = client.post(
+        "/command/access_door",
+        data=body,
+        content_type="application/json",
+        headers={"X-CSRFToken": token(client), "Accept": "application/json"},
+    )
+    assert (answer.status_code, answer.json and answer.json["reason"]) == (400, "Malformed")
+    assert house.asked == []
+
+
 @pytest.mark.parametrize("wrong", [None, "", "x", "IjEi.aaaa.bbbb"])
 def test_without_the_right_csrf_token_nothing_is_asked(
     house: House, client: FlaskClient, wrong: str | None

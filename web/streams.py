@@ -21,9 +21,9 @@ LARGEST_BACKLOG = 32 * 1024  # bytes not yet taken by the phone: a quarter of a 
 Render = Callable[[Seen], str]
 
 
-def event(name: str, number: int, data: str) -> str:
-    """Write one server-sent event; ``data`` must be one line, as JSON is."""
-    return f"event: {name}\nid: {number}\ndata: {data}\n\n"
+def event(number: int, data: str) -> str:
+    """Write one server-sent message; ``data`` must be one line, as JSON is."""
+    return f"id: {number}\ndata: {data}\n\n"
 
 
 def backlog(environ: Mapping[str, object]) -> int:
@@ -66,17 +66,13 @@ class Streams:
         self._closing = True
         self._mirror.wake()
 
-    def follow(self, state: Render, night: Render, goes_on: Callable[[], bool]) -> Iterator[str]:
-        """Yield events until the phone is gone or unwelcome; the place was taken by `enter`."""
+    def follow(self, state: Render, goes_on: Callable[[], bool]) -> Iterator[str]:
+        """Yield whole states until the phone is gone or unwelcome; `enter` took its place."""
         until_s = time.monotonic() + self._lifetime_s
-        number, night_version = 0, -1
+        number = 0
         yield f": backdoor\nretry: {RETRY_MS}\n\n"
         while goes_on() and not self._closing and time.monotonic() < until_s:
             seen = self._mirror.seen()
             number += 1
-            yield event("state", number, state(seen))
-            if seen.night_version != night_version:
-                night_version = seen.night_version
-                number += 1
-                yield event("night", number, night(seen))
+            yield event(number, state(seen))
             self._mirror.wait(seen.version, PULSE_S)

@@ -38,6 +38,9 @@ RETRY_STREAM_S = 10
 MOST_UNREAD = 32 * 1024  # bytes that the server holds for a phone which does not take them
 NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
 
+#: What a form has beside the number of its command.
+FORM_FIELDS = frozenset({"csrf_token", "ask"})
+
 #: What is not undone by another tap asks once; without scripting, on a page of its own.
 QUESTIONS = {
     "room_empty": later("Is the room empty?"),
@@ -128,7 +131,8 @@ def healthz() -> ResponseReturnValue:
 
 
 def _whole(seen: Seen) -> str:
-    shown = picture(seen) | {"version": current_app.jinja_env.globals["version"]}
+    version = current_app.jinja_env.globals["version"]
+    shown = picture(seen) | {"version": version, "night": seen.night_version}
     return json.dumps({**seen.state, "page": shown}, separators=(",", ":"))
 
 
@@ -143,7 +147,7 @@ def state() -> ResponseReturnValue:
 
 @page.get("/api/night")
 def night() -> str:
-    """Tonight's part of the page, for a phone that got no stream."""
+    """Tonight's part of the page; its number in the state says when it is new."""
     return render_template("night.html", night=evening(parts().mirror.seen()))
 
 
@@ -159,10 +163,7 @@ def events() -> ResponseReturnValue:
     def welcome() -> bool:
         return backlog(environ) < MOST_UNREAD and here.pairing.signing_key() == key
 
-    def night_part(seen: Seen) -> str:
-        return json.dumps({"html": render_template("night.html", night=evening(seen))})
-
-    stream = stream_with_context(here.streams.follow(_whole, night_part, welcome))
+    stream = stream_with_context(here.streams.follow(_whole, welcome))
     response = Response(stream, mimetype="text/event-stream")
     response.call_on_close(here.streams.leave)
     response.headers["X-Accel-Buffering"] = "no"
@@ -171,12 +172,25 @@ def events() -> ResponseReturnValue:
 
 
 def _number_of(name: str) -> dict[str, int]:
-    """Return the command's number from form or JSON; a missing one is the controller's to judge."""
+    """Return the command's number from form or JSON; what is said beyond it is a mistake.
+
+    A missing number is the controller's to judge. Raises ValueError.
+    """
     key = NUMBERED.get(name)
-    body = request.get_json(silent=True) if request.is_json else request.form
-    if key is None or not isinstance(body, dict) or key not in body:
-        return {}
-    return {key: int(str(body[key]), 10)}
+    body = _body()
+    if set(body) - {key} - FORM_FIELDS:
+        raise ValueError("a key that this command does not have")
+    return {key: int(str(body[key]), 10)} if key in body else {}
+
+
+def _body() -> dict[str, object]:
+    """Return what was sent: a form's fields, a JSON object's keys, or nothing."""
+    if not request.is_json:
+        return dict(request.form)
+    body = request.get_json(silent=True) if request.get_data() else {}
+    if not isinstance(body, dict):
+        raise ValueError("not a JSON object")
+    return body
 
 
 @page.post("/command/<name>")

@@ -11,6 +11,7 @@
 
   // --- what was heard ---------------------------------------------------------------------------
   const texts = all("[data-t]"), states = all("[data-s]"), keys = all(".act button"), veil = document.querySelector(".veil");
+  let night = -1;
   let heard = { at: Date.now(), age: 0, link: data.link, told: byId("heard").textContent };
   let knocks = Number(data.knock), notices = null, announced = "";
 
@@ -18,6 +19,7 @@
     const page = state.page;
     heard = { at: Date.now(), age: state.age_ms ?? Infinity, link: state.link, told: page.t.link };
     if (page.version !== data.version) return location.reload();
+    if (page.night !== night) fetchNight(page.night);
     for (const el of texts) {
       const text = page.t[el.dataset.t];
       if (el.id !== "heard" && el.textContent !== text) el.textContent = text;
@@ -86,12 +88,11 @@
     clearTimeout(timer);
     if (stream) stream.close();
     stream = new EventSource("/events");
-    stream.addEventListener("state", (event) => {
+    stream.onmessage = (event) => {
       tries = 0;
       lastEvent = Date.now();
       show(JSON.parse(event.data));
-    });
-    stream.addEventListener("night", (event) => { byId("tonight").innerHTML = JSON.parse(event.data).html; });
+    };
     stream.onerror = again;
   }
 
@@ -115,12 +116,12 @@
     }
   }
 
-  async function pollNight() {
-    if (stream?.readyState === 1) return;
+  async function fetchNight(number) {
+    night = number;
     try {
       const answer = await fetch("/api/night", { signal: within(5000) });
       if (answer.ok) byId("tonight").innerHTML = await answer.text();
-    } catch { /* the next one will come */ }
+    } catch { night = -1; /* the next state will ask again */ }
   }
 
   setInterval(() => {
@@ -128,7 +129,6 @@
     if (silent > 1900) poll();
     if (silent > 4000 && stream?.readyState === 1) again();
   }, 1000);
-  setInterval(pollNight, 20000);
   function awake() {
     if (document.hidden) return;
     tick();
