@@ -198,4 +198,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         guided(sys.argv[2], int(sys.argv[1]))
     else:
-        sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+        sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000))

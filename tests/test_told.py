@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 import pytest
 
 from controller.events import (
+    TONES,
+    Answer,
     Chime,
     Command,
     Effect,
@@ -19,9 +21,10 @@ from controller.events import (
     Reason,
     Set,
     Started,
+    Tick,
 )
 from controller.occupancy import Occupancy, moved
-from controller.state import MINUTE_MS, State, lock_state, strike_on
+from controller.state import MINUTE_MS, State, lock_state, strike_on, wanted
 from tests.driver import Room
 
 ZONES = {"outer_ms": 350.3, "inner_ms": 351.8}
@@ -60,6 +63,7 @@ def evacuated(room: Room) -> Room:
     return room
 
 
+DOORS = ("door_contact", "bolt_contact")
 BY_PAGE = {"cause": "page"}
 Prepare = Callable[[Room], Room]
 
@@ -158,7 +162,8 @@ def test_two_hours_are_told_by_their_minutes() -> None:
 def test_a_session_as_long_as_a_warning_skips_it() -> None:
     room = Room(session_ms=15 * MINUTE_MS)
     room.inside(1)
-    assert room.wait(600)[-1] == Chime("warning")
+    assert room.wait(599) == []
+    assert room.wait(1)[-1] == Chime("warning")
     assert room.state.session is not None
     assert room.state.session.next_mark == 2
 
@@ -201,8 +206,9 @@ def test_a_restart_puts_back_all_that_hung_on_the_old_process_and_nothing_else()
     room = Room()
     room.tell(Fault(0.0, "BeamStuck", "beam_inner", active=True))
     room.passes(-1)  # nobody was there: the count's own fault stays
-    for line in ("door_contact", "bolt_contact", "hatch_contact", "exit_button"):
+    for line in (*DOORS, "hatch_contact", "exit_button", "release_button"):
         room.contact(line, False)
+    assert room.state.buttons_up == {"exit_button", "release_button"}
     room.contact("evacuate", True)
     room.contact("evacuate", False)
     room.command("lock_open_release")
@@ -392,3 +398,37 @@ def test_a_hatch_that_shuts_is_closed_and_its_queue_stays_a_queue() -> None:
     room.command("answer_hatch")
     assert room.state.hatch_waiting == ()
     assert replace(room.state, hatch_waiting=(1.0,)) != room.state
+
+
+def test_a_restart_in_doubt_admits_an_empty_room_and_a_full_one() -> None:
+    room = Room()
+    room.inside(2)
+    room.tell(Started(room.now_ms, doubt=True))
+    assert room.state.occupancy == Occupancy(2, 0, 4, doubted=True)
+
+
+def test_an_answer_carries_the_id_that_asked() -> None:
+    told = Room().tell(Command(0.0, "staff_pass", id="one"))
+    assert Answer("one", True, None) in told
+    assert not [e for e in Room().tell(Command(0.0, "staff_pass")) if isinstance(e, Answer)]
+
+
+@pytest.mark.parametrize(("number", "tone"), list(enumerate(TONES)))
+def test_the_house_rings_each_tone_by_its_number(number: int, tone: str) -> None:
+    told = Room().tell(Command(0.0, "ring_chime", number))
+    assert [effect for effect in told if isinstance(effect, Chime)] == [Chime(tone)]
+
+
+@pytest.mark.parametrize("number", [None, -1, len(TONES)])
+def test_there_are_no_other_tones(number: int | None) -> None:
+    assert Room().command("ring_chime", number) == Reason.MALFORMED
+
+
+def test_a_timer_of_ours_rings_behind_one_of_another_version() -> None:
+    room = armed(Room())
+    room.state = replace(room.state, timers={"closing_time": 0.0, **room.state.timers})
+    assert notes(room.tell(Tick(15_000.0))) == [("staff_pass_expired", {})]
+
+
+def test_each_output_goes_by_its_own_name() -> None:
+    assert list(wanted(State(), Room().house)) == ["strike", "full_lamp", "hatch_light"]

@@ -88,6 +88,17 @@ def test_an_open_hatch_a_manual_house_and_a_full_one() -> None:
     assert told["occupancy"]["free_places"] == 0
 
 
+def test_long_ages_are_true_to_a_tenth_of_a_second() -> None:
+    room = Room(release_ms=900_000.0, strike_max_on_ms=900_000.0)
+    room.knock("hatch")
+    room.knock("door")
+    told = wire.snapshot(room.state, room.house, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9))
+    assert (told["hatch"]["oldest_s"], told["door_knock"]["age_s"]) == (900.0, 900.0)
+    room.command("access_door", 1)
+    told = wire.snapshot(room.state, room.house, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
+    assert told["grant"]["remaining_s"] == 900.0
+
+
 @pytest.mark.parametrize(
     ("waited_ms", "left_s"), [(0.0, 5.0), (1_000.0, 4.0), (1_266.0, 3.7), (9_000.0, 0.0)]
 )
