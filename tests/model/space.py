@@ -18,7 +18,7 @@ Further bounds, each with its reason:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from controller.events import Event, Tick
 from controller.state import DoorKnock, Grant, House, Session, State, mark_ms
@@ -92,6 +92,15 @@ def key(state: State) -> Hashable:
         (state.alarm, state.over_capacity, tuple((f.name, f.line) for f in state.faults)),
         frozenset(state.timers.items()),
     )
+
+
+def exactly(state: State) -> Hashable:
+    """Return all of a state as something that can be looked up."""
+    timers = frozenset(state.timers.items())
+    return (*[getattr(state, name) for name in FIELDS], timers)
+
+
+FIELDS = tuple(field.name for field in fields(State) if field.name != "timers")
 
 
 # --- time as moves -------------------------------------------------------------------------------
