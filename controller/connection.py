@@ -10,9 +10,8 @@ import logging
 import selectors
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from controller.mailbox import Mailbox
 from controller.wire import PAYLOAD_LIMIT, Message
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ INFLIGHT_LIMIT = 20
 #: more than the second in any case, the connection is given up; never the order, nor the memory.
 WAITING_LIMITS = (500, 10_000)
 PROGRESS_LIMIT_S = 1.0
+#: How often to look at the time, without anything to do, and while connecting or leaving.
+IDLE_S, BUSY_S = 1.0, 0.25
 SEND_BUFFER_BYTES = 64 * 1024
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 #: MQTT 5: what is neither retained nor acknowledged is about now; the broker drops it after this.
@@ -46,56 +48,6 @@ MOMENT_EXPIRES_S = 10
 
 class LinkError(Exception):
     """This connection is over or cannot be had; the text says why, for a person."""
-
-
-class Mailbox:
-    """What is to be said: safe to fill from any thread, emptied by the link's own."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._latest: dict[str, Message] = {}
-        self._waiting: deque[tuple[Message, int | None]] = deque()
-        self._open = False
-
-    def put(self, message: Message, ack: int | None = None) -> bool:
-        """Take a message; while nobody is connected only a retained one is kept, as its topic's.
-
-        True when nothing was waiting before it: whoever empties this may be asleep.
-        """
-        with self._lock:
-            first = not self._waiting
-            if message.retain:
-                self._latest[message.topic] = message
-            if self._open:
-                self._waiting.append((message, ack))
-            return first
-
-    def open(self, then: Iterable[Message]) -> None:
-        """Begin with all latest values, in the order of their first time, and then these."""
-        with self._lock:
-            self._waiting.extend((message, None) for message in (*self._latest.values(), *then))
-            self._open = True
-
-    def last(self, messages: Iterable[Message]) -> None:
-        """Take the last messages, and no other after them."""
-        with self._lock:
-            self._open = False
-            self._waiting.extend((message, None) for message in messages)
-
-    def close(self) -> None:
-        """Forget what is waiting; the latest values stay."""
-        with self._lock:
-            self._open = False
-            self._waiting.clear()
-
-    def take(self) -> tuple[Message, int | None] | None:
-        """Return the next message and its ack, or nothing."""
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else None
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +178,16 @@ class Connection:
             while (sock := client.socket()) is not None:
                 writing = selectors.EVENT_WRITE if client.want_write() else 0
                 selector.modify(sock, selectors.EVENT_READ | writing)
-                for key, mask in selector.select(0.25):
+                for key, mask in selector.select(self._wait_s()):
                     self._ready(client, key.fileobj, mask)
                 client.loop_misc()
                 if client.socket() is not None and self._step(client):
                     return
         raise LinkError(self._refused or self._lost)
+
+    def _wait_s(self) -> float:
+        """Return how long nothing may be looked at: an idle link shall not wake a small machine."""
+        return IDLE_S if self._greeted and self._leave_by_s is None else BUSY_S
 
     def _ready(self, client: Client, fileobj: Any, mask: int) -> None:
         if fileobj is self.wake:

@@ -28,9 +28,9 @@ from controller.connection import (
     STOP_LIMIT_S,
     Connection,
     LinkError,
-    Mailbox,
     Peer,
 )
+from controller.mailbox import Mailbox
 from controller.wire import Message
 
 if TYPE_CHECKING:

@@ -50,6 +50,7 @@ from controller.state import (
     House,
     Session,
     State,
+    changed,
     lock_fault,
     mark_ms,
     release_fits,
@@ -64,13 +65,13 @@ def step(state: State, event: Event, house: House) -> tuple[State, tuple[Effect,
 
     An event that claims to be older than the state is taken as happening now.
     """
-    turn = Turn(replace(state, t_ms=max(state.t_ms, event.t_ms)), house)
+    turn = Turn(changed(state, t_ms=max(state.t_ms, event.t_ms)), house)
     _due(turn)
     HANDLERS[type(event)](turn, event)
     _follow(turn)
     before, after = wanted(state, house), wanted(turn.state, house)
-    changed = [after[line] for line in after if after[line] != before[line]]
-    return turn.state, (*turn.moments, *changed)
+    shown = [after[line] for line in after if after[line] != before[line]]
+    return turn.state, (*turn.moments, *shown)
 
 
 def _tick(turn: Turn, event: Tick) -> None:

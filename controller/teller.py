@@ -15,7 +15,7 @@ from controller.night import Night
 from controller.presets import Gadgets
 from controller.radio import signal_dbm
 from controller.recorder import Record
-from controller.state import House, State, door_mode, changed, wanted
+from controller.state import House, State, changed, door_mode, wanted
 from controller.wire import Message, Stamp, Topics
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
@@ -131,7 +131,8 @@ class Teller:
         at = stamp.at(t_ms)
         self.night.add(at, name, data)
         # What happened comes last, so that no key of ours can be overwritten by it unseen.
-        whole = {"seq": self.seq, "boot": self.boot, "at": at, "t_ms": round(t_ms, 3), **data}
+        when = {"seq": self.seq, "boot": self.boot, "at": at, "t_ms": round(t_ms, 3)}
+        whole = {**when, "event": name, **data}
         return Row(self.seq, t_ms, at, name, wire.encode(whole).decode())
 
     def _stamp(self) -> Stamp:

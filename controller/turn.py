@@ -8,7 +8,7 @@ from typing import Any
 from controller import occupancy as people
 from controller.events import Chime, Effect, Note
 from controller.occupancy import Occupancy
-from controller.state import ActiveFault, House, Session, State
+from controller.state import ActiveFault, House, Session, State, changed
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
@@ -23,7 +23,7 @@ class Turn:
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the state."""
-        self.state = replace(self.state, **fields)
+        self.state = changed(self.state, **fields)
 
     def change_grant(self, **fields: Any) -> None:
         """Replace fields of the open release, if there is one."""

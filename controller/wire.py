@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from controller.state import (
     wanted,
 )
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: A payload larger than this is nobody's command.
 PAYLOAD_LIMIT = 16 * 1024
 
@@ -56,6 +58,10 @@ class Stamp:
         """Return the wall time of house time ``t_ms``, ISO 8601 in UTC."""
         return iso(self.wall_s + (t_ms - self.t_ms) / 1000)
 
+    def about(self, t_ms: float) -> str:
+        """Return the same to the second: two clocks that are read again never agree to the ms."""
+        return iso(round(self.wall_s + (t_ms - self.t_ms) / 1000), "seconds")
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -72,9 +78,9 @@ class Topics:
         return topic.removeprefix(f"{self.base}/") if topic.startswith(f"{self.base}/") else ""
 
 
-def iso(wall_s: float) -> str:
-    """Return seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")
+def iso(wall_s: float, timespec: str = "milliseconds") -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec=timespec)
 
 
 # --- the snapshot --------------------------------------------------------------------------------
@@ -129,8 +135,8 @@ def _session(state: State, house: House, stamp: Stamp) -> dict[str, Any] | None:
         return None
     end_ms = session.started_ms + house.session_ms
     return {
-        "started_at": stamp.at(session.started_ms),
-        "ends_at": stamp.at(end_ms),
+        "started_at": stamp.about(session.started_ms),
+        "ends_at": stamp.about(end_ms),
         "remaining_s": round((end_ms - stamp.t_ms) / 1000, 1),
         "phase": session_phase(session, house),
     }
@@ -167,19 +173,22 @@ def _grant(state: State, stamp: Stamp) -> dict[str, Any] | None:
 # --- messages out --------------------------------------------------------------------------------
 
 
-def state_messages(topics: Topics, told: Mapping[str, Any]) -> list[Message]:
-    """Return the retained messages for a snapshot: the whole, and the parts that houses like."""
-    parts = {
-        "occupancy": told["occupancy"],
-        "door": told["door"],
-        "session": told["session"],
-        "state": told,
-    }
+def state_messages(
+    topics: Topics, told: Mapping[str, Any], before: Mapping[str, Any] = NOTHING
+) -> list[Message]:
+    """Return the retained messages for a snapshot: the parts that houses like, and the whole.
+
+    Parts that are the same in the snapshot ``before`` are left out; the broker still has them.
+    """
     messages = [
-        Message(topics(name), encode(part), qos=0, retain=True) for name, part in parts.items()
+        Message(topics(name), encode(told[name]), retain=True)
+        for name in ("occupancy", "door", "session")
+        if name not in before or told[name] != before[name]
     ]
-    light = str(told["hatch"]["light"]).encode()
-    return [Message(topics("hatch/light"), light, qos=0, retain=True), *messages]
+    light = str(told["hatch"]["light"])
+    if "hatch" not in before or light != before["hatch"]["light"]:
+        messages.insert(0, Message(topics("hatch/light"), light.encode(), retain=True))
+    return [*messages, Message(topics("state"), encode(told), retain=True)]
 
 
 def heartbeat(topics: Topics, boot: str, seq: int, uptime_s: float, **more: object) -> Message:
@@ -194,8 +203,8 @@ def status(topics: Topics, word: str) -> Message:
 
 
 def result(topics: Topics, answer: Answer) -> Message:
-    """Return the answer to a command."""
-    told = {"id": answer.id, "ok": answer.ok, "reason": answer.reason}
+    """Return the answer to a command; one whose id could not be read has none."""
+    told = {"id": answer.id or None, "ok": answer.ok, "reason": answer.reason}
     return Message(topics("result"), encode(told), qos=1)
 
 

@@ -19,7 +19,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"wire", "kinds", "keys", "config", "configfile", "inbox", "night", "entities",
                "discovery", "presets", "latency", "wiring"}),
     frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "opening", "recorder",
-               "flight", "connection", "link", "bus", "notify", "credentials", "radio"}),
+               "flight", "connection", "mailbox", "link", "bus", "notify", "credentials", "radio"}),
     frozenset({"engine", "outbox", "teller", "service", "home", "replay", "simulate",
                "assembly", "safe", "selftest"}),
     frozenset({"demo", "cli", "__main__"}),
@@ -46,7 +46,8 @@ SIBLINGS = {
     "pins": {"factory"},
     "opening": {"journal"},
     "recorder": {"journal"},
-    "link": {"connection"},
+    "connection": {"mailbox"},
+    "link": {"connection", "mailbox"},
     "bus": {"connection", "link"},
 }
 

@@ -16,8 +16,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from controller.config import Mqtt
-from controller.connection import Connection, Mailbox, Peer
+from controller.connection import Connection, Peer
 from controller.link import MqttLink
+from controller.mailbox import Mailbox
 from controller.wire import Message
 from tests.conftest import Broker
 from tests.waiting import eventually

@@ -13,8 +13,8 @@ from gpiozero.pins.mock import MockFactory
 
 from controller.config import LineSettings, Mqtt
 from controller.journal import Journal, Row, Saved
-from controller.opening import open_journal
 from controller.link import TAKEOVER_S, MqttLink
+from controller.opening import open_journal
 from controller.pins import Pins
 from controller.recorder import Record, Recorder
 from controller.wire import Message

@@ -1,8 +1,8 @@
 """How soon it works, how large it is, and what it costs while nothing happens.
 
-``python -m tests.bench.bench_start [rounds]``. Start is from the process's begin to ``READY=1``, with
-a journal of one evening and one of ten thousand. Beside ours: a script with gpiozero and paho that
-does nothing, the one-file script, and mqtt-io.
+``python -m tests.bench.bench_start [rounds]``. Start is from the process's begin to ``READY=1``,
+with a journal of one evening and one of ten thousand. Beside ours: a script with gpiozero and paho
+that does nothing, the one-file script, and mqtt-io.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from controller.journal import Journal, Saved
@@ -64,14 +65,17 @@ def fill(path: Path, evenings: int, events: int = EVENTS) -> None:
 class House:
     """`backdoor run` with its configuration, started again and again."""
 
-    def __init__(self, folder: Path, port: int, factory: str = "mock") -> None:
+    def __init__(
+        self, folder: Path, port: int, factory: str = "mock", *, venue: str = "bar"
+    ) -> None:
         self._folder = folder
         folder.mkdir()
         self._module = "tests.bench.on_chip" if factory == "gpiod" else "controller"
         self.journal = folder / "journal.db"
         self.config = folder / "backdoor.toml"
         self.config.write_text(
-            f'[pins]\nfactory = "{factory}"\n[mqtt]\nport = {port}\n[lines]{LINES}'
+            f'[house]\nvenue = "{venue}"\n[pins]\nfactory = "{factory}"\n'
+            f"[mqtt]\nport = {port}\n[lines]{LINES}"
             f'[journal]\npath = "{self.journal}"\n'
         )
 
@@ -101,40 +105,38 @@ class House:
 
 def starts(report: Report, ground: Field, rounds: int) -> None:
     """Start everybody in turn."""
-    rows: list[tuple[Samples, Callable[[], float]]] = []
-
-    def ours(house: House) -> Callable[[], float]:
-        def start() -> float:
-            with house.running() as (_, ready_s):
-                return ready_s
-
-        return start
-
-    def other(make: Callable[[], Contestant | None]) -> Callable[[], float]:
-        def start() -> float:
-            began_s = time.monotonic()
-            one = make()
-            ready_s = time.monotonic() - began_s
-            if one is not None:
-                one.end()
-            return ready_s
-
-        return start
-
+    began: list[tuple[str, Callable[[], float]]] = []
     for evenings in EVENINGS:
         house = House(ground.folder / f"of{evenings}", ground.broker.port)
         fill(house.journal, evenings)
-        rows.append((Samples(f"backdoor, {evenings:,} evenings", unit="ms"), ours(house)))
-    rows.append((Samples("script", unit="ms"), other(lambda: ground.rival("callback", "script"))))
+        began.append((f"backdoor, {evenings:,} evenings", partial(_start_ours, house)))
+    began.append(("script", partial(_start_other, lambda: ground.rival("callback", "script"))))
     if mqtt_io_python() is not None:  # its hand waits half a second more for the broker
-        rows.append((Samples("mqtt-io", unit="ms"), other(ground.mqtt_io)))
+        began.append(("mqtt-io", partial(_start_other, ground.mqtt_io)))
+    all_samples = [Samples(name, unit="ms") for name, _ in began]
 
-    def turn(samples: Samples, start: Callable[[], float]) -> Callable[[], None]:
-        return lambda: samples.values.append(1000 * start())
+    def turn(samples: Samples, start: Callable[[], float]) -> None:
+        samples.values.append(1000 * start())
 
-    interleaved(rounds, [turn(*row) for row in rows])
-    first, *rest = (samples for samples, _ in rows)
+    pairs = zip(all_samples, began, strict=True)
+    turns = [partial(turn, samples, start) for samples, (_, start) in pairs]
+    interleaved(rounds, turns)
+    first, *rest = all_samples
     report.compare(f"process start -> READY ({EVENTS} events an evening)", first, rest)
+
+
+def _start_ours(house: House) -> float:
+    with house.running() as (_, ready_s):
+        return ready_s
+
+
+def _start_other(make: Callable[[], Contestant | None]) -> float:
+    began_s = time.monotonic()
+    one = make()
+    ready_s = time.monotonic() - began_s
+    if one is not None:
+        one.end()
+    return ready_s
 
 
 def commands(report: Report, ground: Field, rounds: int) -> None:
@@ -204,10 +206,10 @@ def idle(report: Report, ground: Field) -> None:
     rows = []
     io = ground.mqtt_io()
     others = [(one.name, one.pid) for one in (_empty(ground), _script(ground), io) if one]
-    with (
-        House(ground.folder / "idle", ground.broker.port).running() as (mock, _),
-        House(ground.folder / "chip", ground.broker.port, "gpiod").running() as (chip, _),
-    ):
+    port = ground.broker.port
+    on_mock = House(ground.folder / "idle", port)
+    on_chip = House(ground.folder / "chip", port, "gpiod", venue="chip")
+    with on_mock.running() as (mock, _), on_chip.running() as (chip, _):
         page = ground.page().process.pid
         everybody = [
             ("backdoor, mock pins", mock),

@@ -163,7 +163,8 @@ def edge_to_mqtt(report: Report, ground: Field, rounds: int) -> None:
     ]
     interleaved(min(rounds, KNOCKS), [turn.knock for turn in knocks[:1]])
     _released(knocks[1:], min(rounds, 5 * KNOCKS))
-    title = f"knock decided -> MQTT message (ours {knocks[0].listening_us / 1000:g} ms after the rap)"
+    after_ms = knocks[0].listening_us / 1000
+    title = f"knock decided -> MQTT message (ours {after_ms:g} ms after the rap)"
     _compare(report, title, knocks)
     ear.close()
 

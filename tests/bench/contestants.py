@@ -92,13 +92,13 @@ class Contestant:
 class Page:
     """``backdoor web`` in a process of its own."""
 
-    def __init__(self, folder: Path, broker_port: int) -> None:
+    def __init__(self, folder: Path, broker_port: int, streams: int) -> None:
         self.port = free_port()
         sets = {
             "mqtt.port": broker_port,
             "web.host": "'127.0.0.1'",
             "web.port": self.port,
-            "web.max_streams": 200,
+            "web.max_streams": streams,
             "web.secret_file": f"'{folder / 'secret'}'",
         }
         config = folder / "page.toml"
@@ -152,9 +152,9 @@ class Field:
         args = [str(python), "-m", "tests.bench.rivals", "mqtt-io", str(self.broker.port)]
         return self._come("mqtt-io, polling" if polling else "mqtt-io", [*args, str(config)])
 
-    def page(self) -> Page:
-        """Start the web page, with room for two hundred streams."""
-        self._pages.append(Page(self.folder, self.broker.port))
+    def page(self, streams: int = 20) -> Page:
+        """Start the web page, with room for so many streams."""
+        self._pages.append(Page(self.folder, self.broker.port, streams))
         return self._pages[-1]
 
     def _come(self, name: str, args: Sequence[str]) -> Contestant:

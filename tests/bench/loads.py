@@ -59,7 +59,7 @@ def commanded(ground: Field) -> Iterator[str]:
 
 def streaming(ground: Field) -> Iterator[str]:
     """The page in a process of its own, with a crowd of streams in another."""
-    page = ground.page()
+    page = ground.page(CLIENTS)
     args = [sys.executable, "-m", "tests.bench.loads", "streams", str(page.port), page.pairing]
     with subprocess.Popen(
         args, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
