@@ -16,12 +16,12 @@ from controller import wire
 from controller.bus import MemoryBus
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
 from controller.config import Config, input_lines, output_lines
-from controller.discovery import discovery_messages
+from controller.discovery import discovery_messages, stale_topics
 from controller.engine import Engine
 from controller.events import Edge, Fault
 from controller.factory import PinsError, make_factory
 from controller.flight import FlightRecorder, flights
-from controller.home import Home
+from controller.home import Hears, Home
 from controller.inbox import Inbox
 from controller.journal import Journal, Row
 from controller.link import Link
@@ -199,6 +199,9 @@ class _Wiring:
         if not self.home.hears(message) and self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
 
+    def say(self, message: Message) -> None:
+        self.link.publish(message)
+
     def house(self) -> None:
         self._queue.put(self.service.tell_house)
 
@@ -207,7 +210,7 @@ class _Wiring:
 
     def up(self) -> None:
         self.broker("")
-        self.devices()
+        self.home.up()
         self.outbox.up()
 
     def down(self, problem: str) -> None:
@@ -242,7 +245,8 @@ def _parts(
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
     birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
-    wiring.home = Home(birth, teller.gadgets.back(), wiring.house, wiring.devices)
+    hears = Hears(birth, teller.gadgets.back(), stale_topics(config))
+    wiring.home = Home(hears, wiring.house, wiring.devices, wiring.say)
     wiring.link = world.link(
         client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],
         subscriptions=[names("cmd/+"), *wiring.home.topics()],

@@ -30,17 +30,35 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 
 
 def discovery_messages(config: Config, version: str) -> list[Message]:
-    """Return all that Home Assistant shall be told, retained; what is stale is cleared first."""
-    names = Topics(f"{config.mqtt.prefix}/{config.venue}")
-    node = node_id(config)
-    shared = _shared(config, names, version)
-    house = {key: _named(node, key, part) for key, part in components(names).items()}
+    """Return all that Home Assistant shall be told, retained."""
+    shared = _shared(config, version)
+    house, prefix, node = _house(config), config.homeassistant.prefix, node_id(config)
     present = {key: part for key, part in house.items() if _wired(config, key)}
-    return {
-        "device": _as_device,
-        "component": _as_components,
-        "off": _as_nothing,
-    }[config.homeassistant.discovery](config.homeassistant.prefix, node, shared, (house, present))
+    match config.homeassistant.discovery:
+        case "device":
+            # a component of which only the platform is left is taken away
+            gone = {key: {"platform": part["platform"]} for key, part in house.items()}
+            return [_message(_device_topic(prefix, node), shared | {"components": gone | present})]
+        case "component":  # for houses that knew them before devices came (2024.11)
+            return [
+                _message(_component_topic(prefix, node, key, part), shared | part)
+                for key, part in present.items()
+            ]
+        case _:
+            return []
+
+
+def stale_topics(config: Config) -> list[str]:
+    """Return where we may have told of us once and no longer do; what is found there is cleared.
+
+    Only what is found: Home Assistant complains when something is taken away that it has not got.
+    """
+    prefix, node = config.homeassistant.prefix, node_id(config)
+    house = _house(config).items()
+    possible = [_device_topic(prefix, node)]
+    possible += [_component_topic(prefix, node, key, part) for key, part in house]
+    told = {message.topic for message in discovery_messages(config, "")}
+    return [topic for topic in possible if topic not in told]
 
 
 def node_id(config: Config) -> str:
@@ -52,34 +70,14 @@ def node_id(config: Config) -> str:
     return f"{plain}_{sha256(name.encode()).hexdigest()[:6]}"
 
 
-Houses = tuple[dict[str, Component], dict[str, Component]]
+def _house(config: Config) -> dict[str, Component]:
+    """Return every entity that a house can have, with an id of its own."""
+    names, node = _names(config), node_id(config)
+    return {key: {"unique_id": f"{node}_{key}", **part} for key, part in components(names).items()}
 
 
-def _as_device(prefix: str, node: str, shared: Component, houses: Houses) -> list[Message]:
-    """One message for all; a component of which only the platform is left is taken away."""
-    house, present = houses
-    parts = {key: present.get(key, {"platform": part["platform"]}) for key, part in house.items()}
-    clear = [_message(_component_topic(prefix, node, key, part)) for key, part in house.items()]
-    return [*clear, _message(_device_topic(prefix, node), shared | {"components": parts})]
-
-
-def _as_components(prefix: str, node: str, shared: Component, houses: Houses) -> list[Message]:
-    """One message for each, for houses that knew them before devices came (2024.11)."""
-    house, present = houses
-    told = [
-        _message(
-            _component_topic(prefix, node, key, part),
-            shared | present[key] if key in present else None,
-        )
-        for key, part in house.items()
-    ]
-    return [_message(_device_topic(prefix, node)), *told]
-
-
-def _as_nothing(prefix: str, node: str, shared: Component, houses: Houses) -> list[Message]:
-    house, _ = houses
-    topics = [_component_topic(prefix, node, key, part) for key, part in house.items()]
-    return [_message(topic) for topic in (_device_topic(prefix, node), *topics)]
+def _names(config: Config) -> Topics:
+    return Topics(f"{config.mqtt.prefix}/{config.venue}")
 
 
 def _device_topic(prefix: str, node: str) -> str:
@@ -90,12 +88,8 @@ def _component_topic(prefix: str, node: str, key: str, part: Component) -> str:
     return f"{prefix}/{part['platform']}/{node}_{key}/config"
 
 
-def _message(topic: str, payload: Component | None = None) -> Message:
-    return Message(topic, b"" if payload is None else encode(payload), qos=1, retain=True)
-
-
-def _named(node: str, key: str, part: Component) -> Component:
-    return {"unique_id": f"{node}_{key}", **part}
+def _message(topic: str, payload: Component) -> Message:
+    return Message(topic, encode(payload), qos=1, retain=True)
 
 
 def _wired(config: Config, key: str) -> bool:
@@ -105,7 +99,8 @@ def _wired(config: Config, key: str) -> bool:
     return not needed or any(line in config.lines for line in needed)
 
 
-def _shared(config: Config, names: Topics, version: str) -> Component:
+def _shared(config: Config, version: str) -> Component:
+    names = _names(config)
     device = {
         "identifiers": [node_id(config)],
         "name": f"Backdoor {config.venue}",

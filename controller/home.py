@@ -8,6 +8,7 @@ once, so a device that flaps costs one message per pause.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import uniform
 from threading import Lock, Timer
 
@@ -16,6 +17,8 @@ from controller.wire import Message
 
 #: Home Assistant asks for a short random pause; with none, what is said too early is lost.
 BIRTH_PAUSE_S = (1.0, 3.0)
+#: After a connect the broker first tells what it kept; what of it is stale must go before we tell.
+CONNECT_PAUSE_S = (0.5, 0.8)
 #: A device that reports for duty may not have subscribed yet.
 BACK_PAUSE_S = (0.3, 0.6)
 
@@ -45,24 +48,43 @@ class Later:
         self._what()
 
 
+@dataclass(frozen=True, slots=True)
+class Hears:
+    """Topics of the house: Home Assistant's ``birth``, devices ``back``, ``stale`` discovery."""
+
+    birth: str = ""
+    back: Sequence[str] = ()
+    stale: Sequence[str] = ()
+
+
 class Home:
-    """Hears the house; ``everything`` and ``devices`` tell it again, from a thread of their own."""
+    """Hears the house; ``everything`` and ``devices`` tell it again, from a thread of their own.
+
+    ``publish`` clears what is found retained on a stale topic.
+    """
 
     def __init__(
         self,
-        birth: str,
-        back: Sequence[str],
+        hears: Hears,
         everything: Callable[[], None],
         devices: Callable[[], None],
+        publish: Callable[[Message], None],
     ) -> None:
-        self._birth = birth
-        self._back = frozenset(back)
+        self._birth = hears.birth
+        self._back = frozenset(hears.back)
+        self._stale = frozenset(hears.stale)
+        self._publish = publish
+        self._connected = Later(everything, CONNECT_PAUSE_S)
         self._everything = Later(everything, BIRTH_PAUSE_S)
         self._devices = Later(devices, BACK_PAUSE_S)
 
     def topics(self) -> list[str]:
         """Return what to subscribe to."""
-        return sorted({self._birth, *self._back} - {""})
+        return sorted({self._birth, *self._back, *self._stale} - {""})
+
+    def up(self) -> None:
+        """Tell everything after a connect, as soon as what is stale has gone."""
+        self._connected.ask()
 
     def hears(self, message: Message) -> bool:
         """Take a message if it is the house's; tell whether it was."""
@@ -70,4 +92,6 @@ class Home:
             self._everything.ask()
         elif message.topic in self._back and is_back(message.payload):
             self._devices.ask()
-        return message.topic == self._birth or message.topic in self._back
+        elif message.topic in self._stale and message.payload:
+            self._publish(Message(message.topic, b"", qos=1, retain=True))
+        return message.topic in (self._birth, *self._back, *self._stale)

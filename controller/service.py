@@ -142,7 +142,6 @@ class Service:
             self._edge(edge)
         self._do(self._engine.lit())
         self._parts.recorder.start()
-        self._publish(self._parts.teller.discovery)
         self._keep([])
         self._parts.link.start()
         self._parts.notifier.ready()

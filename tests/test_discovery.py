@@ -12,9 +12,9 @@ import pytest
 
 from controller.config import Config
 from controller.configfile import parse
-from controller.discovery import discovery_messages, node_id
+from controller.discovery import discovery_messages, node_id, stale_topics
 from controller.entities import components
-from controller.wire import Message, Topics
+from controller.wire import Topics
 
 DEVICE = "homeassistant/device/backdoor_bar/config"
 EVERYTHING = parse({}, "x")
@@ -22,10 +22,10 @@ SMALLEST = parse({"lines": {"hatch_knock": 17, "door_contact": 24, "strike": 16}
 
 
 def told(config: Config) -> dict[str, Any]:
-    """The message of each topic as JSON; None for one that is cleared."""
+    """The message of each topic as JSON."""
     messages = discovery_messages(config, "1.2")
     assert all(m.retain and m.qos == 1 for m in messages)
-    return {m.topic: json.loads(m.payload) if m.payload else None for m in messages}
+    return {m.topic: json.loads(m.payload) for m in messages}
 
 
 def device(config: Config) -> Any:
@@ -33,8 +33,7 @@ def device(config: Config) -> Any:
 
 
 def test_one_retained_message_tells_the_whole_device() -> None:
-    messages = [m for m in discovery_messages(EVERYTHING, "1.2") if m.payload]
-    assert [m.topic for m in messages] == [DEVICE]
+    assert list(told(EVERYTHING)) == [DEVICE]
     found = device(EVERYTHING)
     assert found["origin"] == {"name": "backdoor", "sw_version": "1.2"}
     assert found["device"]["identifiers"] == ["backdoor_bar"]
@@ -69,24 +68,27 @@ def test_a_chime_of_another_brand_is_a_siren_too() -> None:
 def test_component_mode_is_one_message_each_and_clears_the_device() -> None:
     config = parse({"lines": {"strike": 16}, "homeassistant": {"discovery": "component"}}, "x")
     found = told(config)
-    assert found.pop(DEVICE) is None
+    assert DEVICE not in found
     lock = found["homeassistant/lock/backdoor_bar_lock/config"]
     assert lock["unique_id"] == "backdoor_bar_lock"
     assert lock["origin"]["name"] == "backdoor"
     assert lock["availability_mode"] == "all"
-    assert found["homeassistant/event/backdoor_bar_hatch_knock/config"] is None
+    bell = "homeassistant/event/backdoor_bar_hatch_knock/config"
+    assert bell not in found
+    assert {bell, DEVICE} <= set(stale_topics(config))
 
 
 def test_switching_the_way_or_off_leaves_nothing_behind() -> None:
     ways = [
-        told(parse({"homeassistant": {"discovery": way, "prefix": "ha"}}, "x"))
+        parse({"homeassistant": {"discovery": way, "prefix": "ha"}}, "x")
         for way in ("device", "component", "off")
     ]
-    assert ways[0].keys() == ways[1].keys() == ways[2].keys()
-    assert set(ways[2].values()) == {None}
-    assert all(topic.startswith("ha/") for topic in ways[0])
-    for topic in ways[0]:
-        assert ways[0][topic] is None or ways[1][topic] is None
+    for config in ways:
+        own, stale = set(told(config)), set(stale_topics(config))
+        assert own | stale == set(stale_topics(ways[2]))
+        assert not own & stale
+        assert all(topic.startswith("ha/") for topic in own | stale)
+    assert told(ways[2]) == {}
 
 
 @pytest.mark.parametrize("name", ["caffè", "bar.2", "mag", "MAG"])
@@ -134,8 +136,3 @@ def test_every_topic_is_one_of_ours() -> None:
         for key, value in part.items():
             if key.endswith("topic"):
                 assert value.startswith("backdoor/bar/")
-
-
-def test_nobody_says_it_but_us() -> None:
-    message = discovery_messages(EVERYTHING, "1")[0]
-    assert message == Message(message.topic, b"", qos=1, retain=True)

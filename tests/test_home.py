@@ -11,12 +11,13 @@ from threading import Event, Thread
 
 import pytest
 
-from controller.assembly import World, assemble, link_maker, simulated
+from controller.assembly import World, alone, assemble, link_maker, simulated
+from controller.bus import MemoryBus
 from controller.events import Command
 from controller.home import Later
 from controller.wire import Message
 from tests.conftest import Broker
-from tests.house import Demo, demo_config, house
+from tests.house import Demo, Ear, demo_config, house
 from tests.waiting import eventually
 
 STRIKE, HATCH_LIGHT = 16, 20
@@ -46,8 +47,25 @@ def test_home_assistant_is_told_at_the_start_and_after_its_birth(tmp_path: Path)
 def test_without_discovery_its_birth_is_nothing_to_us(tmp_path: Path) -> None:
     with house(tmp_path, "homeassistant.discovery=off") as demo:
         eventually(lambda: demo.state)
-        told_of = [m for m in demo.ear.heard if m.topic.startswith("homeassistant/")]
-        assert all(not message.payload for message in told_of)
+        assert not [m for m in demo.ear.heard if m.topic.startswith("homeassistant/")]
+
+
+def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    ear = Ear(bus)
+    old = "homeassistant/lock/backdoor_bar_lock/config"
+    ear.link.publish(Message(old, b"{}", retain=True))
+    config = demo_config(tmp_path)
+    running = assemble(config, World(partial(simulated, config), alone(bus)))
+    running.service.begin(running.absence)
+    thread = Thread(target=running.service.run)
+    thread.start()
+    device = "homeassistant/device/backdoor_bar/config"
+    eventually(lambda: any(m.topic == device for m in ear.heard))
+    about = [(m.topic, bool(m.payload)) for m in ear.heard if m.topic.startswith("homeassistant")]
+    assert about[:3] == [(old, True), (old, False), (device, True)]
+    running.service.stop()
+    thread.join(10)
 
 
 def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> None:

@@ -32,9 +32,7 @@ class Evening(RuleBasedStateMachine):
         lines=st.sets(st.sampled_from([*SWITCHES, "beam_outer", "beam_inner"])),
     )
     def open_up(self, capacity: int, entry: str, counting: str, lines: set[str]) -> None:
-        self.room = Room(
-            capacity=capacity, entry=entry, counting=counting, lines=frozenset(lines)
-        )
+        self.room = Room(capacity=capacity, entry=entry, counting=counting, lines=frozenset(lines))
         self.strike_since_ms: float | None = None
         self.told: list[Effect] = []
 
