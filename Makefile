@@ -6,7 +6,7 @@ BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: menu setup dev run test test-ha test-installed check lint chaos model soak fuzz mutate bench lock clean
+.PHONY: menu setup dev run test test-ha test-installed test-chip check lint chaos model soak fuzz mutate bench lock clean
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -15,6 +15,7 @@ menu:
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
+	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
@@ -50,6 +51,10 @@ lint: dev
 # A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
 test-installed: dev
 	@BACKDOOR_INSTALLED=1 $(BIN)/pytest tests/installed $(ARGS)
+
+# One module of the kernel is built for it, once; see tests/chip/run for what it needs.
+test-chip: dev
+	@tests/chip/run
 
 chaos: dev
 	@$(BIN)/python -m tests.chaos.rounds kills $(or $(ROUNDS),1000)

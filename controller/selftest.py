@@ -33,6 +33,7 @@ PLACE = (
     "User=backdoor",
     "SupplementaryGroups=gpio",
     "UMask=0077",
+    "ProtectKernelTunables=yes",  # the same view of /proc, so the same boot, also in a container
     "LoadCredential=broker:/etc/backdoor/controller.login",
     "RuntimeDirectory=backdoor-self-test",
     "WorkingDirectory=/run/backdoor-self-test",

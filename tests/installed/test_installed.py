@@ -230,6 +230,19 @@ def test_without_its_broker_the_controller_goes_on_and_both_find_it_again(machin
     assert machine.show(CONTROLLER, "MainPID") == pid
 
 
+def test_the_self_test_changes_places_with_the_service_and_back(machine: Machine) -> None:
+    asked = ("backdoor", "self-test", "--seconds", "2", "--set", "pins.factory=mock")
+    done = machine.tell(*asked)
+    assert done.returncode == 1
+    assert "MISSING  hatch_knock: no edges" in done.stdout
+    assert machine.show(CONTROLLER, "SubState") == "running"
+    machine.until(lambda: working(machine))
+    kept = machine.do("runuser", "-u", "backdoor", "--", "backdoor", "journal", "--last", "200")
+    assert '"missing":["door_contact","hatch_knock"]' in kept.replace(" ", "")
+    owners = machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor")
+    assert owners == ""
+
+
 # --- upgrade, rollback, reboot -------------------------------------------------------------------
 
 

@@ -1,0 +1,199 @@
+"""What is checked on the simulated chip; runs in the virtual machine, without a test runner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from glob import glob
+from pathlib import Path
+
+import gpiozero.pins.local
+
+from controller.config import WIRING, LineSettings
+from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
+from controller.pins import Pins, PinsError, make_factory
+
+gpiozero.pins.local.get_pi_revision = lambda: 0xC03111  # there is no board to ask
+LINES = "/sys/devices/platform/gpio-sim.*/gpiochip*/sim_gpio{}/{}"
+KNOCK, DOOR, OUTER, INNER, STRIKE, LAMP = 17, 24, 22, 23, 16, 21
+STRIKE_OFF = ("/usr/bin/python3", "-IS", "systemd/strike-off", "systemd/backdoor.toml")
+
+
+def wire(pin: int, level: bool) -> None:
+    """Bring what hangs on a pin to a level."""
+    Path(glob(LINES.format(pin, "pull"))[0]).write_text("pull-up" if level else "pull-down")
+
+
+def value(pin: int) -> int:
+    """Return the level of a pin as one would measure it."""
+    return int(Path(glob(LINES.format(pin, "value"))[0]).read_text())
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait for a condition, with a limit."""
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s, "not within 10 s"
+        time.sleep(0.001)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def ok(what: str, true: object = True) -> None:
+    """Print one check that holds."""
+    assert true, what
+    print(f"  ok  {what}", flush=True)
+
+
+class House:
+    """The pins of a whole house, and what they told."""
+
+    def __init__(self) -> None:
+        self.edges: list[Edge] = []
+        self.hear = self.edges.append
+        self.factory = make_factory("gpiod")
+        self.pins = Pins(
+            self.factory,
+            {line: WIRING[line] for line in INPUT_LINES},
+            {**{line: WIRING[line] for line in OUTPUT_LINES},
+             "full_lamp": LineSettings(LAMP, "none", "low")},
+            on_edge=self._heard,
+            to_house_ms=lambda seconds: seconds * 1000,
+            strike_max_on_s=5,
+        )  # fmt: skip
+        self.pins.first_edges()
+
+    def _heard(self, edge: Edge) -> None:
+        self.hear(edge)
+
+    def told(self, count: int) -> list[tuple[str, bool]]:
+        """Return the next edges, of which there must be so many."""
+        eventually(lambda: len(self.edges) >= count)
+        found = [(edge.line, edge.level) for edge in self.edges]
+        self.edges.clear()
+        assert len(found) == count, found
+        return found
+
+
+def outputs(house: House) -> None:
+    """Levels from the first moment on, and when switched."""
+    ok("the strike is off, an active-low lamp too", (value(STRIKE), value(LAMP)) == (0, 1))
+    house.pins.set("strike", True)
+    ok("the strike is on", value(STRIKE) == 1)
+    house.pins.set("strike", False)
+    ok("and off", value(STRIKE) == 0)
+
+
+def inputs(house: House) -> None:
+    """Edges, their order and their time."""
+    for _ in range(100):
+        before_ms = time.monotonic() * 1000
+        wire(KNOCK, True)
+        eventually(lambda: house.edges)
+        assert before_ms <= house.edges[0].t_ms <= time.monotonic() * 1000
+        wire(KNOCK, False)
+        assert house.told(2) == [("hatch_knock", True), ("hatch_knock", False)]
+    ok("a hundred pulses, each edge stamped by the kernel on our clock")
+    for pin in (DOOR, OUTER, INNER):
+        wire(pin, False)
+    house.told(3)
+    wire(OUTER, True)
+    wire(INNER, True)
+    wire(DOOR, True)
+    ok("the outer beam before the inner, the door after both", house.told(3)
+       == [("beam_outer", True), ("beam_inner", True), ("door_contact", True)])  # fmt: skip
+
+
+def burst(house: House) -> None:
+    """More edges than the kernel keeps, while nobody listens."""
+    heard: list[Edge] = []
+    awake = threading.Event()
+
+    def slow(edge: Edge) -> None:
+        heard.append(edge)
+        awake.wait(30)
+
+    house.hear = slow
+    for _ in range(1500):
+        wire(KNOCK, True)
+        wire(KNOCK, False)
+    wire(KNOCK, True)
+    awake.set()
+    eventually(lambda: heard[-1].level and house.factory.lost)
+    time.sleep(0.5)
+    ok(f"a flood: {len(heard)} edges heard, {house.factory.lost[KNOCK]} known to be lost")
+    ok("and the level is right in the end", heard[-1].level and not house.pins.reread())
+    house.hear = house.edges.append
+    wire(KNOCK, False)
+    house.told(1)
+
+
+def idle() -> None:
+    """The thread that listens does not wake up while nothing happens."""
+    (thread,) = [each for each in threading.enumerate() if each.name == "gpio-edges"]
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
+    before = [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
+    time.sleep(5)
+    after = [line for line in status.read_text().splitlines() if "ctxt_switches" in line]
+    ok("not one wake-up in five idle seconds", before == after)
+
+
+def owners() -> None:
+    """Another process asks for our strike; then one dies with it on."""
+    other = run(sys.executable, __file__, "hold")
+    ok("another process is refused", "pin 16 cannot be used" in other.stdout)
+
+
+def killed() -> None:
+    """A controller that was killed with the strike on."""
+    with subprocess.Popen([sys.executable, __file__, "hold"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        ok("held on by another process", value(STRIKE) == 1)
+        refused = run(*STRIKE_OFF)
+        ok("strike-off says that it can't", refused.returncode == 1 and "busy" in refused.stderr)
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    done = run(*STRIKE_OFF)
+    ok(f"killed: {done.stdout.strip()}", (done.returncode, value(STRIKE)) == (0, 0))
+
+
+def hold() -> None:
+    """Hold the strike on, as a controller does that is about to be killed."""
+    try:
+        lines = {"strike": WIRING["strike"]}
+        pins = Pins(make_factory("gpiod"), {}, lines, on_edge=print, to_house_ms=float,
+                    strike_max_on_s=60)  # fmt: skip
+    except PinsError as error:
+        print(error)
+        return
+    pins.set("strike", True)
+    print("held", flush=True)
+    time.sleep(60)
+
+
+def main() -> None:
+    """Check everything; the last line says so."""
+    print(f"\nkernel {os.uname().release}")
+    house = House()
+    outputs(house)
+    inputs(house)
+    burst(house)
+    idle()
+    owners()
+    house.pins.close()
+    ok("let go: the strike is off", value(STRIKE) == 0)
+    killed()
+    print("every check passed")
+
+
+if __name__ == "__main__":
+    hold() if sys.argv[1:] == ["hold"] else main()
