@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 STRIKE, HATCH_LIGHT = 16, 20
+ITSELF = "No device components to cleanup"
 
 
 class House:
@@ -260,7 +261,8 @@ def test_what_is_no_longer_wired_goes(
         becomes(ha, "lock.backdoor_attic", "locked")
         eventually(lambda n=entities: sum("backdoor_attic" in name for name in ha.states()) == n)
         attic.stop()
-    assert ha.complaints() == []
+    # when a device goes, Home Assistant clears its topic once more and then wonders at itself
+    assert [c for c in ha.complaints() if ITSELF not in c] == []
 
 
 def test_home_assistant_restarts(ha: HomeAssistant, house: House) -> None:
@@ -276,7 +278,7 @@ def test_home_assistant_restarts(ha: HomeAssistant, house: House) -> None:
     eventually(lambda: house.pin(STRIKE).state, 5)
     eventually(lambda: not house.pin(STRIKE).state, 8)
     becomes(ha, "lock.backdoor_bar", "locked")
-    assert ha.complaints() == []
+    assert [c for c in ha.complaints() if ITSELF not in c] == []
 
 
 def test_the_controller_goes_and_comes_back(ha: HomeAssistant, house: House) -> None:
@@ -289,7 +291,7 @@ def test_the_controller_goes_and_comes_back(ha: HomeAssistant, house: House) -> 
     # after more than two seconds the door may have moved unseen, and the count asks
     ha.call("number.set_value", "number.backdoor_bar_set_guests", value=2)
     settles(ha, before)
-    assert ha.complaints() == []
+    assert [c for c in ha.complaints() if ITSELF not in c] == []
 
 
 def test_the_broker_is_killed_and_forgets_everything(
@@ -302,5 +304,5 @@ def test_the_broker_is_killed_and_forgets_everything(
     settles(ha, before)
     ha.call("number.set_value", "number.backdoor_bar_set_guests", value=0)
     becomes(ha, "sensor.backdoor_bar_guests", "0")
-    its_own = ("MQTT server", "paho.mqtt.client", "Task exception was never retrieved")
+    its_own = (ITSELF, "MQTT server", "paho.mqtt.client", "Task exception was never retrieved")
     assert [c for c in ha.complaints() if not any(word in c for word in its_own)] == []
