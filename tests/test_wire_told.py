@@ -50,8 +50,8 @@ def test_the_whole_snapshot() -> None:
             "strike": False,
         },
         "session": {
-            "started_at": "2027-01-15T07:59:29.734+00:00",
-            "ends_at": "2027-01-15T09:59:29.734+00:00",
+            "started_at": "2027-01-15T07:59:30+00:00",
+            "ends_at": "2027-01-15T09:59:30+00:00",
             "remaining_s": 7169.7,
             "phase": "running",
         },
