@@ -28,10 +28,11 @@ from controller.link import Link
 from controller.notify import Notifier
 from controller.opening import Opened, open_journal
 from controller.outbox import WINDOW, Outbox
+from controller.parts import Absence, Parts
 from controller.pins import Pins
 from controller.presets import gadgets
 from controller.recorder import Record, Recorder
-from controller.service import COMMANDS_WAITING, Absence, Item, Parts, Service
+from controller.service import COMMANDS_WAITING, Item, Service
 from controller.simulate import SimulatedPins
 from controller.state import House, State
 from controller.teller import Teller
@@ -280,5 +281,5 @@ def _birth_topic(config: Config) -> str:
 def _read_night(teller: Teller, rows: list[Row]) -> None:
     for row in rows:
         data = wire.decode(row.data)
-        own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms")}
+        own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms", "event")}
         teller.night.add(row.at, row.name, own)

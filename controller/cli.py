@@ -20,6 +20,7 @@ import click
 if TYPE_CHECKING:
     from controller.config import Config
 
+DAY_S = 86_400.0
 #: Exit code of whatever the user can mend: arguments, files, configuration.
 USAGE = 2
 
@@ -134,6 +135,7 @@ def journal(
         config = _config(path, sets)
         if trace is not None:
             from_s, to_s = (_moment(text) for text in trace)
+            to_s += DAY_S if to_s < from_s else 0.0
             click.echo("".join(cut(flights(config.journal.path), from_s, to_s)), nl=False)
             return
         for row in read_last(config.journal.path, last):

@@ -24,7 +24,7 @@ def obey(turn: Turn, command: Command) -> None:
     if reason is not None:
         denied = "access_denied" if command.name == "access_door" else "command_refused"
         turn.note(denied, command=command.name, reason=reason.value, cause=command.cause)
-    if command.id:
+    if command.id or command.refusal is not None:
         turn.moments.append(Answer(command.id, reason is None, reason))
 
 

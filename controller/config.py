@@ -16,6 +16,10 @@ from controller.state import House
 STATE_DIR = "/var/lib/backdoor"
 
 
+#: GPIO 0-8 are pulled up from power-on until somebody sets them: the strike would open at boot.
+FIRST_SAFE_STRIKE_PIN = 9
+
+
 @dataclass(frozen=True, slots=True)
 class LineSettings:
     """Where a line is wired: BCM pin, pull (``up``, ``down``, ``none``), which level is active."""

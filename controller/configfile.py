@@ -8,12 +8,13 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from controller.config import (
+    FIRST_SAFE_STRIKE_PIN,
     WIRING,
     BookSettings,
     Config,
@@ -178,11 +179,10 @@ class _Reader:
             self._say("lines", name, f"unknown line{_near(name, WIRING)}")
             return None
         wanted = value if isinstance(value, dict) else {"pin": value}
-        problem = _line_problem(wanted)
-        if problem:
+        problems = list(_line_problems(wanted))
+        for problem in problems:
             self._say("lines", name, problem)
-            return None
-        return replace(usual, **wanted)
+        return None if problems else replace(usual, **wanted)
 
     def _one_line_a_pin(self, lines: Mapping[str, LineSettings]) -> None:
         first: dict[int, str] = {}
@@ -200,6 +200,7 @@ class _Reader:
             self._say("door", "release_time", "must not be longer than strike_max_on; lower it")
         if sorted(house.warnings_ms, reverse=True) != list(house.warnings_ms):
             self._say("house", "session_warnings", "must go from the earliest to the latest")
+        self._safe_strike(lines.get("strike"))
         if ("beam_outer" in lines) != ("beam_inner" in lines):
             self._say("lines", "beam_outer", "one beam alone can't count; wire both or neither")
         for section in ("hatch_light", "chime"):
@@ -208,6 +209,14 @@ class _Reader:
         if bool(config.web.tls_cert) != bool(config.web.tls_key):
             self._say("web", "tls_cert", "goes with tls_key; give both or neither")
 
+    def _safe_strike(self, strike: LineSettings | None) -> None:
+        """Refuse a strike that would open while the Pi starts."""
+        if strike is not None and strike.pin < FIRST_SAFE_STRIKE_PIN:
+            why = f"pin {strike.pin} is pulled up while the Pi starts and would open the door"
+            self._say("lines", "strike", f"{why}; use GPIO {FIRST_SAFE_STRIKE_PIN} to {LAST_PIN}")
+        if strike is not None and strike.active != "high":
+            self._say("lines", "strike", 'a pin is low while the Pi starts: set active = "high"')
+
     def _say(self, section: str, name: str, problem: str) -> None:
         by_set = (section, name) in self._sets or (not name and section not in self._sections)
         source = "--set" if by_set else self._source
@@ -215,8 +224,8 @@ class _Reader:
         self._problems.append(f"{source}: {place}: {problem}")
 
 
-def _line_problem(wanted: Mapping[str, object]) -> str:
-    """Return what is wrong with a line's wiring, or nothing."""
+def _line_problems(wanted: Mapping[str, object]) -> Iterator[str]:
+    """Yield what is wrong with a line's wiring."""
     checks = {
         "pin": (range(LAST_PIN + 1), f"a BCM pin from 0 to {LAST_PIN}"),
         "pull": (("up", "down", "none"), '"up", "down" or "none"'),
@@ -224,11 +233,11 @@ def _line_problem(wanted: Mapping[str, object]) -> str:
     }
     for key, value in wanted.items():
         if key not in checks:
-            return f"unknown key {key}{_near(key, checks)}"
+            yield f"unknown key {key}{_near(key, checks)}"
+            continue
         legal, says = checks[key]
         if isinstance(value, bool) or value not in legal:
-            return f"{key} must be {says}, got {_show(value)}"
-    return ""
+            yield f"{key} must be {says}, got {_show(value)}"
 
 
 def _near(name: str, known: Iterable[str]) -> str:

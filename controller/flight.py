@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from controller.events import Command, Edge
 
 HEADER = "t_ms,line,level\n"
 HOUR_MS = 3_600_000.0
+#: What a command means that says no number.
+USUAL_NUMBER = {"access_door": 1}
 #: A day, and the hour that is being written.
 FILES = 25
 #: Rows of one hour; a line in a storm gives ten thousand a second, and says it in the first few.
@@ -42,6 +45,7 @@ class FlightRecorder:
         self._rows: list[tuple[float, str, int]] = []
         self._hour: _Hour | None = None
         self._written = 0
+        self._last_ms = 0.0
 
     def edge(self, edge: Edge) -> None:
         """Note one edge."""
@@ -51,8 +55,9 @@ class FlightRecorder:
     def command(self, command: Command) -> None:
         """Note a command that was passed on to the rules."""
         if command.refusal is None:
-            row = (command.t_ms, f"cmd:{command.name}", command.number or 0)
-            self._rows.append(row)
+            unsaid = USUAL_NUMBER.get(command.name, 0)
+            number = unsaid if command.number is None else command.number
+            self._rows.append((command.t_ms, f"cmd:{command.name}", number))
 
     def take(self) -> list[tuple[float, str, int]]:
         """Return what was noted since the last call, to be given to `flush`."""
@@ -71,7 +76,10 @@ class FlightRecorder:
             hour = self._begin(rows[0][0], wall_s - (t_ms - rows[0][0]) / 1000)
         fit = rows[: ROWS - self._written]
         with hour.path.open("a", encoding="ascii") as file:
-            file.writelines(f"{t - hour.start_ms:.3f},{line},{level}\n" for t, line, level in fit)
+            for at_ms, line, level in fit:
+                # An edge may be told after what came later: a trace does not go back.
+                self._last_ms = max(self._last_ms, at_ms - hour.start_ms)
+                file.write(f"{self._last_ms:.3f},{line},{level}\n")
         self._written += len(fit)
         self._levels |= {line: bool(level) for _, line, level in rows if line[:4] != "cmd:"}
 
@@ -79,10 +87,11 @@ class FlightRecorder:
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in _hours(self._folder)[: 1 - FILES]:
             old.path.unlink()
-        path = self._folder / f"edges-{start_ms:.0f}-{wall_s:.0f}.csv"
+        start_ms = floor(start_ms)
+        path = self._folder / f"edges-{start_ms}-{wall_s * 1000:.0f}.csv"
         known = "".join(f"0,{line},{int(level)}\n" for line, level in self._levels.items())
         path.write_text(HEADER + known, encoding="ascii")
-        self._hour, self._written = _Hour(path, float(f"{start_ms:.0f}"), wall_s), 0
+        self._hour, self._written, self._last_ms = _Hour(path, start_ms, wall_s), 0, 0.0
         return self._hour
 
 
@@ -90,31 +99,45 @@ def _hours(folder: Path) -> list[_Hour]:
     """Return the files of the recorder, oldest first."""
     found = []
     for path in folder.glob("edges-*-*.csv"):
-        _, start_ms, wall_s = path.stem.split("-")
-        found.append(_Hour(path, float(start_ms), float(wall_s)))
+        _, start_ms, wall_ms = path.stem.split("-")
+        found.append(_Hour(path, float(start_ms), float(wall_ms) / 1000))
     return sorted(found, key=lambda hour: hour.start_ms)
 
 
+class _Row(NamedTuple):
+    house_ms: float
+    wall_s: float
+    line: str
+    level: str
+
+
 def cut(folder: Path, from_s: float, to_s: float) -> Iterator[str]:
-    """Yield the lines of a trace from wall time ``from_s`` to ``to_s``, seconds since 1970."""
+    """Yield the lines of a trace from wall time ``from_s`` to ``to_s``, seconds since 1970.
+
+    What lies between two rows is house time: the wall clock may have stepped in the night.
+    """
     levels: dict[str, str] = {}
-    rows: list[str] = []
-    for wall_s, line, level in _rows(folder, to_s):
-        if wall_s >= from_s:
-            rows.append(f"{(wall_s - from_s) * 1000:.3f},{line},{level}\n")
-        elif not line.startswith("cmd:"):
-            levels[line] = level
+    rows: list[_Row] = []
+    for row in _rows(folder):
+        if from_s <= row.wall_s <= to_s:
+            rows.append(row)
+        elif not rows and not row.line.startswith("cmd:"):
+            levels[row.line] = row.level
     yield HEADER
     yield from (f"0,{line},{level}\n" for line, level in levels.items())
-    yield from rows
+    start_ms = rows[0].house_ms - (rows[0].wall_s - from_s) * 1000 if rows else 0.0
+    last_ms = 0.0
+    for row in rows:
+        last_ms = max(last_ms, row.house_ms - start_ms)
+        yield f"{last_ms:.3f},{row.line},{row.level}\n"
 
 
-def _rows(folder: Path, to_s: float) -> Iterator[tuple[float, str, str]]:
+def _rows(folder: Path) -> Iterator[_Row]:
     for hour in _hours(folder):
         with hour.path.open(encoding="ascii", newline="") as file:
             for fields in list(csv.reader(file))[1:]:
                 if len(fields) != 3 or not fields[2]:
                     continue  # a power cut in the middle of a row
-                wall_s = hour.wall_s + float(fields[0]) / 1000
-                if wall_s <= to_s:
-                    yield wall_s, fields[1], fields[2]
+                t_ms = float(fields[0])
+                house_ms, wall_s = hour.start_ms + t_ms, hour.wall_s + t_ms / 1000
+                yield _Row(house_ms, wall_s, fields[1], fields[2])

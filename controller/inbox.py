@@ -35,16 +35,28 @@ CAUSES = ("page", "homeassistant")
 
 
 class _Payload(msgspec.Struct):
-    """What a command may say; further keys are somebody else's and ignored."""
+    """What a command may say; further keys are somebody else's and ignored.
+
+    ``party`` and ``count`` are the contract's words for a command's number; the others are what
+    people write instead, and a number that is there must never be overlooked.
+    """
 
     id: str
     issued_at: str | float
     party: int | None = None
     count: int | None = None
     value: int | None = None
+    number: int | None = None
+    n: int | None = None
     tone: str | None = None
     cause: str = "mqtt"
     boot: str = ""
+
+
+class _Named(msgspec.Struct):
+    """The least that can be answered: whoever asked, however badly."""
+
+    id: str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +111,8 @@ class Inbox:
     def _checked(self, name: str, message: Message, now: Now) -> Command:
         payload = self._payload(message.payload)
         if payload is None:
-            return Command(now.t_ms, name, refusal=Reason.MALFORMED)
+            id_ = _name_of(message.payload)
+            return Command(now.t_ms, name, id=id_, refusal=Reason.MALFORMED)
         return Command(
             now.t_ms,
             name,
@@ -154,7 +167,16 @@ def _number(name: str, payload: _Payload) -> int | None:
     if name == "ring_chime":
         return TONES.index(payload.tone) if payload.tone in TONES else None
     own = payload.party if name == "access_door" else payload.count
-    return payload.value if own is None else own
+    said = (own, payload.value, payload.number, payload.n, payload.party, payload.count)
+    return next((number for number in said if number is not None), None)
+
+
+def _name_of(raw: bytes) -> str:
+    """Return the id of a malformed command as far as it can be read, to answer it."""
+    try:
+        return str(msgspec.json.decode(raw[: PAYLOAD_LIMIT + 1], type=_Named).id)[:64]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _seconds(issued_at: str | float) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpiozero import DigitalInputDevice, DigitalOutputDevice
 from gpiozero.exc import PinFixedPull, PinInvalidPin
 
+from controller.config import FIRST_SAFE_STRIKE_PIN
 from controller.events import Edge
 from controller.factory import PinsError, make_factory
 
@@ -40,9 +41,6 @@ BLINK_S = 0.5
 #: Kernels before 5.7 stamp edges with the wall clock. A stamp further than this from now is not
 #: our clock's, and the time of the callback is the better one.
 STAMP_LIMIT_S = 1.0
-
-#: GPIO 0-8 are pulled up from power-on until somebody sets them: the strike would open at boot.
-FIRST_SAFE_STRIKE_PIN = 9
 
 
 class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
 from time import monotonic
 
 from controller import wire
-from controller.clock import Clock, believable, wall_s
+from controller.clock import believable, wall_s
 from controller.engine import Engine, Told
 from controller.events import Chime, Command, Edge, Fault, Note, Set, Started
-from controller.flight import FlightRecorder
-from controller.inbox import Inbox, Now
-from controller.link import Link
-from controller.notify import Notifier
-from controller.outbox import Outbox
-from controller.pins import Pins
-from controller.recorder import Recorder
+from controller.inbox import Now
+from controller.parts import Absence, Parts
 from controller.state import House, State
-from controller.teller import Teller, summary
+from controller.teller import summary
 from controller.wire import Message
 
 log = logging.getLogger(__name__)
@@ -42,41 +36,10 @@ LOST_IN_A_ROW = 4
 DAY_S = 86_400.0
 #: A deadline waits this long for an edge stamped before it that is still on its way to us.
 LATE_EDGE_S = 0.002
-#: Opening the door, walking through and letting it fall shut takes longer than this.
-PASSAGE_MS = 2000.0
 #: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
 COMMANDS_WAITING = 1000
 
 Item = Edge | Message | Command | Fault | Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Absence:
-    """How long nobody looked (``gap_ms``); ``doubt`` when the last state is lost."""
-
-    restart: bool = False
-    gap_ms: float = 0.0
-    doubt: bool = False
-
-    def unnoticed(self, state: State) -> bool:
-        """Tell whether a door that is shut now, and was then, can't have let anybody through."""
-        return state.door == "Closed" and self.gap_ms <= PASSAGE_MS
-
-
-@dataclass(slots=True)
-class Parts:
-    """What the loop works with; each part knows nothing of the others."""
-
-    clock: Clock
-    pins: Pins
-    recorder: Recorder
-    link: Link
-    outbox: Outbox
-    inbox: Inbox
-    teller: Teller
-    notifier: Notifier
-    flight: FlightRecorder
-    keep_days: int = 400
 
 
 class Service:
@@ -137,9 +100,10 @@ class Service:
         if absence.restart:
             shut = any(edge.line == "door_contact" and not edge.level for edge in edges)
             doubt = absence.doubt or not (shut and absence.unnoticed(self.state))
-            self._do(self._engine.event(Started(self._parts.clock.now_ms(), doubt)))
+            self._do(_silent(self._engine.event(Started(self._parts.clock.now_ms(), doubt))))
         for edge in edges:
-            self._edge(edge)
+            self._parts.flight.edge(edge)
+            self._do(_silent(self._engine.edge(edge)))
         self._do(self._engine.lit())
         self._parts.recorder.start()
         self._keep([])
@@ -297,3 +261,8 @@ class Service:
         self._flush()
         self._parts.recorder.stop()
         self._parts.link.stop([wire.status(self._parts.teller.topics, "offline")])
+
+
+def _silent(told: Told) -> Told:
+    """Return what was told without the outputs: at a start they follow together, as they stand."""
+    return [(t_ms, effect) for t_ms, effect in told if not isinstance(effect, Set)]

@@ -56,6 +56,8 @@ def test_the_example_of_the_contract() -> None:
         ("lines", "strike", 99, "pin must be a BCM pin from 0 to 27, got 99"),
         ("lines", "strike", {"pin": 16, "pul": "up"}, 'unknown key pul; did you mean "pull"?'),
         ("lines", "strike", {"pin": 16, "active": "on"}, 'active must be "high" or "low"'),
+        ("lines", "strike", 5, "would open the door; use GPIO 9 to 27"),
+        ("lines", "strike", {"pin": 16, "active": "low"}, 'set active = "high"'),
         ("lines", "strke", 16, 'unknown line; did you mean "strike"?'),
         ("lines", "beam_outer", 22, "one beam alone can't count"),
     ],
@@ -64,6 +66,11 @@ def test_each_mistake_says_where_and_what(section: str, key: str, value: Any, sa
     (problem,) = problems({section: {key: value}})
     assert problem.startswith(f"backdoor.toml: [{section}] {key}: ")
     assert says in problem
+
+
+def test_every_mistake_of_one_line_comes_at_once() -> None:
+    wrong = {"pin": 24, "pull": "sideways", "colour": "red"}
+    assert len(problems({"lines": {"door_contact": wrong}})) == 2
 
 
 def test_two_lines_on_one_pin() -> None:

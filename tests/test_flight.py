@@ -86,3 +86,22 @@ def test_a_row_that_a_power_cut_left_half_is_skipped(tmp_path: Path) -> None:
         file.write_text(text + half)
         assert list(cut(tmp_path, WALL_S, WALL_S + 10)) == whole
         file.write_text(text)
+
+
+def test_over_a_restart_and_a_late_edge_the_trace_never_goes_back(tmp_path: Path) -> None:
+    record(tmp_path, edge(0.7, False), edge(900.4, True), edge(899.9, False, "door_contact"))
+    record(tmp_path, edge(899.95, True), edge(1200.0, False))  # the next process
+    lines = list(cut(tmp_path, WALL_S - 1, WALL_S + 10))
+    rows = read_trace(lines, "x")
+    assert [row.t_ms for row in rows] == sorted(row.t_ms for row in rows)
+    assert rows[-1].t_ms == pytest.approx(2200.0, abs=1)
+    for file in tmp_path.iterdir():
+        read_trace(file.read_text().splitlines(keepends=True), file.name)
+
+
+def test_a_release_without_a_number_is_recorded_as_what_it_means(tmp_path: Path) -> None:
+    record(tmp_path, Command(0.0, "access_door"), Command(5.0, "staff_pass"))
+    assert list(cut(tmp_path, WALL_S, WALL_S + 1))[1:] == [
+        "0.000,cmd:access_door,1\n",
+        "5.000,cmd:staff_pass,0\n",
+    ]

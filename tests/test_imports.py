@@ -20,7 +20,7 @@ ROWS: tuple[frozenset[str], ...] = (
                "discovery", "presets", "latency", "wiring"}),
     frozenset({"clock", "listener", "chip", "factory", "pins", "journal", "opening", "recorder",
                "flight", "connection", "mailbox", "link", "bus", "notify", "credentials", "radio"}),
-    frozenset({"engine", "outbox", "teller", "service", "home", "replay", "simulate",
+    frozenset({"engine", "outbox", "teller", "parts", "service", "home", "replay", "simulate",
                "assembly", "safe", "selftest"}),
     frozenset({"demo", "cli", "__main__"}),
 )  # fmt: skip

@@ -163,6 +163,29 @@ def test_what_is_not_a_command_is_malformed(raw: bytes) -> None:
     assert take(raw=raw).refusal == Reason.MALFORMED
 
 
+@pytest.mark.parametrize(
+    ("raw", "id_"),
+    [
+        (b'{"id":"u","issued_at":1,"party":"2"}', "u"),
+        (b'{"id":"u"}', "u"),
+        (b'{"id":5,"issued_at":1}', "5"),
+        (b'{"id":"' + b"x" * 100 + b'","issued_at":1}', "x" * 64),
+        (b'{"id":', ""),
+    ],
+)
+def test_a_malformed_command_is_answered_by_its_name_if_it_has_one(raw: bytes, id_: str) -> None:
+    command = take(raw=raw)
+    assert (command.refusal, command.id) == (Reason.MALFORMED, id_)
+
+
+def test_a_number_is_never_overlooked() -> None:
+    assert take(number=2).number == 2
+    assert take(n=2).number == 2
+    assert take(count=3).number == 3
+    assert take(name="set_count", party=3).number == 3
+    assert take(party=1, count=3).number == 1
+
+
 def test_nesting_without_end_is_refused_one_way_or_another() -> None:
     deep = b'{"id":"a","issued_at":1,"x":' + b"[" * 8000 + b"]" * 8000 + b"}"
     assert take(raw=deep).refusal in (Reason.MALFORMED, Reason.STALE_COMMAND)
