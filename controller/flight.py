@@ -8,12 +8,15 @@ replayed: every complaint becomes a trace.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator
 from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
 from controller.events import Command, Edge
+
+log = logging.getLogger(__name__)
 
 HEADER = "t_ms,line,level\n"
 HOUR_MS = 3_600_000.0
@@ -46,6 +49,7 @@ class FlightRecorder:
         self._hour: _Hour | None = None
         self._written = 0
         self._last_ms = 0.0
+        self._failing = False
 
     def edge(self, edge: Edge) -> None:
         """Note one edge."""
@@ -67,10 +71,19 @@ class FlightRecorder:
     def flush(self, rows: list[tuple[float, str, int]], wall_s: float, t_ms: float) -> None:
         """Append ``rows`` to this hour's file; wall clock and house time are those of now.
 
-        Raises OSError when the disk does not take it.
+        What the disk does not take is lost, and said once.
         """
-        if not rows:
-            return
+        try:
+            if rows:
+                self._append(rows, wall_s, t_ms)
+        except OSError as error:
+            if not self._failing:
+                log.warning("flight recorder: %s; edges are not kept", error)
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _append(self, rows: list[tuple[float, str, int]], wall_s: float, t_ms: float) -> None:
         hour = self._hour
         if hour is None or rows[0][0] - hour.start_ms >= HOUR_MS:
             hour = self._begin(rows[0][0], wall_s - (t_ms - rows[0][0]) / 1000)

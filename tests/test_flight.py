@@ -105,3 +105,15 @@ def test_a_release_without_a_number_is_recorded_as_what_it_means(tmp_path: Path)
         "0.000,cmd:access_door,1\n",
         "5.000,cmd:staff_pass,0\n",
     ]
+
+
+def test_a_disk_that_takes_nothing_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "edges").write_text("in the way")
+    recorder = record(tmp_path / "edges", edge(0.0, False), edge(1.0, True))
+    assert caplog.text.count("edges are not kept") == 1
+    (tmp_path / "edges").unlink()
+    recorder.edge(edge(2.0, False))
+    recorder.flush(recorder.take(), WALL_S, 2.0)
+    assert list(cut(tmp_path / "edges", WALL_S - 1, WALL_S + 1))
