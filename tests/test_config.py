@@ -53,6 +53,12 @@ def test_the_example_of_the_contract() -> None:
         ("mqtt", "port", 70000, "must be a whole number from 1 to 65535"),
         ("web", "tls_cert", "x.pem", "goes with tls_key"),
         ("web", "host", "a\nb", "must be text"),
+        ("web", "venues", "#", 'must be "" or "+", got "#"'),
+        ("book", "open", ["Monday 18-1"], 'must be a list of hours like ["Mon-Sat 18:00-01:00"]'),
+        ("book", "timezone", "Rome", 'must be "" or a time zone like "Europe/Rome", got "Rome"'),
+        ("book", "names", "yes", 'must be true or false, got "yes"'),
+        ("hatch_light", "payloads", {"on": 1}, "must be a table of texts"),
+        ("homeassistant", "prefix", "a/+", "must be a topic without"),
         ("lines", "strike", 99, "pin must be a BCM pin from 0 to 27, got 99"),
         ("lines", "strike", {"pin": 16, "pul": "up"}, 'unknown key pul; did you mean "pull"?'),
         ("lines", "strike", {"pin": 16, "active": "on"}, 'active must be "high" or "low"'),
@@ -117,6 +123,13 @@ def test_durations_are_seconds_or_text_with_a_unit() -> None:
     assert (house.session_ms, house.release_ms) == (5_400_000.0, 700.0)
     assert parse({"house": {"session_length": 7200}}, "x").house.session_ms == 7_200_000.0
     assert parse({"house": {"session_warnings": ["1 min"]}}, "x").house.warnings_ms == (60_000.0,)
+
+
+def test_the_book_of_a_bar_in_rome() -> None:
+    told = {"open": ["Mon-Sat 18:00-01:00", "Sun 17:00-23:00"], "timezone": "Europe/Rome"}
+    book = parse({"book": {**told, "names": True}}, "x").book
+    assert book.open == ("Mon-Sat 18:00-01:00", "Sun 17:00-23:00")
+    assert (book.timezone, book.names) == ("Europe/Rome", True)
 
 
 def test_lines_tell_the_rules_what_is_wired() -> None:
