@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event, Thread
 
 from paho.mqtt.client import Client
@@ -70,6 +71,20 @@ def streaming(ground: Field) -> Iterator[str]:
     page.end()
 
 
+@contextmanager
+def listening(ground: Field, crowd: int) -> Iterator[None]:
+    """Let so many more subscribers hear everything."""
+    port = str(ground.broker.port)
+    args = [sys.executable, "-m", "tests.bench.loads", "subscribers", port, str(crowd)]
+    with subprocess.Popen(
+        args, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as everybody:
+        assert everybody.stdout is not None
+        everybody.stdout.readline()
+        yield
+        everybody.communicate()
+
+
 # --- the processes ------------------------------------------------------------------------------
 
 
@@ -123,6 +138,24 @@ def streams(port: str, path: str) -> None:
                 selector.unregister(key.fileobj)
 
 
+def subscribers(port: str, crowd: str) -> None:
+    """Be so many MQTT 3.1.1 clients that subscribe to everything and only read."""
+    over = _until_closed()
+    selector = selectors.DefaultSelector()
+    for number in range(int(crowd)):
+        name = f"crowd{number:04}".encode()
+        hello = b"\0\4MQTT\4\2\0\0" + len(name).to_bytes(2, "big") + name
+        one = socket.create_connection(("127.0.0.1", int(port)), 5)
+        one.sendall(b"\x10" + bytes([len(hello)]) + hello + b"\x82\6\0\1\0\1#\0")
+        one.setblocking(False)
+        selector.register(one, selectors.EVENT_READ)
+    print("listening", flush=True)
+    end_s = time.monotonic() + LIMIT_S
+    while not over.is_set() and time.monotonic() < end_s:
+        for key, _ in selector.select(0.2):
+            key.fileobj.recv(65536)  # type: ignore[union-attr]
+
+
 def _cookie(port: int, path: str) -> str:
     with socket.create_connection(("127.0.0.1", port), 5) as one:
         one.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
@@ -132,4 +165,5 @@ def _cookie(port: int, path: str) -> str:
 
 
 if __name__ == "__main__":
-    {"commands": commands, "streams": streams}[sys.argv[1]](*sys.argv[2:])
+    kinds = {"commands": commands, "streams": streams, "subscribers": subscribers}
+    kinds[sys.argv[1]](*sys.argv[2:])

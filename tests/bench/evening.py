@@ -1,0 +1,113 @@
+"""Evenings without walls: the real engine, teller and journal on a clock that the bench turns.
+
+No thread, no waiting, and each step is written by itself, which is the most that a real evening can
+cost: live, steps that come while the disk is busy share a sync.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from controller.clock import Clock, Moment
+from controller.config import Config
+from controller.configfile import parse
+from controller.engine import Engine, Told
+from controller.events import Command, Edge
+from controller.journal import Journal
+from controller.simulate import ACTS
+from controller.state import State
+from controller.teller import Teller
+from controller.wire import Topics
+
+CROSSINGS = 320
+KNOCKS = 200
+EVENING_MS = 5 * 3_600_000.0
+#: An evening of a real year, in seconds since 1970.
+WALL_S = 1_795_000_000.0
+
+
+class VirtualClock(Clock):
+    """House time that only moves when the bench says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.t_ms = 0.0
+
+    def now_ms(self) -> float:
+        """Return the house time."""
+        return self.t_ms
+
+    def wall_s(self) -> float:
+        """Return the wall time that goes with it."""
+        return WALL_S + self.t_ms / 1000
+
+    def moment(self) -> Moment:
+        """Return now, as the journal keeps it."""
+        return Moment(self.t_ms, "boot", self.t_ms, self.wall_s())
+
+
+def moves(seed: int) -> list[tuple[float, str, int]]:
+    """Return one evening: 320 crossings through the door and 200 knocks at the hatch."""
+    chance = random.Random(seed)
+    acts = ["knock_hatch"] * KNOCKS
+    ways = ["walk_in", "walk_out"] * (CROSSINGS // 2)
+    slots = sorted(chance.sample(range(len(acts) + len(ways)), len(ways)))
+    for slot, way in zip(slots, ways, strict=True):
+        acts.insert(slot, way)
+    step_ms = EVENING_MS / len(acts)
+    rows: list[tuple[float, str, int]] = []
+    for number, act in enumerate(acts):
+        rows += [(number * step_ms + move.at_ms, move.line, move.level) for move in ACTS[act]]
+        if act == "knock_hatch":
+            rows.append((number * step_ms + 8000, "cmd:answer_hatch", 0))
+    return sorted(rows)
+
+
+class House:
+    """One house that lives through evening after evening."""
+
+    def __init__(self, journal: Journal | None = None, *sets: str) -> None:
+        self.config: Config = parse({}, "bench", ("door.entry=walk_in", *sets))
+        self.clock = VirtualClock()
+        self.engine = Engine(self.config.house, self.config.sensing, State())
+        seq = 0 if journal is None else journal.last_seq()
+        topics = Topics("backdoor/bar")
+        self.teller = Teller("bar", topics, self.config.house, self.clock, seq)
+        self.journal = journal
+        self.writes = self.events = self.messages = self.payload_bytes = 0
+        for line in sorted(self.config.house.lines):
+            self._told(self.engine.edge(Edge(0.0, line, level=False)))
+
+    def live(self, rows: list[tuple[float, str, int]]) -> None:
+        """Go through one evening, and to the next one's begin."""
+        begin_ms = self.clock.t_ms
+        for at_ms, line, level in rows:
+            for due_ms in self._dues(begin_ms + at_ms):
+                self.clock.t_ms = due_ms
+                self._told(self.engine.advance(due_ms))
+            self.clock.t_ms = begin_ms + at_ms
+            if line.startswith("cmd:"):
+                command = Command(self.clock.t_ms, line.removeprefix("cmd:"), cause="page")
+                self._told(self.engine.event(command))
+            else:
+                self._told(self.engine.edge(Edge(self.clock.t_ms, line, bool(level))))
+        self.clock.t_ms = begin_ms + 24 * 3_600_000
+        self._told(self.engine.advance(self.clock.t_ms))
+        self.teller.new_night()
+
+    def _dues(self, until_ms: float) -> Iterator[float]:
+        while (due_ms := self.engine.deadline()) is not None and due_ms < until_ms:
+            yield max(due_ms, self.clock.t_ms)
+
+    def _told(self, told: Told) -> None:
+        record = self.teller.record(told, self.engine.state, self.clock.moment(), self.teller.seq)
+        if record is None:
+            return
+        self.events += len(record.rows)
+        self.messages += len(record.messages) + len(record.rows)
+        self.payload_bytes += sum(len(row.data) for row in record.rows)
+        self.payload_bytes += len(record.saved.state) if record.saved else 0
+        if self.journal is not None:
+            self.journal.write(record.rows, record.saved, record.delivered)
+            self.writes += 1
