@@ -129,7 +129,7 @@ def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
         ({"occupancy": inside(3, 4)}, "no no no no", "Say first how many are inside"),
         ({"door": {"mode": "Blocked"}}, "no no no no", "The door is closed to guests"),
         ({"door": {"mode": "LockedDown"}}, "no no no no", "The door is locked down"),
-        ({"grant": {"party": 2, "entered": 1}}, "no no no no", "Letting in 2, 1 inside"),
+        ({"grant": {"party": 2, "entered": 1}}, "no no no no", "Letting in 2, 1 came in"),
     ],
 )
 def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why: str) -> None:
@@ -175,7 +175,7 @@ def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None
 @pytest.mark.parametrize(
     ("parts", "kind", "words"),
     [
-        ({"door": {"mode": "LockedOpen"}}, "alarm", "Evacuation."),
+        ({"door": {"mode": "LockedOpen"}}, "alarm", "Evacuation:"),
         ({"occupancy": inside(5, 5), "over_capacity": True}, "alarm",
          "5 inside: the house takes 4."),
         ({"door": {"alarm": "DoorForcedOpen"}}, "alarm", "The door was forced open."),

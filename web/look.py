@@ -57,7 +57,7 @@ def _hatch(room: Room) -> tuple[str, str]:
     waiting = int(number(room.hatch, "waiting"))
     if room.hatch.get("open"):
         return "open", _("open now")
-    if room.hatch.get("light") == "ON" or waiting:
+    if waiting:  # the light is also on in an evacuation, with nobody there
         age = span(number(room.hatch, "oldest_s"))
         text = f"{waiting} · {age}" if waiting > 1 else age
         return ("blink" if room.hatch.get("blinking") else "glow"), text
@@ -102,7 +102,7 @@ def _let(room: Room) -> dict[str, str]:
 def _let_words(room: Room) -> str:
     if room.grant:
         party, entered = int(number(room.grant, "party")), int(number(room.grant, "entered"))
-        return _("Letting in %(n)s, %(done)s inside", n=party, done=entered)
+        return _("Letting in %(n)s, %(done)s came in", n=party, done=entered)
     return room.shut[:1].upper() + room.shut[1:]
 
 
@@ -128,7 +128,7 @@ def _fault_words(fault: object) -> str:
 def _alarms(room: Room) -> list[tuple[str, str]]:
     found = []
     if room.mode == "LockedOpen":
-        found.append(("alarm", _("Evacuation. The door stays open until somebody ends it.")))
+        found.append(("alarm", _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")))
     if room.over:
         found.append(
             ("alarm", _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity))

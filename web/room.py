@@ -131,6 +131,8 @@ class Room:
             reason = "Blocked"
         if not reason and self.grant:
             reason = "ReleaseOpen"
+        if not reason and self.door.get("physical") == "Open":
+            reason = "DoorOpen"
         return reason_words(reason) if reason else ""
 
 
