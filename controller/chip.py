@@ -91,8 +91,10 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
         self._broken: Exception | None = None
 
     def close(self) -> None:
-        """Give the line back to the kernel."""
+        """Give the line back to the kernel; the next device finds the pin as new."""
+        self.when_changed = None  # or gpiozero takes its edges for enabled
         with self._lock:
+            self._edges, self._bounce_s = Edges.BOTH, None
             request, self._request = self._request, None
             self._settings = gpiod.LineSettings()
             if request is not None:

@@ -1,4 +1,4 @@
-"""The default backend: gpiozero's lgpio pins, on a stub of lgpio that writes down every call.
+"""The other backend: gpiozero's lgpio pins, on a stub of lgpio that writes down every call.
 
 No GPIO chip is needed. What the stub proves is the order of claims: an output is claimed *with* its
 level, so that nothing that opens a door or lights a lamp is on for even a microsecond.
