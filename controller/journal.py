@@ -217,8 +217,14 @@ def _migrate(db: sqlite3.Connection, version: int) -> None:
 def read_last(path: str, count: int) -> list[Row]:
     """Return the newest ``count`` events, oldest first; raises OSError where there are none."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as db:
-            found = db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT ?", (count,)).fetchall()
+        with suppress(sqlite3.OperationalError):
+            return _newest(path, count, "mode=ro")
+        return _newest(path, count, "immutable=1")  # read-only: not even its log may be made
     except sqlite3.Error as error:
         raise OSError(errno.EIO, f"no journal that can be read ({error})", path) from None
-    return [Row(*row) for row in reversed(found)]
+
+
+def _newest(path: str, count: int, how: str) -> list[Row]:
+    with closing(sqlite3.connect(f"file:{quote(path)}?{how}", uri=True)) as db:
+        rows = db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT ?", (count,)).fetchall()
+    return [Row(*row) for row in reversed(rows)]

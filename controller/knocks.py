@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from controller.events import Knock, KnockEnded, Sensed
+from controller.hits import Hit, Rap
 from controller.regulars import Rhythm, name_of
 
 PLACES = ("hatch", "door")
@@ -72,32 +73,6 @@ class Numbers(Protocol):
     def regulars(self) -> tuple[Rhythm, ...]: ...
 
 
-class Rap(NamedTuple):
-    """One hit that could be a knuckle: when, how strong at each place, and where first."""
-
-    t_ms: float
-    strengths: tuple[float, float]
-    first: int
-
-
-class Hit:
-    """Pulses of both sensors that belong together, while they come."""
-
-    __slots__ = ("end_ms", "first", "on_ms", "pulses", "since_ms", "up_ms")
-
-    def __init__(self, t_ms: float, first: int) -> None:
-        self.since_ms = self.end_ms = t_ms
-        self.first = first
-        self.pulses = [0, 0]
-        self.on_ms = [0.0, 0.0]
-        self.up_ms: list[float | None] = [None, None]
-
-    def rap(self) -> Rap:
-        """What this hit was, if it was a knuckle."""
-        hatch, door = (n + on / 3 for n, on in zip(self.pulses, self.on_ms, strict=True))
-        return Rap(self.since_ms, (hatch, door), self.first)
-
-
 class Knocks:
     """Both knock sensors as one stream."""
 
@@ -107,6 +82,8 @@ class Knocks:
         self._hit: Hit | None = None
         self._hit_due = self._pair_due = self._end_due = inf
         self._raps: deque[Rap] = deque(maxlen=MOST_RAPS)
+        #: Clear raps on the other surface while a knock is on.
+        self._others: deque[Rap] = deque(maxlen=MOST_RAPS)
         self._told = False
         #: Mean strength of the music that a knock was heard in, and no rap of it is below.
         self._floor = 0.0
@@ -185,7 +162,7 @@ class Knocks:
     def _weigh(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Does this rap make a knock, or belong to the one that is on?"""
         if self._told:
-            return self._go_on(rap)
+            return self._go_on(rap, t_ms)
         if self._raps and rap.t_ms - self._raps[-1].t_ms > RAPS_MS[1]:
             self._raps.clear()
         before = self._raps[-1] if self._raps else None
@@ -266,14 +243,29 @@ class Knocks:
         self._end_due = self._raps[-1].t_ms + self._n.knock_gap_ms
         return [Knock(t_ms, PLACES[self._place(*self._raps)], len(self._raps))]
 
-    def _go_on(self, rap: Rap) -> list[Sensed]:
+    def _go_on(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Count one more rap of the knock that is on, unless it is only a beat under it."""
         place = self._place(*self._raps)
         mean = sum(r.strengths[place] for r in self._raps) / len(self._raps)
+        if self._elsewhere(rap, 1 - place):
+            return self._change_over(rap, t_ms)
         if rap.strengths[place] >= max(RAP_PART * mean, OVER_MUSIC * self._floor):
             self._raps.append(rap)
             self._end_due = rap.t_ms + self._n.knock_gap_ms
         return []
+
+    def _elsewhere(self, rap: Rap, other: int) -> bool:
+        """Was this a clear rap on the other surface, not one that only came through the wall?"""
+        top, side = rap.strengths[other], rap.strengths[1 - other]
+        return top >= max(STRONG, OVER_MUSIC * self._floor) and side <= MOST_SIDE * top
+
+    def _change_over(self, rap: Rap, t_ms: float) -> list[Sensed]:
+        """Somebody else knocks at the other place: enough of his raps end the first knock."""
+        if self._others and rap.t_ms - self._others[-1].t_ms > RAPS_MS[1]:
+            self._others.clear()
+        self._others.append(rap)
+        enough = len(self._others) >= max(self._n.knock_raps, 2)
+        return self._finish(t_ms) + self._tell(t_ms) if enough else []
 
     def _finish(self, t_ms: float) -> list[Sensed]:
         place, raps = PLACES[self._place(*self._raps)], len(self._raps)
@@ -283,6 +275,8 @@ class Knocks:
         knocked = {r.t_ms for r in self._raps}
         self._past = deque((p for p in self._past if p[0] not in knocked), maxlen=MOST_PAST)
         self._raps.clear()
+        self._raps.extend(self._others)  # the next knock may have begun at the other place
+        self._others.clear()
         return [ended]
 
 

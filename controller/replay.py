@@ -122,7 +122,8 @@ def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
         yield from _lines(engine.edge(edge))
     for row in rows:
         yield from _lines(feed(engine, row))
-    end_ms = (rows[-1].t_ms if rows else 0.0) + TAIL_MS
+    tail_ms = max(TAIL_MS, config.house.release_ms + 1000)
+    end_ms = (rows[-1].t_ms if rows else 0.0) + tail_ms
     yield from _lines(engine.advance(end_ms))
     yield _line(end_ms, "end", {"occupancy": count_data(engine.state.occupancy)})
 

@@ -89,7 +89,11 @@ ACTS: Mapping[str, list[Move]] = {
     "turn_back": _through_door(_turning_back(_OPEN_MS)),
     "knock_hatch": _raps("hatch_knock", (0.0, 260.0)),
     "knock_door": _raps("door_knock", (0.0, 240.0, 500.0)),
-    "open_door": [Move(0, "door_contact", True)],
+    "open_door": [
+        Move(0, "exit_button", True),
+        Move(100, "door_contact", True),
+        Move(200, "exit_button", False),
+    ],
     "close_door": [Move(0, "door_contact", False)],
     "open_hatch": [Move(0, "hatch_contact", True)],
     "close_hatch": [Move(0, "hatch_contact", False)],

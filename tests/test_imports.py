@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"events"}),
     frozenset({"occupancy", "state", "turn", "commands", "said", "rules"}),
-    frozenset({"shapes", "beams", "contacts", "knocks", "passages", "regulars",
+    frozenset({"shapes", "beams", "contacts", "hits", "knocks", "passages", "regulars",
                "sensing"}),
     frozenset({"wire", "kinds", "keys", "config", "configfile", "inbox", "night", "entities",
                "discovery", "presets", "latency", "wiring"}),

@@ -44,6 +44,25 @@ def test_cross_talk_does_not_name_the_other_surface() -> None:
     assert short(heard("h1000x4 d1001x4 h1300x4 d1301x4"))[0] == ("Knock", "hatch", 2)
 
 
+@pytest.mark.parametrize("later_ms", [300, 600, 900, 1100, 1300])
+@pytest.mark.parametrize(("first", "second"), ["hd", "dh"])
+def test_a_knock_at_the_other_place_is_heard_while_the_first_is_still_on(
+    first: str, second: str, later_ms: int
+) -> None:
+    at_ms = 1300 + later_ms
+    told = heard(f"{first}1000x6 {first}1300x6 {second}{at_ms}x6 {second}{at_ms + 250}x6")
+    places = {"h": "hatch", "d": "door"}
+    knocks = [k.place for k in told if isinstance(k, Knock)]
+    assert knocks == [places[first], places[second]]
+    assert [k.raps for k in told if isinstance(k, KnockEnded)] == [2, 2]
+
+
+def test_one_rap_at_the_other_place_is_nobody() -> None:
+    assert [k.place for k in heard("h1000x6 h1300x6 d1700x6") if isinstance(k, Knock)] == ["hatch"]
+    late = heard("h1000x6 h1300x6 d1550x6 h1800x6 h2050x6 d2800x6")
+    assert [k.place for k in late if isinstance(k, Knock)] == ["hatch"]
+
+
 def test_one_rap_is_a_bottle_unless_the_bartender_says_otherwise() -> None:
     assert heard("h1000x6") == []
     once = Settings(knock_raps=1)
