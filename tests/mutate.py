@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 COPY = ROOT / ".mutants"
+FOLDERS = ("controller", "web", "tests", "systemd")
 #: Each module with the tests that are there to hold it.
 RULES = ("test_rules", "test_told", "test_occupancy", "test_wire_told")
 WIRE = ("test_wire", "test_wire_told", "test_inbox")
@@ -31,15 +32,14 @@ def prepare(modules: tuple[str, ...]) -> None:
     """Copy what the tests need and say what to mutate."""
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir()
-    for name in ("controller", "web", "tests", "systemd", "docs"):
-        if (ROOT / name).exists():
-            shutil.copytree(ROOT / name, COPY / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, COPY / name)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, COPY)
     tests = sorted({test for module in modules for test in HELD_BY[module]})
     lists = {
         "source_paths": [f"controller/{module}.py" for module in modules],
-        "also_copy": ["controller", "web", "tests", "systemd", "docs", "pyproject.toml"],
+        "also_copy": [*FOLDERS, "pyproject.toml"],
         "pytest_add_cli_args_test_selection": [f"tests/{test}.py" for test in tests],
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
     }
