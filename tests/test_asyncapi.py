@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml is true: every message that the house says fits it, and it names no other."""
+"""The AsyncAPI document is true: every message of the house fits it, and it names no other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 TRACES = Path(__file__).parent / "traces"
-DOCUMENT = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())
+DOCUMENT = yaml.safe_load((ROOT / "controller" / "asyncapi.yaml").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 MESSAGES = DOCUMENT["components"]["messages"]
 ADDRESSES = {

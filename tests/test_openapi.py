@@ -1,4 +1,4 @@
-"""docs/openapi.yaml is true: it has every route and no other, and each answer is as it says."""
+"""The OpenAPI document is true: it has every route and no other; each answer is as it says."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from tests.web_house import House, joiner, page_of, paired, settings
 from web import create_app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
-SNAPSHOT = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())["components"]["schemas"][
-    "Snapshot"
-]
+DOCUMENT = yaml.safe_load((ROOT / "web" / "openapi.yaml").read_text())
+ASYNC = yaml.safe_load((ROOT / "controller" / "asyncapi.yaml").read_text())
+SNAPSHOT = ASYNC["components"]["schemas"]["Snapshot"]
 
 
 @pytest.fixture
