@@ -32,7 +32,7 @@ def _access_door(turn: Turn, command: Command) -> Reason | None:
     party = 1 if command.number is None else command.number
     reason = _why_no_access(turn.state, turn.house, party)
     if reason is None:
-        turn.change(grant=Grant(party, command.id, command.cause), door_knock=None)
+        turn.change(grant=Grant(party), door_knock=None)
         turn.note("access_granted", party=party, cause=command.cause)
     return reason
 

@@ -70,8 +70,6 @@ class Grant:
     """
 
     party: int
-    id: str = ""
-    cause: str = ""
     entered: int = 0
     live: bool = True
     opened: bool = False

@@ -128,7 +128,8 @@ def _fault_words(fault: object) -> str:
 def _alarms(room: Room) -> list[tuple[str, str]]:
     found = []
     if room.mode == "LockedOpen":
-        found.append(("alarm", _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")))
+        words = _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")
+        found.append(("alarm", words))
     if room.over:
         found.append(
             ("alarm", _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity))
