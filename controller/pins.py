@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from threading import Lock, Timer
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from gpiozero import DigitalInputDevice, DigitalOutputDevice
@@ -18,6 +18,7 @@ from gpiozero.exc import PinFixedPull, PinInvalidPin
 from controller.config import FIRST_SAFE_STRIKE_PIN
 from controller.events import Edge
 from controller.factory import PinsError, make_factory
+from controller.guard import Guard
 
 if TYPE_CHECKING:
     from controller.config import LineSettings
@@ -70,45 +71,6 @@ class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types
         tell = self._tell
         if tell is not None:
             tell(ticks, bool(new_active) != self._inverted)
-
-
-class Guard:
-    """Switches the strike off after ``limit_s`` seconds by itself, even if the loop hangs."""
-
-    def __init__(self, output: Any, limit_s: float) -> None:
-        self._output = output
-        self._limit_s = limit_s
-        self._lock = Lock()
-        self._timer: Timer | None = None
-
-    def set(self, level: bool) -> None:
-        """Switch; a second *on* prolongs nothing, and once the guard acted an *off* comes first."""
-        with self._lock:
-            if not level:
-                self._output.off()
-                self._disarm()
-            elif self._timer is None:
-                self._arm()
-                self._output.on()
-
-    def _arm(self) -> None:
-        timer = Timer(self._limit_s, lambda: self._too_long(timer))
-        timer.name = "strike-guard"
-        timer.daemon = True
-        timer.start()  # before the strike: no thread, no energy
-        self._timer = timer
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _too_long(self, timer: Timer) -> None:
-        with self._lock:
-            if timer is not self._timer:
-                return  # switched off, and perhaps on again, while this timer was waking up
-            self._output.off()
-        log.error("strike: still on after %s s, switched off by its guard", self._limit_s)
 
 
 class Pins:
@@ -236,8 +198,7 @@ class Pins:
         """Switch the strike off first, then let go of everything; may be called twice."""
         steps: list[Callable[[], None]] = []
         if self._guard is not None:
-            guard = self._guard
-            steps.append(lambda: guard.set(False))
+            steps.append(self._guard.close)
         steps += [output.close for output in self._outputs.values()]
         steps += [device.close for device in self._inputs.values()]
         for step in [*steps, self._factory.close]:

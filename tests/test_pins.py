@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
@@ -264,39 +265,54 @@ def test_guard_switches_the_strike_off_when_nobody_else_does(
     assert bench.pin("strike").state is True
 
 
-def armed(pins: Pins) -> threading.Timer:
+def due_s(pins: Pins) -> float | None:
     assert pins._guard is not None
-    assert pins._guard._timer is not None
-    return pins._guard._timer
+    return pins._guard._due_s
 
 
 def test_off_disarms_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     pins = bench.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
-    timer = armed(pins)
+    assert due_s(pins) is not None
     pins.set("strike", False)
-    timer.join(5.0)
-    assert not timer.is_alive()
+    assert due_s(pins) is None
     assert caplog.text == ""
 
 
 def test_second_on_does_not_prolong(bench: Bench) -> None:
     pins = bench.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
-    timer = armed(pins)
+    due = due_s(pins)
     pins.set("strike", True)
-    assert armed(pins) is timer
+    assert due_s(pins) == due
 
 
-def test_guard_that_wakes_too_late_leaves_the_next_release_alone(bench: Bench) -> None:
-    pins = bench.pins()
+def test_the_guard_of_one_release_leaves_the_next_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    pins, began = bench.pins(strike_max_on_s=0.4), time.monotonic()
     pins.set("strike", True)
-    late = armed(pins)
     pins.set("strike", False)
+    eventually(lambda: time.monotonic() > began + 0.2)
     pins.set("strike", True)
-    assert pins._guard is not None
-    pins._guard._too_long(late)
+    eventually(lambda: time.monotonic() > began + 0.45)  # the first would be over
     assert bench.pin("strike").state is True
+    eventually(lambda: "its guard" in caplog.text)
+    assert bench.pin("strike").state is False
+
+
+def test_the_guard_makes_one_thread_that_ends_with_the_pins(bench: Bench) -> None:
+    pins = bench.pins()
+    for _ in range(3):
+        pins.set("strike", True)
+        pins.set("strike", False)
+    guards = [one for one in threading.enumerate() if one.name == "strike-guard"]
+    assert pins._guard is not None
+    own = pins._guard._thread
+    assert own in guards
+    pins.close()
+    own.join(5.0)
+    assert not own.is_alive()
 
 
 def test_strike_stays_off_when_no_guard_can_be_had(

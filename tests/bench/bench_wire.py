@@ -150,7 +150,8 @@ def edge_to_mqtt(report: Report, ground: Field, rounds: int) -> None:
         (ground.rival("callback", "script, in the callback"), "script/"),
         (ground.rival("queue", "script, second thread"), "script/"),
     ]
-    others += [(io, "io/input/") for io in (ground.mqtt_io(), ground.mqtt_io(True)) if io]
+    ios = [(ground.mqtt_io(), "io/input/"), (ground.mqtt_io(True), "polled/input/")]
+    others += [(io, topics) for io, topics in ios if io is not None]
     opening: list[Move] = [(0.0, "door_contact", 1)]
     doors = [Turn(ours, ear, opening, "backdoor/bar/event/door_opened")]
     doors += [Turn(one, ear, opening, f"{topics}door") for one, topics in others]

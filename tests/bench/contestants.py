@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backdoor-bench"
 MQTT_IO = "mqtt-io==2.7.0"
 MQTT_IO_CONFIG = """
-mqtt: {{host: 127.0.0.1, port: {port}, topic_prefix: io}}
+mqtt: {{host: 127.0.0.1, port: {port}, topic_prefix: {topics}}}
 gpio_modules: [{{name: pins, module: gpiozero}}]
 digital_inputs:
   - {{name: door, module: pins, pin: 24, pullup: true{interrupt}}}
@@ -148,7 +148,10 @@ class Field:
             return None
         config = self.folder / f"mqtt-io-{polling}.yml"
         interrupt = "" if polling else ", interrupt: both"
-        config.write_text(MQTT_IO_CONFIG.format(port=self.broker.port, interrupt=interrupt))
+        topics = "polled" if polling else "io"  # its client id is made from this
+        config.write_text(
+            MQTT_IO_CONFIG.format(port=self.broker.port, interrupt=interrupt, topics=topics)
+        )
         args = [str(python), "-m", "tests.bench.rivals", "mqtt-io", str(self.broker.port)]
         return self._come("mqtt-io, polling" if polling else "mqtt-io", [*args, str(config)])
 
