@@ -48,7 +48,7 @@ class Ear:
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self._client.on_message = self._note
-        self._client.reconnect_delay_set(1, 1)
+        self._client.reconnect_delay_set(0.1, 0.1)  # type: ignore[arg-type] # it only waits
         self._client.on_socket_open = self._no_delay
         self._client.connect(ground.broker.host, ground.broker.port)
         self._client.loop_start()
@@ -273,7 +273,7 @@ def outages(report: Report, ground: Field) -> None:
     rows = []
     for away_s in (2.0, 5.0):
         for one, topic in (
-            (ground.ours(WALK_IN), "backdoor/bar/heartbeat"),
+            (ground.ours(WALK_IN), "backdoor/bar/status"),
             (ground.rival("queue", "script, second thread"), "script/door"),
         ):
             ear = Ear(ground)
