@@ -73,9 +73,9 @@ def _normal_grant(grant: Grant | None, house: House) -> Grant | None:
         return None
     some = min(grant.entered, 1)
     if not house.beams:
-        return replace(grant, id="", cause="", entered=some)
+        return replace(grant, entered=some)
     left = grant.places_left if grant.live or house.entry == "walk_in" else 0
-    return replace(grant, id="", cause="", party=left + some, entered=some, unsure=False)
+    return replace(grant, party=left + some, entered=some, unsure=False)
 
 
 def key(state: State) -> Hashable:
