@@ -36,7 +36,7 @@ run: setup
 
 # The pure core, down to the row of the wire, is covered to the last branch.
 test: dev
-	@$(BIN)/pytest --cov --cov-report= $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --fail-under=$(COVER)
 	@core=$$($(BIN)/python -c "$$LIST_CORE") && \
 	  $(BIN)/coverage report --skip-covered --include="$$core" --fail-under=100 > .core.txt || \
@@ -97,6 +97,8 @@ test-ha: dev .venv-ha/$(HA_VERSION).stamp
 # --- set-up: done again only when a lock file or pyproject.toml changes --------------------------
 
 COVER := 95
+# Most tests wait for a broker, a browser or a clock: four at a time keep two cores busy.
+PARALLEL := --numprocesses 4 --dist worksteal
 define LIST_CORE
 from tests.test_imports import ROWS
 print(','.join(f'controller/{name}.py' for row in ROWS[:4] for name in sorted(row)))
