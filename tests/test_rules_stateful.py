@@ -7,17 +7,10 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.events import COMMANDS, Command, Effect, Fault, Note, Set, Started, Tick
+from controller.sensing import SWITCHES
 from controller.state import deadline, door_mode, wanted
 from tests.driver import Room
 
-SWITCHES = (
-    "door_contact",
-    "bolt_contact",
-    "hatch_contact",
-    "release_button",
-    "exit_button",
-    "evacuate",
-)
 #: What may turn the strike on: a release, or in a walk-in house a place that became free.
 OPENERS = {"access_granted"}
 
