@@ -176,6 +176,7 @@ def test_kill_9_with_three_inside(
     assert state["occupancy"]["count"] == 3
     assert not state["occupancy"]["certain"] or state["occupancy"]["max"] == 3
     assert not state["door"]["strike"]
+    eventually(lambda: ear.all("event/access_not_taken"))
     assert ear.all("event/access_not_taken")[-1]["reason"] == "restart"
 
 
