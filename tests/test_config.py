@@ -46,6 +46,8 @@ def test_the_example_of_the_contract() -> None:
         ("house", "session_warnings", ["5 min", "15 min"], "must go from the earliest"),
         ("door", "entry", "open", 'must be "release" or "walk_in", got "open"'),
         ("door", "release_time", float("nan"), "must be 0.5 to 30 s"),
+        ("door", "release_time", 31, "must be 0.5 to 30 s, got 31"),
+        ("door", "release_time", "400 ms", 'must be 0.5 to 30 s, got "400 ms"'),
         ("door", "release_time", 20, "must not be longer than strike_max_on"),
         ("door", "pre_alarm_time", 60, "must not be longer than open_time"),
         ("sensing", "beam_spacing_mm", 10, "must be 40 to 200 mm, got 10"),
