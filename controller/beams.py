@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import fsum, inf
 
 #: One stretch for which a beam was broken: from, to (ms).
 Span = tuple[float, float]
@@ -44,7 +44,8 @@ class Beam:
 
 def broken_ms(changes: list[float]) -> float:
     """How long these changes say that the beam was broken, in ms (up to its last clear)."""
-    return sum(changes[1::2]) - sum(changes[: len(changes) // 2 * 2 : 2])
+    # `fsum`: exact, so that every Python adds up to the same bytes
+    return fsum(changes[1::2]) - fsum(changes[: len(changes) // 2 * 2 : 2])
 
 
 def filled(spans: list[Span], dropout_ms: float) -> list[Span]:

@@ -10,7 +10,7 @@ was heard before; a soft and slow pair must first prove that it was no beat and 
 from __future__ import annotations
 
 from collections import deque
-from math import inf
+from math import fsum, inf
 from typing import Protocol
 
 from controller.events import Knock, KnockEnded, Sensed
@@ -190,7 +190,7 @@ class Knocks:
 
     def _place(self, *raps: Rap) -> int:
         """The surface that these raps shook most; of two equals the one that heard it first."""
-        hatch, door = (sum(r.strengths[p] for r in raps) for p in (0, 1))
+        hatch, door = (fsum(r.strengths[p] for r in raps) for p in (0, 1))
         return raps[0].first if hatch == door else int(door > hatch)
 
     def _lone(self, rap: Rap) -> bool:
@@ -224,18 +224,18 @@ class Knocks:
     def _few(self, place: int) -> bool:
         """Steps and beats are many, and soft; so many, or so soft, are not waited for."""
         n = len(self._raps)
-        mean = sum(r.strengths[place] for r in self._raps) / n
+        mean = fsum(r.strengths[place] for r in self._raps) / n
         return n <= MOST_WAIT or (n <= MOST_RAPPED and mean >= FIRM)
 
     def _one_side(self, most: float) -> bool:
         """Did one surface shake, the other with at most this part of its strength?"""
-        hatch, door = (sum(r.strengths[p] for r in self._raps) for p in (0, 1))
+        hatch, door = (fsum(r.strengths[p] for r in self._raps) for p in (0, 1))
         return min(hatch, door) <= most * max(hatch, door)
 
     def _music(self, t_ms: float, hits: int) -> float:
         """Mean strength of what was heard before this time; 0 when it was fewer hits: quiet."""
         beats = [s for at, s in self._past if t_ms - MUSIC_MS < at < t_ms]
-        return sum(beats) / len(beats) if len(beats) >= hits else 0.0
+        return fsum(beats) / len(beats) if len(beats) >= hits else 0.0
 
     def _tell(self, t_ms: float) -> list[Sensed]:
         """It is a knock."""
@@ -246,7 +246,7 @@ class Knocks:
     def _go_on(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Count one more rap of the knock that is on, unless it is only a beat under it."""
         place = self._place(*self._raps)
-        mean = sum(r.strengths[place] for r in self._raps) / len(self._raps)
+        mean = fsum(r.strengths[place] for r in self._raps) / len(self._raps)
         if self._elsewhere(rap, 1 - place):
             return self._change_over(rap, t_ms)
         if rap.strengths[place] >= max(RAP_PART * mean, OVER_MUSIC * self._floor):

@@ -15,7 +15,7 @@ which a retreat takes its steps back.
 from __future__ import annotations
 
 from itertools import pairwise
-from math import inf
+from math import fsum, inf
 from typing import Protocol
 
 from controller.beams import Span, filled, quarter_turns
@@ -288,7 +288,7 @@ def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
     if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM or max(depths_mm) < BODY_LEAST_MM:
         return ()
     sure = sum(depth > BODY_SURE_MM for depth in depths_mm)
-    rest = sum(depth for depth in depths_mm if depth <= BODY_SURE_MM)
+    rest = fsum(depth for depth in depths_mm if depth <= BODY_SURE_MM)
     perhaps = sum(depth > BODY_LEAST_MM for depth in depths_mm)
     return max(1, sure), max(perhaps, sure + int(rest / BODY_SURE_MM))
 
