@@ -45,12 +45,3 @@ class Notifier:
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
         ):
             sender.sendto(text.encode(), self._address)
-
-
-def watchdog_interval_s() -> float | None:
-    """Return how often `Notifier.watchdog` is due, half of what systemd allows; or nothing."""
-    pid = os.environ.get("WATCHDOG_PID", str(os.getpid()))
-    limit_us = os.environ.get("WATCHDOG_USEC", "")
-    if pid != str(os.getpid()) or not limit_us.isdecimal() or int(limit_us) == 0:
-        return None
-    return int(limit_us) / 1e6 / 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.notify import Notifier, watchdog_interval_s
+from controller.notify import Notifier
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -53,24 +53,3 @@ def test_without_systemd_nothing_happens(name: str | None, monkeypatch: pytest.M
         monkeypatch.setenv("NOTIFY_SOCKET", name)
     Notifier().ready()
     Notifier().watchdog()
-
-
-@pytest.mark.parametrize(
-    ("usec", "pid", "interval_s"),
-    [
-        ("10000000", "own", 5.0),
-        ("10000000", None, 5.0),
-        ("10000000", "1", None),  # meant for another process
-        ("0", "own", None),
-        ("soon", "own", None),
-        (None, None, None),
-    ],
-)
-def test_watchdog_is_fed_twice_as_often_as_it_must(
-    usec: str | None, pid: str | None, interval_s: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):
-        monkeypatch.delenv(name, raising=False)
-        if value is not None:
-            monkeypatch.setenv(name, str(os.getpid()) if value == "own" else value)
-    assert watchdog_interval_s() == interval_s

@@ -16,7 +16,6 @@ from web.mirror import Mirror, Seen
 LIFETIME_S = 15 * 60.0  # then the phone reconnects: nothing can leak for longer
 PULSE_S = 1.0
 RETRY_MS = 2000
-LARGEST_BACKLOG = 32 * 1024  # bytes not yet taken by the phone: a quarter of a minute of states
 
 Render = Callable[[Seen], str]
 
