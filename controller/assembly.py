@@ -31,6 +31,7 @@ from controller.outbox import WINDOW, Outbox
 from controller.parts import Absence, Parts
 from controller.pins import Pins
 from controller.presets import gadgets
+from controller.proving import Drill
 from controller.recorder import Record, Recorder
 from controller.service import COMMANDS_WAITING, Item, Service
 from controller.simulate import SimulatedPins
@@ -70,6 +71,7 @@ class Running:
     clock: Clock
     factory: Any
     pins: Pins
+    drill: Drill
 
 
 def real_world(config: Config) -> World:
@@ -128,8 +130,8 @@ def assemble(config: Config, world: World) -> Running:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
     service = Service(parts, Engine(config.house, config.sensing, state), queue)
-    wiring.service = service
-    return Running(service, absence, clock, factory, pins)
+    wiring.service = parts.drill.house = service
+    return Running(service, absence, clock, factory, pins, parts.drill)
 
 
 def _claim(
@@ -270,6 +272,7 @@ def _parts(
         teller,
         Notifier(),
         flight,
+        Drill(input_lines(config), clock),
         config.journal.keep_days,
     )
 

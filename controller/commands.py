@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from controller import occupancy as people
-from controller.events import TONES, Answer, Command, Reason
+from controller.events import TONES, Answer, Command, Prove, Reason
 from controller.state import Grant, House, State, lock_fault, promised_max
 from controller.turn import Turn
 
@@ -147,6 +147,14 @@ def _ring_chime(turn: Turn, command: Command) -> Reason | None:
     return None
 
 
+def _self_test(turn: Turn, command: Command) -> Reason | None:
+    """Hands in the beams would be guests: only in an empty room."""
+    if turn.state.occupancy.max > 0 or turn.state.session is not None:
+        return Reason.NOT_PERMITTED_AT_THIS_TIME
+    turn.moments.append(Prove())
+    return None
+
+
 COMMANDS: dict[str, Callable[[Turn, Command], Reason | None]] = {
     "access_door": _access_door,
     "block_door": _block_door,
@@ -162,4 +170,5 @@ COMMANDS: dict[str, Callable[[Turn, Command], Reason | None]] = {
     "answer_door": _answer_door,
     "room_empty": _room_empty,
     "ring_chime": _ring_chime,
+    "self_test": _self_test,
 }

@@ -60,6 +60,7 @@ COMMANDS = (
     "answer_hatch",
     "answer_door",
     "room_empty",
+    "self_test",
 )
 #: Asked by the house and not by the page: the chime is heard where it rings.
 HOUSE_COMMANDS = ("ring_chime",)
@@ -277,4 +278,9 @@ class Answer:
     reason: Reason | None = None
 
 
-Effect = Set | Chime | Note | Answer
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Let the self-test begin: the raw edges are looked at, wire by wire."""
+
+
+Effect = Set | Chime | Note | Answer | Prove

@@ -11,6 +11,7 @@ from controller.link import Link
 from controller.notify import Notifier
 from controller.outbox import Outbox
 from controller.pins import Pins
+from controller.proving import Drill
 from controller.recorder import Recorder
 from controller.state import State
 from controller.teller import Teller
@@ -45,4 +46,5 @@ class Parts:
     teller: Teller
     notifier: Notifier
     flight: FlightRecorder
+    drill: Drill
     keep_days: int = 400

@@ -8,15 +8,16 @@ a dead broker can delay the strike's release or hold it on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event
 from time import monotonic
+from typing import Any
 
 from controller import wire
 from controller.clock import believable, wall_s
 from controller.engine import Engine, Told
-from controller.events import Chime, Command, Edge, Fault, Note, Set, Started
+from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
 from controller.inbox import Now
 from controller.parts import Absence, Parts
 from controller.state import House, State
@@ -86,6 +87,12 @@ class Service:
         """Keep and tell something that is not of the rules; called in the loop, by `post`."""
         self._do([(self._parts.clock.now_ms(), note)])
 
+    def tell(self, name: str, told: Mapping[str, Any]) -> None:
+        """Say a latest value that is not of the rules, from any thread."""
+        parts = self._parts
+        stamped = {"boot": parts.teller.boot, "at": wire.iso(parts.clock.wall_s()), **told}
+        parts.link.publish(Message(parts.teller.topics(name), wire.encode(stamped), retain=True))
+
     def tell_house(self) -> None:
         """Tell a house that has just woken up who we are and how things stand."""
         self._publish(self._parts.teller.everything(self.state))
@@ -154,6 +161,7 @@ class Service:
         self._parts.flight.edge(edge)
         self._lost = self._lost + 1 if edge.resync else 0
         self._do(self._engine.edge(edge))
+        self._parts.drill.edge(edge)
         if self._lost >= LOST_IN_A_ROW:
             raise RuntimeError("the pins tell no edges any more: start again with fresh ones")
 
@@ -189,6 +197,8 @@ class Service:
         for _, effect in told:
             if isinstance(effect, Chime):
                 self._parts.pins.chime(effect.tone)
+            elif isinstance(effect, Prove):
+                self._parts.drill.begin()
         self._keep(told)
 
     def _keep(self, told: Told) -> None:
@@ -221,6 +231,7 @@ class Service:
         self._parts.notifier.watchdog()
         self._parts.notifier.status(summary(self.state, self.house))
         self._tell_flood()
+        self._parts.drill.beat()
         self._housekeeping()
         uptime_s = monotonic() - self._began_s
         self._publish([*teller.refresh(self.state), teller.beat(uptime_s)])

@@ -15,7 +15,8 @@ from controller import selftest
 from controller.config import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge
 from controller.journal import read_last
-from controller.selftest import NOT_ASKED, STEPS, Options, SelfTest, change_places, run_self_test
+from controller.proving import NOT_ASKED, STEPS, Proof
+from controller.selftest import Options, change_places, run_self_test
 from controller.simulate import ACTS, Bench, Move, SimulatedPins
 from tests.house import demo_config
 from tests.waiting import eventually
@@ -25,7 +26,7 @@ def edges(line: str, *times_ms: float) -> Iterable[Edge]:
     return [Edge(t_ms, line, number % 2 == 0) for number, t_ms in enumerate(times_ms)]
 
 
-def proven(test: SelfTest, told: Iterable[Edge]) -> list[str]:
+def proven(test: Proof, told: Iterable[Edge]) -> list[str]:
     return [name for edge in told if (name := test.edge(edge))]
 
 
@@ -35,7 +36,7 @@ def test_every_line_has_its_step() -> None:
 
 @pytest.mark.parametrize("line", ["beam_outer", "door_contact", "release_button"])
 def test_a_line_is_proven_by_a_pulse_that_a_hand_makes(line: str) -> None:
-    test = SelfTest(WIRING)
+    test = Proof(WIRING)
     assert proven(test, edges(line, 0, 5, 100, 104)) == []  # glitches
     assert proven(test, edges(line, 1000, 1200)) == [line]
     assert proven(test, edges(line, 2000, 2200)) == []  # once is enough
@@ -43,14 +44,14 @@ def test_a_line_is_proven_by_a_pulse_that_a_hand_makes(line: str) -> None:
 
 
 def test_a_line_that_only_ever_opens_is_not_proven() -> None:
-    test = SelfTest(WIRING)
+    test = Proof(WIRING)
     assert proven(test, edges("door_contact", 0)) == []
     assert test.lines["door_contact"].edges == 1
 
 
 @pytest.mark.parametrize("line", ["hatch_knock", "door_knock"])
 def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
-    test = SelfTest(WIRING)
+    test = Proof(WIRING)
     rap = (0, 1.4, 2.6, 3.5, 5.1, 5.8)
     assert proven(test, edges(line, *rap)) == []
     assert proven(test, edges(line, *(9000 + t for t in rap))) == []  # another one, much later
@@ -61,23 +62,23 @@ def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
 
 
 def test_what_is_not_wired_is_not_asked_and_evacuation_neither() -> None:
-    assert SelfTest({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
-    assert SelfTest({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
+    assert Proof({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
+    assert Proof({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
 
 
 def test_the_table_shows_levels_counts_and_shapes() -> None:
-    test = SelfTest({"hatch_knock": 1, "door_contact": 1})
+    test = Proof({"hatch_knock": 1, "door_contact": 1})
     proven(test, [*edges("hatch_knock", 0, 1.4, 2.6, 3.5), *edges("door_contact", 10)])
     assert test.table() == [
         "line          level  edges  last burst: pulses, length, active",
         "door_contact      1      1    1      0.0 ms      0.0 ms",
         "hatch_knock       0      4    2      3.5 ms      2.3 ms",
     ]
-    assert len(SelfTest({}).table()) == 1
+    assert len(Proof({}).table()) == 1
 
 
 def test_only_the_last_bursts_are_kept() -> None:
-    test = SelfTest(WIRING)
+    test = Proof(WIRING)
     proven(test, edges("hatch_knock", *range(0, 100_000, 100)))
     assert len(test.lines["hatch_knock"].bursts) == 20
 
