@@ -242,9 +242,12 @@ def test_unknown_commands_and_odd_numbers_reach_nobody(house: House, client: Fla
     assert house.asked == []
 
 
-@pytest.mark.parametrize(
-    "body", ["garbage", "[1,2]", '"x"', "null", "3", '{"partyy":4}', '{"count":2}', '{"party":1.5}']
-)
+#: JSON that is no command, and numbers that only Python reads: " 2", "1_0", Arabic digits.
+NO_COMMANDS = """garbage|[1,2]|"x"|null|3|{"partyy":4}|{"count":2}|{"party":1.5}|{"party":true}|\
+{"party":null}|{"party":" 2"}|{"party":"1_0"}|{"party":"\\u0663"}|{"party":9999999999}"""
+
+
+@pytest.mark.parametrize("body", NO_COMMANDS.split("|"))
 def test_a_body_that_makes_no_sense_opens_nothing(
     house: House, client: FlaskClient, body: str
 ) -> None:
@@ -390,7 +393,8 @@ def test_the_owner_may_fix_the_language(house: House, tmp_path: Path) -> None:
 def test_errors_are_plain_pages(client: FlaskClient) -> None:
     answer = client.get("/nothing")
     assert (answer.status_code, "There is nothing here" in answer.text) == (404, True)
-    assert client.put("/").status_code == 405
+    answer = client.put("/")
+    assert (answer.status_code, answer.allow.as_set()) == (405, {"get", "head", "options"})
     answer = client.get("/nothing", headers={"Accept": "application/json"})
     assert answer.json == {"ok": False, "reason": "NotFound", "state": "refused"}
     long = client.post("/lang", data={"csrf_token": "x" * 100_000})

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
@@ -123,11 +123,21 @@ def _version(app: Flask) -> str:
 
 def _plain_error(error: HTTPException) -> ResponseReturnValue:
     """Say what went wrong in one line, without a traceback; scripts get JSON."""
-    status = error.code or 500
     if isinstance(error.response, Response):
         return error.response
-    if wants_page() and status < 500:  # what failed may fail again: a 500 needs no template
-        return render_template("error.html", status=status), status
-    if wants_page():
-        return Response(f"{status}: something went wrong here.\n", status, mimetype="text/plain")
-    return jsonify(ok=False, reason=error.name.replace(" ", ""), state="refused"), status
+    response = _error_page(error.code or 500, error.name)
+    for name, value in error.get_headers():  # which methods there are, when to come again
+        if name.lower() != "content-type":
+            response.headers[name] = value
+    return response
+
+
+def _error_page(status: int, name: str) -> Response:
+    if not wants_page():
+        answer = jsonify(ok=False, reason=name.replace(" ", ""), state="refused")
+    elif status < 500:  # what failed may fail again: a 500 needs no template
+        answer = make_response(render_template("error.html", status=status))
+    else:
+        answer = Response(f"{status}: something went wrong here.\n", mimetype="text/plain")
+    answer.status_code = status
+    return answer

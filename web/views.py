@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,8 @@ HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
 MOST_UNREAD = 32 * 1024  # bytes that the server holds for a phone which does not take them
 NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
+
+NUMBER = re.compile("-?[0-9]{1,9}")
 
 #: What a form has beside the number of its command.
 FORM_FIELDS = frozenset({"csrf_token", "ask"})
@@ -180,7 +183,12 @@ def _number_of(name: str) -> dict[str, int]:
     body = _body()
     if set(body) - {key} - FORM_FIELDS:
         raise ValueError("a key that this command does not have")
-    return {key: int(str(body[key]), 10)} if key in body else {}
+    if key not in body:
+        return {}
+    # Plain digits: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
+    if not NUMBER.fullmatch(text := str(body[key])):
+        raise ValueError("not a number")
+    return {key: int(text)}
 
 
 def _body() -> dict[str, object]:
