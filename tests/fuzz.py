@@ -33,6 +33,7 @@ from controller.replay import TraceError, read_trace, replay, wired_by
 from controller.rules import step
 from controller.state import House, State
 from controller.wire import Message, Stamp
+from tests import fuzz_request
 from tests.model import laws
 
 NOW = Now(t_ms=60_000.0, wall_s=1_800_000_060.0)
@@ -89,6 +90,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "state": state,
     "trace": trace,
     "config": config,
+    "request": fuzz_request.request,
 }
 
 
@@ -111,6 +113,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b'[house]\ncapacity = 4\nsession_length = "2 h"\n[lines]\nstrike = 16\n[mqtt]\nport=1883\n',
         b'[lines.strike]\npin = 16\nactive = "high"\n[web]\nallowed_hosts = ["x"]\n',
     ),
+    "request": fuzz_request.SEEDS,
 }
 #: What mistakes, attacks and other programs put between the bytes.
 SHARDS = (
@@ -161,9 +164,12 @@ def guided(name: str, count: int) -> None:
         atheris.Fuzz()
 
 
+OURS = ("controller.", "web.")
+
+
 def _ours() -> list[FunctionType]:
     """Return our functions alone: all that is loaded would take minutes to instrument."""
-    modules = [part for name, part in sys.modules.items() if name.startswith("controller.")]
+    modules = [part for name, part in sys.modules.items() if name.startswith(OURS)]
     found = [value for part in modules for value in vars(part).values()]
     return [value for value in found if isinstance(value, FunctionType)]
 

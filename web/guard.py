@@ -12,7 +12,7 @@ import socket
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, render_template, request, session
+from flask import Flask, Response, abort, jsonify, render_template, request, session
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
@@ -97,6 +97,13 @@ def guard(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
         if hosts.allows(request.environ.get("HTTP_HOST", "")):
             return None
         return Response("This is not the host you are looking for.\n", 421, mimetype="text/plain")
+
+    @app.before_request
+    def check_query() -> None:
+        try:
+            request.query_string.decode()
+        except UnicodeDecodeError:
+            abort(400)
 
     @app.before_request
     def check_paired() -> ResponseReturnValue | None:
