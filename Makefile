@@ -6,7 +6,8 @@ BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: menu setup dev run test test-ha test-installed test-chip check lint chaos model soak fuzz mutate bench lock clean
+.PHONY: menu setup dev run test test-ha test-installed test-chip check lint chaos model soak fuzz \
+  fuzz-page mutate bench lock clean
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -20,6 +21,7 @@ menu:
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
 	@echo 'make fuzz    odd bytes wherever some are read; ARGS=100000'
+	@echo 'make fuzz-page  odd requests at the page, by its description; CASES="300 SEED"'
 	@echo 'make mutate  break each rule and see that a test minds; ARGS=rules'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make lock    renew the lock files (needs uv)'
@@ -70,6 +72,18 @@ soak: dev
 fuzz: dev
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) atheris 2>/dev/null || true
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@$(MAKE) --no-print-directory fuzz-page
+
+# In an environment of its own: it brings fifteen packages, and would sit in every run of pytest.
+SCHEMATHESIS := 4.32.5
+
+fuzz-page: dev .venv-page/$(SCHEMATHESIS).stamp
+	@$(BIN)/python -m tests.fuzz_page .venv-page/bin/schemathesis $(CASES)
+
+.venv-page/$(SCHEMATHESIS).stamp:
+	@$(BIN)/python -m venv --clear .venv-page
+	@.venv-page/bin/pip install --quiet --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	@touch $@
 
 mutate: dev
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) mutmut
@@ -134,4 +148,4 @@ lock:
 	@$(LOCK) --extra dev --extra pi -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis
+	rm -rf .venv .venv-page .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis
