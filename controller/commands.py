@@ -151,6 +151,7 @@ def _self_test(turn: Turn, command: Command) -> Reason | None:
     """Hands in the beams would be guests: only in an empty room."""
     if turn.state.occupancy.max > 0 or turn.state.session is not None:
         return Reason.NOT_PERMITTED_AT_THIS_TIME
+    turn.note("self_test_started", cause=command.cause)
     turn.moments.append(Prove())
     return None
 

@@ -117,6 +117,7 @@ EVENTS = (
     "hatch_answered",
     "door_answered",
     "started",
+    "self_test_started",
     "self_tested",
     "fault",
     "fault_cleared",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
-from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Note, Reason
+from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Reason
 from controller.inbox import CAUSES
 from controller.replay import read_trace
 from controller.simulate import Move
@@ -108,8 +108,8 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
     with house(folder, "house.counting=manual", speed=300) as demo:
         demo.bench.act("walk_in")
         eventually(lambda: demo.ear.events("passage_seen"))
-        tested = Note("self_tested", {"ok": False, "proven": 8, "missing": ["door_knock"]})
-        demo.running.service.post(lambda: demo.running.service.note(tested))
+        assert demo.ear.ask("self_test")["ok"]
+        demo.running.service.post(demo.running.drill.end)
         eventually(lambda: demo.ear.events("self_tested"))
         said += ours(demo)
     return said + ours(demo)  # and its goodbye

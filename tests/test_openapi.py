@@ -98,7 +98,7 @@ def test_what_a_paired_phone_and_a_stranger_get(app: Flask, path: str) -> None:
 def test_the_state_is_the_snapshot_and_two_more(app: Flask) -> None:
     client = paired(app)
     state = fits(client.get("/api/state"), "get", "/api/state")
-    assert set(state) == {*SNAPSHOT["properties"], "link", "age_ms"}
+    assert set(state) == {*SNAPSHOT["properties"], "link", "age_ms", "self_test"}
     whole = fits(client.get("/api/state?page=1"), "get", "/api/state")
     assert set(whole) == {*state, "page"}
 

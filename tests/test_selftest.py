@@ -13,12 +13,13 @@ import pytest
 
 from controller import selftest
 from controller.config import WIRING, Config, input_lines
-from controller.events import INPUT_LINES, Edge
+from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.journal import read_last
-from controller.proving import NOT_ASKED, STEPS, Proof
+from controller.proving import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
 from controller.selftest import Options, change_places, run_self_test
 from controller.simulate import ACTS, Bench, Move, SimulatedPins
-from tests.house import demo_config
+from tests.driver import Room
+from tests.house import demo_config, house
 from tests.waiting import eventually
 
 
@@ -83,7 +84,64 @@ def test_only_the_last_bursts_are_kept() -> None:
     assert len(test.lines["hatch_knock"].bursts) == 20
 
 
-# --- in its house --------------------------------------------------------------------------------
+# --- the drill, beside the rules ------------------------------------------------------------------
+
+
+def pressed(line: str) -> list[Any]:
+    return [Move(0, line, 1), Move(120, line, 0)]
+
+
+def test_a_command_begins_it_in_the_running_house_and_the_strike_stays_off(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("self_test")["ok"]
+        assert demo.ear.ask("self_test")["ok"]  # it runs already, and goes on as it is
+        (started, *_) = demo.ear.events("self_test_started")
+        assert started["cause"] == "mqtt"
+        demo.bench.play(pressed("beam_outer"))
+        eventually(lambda: proven_of(demo.ear.last("self_test")) == ["beam_outer"])
+        told = demo.ear.last("self_test")
+        assert (told["running"], told["ok"], len(told["lines"])) == (True, False, len(STEPS))
+        assert 0 < told["remaining_s"] <= PAGE_LIMIT_S
+        for line in [line for line in STEPS if line != "beam_outer" and "knock" not in line]:
+            demo.bench.play(pressed(line))
+        strikes = [e["level"] for e in demo.ear.events("output") if e["line"] == "strike"]
+        assert strikes[0] == 1  # by the release that a hand pressed
+        demo.bench.act("knock_hatch")
+        demo.bench.act("knock_door")
+        eventually(lambda: not demo.ear.last("self_test")["running"])
+        assert demo.ear.last("self_test")["ok"]
+        eventually(lambda: demo.ear.events("self_tested"))
+        assert demo.ear.events("self_tested")[-1]["ok"] is True
+
+
+def proven_of(told: Any) -> list[str]:
+    return [line["line"] for line in told["lines"] if line["proven"]]
+
+
+def test_a_drill_that_nobody_finishes_ends_by_itself(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.running.service.post(lambda: demo.running.drill.begin(0.5))
+        eventually(lambda: demo.ear.events("self_tested"))
+        assert demo.ear.events("self_tested")[0]["missing"] == list(STEPS)
+        eventually(lambda: demo.ear.last("self_test")["running"] is False)
+        demo.running.service.post(demo.running.drill.end)  # there is none: nothing happens
+        demo.bench.play(pressed("beam_outer"))
+        assert len(demo.ear.events("self_tested")) == 1
+
+
+def test_with_guests_inside_there_is_no_drill() -> None:
+    room = Room()
+    assert room.command("self_test") is None
+    assert any(isinstance(effect, Prove) for effect in room.all)
+    room.inside(1)
+    assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME
+    room.passes(-1)
+    assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME  # the session goes on
+    assert room.command("room_empty") is None
+    assert room.command("self_test") is None
+
+
+# --- in the terminal, in its house ---------------------------------------------------------------
 
 
 class Bar:
@@ -125,7 +183,7 @@ class Bar:
 
     def journal(self) -> list[Any]:
         rows = read_last(self.config.journal.path, 50)
-        return [json.loads(row.data) for row in rows if row.name == "self_tested"]
+        return [json.loads(row.told()) for row in rows if row.name == "self_tested"]
 
 
 def raps(*times_ms: float) -> list[Move]:

@@ -28,6 +28,7 @@ from web.mirror import Join, Mirror
 from web.pairing import Pairing, Tries, page_url
 from web.space import space_routes
 from web.streams import Streams
+from web.trial import Trial
 from web.venues import Venues, venues_routes
 from web.views import Parts, page
 
@@ -69,7 +70,12 @@ def create_app(
     pairing = Pairing(Path(web.secret_file))
     expected = Expected(config, mirror, wall or _utc_now) if config.book.url else None
     app.extensions["backdoor"] = Parts(
-        mirror, pairing, Streams(mirror, most=web.max_streams), Tries(), expected
+        mirror,
+        pairing,
+        Streams(mirror, most=web.max_streams),
+        Tries(),
+        Trial(mirror, wall=wall or _utc_now),
+        expected,
     )
     guard(app, pairing, Hosts(web.allowed_hosts, web.public_url))
     speak(app, web.language)

@@ -216,6 +216,7 @@ WORDS: Mapping[str, Any] = {
     "fault": later("Fault: %(what)s"),
     "fault_cleared": later("Fault over: %(what)s"),
     "started": later("Controller started"),
+    "self_test_started": later("Self-test began"),
     "self_tested": later("Self-test: %(proven)s wires proven"),
 }
 

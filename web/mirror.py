@@ -30,7 +30,7 @@ STALE_AFTER_S = 3.0  # nothing heard for so long: nobody may trust the picture
 BEHIND_AFTER_S = 1.0  # heartbeats run ahead of the state: something got lost on the way
 ANSWER_WITHIN_S = 2.0
 FRESH_KNOCK_S = 10.0  # an older knock is history: events also arrive late, after an outage
-HEARD_TOPICS = ("status", "state", "heartbeat", "night", "result", "event/+")
+HEARD_TOPICS = ("status", "state", "heartbeat", "night", "result", "event/+", "self_test")
 
 
 class Join(Protocol):

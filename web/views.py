@@ -33,6 +33,7 @@ from web.mirror import Mirror, Outcome, Seen
 from web.pairing import Pairing, Tries
 from web.room import reason_words
 from web.streams import Streams, backlog
+from web.trial import Trial
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
@@ -65,6 +66,7 @@ class Parts:
     pairing: Pairing
     streams: Streams
     tries: Tries
+    trial: Trial
     expected: Expected | None = None
 
 
@@ -87,9 +89,10 @@ def evening(seen: Seen) -> dict[str, Any]:
 
 
 def picture(seen: Seen) -> dict[str, Any]:
-    """Return what the page shows of the room and, in a house that has one, of the book."""
+    """Return what the page shows of the room, a self-test and, where there is one, the book."""
     expected = parts().expected
-    return look(seen) if expected is None else expected.shown(look(seen), seen)
+    view = look(seen) if expected is None else expected.shown(look(seen), seen)
+    return parts().trial.shown(view, seen)
 
 
 @page.get("/")
@@ -136,7 +139,11 @@ def healthz() -> ResponseReturnValue:
 def _whole(seen: Seen) -> str:
     version = current_app.jinja_env.globals["version"]
     shown = picture(seen) | {"version": version, "night": seen.night_version}
-    return json.dumps({**seen.state, "page": shown}, separators=(",", ":"))
+    return json.dumps({**_told(seen), "page": shown}, separators=(",", ":"))
+
+
+def _told(seen: Seen) -> dict[str, Any]:
+    return {**seen.state, "self_test": parts().trial.told()}
 
 
 @page.get("/api/state")
@@ -145,7 +152,7 @@ def state() -> ResponseReturnValue:
     seen = parts().mirror.seen()
     if "page" in request.args:
         return Response(_whole(seen), mimetype="application/json")
-    return jsonify(seen.state)
+    return jsonify(_told(seen))
 
 
 @page.get("/api/night")

@@ -13,7 +13,7 @@
   const texts = all("[data-t]"), states = all("[data-s]"), keys = all(".act button"), veil = document.querySelector(".veil");
   let night = -1;
   let heard = { at: Date.now(), age: 0, link: data.link, told: byId("heard").textContent };
-  let knocks = Number(data.knock), notices = null, announced = "";
+  let knocks = Number(data.knock), announced = "";
 
   function show(state) {
     const page = state.page;
@@ -35,17 +35,18 @@
     for (const name of ["mode", "house", "phase"]) data[name] = page.s[name];
     byId("ring").setAttribute("stroke-dasharray", page.ring);
     document.title = page.t.title;
-    list(page.notices);
+    list("notices", page.notices);
+    list("trial", page.trial);
     if (page.t.announce !== announced) byId("announce").textContent = announced = page.t.announce;
     noticeKnock(page);
     tick();
   }
 
-  function list(lines) {
-    const now = JSON.stringify(lines);
-    if (now === notices) return;
-    notices = now;
-    byId("notices").replaceChildren(...lines.map(([kind, text]) => {
+  function list(id, lines) {
+    const now = JSON.stringify(lines), place = byId(id);
+    if (now === place.now) return;
+    place.now = now;
+    place.replaceChildren(...lines.map(([kind, text]) => {
       const li = document.createElement("li");
       li.className = kind;
       li.textContent = text;
@@ -173,6 +174,7 @@
     tell(form, answer.state, answer.words);
     phase(button, answer.state === "done" ? "done" : "refused", answer.state === "done" ? 1500 : TOLD_MS);
     button.focus({ preventScroll: true });
+    if (answer.state === "done" && form.matches(".top")) scrollTo(0, 0); // there it goes on
   }
 
   document.addEventListener("submit", (event) => {

@@ -1,0 +1,121 @@
+"""The self-test on the phone: begun there, each wire ticked off by the real controller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+
+from controller.config import Mqtt, input_lines
+from controller.link import MqttLink
+from controller.proving import STEPS
+from controller.simulate import ACTS, Move
+from tests.browser.bar import Bar
+from tests.browser.conftest import SCREENSHOTS
+from tests.conftest import Broker
+from tests.waiting import eventually
+
+Opener = Callable[..., Page]
+SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}
+
+
+@pytest.fixture
+def bar(tmp_path: Path, broker: Broker) -> Iterator[Bar]:
+    """One empty bar, its controller and its page joined by a real broker."""
+    links = partial(MqttLink, Mqtt(host=broker.host, port=broker.port))
+    with Bar(tmp_path, links=links) as bar:
+        eventually(lambda: bar.state()["link"] == "online")
+        yield bar
+
+
+def begin(page: Page) -> None:
+    page.locator("details.more summary").click()
+    page.locator('form[action="/command/self_test"] button').click()
+    expect(page.locator(".trial")).to_be_visible()
+
+
+def prove(bar: Bar, line: str) -> None:
+    knocks = {"hatch_knock": "knock_hatch", "door_knock": "knock_door"}
+    press = [Move(0, line, 1), Move(120, line, 0)]
+    bar.bench.play(ACTS[knocks[line]] if line in knocks else press)
+
+
+def test_each_wire_is_ticked_off_live(bar: Bar, open_page: Opener) -> None:
+    page = open_page(bar.serving.pair_url, reduced_motion="reduce")
+    page.wait_for_url(bar.url)
+    expect(page.locator(".trial")).to_be_hidden()
+    begin(page)
+    lines = [line for line in STEPS if line in input_lines(bar.config)]
+    expect(page.locator("#trial li")).to_have_count(len(lines))
+    expect(page.locator(".trial h2")).to_contain_text(f"0 of {len(lines)} wires. ")
+    expect(page.locator(".step")).to_have_text("Break the outer beam with your hand, and let go.")
+    eventually(lambda: page.evaluate("scrollY") == 0)
+    assert not bar.lit("strike")
+    for done, line in enumerate(lines[:4], 1):
+        prove(bar, line)
+        expect(page.locator("#trial .proven")).to_have_count(done)
+    expect(page.locator("#trial .next")).to_have_text("bolt contact")
+    expect(page.locator("#announce")).to_contain_text("4 of 9 wires. Press the release, so")
+    keep(page, "self-test", "en-dark")
+    assert Axe().run(page).violations_count == 0
+    for line in lines[4:]:
+        prove(bar, line)
+    expect(page.locator(".trial")).to_be_hidden()
+    expect(page.locator("#notices .calm")).to_have_text("Self-test: every wire is proven.")
+    expect(page.locator("h1")).to_have_text("Nobody inside. Four may come in.")
+
+
+def test_in_italian_by_day_and_what_is_missing(bar: Bar, open_page: Opener) -> None:
+    page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
+    page.wait_for_url(bar.url)
+    begin(page)
+    expect(page.locator(".step")).to_contain_text("Interrompi il raggio esterno")
+    prove(bar, "beam_outer")
+    expect(page.locator("#trial .proven")).to_have_text("raggio esterno")
+    keep(page, "self-test", "it-light")
+    bar.running.service.post(bar.running.drill.end)
+    missing = page.locator("#notices .warn")
+    expect(missing).to_contain_text("Autoprova: nessuna prova da: raggio interno, ")
+    keep(page, "self-tested", "it-light")
+
+
+def test_one_that_was_broken_off_does_not_stand_for_ever(bar: Bar, open_page: Opener) -> None:
+    page = open_page(bar.serving.pair_url)
+    page.wait_for_url(bar.url)
+    begin(page)
+    bar.freeze()  # the loop hangs: nothing is ticked off any more
+    expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=6000)
+    expect(page.locator(".trial")).to_be_hidden()
+    expect(page.locator(".veil")).to_be_visible()
+
+
+def test_with_guests_inside_it_is_refused(bar: Bar, open_page: Opener) -> None:
+    bar.bench.act("walk_in")
+    page = open_page(bar.serving.pair_url)
+    page.wait_for_url(bar.url)
+    expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
+    page.locator("details.more summary").click()
+    page.locator('form[action="/command/self_test"] button').click(force=True)
+    group = page.locator(".group", has=page.locator('form[action="/command/self_test"]'))
+    expect(group.locator(".told")).to_have_text("only in an empty room")
+    assert bar.mirror.command("self_test").reason == "NotPermittedAtThisTime"
+    expect(page.locator(".trial")).to_be_hidden()
+
+
+def keep(page: Page, name: str, how: str) -> None:
+    """Keep a picture on every screen, with nothing over its edge and the keys on it."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for screen, (width, height) in SCREENS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.screenshot(path=str(SCREENSHOTS / f"{name}-{screen}-{how}.png"))
+        wide: Any = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} on {screen} is {wide} wide"
+        box = page.locator(".dock").bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= height, f"{name}: keys below {screen}"
+    page.set_viewport_size({"width": 360, "height": 640})

@@ -1,0 +1,142 @@
+"""What the page makes of self-tests: running, broken off, over, and messages that make no sense."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.web_house import House, now_iso, page_of, paired
+from web.trial import Trial
+
+
+def told(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
+    names = ("beam_outer", "beam_inner", "hatch_knock")
+    return {
+        "boot": "b00t",
+        "at": now_iso(),
+        "running": running,
+        "ok": all(proven),
+        "remaining_s": 70.0,
+        "lines": [
+            {"line": name, "proven": is_so, "edges": 2 * is_so}
+            for name, is_so in zip(names, proven, strict=False)
+        ],
+    } | over
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.show()
+    return house
+
+
+@pytest.fixture
+def client(house: House, tmp_path: Path) -> FlaskClient:
+    return paired(page_of(house, tmp_path))
+
+
+def whole(client: FlaskClient) -> Any:
+    return client.get("/api/state?page=1").json
+
+
+def test_a_house_that_never_had_one(client: FlaskClient) -> None:
+    state = whole(client)
+    assert state["self_test"] is None
+    assert (state["page"]["s"]["test"], state["page"]["trial"]) == ("idle", [])
+    assert state["page"]["t"]["tested"] == "never done yet"
+
+
+def test_one_that_runs(house: House, client: FlaskClient) -> None:
+    house.say("self_test", told(True, False, False))
+    state = whole(client)
+    page = state["page"]
+    assert state["self_test"]["running"] is True
+    assert page["trial"] == [
+        ["proven", "outer beam"],
+        ["next", "inner beam"],
+        ["open", "hatch knock sensor"],
+    ]
+    assert page["t"]["trial"] == "Self-test: 1 of 3 wires. 1 min left."
+    assert page["t"]["step"] == "Break the inner beam with your hand, and let go."
+    house.say("self_test", told(True, True, True))
+    assert whole(client)["page"]["t"]["step"] == ""
+
+
+def test_one_that_the_broker_kept_is_over(house: House, tmp_path: Path) -> None:
+    house.say("self_test", told(True, False), retain=True)
+    state = whole(paired(page_of(house, tmp_path)))
+    assert state["self_test"]["running"] is False
+    assert state["page"]["s"]["test"] == "idle"
+
+
+def test_one_that_falls_silent_is_over(house: House, tmp_path: Path) -> None:
+    now_s = 0.0
+    mirror = page_of(house, tmp_path).extensions["backdoor"].mirror
+    trial = Trial(mirror, monotonic=lambda: now_s)
+    house.say("self_test", told(True, False))
+    running = trial.told()
+    now_s = 3.1
+    over = trial.told()
+    assert running
+    assert over
+    assert (running["running"], over["running"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("proven", "kind", "words"),
+    [
+        ((True, True), "calm", "Self-test: every wire is proven."),
+        ((True, False, False), "warn",
+         "Self-test: nothing that proves: inner beam, hatch knock sensor."),
+    ],
+)  # fmt: skip
+def test_how_it_ended_stands_above_the_room_for_ten_minutes(
+    house: House, client: FlaskClient, proven: tuple[bool, ...], kind: str, words: str
+) -> None:
+    house.say("self_test", told(*proven, running=False))
+    assert whole(client)["page"]["notices"] == [[kind, words]]
+    at = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    house.say("self_test", told(*proven, running=False, at=at))
+    page = whole(client)["page"]
+    assert page["notices"] == []
+    what = "every wire proven" if all(proven) else "not every wire proven"
+    assert page["t"]["tested"] == f"{what}, 2 h 00 ago"
+
+
+def test_it_can_be_begun_only_in_an_empty_room(house: House, client: FlaskClient) -> None:
+    assert whole(client)["page"]["s"]["maytest"] == "yes"
+    house.inside(0, 1)
+    page = whole(client)["page"]
+    assert (page["s"]["maytest"], page["t"]["tested"]) == ("no", "only in an empty room")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"",
+        b"[]",
+        b'{"running": true}',
+        b'{"running": 1, "ok": true, "lines": []}',
+        b'{"running": true, "ok": true, "lines": [3]}',
+        b'{"running": true, "ok": true, "lines": [{"line": "x", "proven": "no", "edges": 1}]}',
+        json.dumps({"running": True, "ok": True, "lines": told(True)["lines"] * 41}).encode(),
+    ],
+)
+def test_what_makes_no_sense_is_ignored(house: House, client: FlaskClient, odd: bytes) -> None:
+    house.say("self_test", odd)
+    assert whole(client)["self_test"] is None
+
+
+def test_names_that_we_have_no_words_for_are_shown_as_they_are(
+    house: House, client: FlaskClient
+) -> None:
+    line = {"line": "<b>trap door</b>", "proven": False, "edges": 0}
+    house.say("self_test", told(lines=[line], remaining_s=None, ok=False))
+    assert whole(client)["page"]["trial"] == [["next", "<b>trap door</b>"]]
+    assert "<b>trap" not in client.get("/").text

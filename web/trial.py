@@ -1,0 +1,144 @@
+"""The self-test on the page: each wire ticked off live, what to do next, how the last one ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from controller.wire import Message
+from web.language import _, later
+from web.mirror import Mirror, Seen
+from web.room import LINES, number, span
+from web.snapshot import Json, json_object, seconds_since
+
+#: The controller speaks every second while it tests; silent for longer, the test is over.
+SILENT_S = 3.0
+#: So long the result stands above the room; later it is told beside the key.
+FRESH_S = 600.0
+#: More wires than a house can have are nobody's.
+MOST_LINES = 40
+
+STEPS: Mapping[str, Any] = {
+    "beam_outer": later("Break the outer beam with your hand, and let go."),
+    "beam_inner": later("Break the inner beam with your hand, and let go."),
+    "release_button": later("Press the release behind the counter. Do you hear the strike?"),
+    "door_contact": later("Open the front door, and shut it."),
+    "bolt_contact": later("Press the release, so that the bolt goes back and comes out again."),
+    "exit_button": later("Press the exit button."),
+    "hatch_contact": later("Open the hatch, and shut it."),
+    "hatch_knock": later("Knock twice at the hatch."),
+    "door_knock": later("Knock twice at the front door, from outside."),
+}
+
+
+def told_by(message: Message) -> Json:
+    """Return what a message says of a self-test; raises ValueError when it makes no sense."""
+    told = json_object(message.payload, running=bool, ok=bool, lines=list)
+    shapes = {"line": str, "proven": bool, "edges": int}
+    for line in told["lines"]:
+        if not isinstance(line, dict) or any(
+            not isinstance(line.get(key), kind) for key, kind in shapes.items()
+        ):
+            raise ValueError("a line without its name, proof or edges")
+    if len(told["lines"]) > MOST_LINES:
+        raise ValueError(f"{len(told['lines'])} lines are more than {MOST_LINES}")
+    return told
+
+
+class Trial:
+    """Hears of self-tests beside the mirror; ``shown`` puts them on the page."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._mirror, self._monotonic, self._wall = mirror, monotonic, wall
+        self._told: Json | None = None
+        self._heard_s = 0.0
+        mirror.listen(self.hear)
+
+    def hear(self, name: str, message: Message) -> None:
+        """Take one message in (link's thread); what makes no sense is ignored."""
+        if name != "self_test":
+            return
+        try:
+            told = told_by(message)
+        except (ValueError, TypeError):
+            return
+        # What the broker kept of a running test is of one that was broken off.
+        told["running"] = told["running"] and not message.retain
+        self._told, self._heard_s = told, self._monotonic()
+        self._mirror.wake()
+
+    def told(self) -> Json | None:
+        """Return the running self-test, or the last one; None when none was heard of."""
+        told = self._told
+        if told is None:
+            return None
+        silent = self._monotonic() - self._heard_s > SILENT_S
+        return {**told, "running": told["running"] and not silent}
+
+    def shown(self, view: Json, seen: Seen) -> Json:
+        """Return the page's view with the self-test in it."""
+        told = self.told()
+        running = told is not None and told["running"]
+        view["s"] |= {"test": "testing" if running else "idle", "maytest": _may_test(seen)}
+        view["t"] |= {"trial": "", "step": "", "tested": self._last_words(told, seen)}
+        view["trial"] = []
+        if told is not None and running:
+            self._show_running(view, told)
+        elif told is not None and self._age_s(told) < FRESH_S:
+            view["notices"].insert(0, ("calm" if told["ok"] else "warn", _result_words(told)))
+        return view
+
+    def _show_running(self, view: Json, told: Json) -> None:
+        waiting = [line["line"] for line in told["lines"] if not line["proven"]]
+        done = len(told["lines"]) - len(waiting)
+        heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=len(told["lines"]))
+        step = str(STEPS.get(waiting[0], LINES.get(waiting[0], waiting[0]))) if waiting else ""
+        left = _("%(time)s left.", time=span(number(told, "remaining_s")))
+        view["t"] |= {"trial": f"{heading} {left}", "step": step, "announce": f"{heading} {step}"}
+        view["trial"] = [
+            (_tick(line, line["line"] == waiting[0] if waiting else False), _name(line))
+            for line in told["lines"]
+        ]
+
+    def _last_words(self, told: Json | None, seen: Seen) -> str:
+        if _may_test(seen) == "no":
+            return _("only in an empty room")
+        if told is None:
+            return _("never done yet")
+        words = _("every wire proven") if told["ok"] else _("not every wire proven")
+        return _("%(what)s, %(age)s ago", what=words, age=span(self._age_s(told)))
+
+    def _age_s(self, told: Json) -> float:
+        return max(seconds_since(told.get("at"), self._wall()), 0.0)
+
+
+def _may_test(seen: Seen) -> str:
+    """Tell whether the controller would begin one: hands in the beams would be guests."""
+    occupancy = seen.state.get("occupancy")
+    most = occupancy.get("max") if isinstance(occupancy, dict) else None
+    return "yes" if most == 0 and not seen.state.get("session") else "no"
+
+
+def _tick(line: Mapping[str, Any], is_next: bool) -> str:
+    if line["proven"]:
+        return "proven"
+    return "next" if is_next else "open"
+
+
+def _name(line: Mapping[str, Any]) -> str:
+    return str(LINES.get(line["line"], line["line"]))
+
+
+def _result_words(told: Json) -> str:
+    missing = [_name(line) for line in told["lines"] if not line["proven"]]
+    if told["ok"]:
+        return _("Self-test: every wire is proven.")
+    return _("Self-test: nothing that proves: %(lines)s.", lines=", ".join(missing))
