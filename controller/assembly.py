@@ -18,12 +18,13 @@ from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_
 from controller.config import Config, input_lines, output_lines
 from controller.discovery import discovery_messages, stale_topics
 from controller.engine import Engine
-from controller.events import Edge, Fault
+from controller.events import Edge
 from controller.factory import PinsError, make_factory
 from controller.flight import FlightRecorder, flights
 from controller.home import Hears, Home
 from controller.inbox import Inbox
-from controller.journal import Journal, Row
+from controller.joints import Joints
+from controller.journal import Journal
 from controller.link import Link
 from controller.notify import Notifier
 from controller.opening import Opened, open_journal
@@ -32,17 +33,21 @@ from controller.parts import Absence, Parts
 from controller.pins import Pins
 from controller.presets import gadgets
 from controller.proving import Drill
-from controller.recorder import Record, Recorder
-from controller.service import COMMANDS_WAITING, Item, Service
+from controller.record import Row
+from controller.recorder import Recorder
+from controller.service import Item, Service
 from controller.simulate import SimulatedPins
 from controller.state import House, State
 from controller.teller import Teller
-from controller.wire import Message, Topics
+from controller.wire import Topics
 
 log = logging.getLogger(__name__)
 
 #: Walk-in keeps the strike on for hours; its guard only catches a day.
 WALK_IN_LIMIT_S = 86_400.0
+
+#: More events than the ten seconds before a sync can hold.
+LOST_AT_MOST = 1000
 
 LinkMaker = Callable[..., Link]
 PinsMaker = Callable[[Clock], tuple[Any, Callable[[float], float]]]
@@ -125,7 +130,7 @@ def assemble(config: Config, world: World) -> Running:
     except PinsError:
         opened.journal.close()
         raise
-    wiring = _Wiring(topics(config), clock, queue)
+    wiring = Joints(topics(config), clock, queue)
     if opened.journal.in_memory and opened.warning:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
@@ -176,67 +181,11 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
         return clock, State(t_ms=origin_ms), Absence(restart=True, doubt=True)
 
 
-class _Wiring:
-    """Joins journal, outbox and link, which know nothing of each other, to the service's queue."""
-
-    def __init__(self, names: Topics, clock: Clock, queue: SimpleQueue[Item]) -> None:
-        self._names = names
-        self._clock = clock
-        self._queue = queue
-        self.link: Link
-        self.outbox: Outbox
-        self.home: Home
-        self.service: Service
-
-    def committed(self, record: Record) -> None:
-        """What the journal has, the house may hear."""
-        for message in record.messages:
-            self.link.publish(message)
-        self.outbox.committed(record.rows)
-
-    def send(self, row: Row) -> None:
-        message = Message(self._names(f"event/{row.name}"), row.data.encode(), qos=1)
-        self.link.publish(message, ack=row.seq)
-
-    def command(self, message: Message) -> None:
-        if not self.home.hears(message) and self._queue.qsize() < COMMANDS_WAITING:
-            self._queue.put(message)
-
-    def say(self, message: Message) -> None:
-        self.link.publish(message)
-
-    def house(self) -> None:
-        self._queue.put(self.service.tell_house)
-
-    def devices(self) -> None:
-        self._queue.put(self.service.tell_devices)
-
-    def up(self) -> None:
-        self.broker("")
-        self.home.up()
-        self.outbox.up()
-
-    def down(self, problem: str) -> None:
-        self.broker(problem)
-        self.outbox.down()
-
-    def broker(self, problem: str) -> None:
-        self._health("BrokerDown", "mqtt", problem)
-
-    def journal(self, problem: str) -> None:
-        self._health("JournalFailed", "journal", problem)
-
-    def _health(self, name: str, line: str, problem: str) -> None:
-        if problem:
-            log.warning("%s: %s", line, problem)
-        self._queue.put(Fault(self._clock.now_ms(), name, line, active=bool(problem)))
-
-
 def _parts(
-    config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: _Wiring
+    config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: Joints
 ) -> Parts:
     names = topics(config)
-    teller = Teller(config.venue, names, config.house, clock, journal.last_seq())
+    teller = Teller(config.venue, names, config.house, clock, _newest_told(journal))
     teller.boot = secrets.token_hex(4)
     teller.gadgets = gadgets(config)
     teller.discovery = discovery_messages(config, version("backdoor"))
@@ -275,6 +224,16 @@ def _parts(
         Drill(input_lines(config), clock),
         config.journal.keep_days,
     )
+
+
+def _newest_told(journal: Journal) -> int:
+    """Return the highest number that an event may have been told under.
+
+    A power cut may have taken events from the disk that the house has heard already.
+    """
+    saved = journal.saved()
+    cut = journal.abandoned and saved is not None and saved.boot_id != boot_id()
+    return journal.last_seq() + (LOST_AT_MOST if cut else 0)
 
 
 def _birth_topic(config: Config) -> str:

@@ -139,7 +139,7 @@ def journal(
             click.echo("".join(cut(flights(config.journal.path), from_s, to_s)), nl=False)
             return
         for row in read_last(config.journal.path, last):
-            click.echo(row.data)
+            click.echo(row.told())
 
 
 def _moment(text: str) -> float:

@@ -1,8 +1,10 @@
-"""The journal: what happened, and the state after it, in one SQLite file.
+"""The journal: what happened, and the state after it, in one SQLite file with a tail.
 
-WAL with ``synchronous=FULL``: one sync a transaction, and what was committed survives a power cut.
-Events and the state that results are written in one transaction, so after any crash the state is
-exactly that of the last event. To start, only the one state row and the last ``seq`` are read.
+Each step is one line of the tail (`controller.tail`): its events and the state that results, so
+after any crash the state is exactly that of the last event. Some hundred events later they go into
+SQLite in one transaction (WAL, ``synchronous=FULL``), and a new tail begins: a database of its own
+pages for each step would write to the card twenty times as much. To start, only the one state row,
+the last ``seq`` and the tail are read.
 """
 
 from __future__ import annotations
@@ -10,70 +12,24 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass
+from contextlib import closing, suppress
+from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from controller.record import Newest, Row, Saved, gathered, line_of
+from controller.schema import connect, transaction
+from controller.tail import Tail, read_tail
 
 MEMORY = ":memory:"
+#: A tail of so many steps and events goes into the database: a few times an evening.
+TAIL_SIZE = 1000
 #: Events kept when there is no file: some nights, and a few megabytes.
 MEMORY_ROWS = 20_000
 #: A file up to this size is read whole at the start; a year of evenings would take a Pi seconds.
 CHECKED_BYTES = 8 * 1024 * 1024
-#: SQLite writes whole pages, of which a step changes four: small ones halve what a card must take.
-PAGE_BYTES = 1024
-#: Another process (a backup, the ``journal`` command) may hold the file for a moment, seconds.
-BUSY_LIMIT_S = 2.0
-
-#: Each migration is a list of statements and runs in one transaction; never edit one that has
-#: been released, append the next. ``user_version`` counts how many a file has seen.
-MIGRATIONS: Sequence[Sequence[str]] = (
-    (
-        "CREATE TABLE event ("
-        " seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL, at TEXT NOT NULL,"
-        " name TEXT NOT NULL, data TEXT NOT NULL)",
-        "CREATE INDEX event_at ON event (at)",
-        "CREATE TABLE saved ("
-        " id INTEGER PRIMARY KEY CHECK (id = 1), t_ms REAL NOT NULL, boot_id TEXT NOT NULL,"
-        " boottime_ms REAL NOT NULL, wall_s REAL NOT NULL, state TEXT NOT NULL)",
-        "CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), delivered INTEGER NOT NULL)",
-        "INSERT INTO mark VALUES (1, 0)",
-    ),
-)
-
-
-class NewerJournalError(Exception):
-    """The file was written by a newer version of this program."""
-
-
 class DamagedJournalError(Exception):
     """The file is not a sound database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """The state (JSON text) and when it was: house time, this boot's time, and the wall's."""
-
-    t_ms: float
-    boot_id: str
-    boottime_ms: float
-    wall_s: float
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One event: its number, house time, wall time (ISO 8601 UTC), name and data (JSON text)."""
-
-    seq: int
-    t_ms: float
-    at: str
-    name: str
-    data: str
 
 
 class Journal:
@@ -81,7 +37,26 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self._db = _connect(self.path)
+        self._db = connect(self.path)
+        self._newest = Newest()
+        self._tail: Tail | None = None
+        #: Was it left without `finish`: by a crash, a kill or a power cut?
+        self.abandoned = False
+        #: Does its tail end in something else than what we write?
+        self.damaged_tail = False
+        if not self.in_memory:
+            self._open_tail()
+
+    def _open_tail(self) -> None:
+        path = tail_of(self.path)
+        self.abandoned = path.exists()
+        try:
+            self._tail = Tail(path)
+            lines, self.damaged_tail = read_tail(path)
+            self._newest = gathered(lines)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def in_memory(self) -> bool:
@@ -93,41 +68,72 @@ class Journal:
         row = self._db.execute(
             "SELECT t_ms, boot_id, boottime_ms, wall_s, state FROM saved"
         ).fetchone()
-        return None if row is None else Saved(*row)
+        return self._newest.saved or (None if row is None else Saved(*row))
 
     def last_seq(self) -> int:
         """Return the number of the newest event, 0 when there is none yet."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+        kept = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+        return max(kept, *self._newest.events, 0)
 
     def delivered(self) -> int:
         """Return the number up to which the broker has acknowledged every event."""
-        return int(self._db.execute("SELECT delivered FROM mark").fetchone()[0])
+        kept = int(self._db.execute("SELECT delivered FROM mark").fetchone()[0])
+        return kept if self._newest.delivered is None else self._newest.delivered
 
     def write(
         self, rows: Sequence[Row] = (), saved: Saved | None = None, delivered: int | None = None
     ) -> None:
-        """Write events, the state after them, and how far they are delivered; all or nothing.
+        """Keep events, the state after them, and how far they are delivered; all or nothing.
 
-        An event that is written again replaces itself: after an I/O error nobody knows whether
-        the first time counted.
+        It outlives this process at once, and a power cut after `sync`. An event that is written
+        again replaces itself: after an I/O error nobody knows whether the first time counted.
         """
-        with _transaction(self._db):
+        if self._tail is None:
+            self._newest.add(rows, saved, delivered)
+            self._settle()
+            return
+        if self._tail.torn:
+            self._settle()
+        self._tail.add(line_of(rows, saved, delivered))
+        self._newest.add(rows, saved, delivered)
+        if self._newest.size >= TAIL_SIZE:
+            self._settle()
+
+    def sync(self) -> None:
+        """Return when all that was written is safe from a power cut."""
+        if self._tail is not None:
+            self._tail.sync()
+
+    def _settle(self) -> None:
+        """Bring what the tail holds into the database: that and no more, until it is cleared.
+
+        Killed between the two, the next start finds in the tail what the database says as well.
+        """
+        self._commit(self._newest)
+        self._newest = Newest()
+        if self._tail is not None:
+            self._tail.clear()
+
+    def _commit(self, newest: Newest) -> None:
+        with transaction(self._db):
             self._db.executemany(
-                "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?)", map(astuple, rows)
+                "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?)",
+                map(astuple, newest.events.values()),
             )
-            if saved is not None:
+            if newest.saved is not None:
                 self._db.execute(
-                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)", astuple(saved)
+                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)", astuple(newest.saved)
                 )
-            if delivered is not None:
-                self._db.execute("UPDATE mark SET delivered = ?", (delivered,))
-            if self.in_memory and rows:
-                self._db.execute("DELETE FROM event WHERE seq <= ?", (rows[-1].seq - MEMORY_ROWS,))
+            if newest.delivered is not None:
+                self._db.execute("UPDATE mark SET delivered = ?", (newest.delivered,))
+            if self.in_memory and newest.events:
+                too_old = max(newest.events) - MEMORY_ROWS
+                self._db.execute("DELETE FROM event WHERE seq <= ?", (too_old,))
 
     def after(self, seq: int, limit: int) -> list[Row]:
         """Return at most ``limit`` events that follow number ``seq``."""
         found = self._db.execute("SELECT * FROM event WHERE seq > ? LIMIT ?", (seq, limit))
-        return [Row(*row) for row in found]
+        return self._and_newest([Row(*row) for row in found], seq)[:limit]
 
     def since(self, at: str) -> list[Row]:
         """Return all events from wall time ``at`` (ISO 8601 UTC) on."""
@@ -135,22 +141,35 @@ class Journal:
         found = self._db.execute(
             "SELECT * FROM event INDEXED BY event_at WHERE at >= ? ORDER BY seq", (at,)
         )
-        return [Row(*row) for row in found]
+        rows = self._and_newest([Row(*row) for row in found])
+        return [row for row in rows if row.at >= at]
+
+    def _and_newest(self, rows: list[Row], seq: int = 0) -> list[Row]:
+        return rows + self._newest.after(rows[-1].seq if rows else seq)
 
     def prune(self, before_at: str) -> int:
         """Forget delivered events older than ``before_at``, never the newest; return how many."""
-        with _transaction(self._db):
+        self._settle()
+        with transaction(self._db):
             return self._db.execute(
                 "DELETE FROM event WHERE at < ? AND seq <= (SELECT delivered FROM mark)"
                 " AND seq < (SELECT max(seq) FROM event)",
                 (before_at,),
             ).rowcount
 
+    def forget_newest(self) -> None:
+        """Give up what is not in the database yet, because it can never get there."""
+        self._newest = Newest()
+        if self._tail is not None:
+            self._tail.torn = True
+
     def reopen(self) -> None:
-        """Open the file anew after an error; one in memory stays as it is."""
+        """Open the files anew after an error; one in memory stays as it is."""
         if not self.in_memory:
             self.close()
-            self._db = _connect(self.path)
+            self._db = connect(self.path)
+            self._tail = Tail(tail_of(self.path))
+            self._settle()
 
     def check(self) -> None:
         """Raise `DamagedJournalError` unless the file is sound; of a large one, its newest end."""
@@ -165,66 +184,48 @@ class Journal:
         if self._db.execute("SELECT count(*) FROM mark").fetchone()[0] != 1:
             raise DamagedJournalError("it does not say how far it is delivered")
 
+    def finish(self) -> None:
+        """Bring everything into the database and leave it alone on the disk."""
+        try:
+            self._settle()
+            if self._tail is not None:
+                self._tail.path.unlink()
+        finally:
+            self.close()
+
     def close(self) -> None:
-        """Close the file; may be called twice."""
+        """Close the files as they are; may be called twice."""
+        if self._tail is not None:
+            self._tail.close()
         with suppress(sqlite3.Error):
             self._db.close()
 
 
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
-            db.execute("ROLLBACK")
-        raise
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False)
-    try:
-        version = _version(db)  # a newer file is not touched
-        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        _migrate(db, version)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _version(db: sqlite3.Connection) -> int:
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
-        raise NewerJournalError(
-            f"it is of version {version} and this program knows {len(MIGRATIONS)}; update it"
-        )
-    return version
-
-
-def _migrate(db: sqlite3.Connection, version: int) -> None:
-    for number in range(version, len(MIGRATIONS)):
-        with _transaction(db):
-            for statement in MIGRATIONS[number]:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number + 1}")
+def tail_of(path: str | Path) -> Path:
+    """Return where the tail of a journal lies: beside it."""
+    return Path(f"{path}-tail")
 
 
 def read_last(path: str, count: int) -> list[Row]:
     """Return the newest ``count`` events, oldest first; raises OSError where there are none."""
+    newest = Newest()
+    with suppress(OSError):
+        # First: what is here may go into the database meanwhile.
+        newest = gathered(read_tail(tail_of(path))[0])
     try:
-        with suppress(sqlite3.OperationalError):
-            return _newest(path, count, "mode=ro")
-        return _newest(path, count, "immutable=1")  # read-only: not even its log may be made
+        rows = _read_database(path, count)
     except sqlite3.Error as error:
         raise OSError(errno.EIO, f"no journal that can be read ({error})", path) from None
+    return [*rows, *newest.after(rows[-1].seq if rows else 0)][-count:]
 
 
-def _newest(path: str, count: int, how: str) -> list[Row]:
+def _read_database(path: str, count: int) -> list[Row]:
+    with suppress(sqlite3.OperationalError):
+        return _read(path, count, "mode=ro")
+    return _read(path, count, "immutable=1")  # read-only: not even its log may be made
+
+
+def _read(path: str, count: int, how: str) -> list[Row]:
     with closing(sqlite3.connect(f"file:{quote(path)}?{how}", uri=True)) as db:
         rows = db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT ?", (count,)).fetchall()
     return [Row(*row) for row in reversed(rows)]

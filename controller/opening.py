@@ -9,7 +9,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.journal import MEMORY, DamagedJournalError, Journal, NewerJournalError
+from controller.journal import MEMORY, DamagedJournalError, Journal
+from controller.schema import NewerJournalError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ def open_journal(path: str | Path) -> Opened:
         return _begin_anew(file, str(error))
     except (NewerJournalError, sqlite3.Error, OSError) as error:
         return _without(file, str(error))
+    if journal.damaged_tail:
+        text = f"journal {file}: its newest part is damaged; the count asks"
+        return Opened(journal, doubt=True, warning=text)
     empty = was_there and journal.saved() is None and journal.last_seq() == 0
     warning = f"journal {file} was empty: is anybody inside?" if empty else ""
     return Opened(journal, doubt=empty, warning=warning)
@@ -77,10 +81,10 @@ def _move_aside(file: Path) -> Path:
     number = 1
     while (aside := file.with_name(f"{file.name}.corrupt-{number}")).exists():
         number += 1
-    for tail in ("-wal", "-shm", ""):
-        part = Path(f"{file}{tail}")
+    for ending in ("-wal", "-shm", "-tail", ""):
+        part = Path(f"{file}{ending}")
         if part.exists():
-            part.rename(f"{aside}{tail}")
+            part.rename(f"{aside}{ending}")
     return aside
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from threading import RLock
 from time import monotonic
 
-from controller.journal import Row
+from controller.record import Row
 
 #: What was acknowledged so shortly before an outage is told again.
 OVERLAP_S = 2.0

@@ -1,8 +1,9 @@
 """The journal's own thread: the house never waits for a disk.
 
-Whatever is queued is written in one transaction, so a slow card costs one sync for many events.
-Only what is written is told (``on_done``); when the disk fails it is told all the same, kept in
-memory, and written with the next record that the disk takes.
+Whatever is queued is written together. Only what is written is told (``on_done``): it outlives this
+process. What a person is told is done is also synced first; all else is synced soon after, many
+steps at once, because a card is slow and wears out. When the disk fails, all is told the same, kept
+in memory, and written with the next record that the disk takes.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from time import monotonic
 
-from controller.journal import Journal, Row, Saved
+from controller.journal import Journal
+from controller.record import Record, Row, Saved
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +25,8 @@ log = logging.getLogger(__name__)
 BATCH = 500
 #: Events kept for the time when the disk works again.
 UNSAVED_ROWS = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What one step of the house leaves: events, the state after them, how far delivery got.
-
-    ``messages`` are not written; they come back with `on_done`, to be told then.
-    """
-
-    rows: Sequence[Row] = ()
-    saved: Saved | None = None
-    delivered: int | None = None
-    messages: Sequence[Any] = ()
+#: A power cut takes back at most so much of what the sensors saw; the count asks after it anyway.
+SYNC_S = 10.0
 
 
 class Recorder:
@@ -61,6 +51,7 @@ class Recorder:
         self._saved: Saved | None = None
         self._delivered: int | None = None
         self._fault = ""
+        self._sync_at_s: float | None = None
         self._ended = False
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
 
@@ -97,18 +88,27 @@ class Recorder:
             jobs = self._take()
             try:
                 self._write([job for job in jobs if isinstance(job, Record)])
+                self._sync_when_due()
             except Exception:  # not the disk's fault: nobody could ever write these
                 log.exception("recorder: records are lost")
                 self._forget()
+                self._journal.forget_newest()
             for job in jobs:
                 try:
                     self._finish(job)
                 except Exception:  # whoever is told must not end the thread
                     log.exception("recorder: nobody could be told")
-        self._journal.close()
+        try:
+            self._journal.finish()
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
+            # The next start finds what is in the tail.
+            log.warning("journal %s: not closed cleanly (%s)", self._journal.path, error)
 
     def _take(self) -> list[Record | Callable[[], None]]:
-        jobs = [self._queue.get()]
+        try:
+            jobs = [self._queue.get(timeout=self._patience_s())]
+        except Empty:
+            return []
         while len(jobs) < BATCH:
             try:
                 jobs.append(self._queue.get_nowait())
@@ -127,6 +127,10 @@ class Recorder:
             self._rows.extend(record.rows)
             self._saved = record.saved or self._saved
             self._delivered = self._delivered if record.delivered is None else record.delivered
+        if any(record.urgent for record in records):
+            self._sync_at_s = 0.0
+        elif records and self._sync_at_s is None:
+            self._sync_at_s = monotonic() + SYNC_S
         if records and self._try(self._save):
             self._forget()
             self._tell("")
@@ -135,6 +139,14 @@ class Recorder:
         if self._fault:
             self._journal.reopen()
         self._journal.write(tuple(self._rows), self._saved, self._delivered)
+
+    def _patience_s(self) -> float | None:
+        return None if self._sync_at_s is None else max(self._sync_at_s - monotonic(), 0.0)
+
+    def _sync_when_due(self) -> None:
+        if self._patience_s() == 0.0:
+            self._sync_at_s = None
+            self._try(self._journal.sync)
 
     def _forget(self) -> None:
         self._rows.clear()

@@ -207,8 +207,6 @@ class Service:
         record = parts.teller.record(told, self.state, moment, delivered)
         if record is not None:
             parts.recorder.put(record)
-            for row in record.rows:
-                log.info("%s %s", row.name, row.data)
 
     def _show(self, output: Set) -> None:
         self._parts.pins.set(output.line, output.level, output.blink)

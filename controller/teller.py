@@ -9,12 +9,11 @@ from controller import wire
 from controller.clock import Clock, Moment
 from controller.engine import Told
 from controller.events import Answer, Chime, Set
-from controller.journal import Row, Saved
 from controller.latency import Latency
 from controller.night import Night
 from controller.presets import Gadgets
 from controller.radio import signal_dbm
-from controller.recorder import Record
+from controller.record import Record, Row, Saved
 from controller.state import House, State, changed, door_mode, wanted
 from controller.wire import Message, Stamp, Topics
 
@@ -58,7 +57,8 @@ class Teller:
         messages = self.moments(told)
         if news:
             messages += self.states(state, news_only=True)
-        return Record(rows, saved, delivered, messages)
+        done = any(isinstance(effect, Answer) and effect.ok for _, effect in told)
+        return Record(rows, saved, delivered, messages, urgent=done)
 
     def moments(self, told: Told) -> list[Message]:
         """Return answers, chimes and other people's devices: what is said once and never kept."""
@@ -130,10 +130,7 @@ class Teller:
         self.seq += 1
         at = stamp.at(t_ms)
         self.night.add(at, name, data)
-        # What happened comes last, so that no key of ours can be overwritten by it unseen.
-        when = {"seq": self.seq, "boot": self.boot, "at": at, "t_ms": round(t_ms, 3)}
-        whole = {**when, "event": name, **data}
-        return Row(self.seq, t_ms, at, name, wire.encode(whole).decode())
+        return Row(self.seq, t_ms, at, name, wire.encode({"boot": self.boot, **data}).decode())
 
     def _stamp(self) -> Stamp:
         now_ms = self._clock.now_ms()

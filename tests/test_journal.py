@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from controller import journal as module
-from controller.journal import MEMORY, Journal, Row, Saved
+from controller import schema
+from controller.journal import MEMORY, Journal, read_last, tail_of
 from controller.opening import Opened, open_journal
-from tests.waiting import eventually
+from controller.record import Row, Saved
 
 
 def row(seq: int, at: str = "2026-11-22T21:00:00.000+00:00") -> Row:
@@ -32,9 +33,10 @@ def saved(seq: int) -> Saved:
 
 def filled(path: Path, count: int = 100) -> Path:
     """A closed journal of ``count`` transactions; the n-th state belongs to the n-th event."""
-    with closing(Journal(path)) as journal:
-        for seq in range(1, count + 1):
-            journal.write([row(seq)], saved(seq))
+    journal = Journal(path)
+    for seq in range(1, count + 1):
+        journal.write([row(seq)], saved(seq))
+    journal.finish()
     return path
 
 
@@ -90,7 +92,7 @@ def test_write_is_all_or_nothing(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)], saved(1), 1)
         bad = Row(2, 1.0, "now", "entry", object())  # type: ignore[arg-type]
-        with pytest.raises(sqlite3.Error):
+        with pytest.raises(TypeError):
             journal.write([row(2), bad], saved(2), 2)
         assert (journal.saved(), journal.last_seq(), journal.delivered()) == (saved(1), 1, 1)
         journal.write([row(2)])
@@ -107,8 +109,11 @@ def test_prune_forgets_only_old_and_delivered_events_and_never_the_newest(path: 
         assert journal.last_seq() == 10
 
 
-def test_every_commit_is_synced(path: Path) -> None:
+def test_what_was_synced_is_in_the_tail_and_every_commit_is_synced(path: Path) -> None:
     with closing(Journal(path)) as journal:
+        journal.write([row(1)], saved(1))
+        journal.sync()
+        assert tail_of(path).stat().st_size > 0
         assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -138,7 +143,7 @@ def test_older_file_is_migrated_step_by_step(path: Path, monkeypatch: pytest.Mon
         ("ALTER TABLE event ADD COLUMN cause TEXT DEFAULT ''", "UPDATE event SET cause = 'old'"),
         ("CREATE TABLE extra (x)",),
     )
-    monkeypatch.setattr(module, "MIGRATIONS", (*module.MIGRATIONS, *more))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *more))
     with closing(Journal(path)) as journal:
         assert journal._db.execute("PRAGMA user_version").fetchone() == (3,)
         assert journal._db.execute("SELECT cause FROM event").fetchall() == [("old",)] * 3
@@ -151,7 +156,7 @@ def test_failing_migration_leaves_the_file_as_it_was(
     filled(path, 3)
     bad = ("ALTER TABLE event ADD COLUMN cause TEXT", "INSERT INTO no_such_table VALUES (1)")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "MIGRATIONS", (*module.MIGRATIONS, bad))
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, bad))
         with pytest.raises(sqlite3.OperationalError):
             Journal(path)
     with closing(Journal(path)) as journal:
@@ -258,6 +263,7 @@ def test_second_damaged_file_gets_the_next_number(path: Path) -> None:
 def test_damaged_file_takes_its_log_along(tmp_path: Path, path: Path) -> None:
     with closing(Journal(filled(tmp_path / "source.db", 1000))) as journal:
         journal.write([row(1001)], saved(1001))
+        journal.prune("2020")
         shutil.copy(tmp_path / "source.db", path)
         shutil.copy(tmp_path / "source.db-wal", f"{path}-wal")
     with path.open("r+b") as file:
@@ -366,7 +372,7 @@ def test_path_that_is_a_directory_does_not_stop_the_house(tmp_path: Path) -> Non
 
 def test_locked_file_does_not_stop_the_house(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path, 1)
-    monkeypatch.setattr(module, "BUSY_LIMIT_S", 0.01)
+    monkeypatch.setattr(schema, "BUSY_LIMIT_S", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
@@ -421,16 +427,17 @@ def test_damaged_file_that_cannot_be_moved_does_not_stop_the_house(
     remembers_nothing(opened)
 
 
-def test_full_disk_refuses_the_write_and_keeps_what_was(path: Path) -> None:
+def test_full_disk_refuses_and_keeps_what_was(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)], saved(1))
         pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
         journal._db.execute(f"PRAGMA max_page_count = {pages}")
-        big = [Row(seq, 0.0, "now", "entry", "x" * 1000) for seq in range(2, 200)]
+        big = [Row(seq, 0.0, "now", "entry", "x" * 1000) for seq in range(2, 1200)]
         with pytest.raises(sqlite3.OperationalError, match="full"):
-            journal.write(big, saved(199))
-        assert journal.last_seq() == 1
-        assert journal.saved() == saved(1)
+            journal.write(big, saved(1199))
+        assert journal._db.execute("SELECT count(*) FROM event").fetchone() == (0,)
+        assert journal.after(0, 1) == [row(1)]
+        assert journal.saved() == saved(1199)  # in the tail
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,11 +457,11 @@ def test_memory_when_wanted_is_no_doubt() -> None:
 
 def test_readers_do_not_disturb(path: Path) -> None:
     """``backdoor journal`` may look at any time."""
-    with closing(Journal(path)) as journal, closing(Journal(path)) as reader:
-        journal.write([row(1)], saved(1))
-        assert reader.last_seq() == 1
-        journal.write([row(2)], saved(2))
-        eventually(lambda: reader.last_seq() == 2)
+    with closing(Journal(path)) as journal:
+        for seq in range(1, 1500):
+            journal.write([row(seq)], saved(seq))
+            assert [row.seq for row in read_last(str(path), 2)] == [seq - 1, seq][-seq:]
+        assert read_last(str(path), 9999) == [row(seq) for seq in range(1, 1500)]
 
 
 def test_a_large_file_is_not_read_whole_at_the_start(

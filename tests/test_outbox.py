@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.journal import Row
 from controller.outbox import WINDOW, Outbox
+from controller.record import Row
 
 
 def row(seq: int) -> Row:

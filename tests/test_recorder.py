@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.journal import MEMORY, Journal, Row
+from controller import journal as module
+from controller import recorder as recorder_module
+from controller.journal import MEMORY, Journal, read_last
 from controller.opening import open_journal
-from controller.recorder import Record, Recorder
+from controller.record import Record, Row
+from controller.recorder import Recorder
 from tests.test_journal import row, saved
 from tests.waiting import eventually
 
@@ -52,6 +56,10 @@ class Desk:
         """From now on every page that the file would grow by is refused."""
         limit = self.journal._db.execute("PRAGMA page_count").fetchone()[0]
         self.journal._db.execute(f"PRAGMA max_page_count = {limit}")
+        full = os.open("/dev/full", os.O_WRONLY)
+        assert self.journal._tail is not None
+        os.dup2(full, self.journal._tail._fd)
+        os.close(full)
 
 
 @pytest.fixture
@@ -68,8 +76,7 @@ def desk(path: Path) -> Iterator[Desk]:
 
 
 def on_disk(path: Path) -> list[int]:
-    with closing(Journal(path)) as journal:
-        return [row.seq for row in journal.after(0, 99_999)]
+    return [row.seq for row in read_last(str(path), 99_999)]
 
 
 def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
@@ -164,7 +171,7 @@ def test_full_disk_is_told_once_and_the_house_hears_all_the_same(desk: Desk) -> 
     eventually(lambda: len(desk.done) == 399)
     assert desk.told() == [1, *seqs]
     assert len(desk.faults) == 1
-    assert "disk is full; events are kept in memory" in desk.faults[0]
+    assert "No space left on device; events are kept in memory" in desk.faults[0]
     assert desk.fetch(0) == [1, *seqs]  # from the file and from memory
     assert desk.fetch(390, 3) == [391, 392, 393]
 
@@ -205,7 +212,7 @@ def test_lost_directory_and_its_return(tmp_path: Path) -> None:
     desk.recorder.start()
     desk.put(1)
     eventually(lambda: desk.done)
-    desk.journal._db.close()  # as if the card was pulled: nothing can be read or written
+    desk.journal.close()  # as if the card was pulled: nothing can be read or written
     place.rename(tmp_path / "pulled")
     desk.put(2)
     eventually(lambda: len(desk.done) == 2)
@@ -220,7 +227,7 @@ def test_lost_directory_and_its_return(tmp_path: Path) -> None:
 
 def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.recorder._rows = type(desk.recorder._rows)(maxlen=100)
-    desk.journal._db.close()
+    desk.journal.close()
     monkeypatch.setattr(desk.journal, "reopen", lambda: None)
     desk.put(*range(1, 501))
     assert desk.fetch(0) == list(range(401, 501))
@@ -230,10 +237,22 @@ def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.Mon
 def test_record_that_can_never_be_written_is_dropped_and_told(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.recorder.put(Record([Row(2**70, 0.0, "now", "entry", "{}")], messages=[0]))
+    desk.recorder.put(Record([Row(9, 0.0, "now", "entry", '{"\ud800"}')], messages=[0]))
     eventually(lambda: desk.told() == [0])
     desk.put(1)
     assert desk.fetch(0) == [1]
+    assert "records are lost" in caplog.text
+
+
+def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TAIL_SIZE", 10)
+    desk.recorder.put(Record([Row(2**70, 0.0, "now", "entry", "{}")]))
+    desk.put(*range(1, 30))
+    eventually(lambda: len(desk.told()) == 29)
+    desk.put(30)
+    assert desk.fetch(29) == [30]
     assert "records are lost" in caplog.text
 
 
@@ -276,6 +295,49 @@ def test_file_that_may_not_grow_is_survived_by_the_real_system_call(path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert on_disk(path) == list(range(1, 3002))
+
+
+class Syncs(Journal):
+    """A journal that notes what had been told when it was synced."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.desk: Desk | None = None
+        self.at: list[int] = []
+
+    def sync(self) -> None:
+        super().sync()
+        assert self.desk is not None
+        self.at.append(len(self.desk.done))
+
+
+@pytest.fixture
+def syncs(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Syncs]:
+    monkeypatch.setattr(recorder_module, "SYNC_S", 0.3)
+    journal = Syncs(path)
+    journal.desk = Desk(journal)
+    journal.desk.recorder.start()
+    yield journal
+    journal.desk.recorder.stop()
+
+
+def test_what_a_person_is_told_is_synced_first(syncs: Syncs) -> None:
+    assert syncs.desk is not None
+    syncs.desk.recorder.put(Record([row(1)], saved(1), urgent=True))
+    eventually(lambda: syncs.at)
+    assert syncs.at == [0]
+
+
+def test_what_was_merely_seen_is_told_first_and_synced_soon_in_one_go(syncs: Syncs) -> None:
+    assert syncs.desk is not None
+    syncs.desk.put(1, 2, 3)
+    eventually(lambda: syncs.desk and len(syncs.desk.done) == 3)
+    syncs.desk.put(4)
+    eventually(lambda: syncs.at)
+    assert syncs.at == [4]
+    syncs.desk.put(5)
+    eventually(lambda: len(syncs.at) == 2)
+    assert syncs.at == [4, 5]
 
 
 def test_two_threads_may_put() -> None:

@@ -85,7 +85,7 @@ def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
     with house(tmp_path, "house.empty_after=3", *wires, speed=200) as demo:
         demo.bench.play(moves)
         eventually(lambda: demo.ear.events("session_ended"))
-    live = [json.loads(row.data) for row in read_last(str(tmp_path / "journal.db"), 1000)]
+    live = [json.loads(row.told()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
     names = [row.name for row in read_last(str(tmp_path / "journal.db"), 1000)]
     assert names == [line["event"] for line in told]
     shift = live[0]["t_ms"] - told[0]["t_ms"]

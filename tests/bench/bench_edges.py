@@ -12,11 +12,12 @@ from pathlib import Path
 from gpiozero.pins.mock import MockFactory
 
 from controller.config import LineSettings, Mqtt
-from controller.journal import Journal, Row, Saved
+from controller.journal import Journal
 from controller.link import TAKEOVER_S, MqttLink
 from controller.opening import open_journal
 from controller.pins import Pins
-from controller.recorder import Record, Recorder
+from controller.record import Record, Row, Saved
+from controller.recorder import Recorder
 from controller.wire import Message
 from tests.conftest import Broker
 

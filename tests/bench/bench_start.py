@@ -19,7 +19,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from controller.journal import Journal, Saved
+from controller.journal import Journal
+from controller.record import Saved
 from controller.state import State
 from controller.wire import dump_state
 from tests.bench.contestants import ROOT, Contestant, Field, field, mqtt_io_python

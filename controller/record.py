@@ -1,0 +1,93 @@
+"""What one step of the house leaves behind: numbered events and the state that results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The state (JSON text) and when it was: house time, this boot's time, and the wall's."""
+
+    t_ms: float
+    boot_id: str
+    boottime_ms: float
+    wall_s: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event: its number, house time, wall time (ISO 8601 UTC), name and data (JSON text).
+
+    The data says at least which run it was (``boot``); journals of old also repeat the rest there.
+    """
+
+    seq: int
+    t_ms: float
+    at: str
+    name: str
+    data: str
+
+    def told(self) -> str:
+        """Return the event as it is told, JSON text."""
+        if self.data.startswith('{"seq":'):
+            return self.data
+        when = f'"seq":{self.seq},"at":"{self.at}","t_ms":{round(self.t_ms, 3)!r}'
+        return f'{{{when},"event":"{self.name}",{self.data[1:]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one step of the house leaves: events, the state after them, how far delivery got.
+
+    ``messages`` are not written; they come back with the recorder's ``on_done``, to be told then.
+    ``urgent``: a person was told that it is done, so no power cut may take it back.
+    """
+
+    rows: Sequence[Row] = ()
+    saved: Saved | None = None
+    delivered: int | None = None
+    messages: Sequence[Any] = ()
+    urgent: bool = False
+
+
+@dataclass(slots=True)
+class Newest:
+    """Several steps taken together: all events, and what the last of them says of the rest."""
+
+    #: By number: an event that comes again replaces itself.
+    events: dict[int, Row] = field(default_factory=dict)
+    saved: Saved | None = None
+    delivered: int | None = None
+    #: Steps and events.
+    size: int = 0
+
+    def add(self, rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> None:
+        """Take in one more step."""
+        self.events |= {row.seq: row for row in rows}
+        self.saved = saved or self.saved
+        self.delivered = self.delivered if delivered is None else delivered
+        self.size += 1 + len(rows)
+
+    def after(self, seq: int) -> list[Row]:
+        """Return the events that follow number ``seq``."""
+        return [row for row in self.events.values() if row.seq > seq]
+
+
+def line_of(rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> str:
+    """Return one step as a line of JSON."""
+    kept = None if saved is None else astuple(saved)
+    return json.dumps([[*map(astuple, rows)], kept, delivered], ensure_ascii=False)
+
+
+def gathered(lines: Iterable[str]) -> Newest:
+    """Return the steps of such lines, taken together."""
+    newest = Newest()
+    for line in lines:
+        rows, saved, delivered = json.loads(line)
+        newest.add([Row(*row) for row in rows], Saved(*saved) if saved else None, delivered)
+    return newest

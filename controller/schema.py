@@ -1,0 +1,77 @@
+"""The journal's tables in SQLite, and how a file of an older version becomes one of today's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+#: SQLite writes whole pages, of which a step changes four: small ones halve what a card must take.
+PAGE_BYTES = 1024
+#: Another process (a backup, the ``journal`` command) may hold the file for a moment, seconds.
+BUSY_LIMIT_S = 2.0
+
+#: Each migration is a list of statements and runs in one transaction; never edit one that has
+#: been released, append the next. ``user_version`` counts how many a file has seen.
+MIGRATIONS: Sequence[Sequence[str]] = (
+    (
+        "CREATE TABLE event ("
+        " seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL, at TEXT NOT NULL,"
+        " name TEXT NOT NULL, data TEXT NOT NULL)",
+        "CREATE INDEX event_at ON event (at)",
+        "CREATE TABLE saved ("
+        " id INTEGER PRIMARY KEY CHECK (id = 1), t_ms REAL NOT NULL, boot_id TEXT NOT NULL,"
+        " boottime_ms REAL NOT NULL, wall_s REAL NOT NULL, state TEXT NOT NULL)",
+        "CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), delivered INTEGER NOT NULL)",
+        "INSERT INTO mark VALUES (1, 0)",
+    ),
+)
+
+
+class NewerJournalError(Exception):
+    """The file was written by a newer version of this program."""
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit what is done inside, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
+            db.execute("ROLLBACK")
+        raise
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open or make the database; it is as this program knows it, or NewerJournalError."""
+    db = sqlite3.connect(path, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        version = _version(db)  # a newer file is not touched
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        _migrate(db, version)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise NewerJournalError(
+            f"it is of version {version} and this program knows {len(MIGRATIONS)}; update it"
+        )
+    return version
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    for number in range(version, len(MIGRATIONS)):
+        with transaction(db):
+            for statement in MIGRATIONS[number]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number + 1}")

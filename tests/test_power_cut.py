@@ -1,0 +1,77 @@
+"""After a kill nothing is missing; after a power cut what is missing shows as a gap in ``seq``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from controller import assembly
+from controller.journal import read_last
+from tests.house import house
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """What is on the disk of a house in the middle of its evening."""
+    with house(tmp_path / "house") as demo:
+        demo.bench.act("walk_in")
+        eventually(lambda: demo.ear.events("entry"))
+        assert demo.ear.ask("set_count", count=2)["ok"]
+        (tmp_path / "left").mkdir()
+        for file in (tmp_path / "house").glob("journal.db*"):
+            shutil.copy(file, tmp_path / "left")
+    return tmp_path / "left"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path) -> None:
+    (tmp_path / "house").mkdir()
+
+
+def newest(folder: Path) -> int:
+    return read_last(str(folder / "journal.db"), 1)[-1].seq
+
+
+def test_killed_it_goes_on_with_the_next_number(left: Path) -> None:
+    last = newest(left)
+    with house(left) as demo:
+        assert demo.state["occupancy"]["count"] == 2
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.ear.events("knock"))
+        seqs = [row.seq for row in read_last(str(left / "journal.db"), 99)]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(seqs) > last
+
+
+def test_after_a_power_cut_no_number_is_given_twice(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = newest(left)
+    monkeypatch.setattr(assembly, "boot_id", lambda: "the next boot")
+    with house(left) as demo:
+        assert demo.state["seq"] > last
+        assert not demo.state["occupancy"]["certain"]
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.ear.events("knock"))
+        assert demo.ear.events("knock")[0]["seq"] > last + 1000
+        kept = {row.seq: json.loads(row.told()) for row in read_last(str(left / "journal.db"), 99)}
+        told = [event for event in demo.ear.events("knock")]
+        assert all(kept[event["seq"]] == event for event in told)
+
+
+def test_a_reboot_in_good_order_leaves_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house(tmp_path) as demo:
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.ear.events("knock"))
+    last = newest(tmp_path)
+    monkeypatch.setattr(assembly, "boot_id", lambda: "the next boot")
+    with house(tmp_path) as demo:
+        demo.bench.act("knock_hatch")
+        eventually(lambda: demo.ear.events("knock"))
+        assert min(event["seq"] for event in demo.ear.events("knock")) < last + 20
