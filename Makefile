@@ -17,7 +17,7 @@ menu:
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
-	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10'
+	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10 JOBS=4'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
 	@echo 'make fuzz    odd bytes wherever some are read; ARGS=100000'
@@ -59,9 +59,9 @@ test-chip: dev
 	@tests/chip/run
 
 chaos: dev
-	@$(BIN)/python -m tests.chaos.rounds kills $(or $(ROUNDS),1000)
-	@$(BIN)/python -m tests.chaos.rounds brokers $(or $(ROUNDS),100)
-	@$(BIN)/python -m tests.chaos.rounds cuts $(or $(ROUNDS),9000)
+	@$(BIN)/python -m tests.chaos kills $(or $(ROUNDS),1000) $(JOBS)
+	@$(BIN)/python -m tests.chaos brokers $(or $(ROUNDS),100) $(JOBS)
+	@$(BIN)/python -m tests.chaos cuts $(or $(ROUNDS),9000) $(JOBS)
 
 model: dev
 	@$(BIN)/python -m tests.model $(ARGS)

@@ -1,7 +1,7 @@
 """Rounds of violence against a living house; each returns what it survived, or fails.
 
-``make chaos`` runs ``python -m tests.chaos.rounds kills 1000``, ``brokers 100`` and ``cuts 9000``;
-the test suite runs a few rounds of each.
+``make chaos`` runs ``kills 1000``, ``brokers 100`` and ``cuts 9000`` by `tests.chaos`, each shared
+among some processes; the test suite runs a few rounds of each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,27 +71,54 @@ def scene(folder: Path) -> Iterator[tuple[Broker, Subscriber, Victim]]:
         broker.kill()
 
 
-def heard_events(ear: Subscriber) -> dict[int, Any]:
-    """Return each event that was heard by its number; the same number always says the same."""
-    found: dict[int, Any] = {}
-    for topic, payload, retained in list(ear.heard):
-        if topic.startswith("event/"):
-            event = json.loads(payload)
-            assert not retained
-            assert found.setdefault(event["seq"], event) == event, "one number, two events"
-    return found
+class Events:
+    """What an ear has heard of events, each message read once."""
+
+    def __init__(self, ear: Subscriber) -> None:
+        self._ear, self._read = ear, 0
+        self._by_seq: dict[int, Any] = {}
+        #: Numbers in the order in which they were told first.
+        self.order: list[int] = []
+        #: For each run the number of the first event with which it let somebody in.
+        self.let_in: dict[str, int] = {}
+
+    def heard(self) -> dict[int, Any]:
+        """Return each event by its number; the same number always says the same."""
+        new = self._ear.heard[self._read :]
+        self._read += len(new)
+        for topic, payload, retained in new:
+            if topic.startswith("event/"):
+                assert not retained
+                self._take(topic, json.loads(payload))
+        return self._by_seq
+
+    def _take(self, topic: str, event: Any) -> None:
+        if event["seq"] not in self._by_seq:
+            self._by_seq[event["seq"]] = event
+            self.order.append(event["seq"])
+        assert self._by_seq[event["seq"]] == event, "one number, two events"
+        if topic == "event/access_granted":
+            self.let_in.setdefault(event["boot"], event["seq"])
 
 
-def check_events(ear: Subscriber, journal: Path) -> int:
+def check_events(events: Events, path: Path) -> int:
     """Check that every event was heard, first in order, and is in the journal; return how many."""
-    order = [json.loads(p)["seq"] for topic, p, _ in list(ear.heard) if topic[:6] == "event/"]
-    first = list(dict.fromkeys(order))
-    assert first == sorted(first), "first told in order"
-    heard = heard_events(ear)
+    heard = events.heard()
+    assert events.order == sorted(events.order), "first told in order"
     assert sorted(heard) == list(range(1, len(heard) + 1)), "no gap"
-    kept = {row.seq: json.loads(row.told()) for row in read_last(str(journal), 10_000_000)}
+    kept = {row.seq: json.loads(row.told()) for row in read_last(str(path), 10_000_000)}
     assert all(kept[seq] == event for seq, event in heard.items()), "told and not kept"
     return len(heard)
+
+
+def check_strike(events: Events, ear: Subscriber) -> None:
+    """Check that each run had the strike off until it let somebody in by itself.
+
+    The first state that is heard of a run may be late: it is told when the broker is reached.
+    """
+    for state in ear.all("state"):
+        if state["door"]["strike"]:
+            assert events.let_in[state["boot"]] <= state["seq"], state
 
 
 def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
@@ -98,8 +126,9 @@ def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
     chance = random.Random(seed)
     path = folder / "journal.db"
     with scene(folder) as (_, ear, victim):
+        events = Events(ear)
         for number in range(rounds):
-            known = len(heard_events(ear))
+            known = len(events.heard())
             victim.start(seed + number)
             time.sleep(chance.uniform(0.0, 0.5))  # the random instant itself
             victim.kill()
@@ -107,10 +136,11 @@ def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
             tell(f"{number + 1}/{rounds} kills survived")
         victim.start(seed)
         newest = read_last(str(path), 1)[-1].seq
-        eventually(lambda: newest in heard_events(ear), limit_s=30)
+        eventually(lambda: newest in events.heard(), limit_s=30)
         victim.kill(signal.SIGTERM)
-        assert not any(s["door"]["strike"] for s in _first_states(ear)), "strike off at start"
-        return {"kills": rounds, "events": check_events(ear, path)}
+        told = check_events(events, path)
+        check_strike(events, ear)
+        return {"kills": rounds, "events": told}
 
 
 def _check_restart(journal: Path, known: int) -> None:
@@ -118,14 +148,6 @@ def _check_restart(journal: Path, known: int) -> None:
     rows = read_last(str(journal), 10_000_000)
     assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
     assert len(rows) >= known
-
-
-def _first_states(ear: Subscriber) -> list[Any]:
-    """Return the first snapshot of every run."""
-    firsts: dict[str, Any] = {}
-    for state in ear.all("state"):
-        firsts.setdefault(state["boot"], state)
-    return list(firsts.values())
 
 
 BROKER_HARM = ("kill", "stop", "freeze")
@@ -137,7 +159,8 @@ def brokers(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
     path = folder / "journal.db"
     with scene(folder) as (broker, ear, victim):
         victim.start(seed)
-        eventually(lambda: heard_events(ear))
+        events = Events(ear)
+        eventually(events.heard)
         for number in range(rounds):
             harm = chance.choice(BROKER_HARM)
             before = len(ear.heard)
@@ -145,23 +168,26 @@ def brokers(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
             time.sleep(chance.uniform(0.05, 1.0))  # the outage itself
             newest = read_last(str(path), 1)[-1].seq
             (broker.thaw if harm == "freeze" else broker.start)()
-            eventually(lambda: _right_again(ear, before, newest), limit_s=5)  # noqa: B023
+            eventually(lambda: _right_again(ear, events, before, newest), limit_s=5)  # noqa: B023
             tell(f"{number + 1}/{rounds} outages survived")
         victim.kill(signal.SIGTERM)
-        return {"outages": rounds, "events": check_events(ear, path)}
+        return {"outages": rounds, "events": check_events(events, path)}
 
 
-def _right_again(ear: Subscriber, before: int, newest: int) -> bool:
+def _right_again(ear: Subscriber, events: Events, before: int, newest: int) -> bool:
     """Tell whether heartbeat, a fresh state and every event of the outage came since."""
     topics = {topic for topic, _, _ in ear.heard[before:]}
     fresh = {"heartbeat", "state"} <= topics and ear.status() == "online"
-    return fresh and newest in heard_events(ear)
+    return fresh and newest in events.heard()
 
 
-def cuts(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
+def cuts(
+    folder: Path, rounds: int, seed: int, tell: Tell, share: tuple[int, int] = (0, 1)
+) -> dict[str, int]:
     """Cut the journal's tail, and SQLite's log, at each of their last ``rounds`` bytes.
 
     Clean, torn, and zeroed after: whatever is left opens, and its state is that of its last event.
+    Of several processes with a ``share`` each, (0, 4) to (3, 4), every one takes each fourth byte.
     """
     done = {}
     for ending, size in (("-tail", journal.TAIL_SIZE), ("-wal", 1)):
@@ -169,13 +195,13 @@ def cuts(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
             left.unlink()
         log = _written(folder, ending, size)
         chance = random.Random(seed)
-        first = max(len(log) - rounds, 0)
-        for at in range(first, len(log)):
+        places = range(max(len(log) - rounds, 0) + share[0], len(log), share[1])
+        for number, at in enumerate(places, 1):
             for rest in (b"", chance.randbytes(min(100, len(log) - at)), bytes(len(log) - at)):
                 _open_cut(folder, ending, log[:at] + rest, clean=not rest)
-            if at % 100 == 0:
-                tell(f"{at - first + 1}/{len(log) - first} cuts of {ending[1:]} survived")
-        done[f"cuts of the {ending[1:]}"] = 3 * (len(log) - first)
+            if number % 100 == 0:
+                tell(f"{number}/{len(places)} cuts of {ending[1:]} survived")
+        done[f"cuts of the {ending[1:]}"] = 3 * len(places)
     return done
 
 
@@ -211,8 +237,8 @@ def _open_cut(folder: Path, ending: str, log: bytes, clean: bool) -> None:
         assert [kept.seq for kept in book.after(0, 999)] == list(range(1, last + 1))
 
 
-def main(what: str, rounds: str, seed: str = "1") -> None:
-    """Run many rounds and print what was survived."""
+def main(what: str, rounds: str, seed: str = "1", share: str = "0/1") -> None:
+    """Run many rounds and print what was survived; `tests.chaos` shares them among processes."""
 
     def tell(line: str) -> None:
         sys.stdout.write(f"\r{line}   ")
@@ -220,10 +246,11 @@ def main(what: str, rounds: str, seed: str = "1") -> None:
 
     # A cut is made by us and not by the disk: in memory ten thousand take minutes, not hours.
     place = "/dev/shm" if what == "cuts" and Path("/dev/shm").is_dir() else None
+    number, of = (int(part) for part in share.split("/"))
+    mine = int(rounds) if what == "cuts" else len(range(number, int(rounds), of))
+    doing = {"kills": kills, "brokers": brokers, "cuts": partial(cuts, share=(number, of))}[what]
     with tempfile.TemporaryDirectory(prefix="backdoor-chaos-", dir=place) as folder:
-        done = {"kills": kills, "brokers": brokers, "cuts": cuts}[what](
-            Path(folder), int(rounds), int(seed), tell
-        )
+        done = doing(Path(folder), mine, int(seed) + 10_000 * number, tell)
     sys.stdout.write(f"\r{json.dumps(done)}\n")
 
 

@@ -44,6 +44,8 @@ def main(folder: str, port: str, seed: str) -> None:
     bench = Bench(running.clock, running.factory, service.post)
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
     service.begin(running.absence)
+    strike = running.factory.pin(config.lines["strike"].pin)
+    assert not any(was.state for was in strike.states), "the strike was on at the start"
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     Thread(target=evening, args=(running, bench, int(seed)), daemon=True).start()
