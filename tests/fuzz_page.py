@@ -30,7 +30,8 @@ from flask import Flask
 from controller.config import Space
 from controller.configfile import parse
 from controller.events import Command
-from tests.house import Demo, house
+from controller.wire import Message
+from tests.house import BASE, Demo, house
 from tests.waiting import eventually
 from tests.web_house import Serving, joiner, paired, settings
 from web import create_app
@@ -90,26 +91,28 @@ class Judge:
 
     def __init__(self, demo: Demo, strike_pin: int) -> None:
         self._demo, self._pin = demo, demo.pin(strike_pin)
-
-    def commands(self) -> list[Any]:
-        """Return what was asked of the house so far."""
-        heard = list(self._demo.ear.heard)
-        return [json.loads(m.payload) for m in heard if "/cmd/" in m.topic and not m.retain]
+        #: What was asked of the house so far.
+        self.asked: list[Message] = []
+        demo.bus.join(
+            subscriptions=[f"{BASE}cmd/+"],
+            on_message=self.asked.append,
+            on_up=lambda: None,
+            on_ack=lambda _: None,
+        ).start()
 
     def check(self) -> dict[str, int]:
         """Return the figures, or fail."""
         ear = self._demo.ear
-        asked = self.commands()
-        ids = [command["id"] for command in asked]
+        ids = [json.loads(message.payload)["id"] for message in self.asked]
         assert len(set(ids)) == len(ids), "an id was used twice"
-        assert not [m for m in ear.heard if "/cmd/" in m.topic and m.retain], "a retained command"
+        assert not any(message.retain for message in self.asked), "a retained command"
         let_in = len(ear.events("access_granted"))
         done = sum(result["ok"] for result in ear.all("result"))
         switched_on = sum(bool(state.state) for state in self._pin.states[1:])
         assert switched_on <= let_in <= done, (switched_on, let_in, done)
         for state in ear.all("state"):
             assert not state["door"]["strike"] or state["occupancy"]["max"] < 4, state
-        return {"asked": len(asked), "done": done, "let_in": let_in}
+        return {"asked": len(ids), "done": done, "let_in": let_in}
 
 
 def evening(demo: Demo, seed: int, over: threading.Event) -> None:
@@ -130,7 +133,7 @@ def scene(folder: Path) -> Iterator[tuple[Flask, Gate, Judge]]:
         config = replace(config, space=Space("Bar"))
         app = create_app(config, link=joiner(demo.bus), speed=SPEED)
         judge = Judge(demo, STRIKE_PIN)
-        gate = Gate(app, lambda: len(judge.commands()))
+        gate = Gate(app, lambda: len(judge.asked))
         mirror = app.extensions["backdoor"].mirror
         mirror.start()
         eventually(lambda: mirror.seen().link == "online")
