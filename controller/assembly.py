@@ -38,7 +38,7 @@ from controller.recorder import Recorder
 from controller.service import Item, Service
 from controller.simulate import SimulatedPins
 from controller.state import House, State
-from controller.teller import Teller
+from controller.teller import Teller, noon_before
 from controller.wire import Topics
 
 log = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ def _parts(
     teller.boot = secrets.token_hex(4)
     teller.gadgets = gadgets(config)
     teller.discovery = discovery_messages(config, version("backdoor"))
-    _read_night(teller, journal.since(teller.night.since))
+    _read_night(teller, journal.since(noon_before(clock.wall_s())))
     recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
 
     def fetch(after: int) -> None:

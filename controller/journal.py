@@ -135,26 +135,26 @@ class Journal:
         found = self._db.execute("SELECT * FROM event WHERE seq > ? LIMIT ?", (seq, limit))
         return self._and_newest([Row(*row) for row in found], seq)[:limit]
 
-    def since(self, at: str) -> list[Row]:
-        """Return all events from wall time ``at`` (ISO 8601 UTC) on."""
+    def since(self, at_s: float) -> list[Row]:
+        """Return all events from wall time ``at_s`` (seconds since 1970) on."""
         # By itself SQLite reads the whole table here, to save itself the sorting of one night.
         found = self._db.execute(
-            "SELECT * FROM event INDEXED BY event_at WHERE at >= ? ORDER BY seq", (at,)
+            "SELECT * FROM event INDEXED BY event_at WHERE at_s >= ? ORDER BY seq", (at_s,)
         )
         rows = self._and_newest([Row(*row) for row in found])
-        return [row for row in rows if row.at >= at]
+        return [row for row in rows if row.at_s >= at_s]
 
     def _and_newest(self, rows: list[Row], seq: int = 0) -> list[Row]:
         return rows + self._newest.after(rows[-1].seq if rows else seq)
 
-    def prune(self, before_at: str) -> int:
-        """Forget delivered events older than ``before_at``, never the newest; return how many."""
+    def prune(self, before_s: float) -> int:
+        """Forget delivered events of before ``before_s``, never the newest; return how many."""
         self._settle()
         with transaction(self._db):
             return self._db.execute(
-                "DELETE FROM event WHERE at < ? AND seq <= (SELECT delivered FROM mark)"
+                "DELETE FROM event WHERE at_s < ? AND seq <= (SELECT delivered FROM mark)"
                 " AND seq < (SELECT max(seq) FROM event)",
-                (before_at,),
+                (before_s,),
             ).rowcount
 
     def forget_newest(self) -> None:

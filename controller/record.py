@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
+from controller.wire import iso
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -21,22 +23,27 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One event: its number, house time, wall time (ISO 8601 UTC), name and data (JSON text).
+    """One event: number, house time, wall time (seconds since 1970), name and data (JSON text).
 
     The data says at least which run it was (``boot``); journals of old also repeat the rest there.
     """
 
     seq: int
     t_ms: float
-    at: str
+    at_s: float
     name: str
     data: str
+
+    @property
+    def at(self) -> str:
+        """The wall time, ISO 8601 in UTC."""
+        return iso(self.at_s)
 
     def told(self) -> str:
         """Return the event as it is told, JSON text."""
         if self.data.startswith('{"seq":'):
             return self.data
-        when = f'"seq":{self.seq},"at":"{self.at}","t_ms":{round(self.t_ms, 3)!r}'
+        when = f'"seq":{self.seq},"at":"{self.at}","t_ms":{self.t_ms!r}'
         return f'{{{when},"event":"{self.name}",{self.data[1:]}'
 
 

@@ -67,9 +67,9 @@ class Recorder:
         """Read events that follow ``after_seq``, among them all put before this call."""
         self._queue.put(lambda: reply(self._after(after_seq, limit)))
 
-    def prune(self, before_at: str) -> None:
-        """Forget delivered events older than ``before_at`` (ISO 8601 UTC)."""
-        self._queue.put(lambda: self._prune(before_at))
+    def prune(self, before_s: float) -> None:
+        """Forget delivered events of before ``before_s`` (seconds since 1970)."""
+        self._queue.put(lambda: self._prune(before_s))
 
     def later(self, job: Callable[[], None]) -> None:
         """Do something else that may wait for the disk, after what was put before."""
@@ -159,8 +159,8 @@ class Recorder:
         found.extend(row for row in self._rows if row.seq > newest)
         return found[:limit]
 
-    def _prune(self, before_at: str) -> None:
-        self._try(lambda: self._journal.prune(before_at))
+    def _prune(self, before_s: float) -> None:
+        self._try(lambda: self._journal.prune(before_s))
 
     def _try(self, work: Callable[[], object]) -> bool:
         try:

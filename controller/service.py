@@ -248,8 +248,7 @@ class Service:
         if self._beats % FLUSH_EVERY == 0:
             self._flush()
         if self.state.session is None and parts.teller.new_night():
-            oldest_s = parts.clock.wall_s() - parts.keep_days * DAY_S
-            parts.recorder.prune(wire.iso(max(oldest_s, 0.0)))
+            parts.recorder.prune(parts.clock.wall_s() - parts.keep_days * DAY_S)
 
     def _flush(self) -> None:
         flight, rows = self._parts.flight, self._parts.flight.take()

@@ -52,7 +52,11 @@ class Teller:
         if not rows and not news:
             return None
         saved = Saved(
-            state.t_ms, moment.boot_id, moment.boottime_ms, moment.wall_s, wire.dump_state(state)
+            state.t_ms,
+            moment.boot_id,
+            round(moment.boottime_ms, 3),
+            round(moment.wall_s, 3),
+            wire.dump_state(state),
         )
         messages = self.moments(told)
         if news:
@@ -128,9 +132,10 @@ class Teller:
 
     def _row(self, t_ms: float, name: str, data: dict[str, Any], stamp: Stamp) -> Row:
         self.seq += 1
-        at = stamp.at(t_ms)
-        self.night.add(at, name, data)
-        return Row(self.seq, t_ms, at, name, wire.encode({"boot": self.boot, **data}).decode())
+        kept = wire.encode({"boot": self.boot, **data}).decode()
+        row = Row(self.seq, round(t_ms, 3), round(stamp.at_s(t_ms), 3), name, kept)
+        self.night.add(row.at, name, data)
+        return row
 
     def _stamp(self) -> Stamp:
         now_ms = self._clock.now_ms()

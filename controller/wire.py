@@ -54,9 +54,13 @@ class Stamp:
     t_ms: float
     wall_s: float
 
+    def at_s(self, t_ms: float) -> float:
+        """Return the wall time of house time ``t_ms``, seconds since 1970."""
+        return self.wall_s + (t_ms - self.t_ms) / 1000
+
     def at(self, t_ms: float) -> str:
         """Return the wall time of house time ``t_ms``, ISO 8601 in UTC."""
-        return iso(self.wall_s + (t_ms - self.t_ms) / 1000)
+        return iso(self.at_s(t_ms))
 
     def about(self, t_ms: float) -> str:
         """Return the same to the second: two clocks that are read again never agree to the ms."""

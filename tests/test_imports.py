@@ -42,6 +42,7 @@ SIBLINGS = {
     "entities": {"wire"},
     "discovery": {"config", "entities", "wire"},
     "inbox": {"wire"},
+    "record": {"wire"},
     "chip": {"listener"},
     "factory": {"chip"},
     "pins": {"factory", "guard"},

@@ -22,9 +22,12 @@ from controller.journal import MEMORY, Journal, read_last, tail_of
 from controller.opening import Opened, open_journal
 from controller.record import Row, Saved
 
+#: 2026-11-22, nine in the evening; and a year later.
+NINE_S, LATER_S = 1_795_381_200.0, 1_827_000_000.0
 
-def row(seq: int, at: str = "2026-11-22T21:00:00.000+00:00") -> Row:
-    return Row(seq, seq * 10.5, at, "entry", f'{{"count": {seq}}}')
+
+def row(seq: int, at_s: float = NINE_S) -> Row:
+    return Row(seq, seq * 10.5, at_s, "entry", f'{{"count": {seq}}}')
 
 
 def saved(seq: int) -> Saved:
@@ -74,10 +77,10 @@ def test_what_was_written_is_read(path: Path) -> None:
 
 def test_since_returns_the_night_by_wall_time(path: Path) -> None:
     with closing(Journal(path)) as journal:
-        days = [row(seq, f"2026-11-{20 + seq}T20:00:00.000+00:00") for seq in (1, 2, 3)]
+        days = [row(seq, NINE_S + (seq - 2) * 86_400) for seq in (1, 2, 3)]
         journal.write(days)
-        assert journal.since("2026-11-22T00:00") == days[1:]
-        plan = journal._db.execute("EXPLAIN QUERY PLAN SELECT * FROM event WHERE at >= ''")
+        assert journal.since(NINE_S - 3600) == days[1:]
+        plan = journal._db.execute("EXPLAIN QUERY PLAN SELECT * FROM event WHERE at_s >= 0")
         assert "event_at" in str(plan.fetchall())
 
 
@@ -91,7 +94,7 @@ def test_rewritten_event_replaces_itself(path: Path) -> None:
 def test_write_is_all_or_nothing(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)], saved(1), 1)
-        bad = Row(2, 1.0, "now", "entry", object())  # type: ignore[arg-type]
+        bad = Row(2, 1.0, 1.0, "entry", object())  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             journal.write([row(2), bad], saved(2), 2)
         assert (journal.saved(), journal.last_seq(), journal.delivered()) == (saved(1), 1, 1)
@@ -100,12 +103,12 @@ def test_write_is_all_or_nothing(path: Path) -> None:
 
 def test_prune_forgets_only_old_and_delivered_events_and_never_the_newest(path: Path) -> None:
     with closing(Journal(path)) as journal:
-        journal.write([row(seq, f"2026-11-{seq:02}") for seq in range(1, 11)], delivered=6)
-        assert journal.prune("2026-11-05") == 4
+        journal.write([row(seq, NINE_S + seq) for seq in range(1, 11)], delivered=6)
+        assert journal.prune(NINE_S + 5) == 4
         assert [row.seq for row in journal.after(0, 99)] == [5, 6, 7, 8, 9, 10]
-        assert journal.prune("2027") == 2
+        assert journal.prune(LATER_S) == 2
         journal.write(delivered=10)
-        assert journal.prune("2027") == 3
+        assert journal.prune(LATER_S) == 3
         assert journal.last_seq() == 10
 
 
@@ -145,9 +148,25 @@ def test_older_file_is_migrated_step_by_step(path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *more))
     with closing(Journal(path)) as journal:
-        assert journal._db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert journal._db.execute("PRAGMA user_version").fetchone() == (4,)
         assert journal._db.execute("SELECT cause FROM event").fetchall() == [("old",)] * 3
         assert journal.saved() == saved(3)
+
+
+def test_a_journal_of_the_first_version_is_read_as_it_was_told(path: Path) -> None:
+    whole = '{"seq":1,"boot":"b","at":"2026-11-22T21:00:00.250+00:00","t_ms":1.5,"event":"entry"}'
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in schema.MIGRATIONS[0]:
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 1")
+        at = "2026-11-22T21:00:00.250+00:00"
+        db.execute("INSERT INTO event VALUES (1, 1.5, ?, 'entry', ?)", (at, whole))
+        db.execute("INSERT INTO event VALUES (2, 2.5, 'some time', 'entry', '{}')")
+    with closing(open_journal(path).journal) as journal:
+        assert journal.after(0, 9)[0] == Row(1, 1.5, NINE_S + 0.25, "entry", whole)
+        assert journal.after(0, 9)[0].told() == whole
+        assert [row.seq for row in journal.since(NINE_S)] == [1]
+    assert read_last(str(path), 9)[0].told() == whole
 
 
 def test_failing_migration_leaves_the_file_as_it_was(
@@ -172,7 +191,7 @@ def test_newer_file_is_left_alone(path: Path) -> None:
     opened = open_journal(path)
     assert opened.doubt
     assert opened.journal.in_memory
-    assert "version 99 and this program knows 1; update it" in opened.warning
+    assert "version 99 and this program knows 2; update it" in opened.warning
     assert path.read_bytes() == before
     opened.journal.close()
 
@@ -236,11 +255,11 @@ def test_event_without_a_time_is_damage(path: Path) -> None:
     filled(path, 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA writable_schema = ON")
-        db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'at TEXT NOT NULL', 'at TEXT')")
+        db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'at_s REAL NOT NULL', 'at_s REAL')")
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("UPDATE event SET at = NULL WHERE seq = 5")
+        db.execute("UPDATE event SET at_s = NULL WHERE seq = 5")
         db.execute("PRAGMA writable_schema = ON")
-        db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'at TEXT', 'at TEXT NOT NULL')")
+        db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'at_s REAL', 'at_s REAL NOT NULL')")
     damaged_anew(path)
 
 
@@ -263,7 +282,7 @@ def test_second_damaged_file_gets_the_next_number(path: Path) -> None:
 def test_damaged_file_takes_its_log_along(tmp_path: Path, path: Path) -> None:
     with closing(Journal(filled(tmp_path / "source.db", 1000))) as journal:
         journal.write([row(1001)], saved(1001))
-        journal.prune("2020")
+        journal.prune(0.0)
         shutil.copy(tmp_path / "source.db", path)
         shutil.copy(tmp_path / "source.db-wal", f"{path}-wal")
     with path.open("r+b") as file:
@@ -432,7 +451,7 @@ def test_full_disk_refuses_and_keeps_what_was(path: Path) -> None:
         journal.write([row(1)], saved(1))
         pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
         journal._db.execute(f"PRAGMA max_page_count = {pages}")
-        big = [Row(seq, 0.0, "now", "entry", "x" * 1000) for seq in range(2, 1200)]
+        big = [Row(seq, 0.0, 0.0, "entry", "x" * 1000) for seq in range(2, 1200)]
         with pytest.raises(sqlite3.OperationalError, match="full"):
             journal.write(big, saved(1199))
         assert journal._db.execute("SELECT count(*) FROM event").fetchone() == (0,)

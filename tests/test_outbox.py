@@ -10,7 +10,7 @@ from controller.record import Row
 
 
 def row(seq: int) -> Row:
-    return Row(seq, float(seq), "", "entry", "{}")
+    return Row(seq, float(seq), 0.0, "entry", "{}")
 
 
 class Post(RuleBasedStateMachine):

@@ -20,7 +20,7 @@ from controller.journal import MEMORY, Journal, read_last
 from controller.opening import open_journal
 from controller.record import Record, Row
 from controller.recorder import Recorder
-from tests.test_journal import row, saved
+from tests.test_journal import LATER_S, row, saved
 from tests.waiting import eventually
 
 
@@ -136,7 +136,7 @@ def test_fetch_sees_what_was_put_before_it(desk: Desk) -> None:
 def test_prune_is_done_in_turn(desk: Desk) -> None:
     desk.put(1, 2, 3)
     desk.recorder.put(Record(delivered=3))
-    desk.recorder.prune("2027")
+    desk.recorder.prune(LATER_S)
     assert desk.fetch(0) == [3]
 
 
@@ -237,7 +237,7 @@ def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.Mon
 def test_record_that_can_never_be_written_is_dropped_and_told(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.recorder.put(Record([Row(9, 0.0, "now", "entry", '{"\ud800"}')], messages=[0]))
+    desk.recorder.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')], messages=[0]))
     eventually(lambda: desk.told() == [0])
     desk.put(1)
     assert desk.fetch(0) == [1]
@@ -248,7 +248,7 @@ def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TAIL_SIZE", 10)
-    desk.recorder.put(Record([Row(2**70, 0.0, "now", "entry", "{}")]))
+    desk.recorder.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
     desk.put(*range(1, 30))
     eventually(lambda: len(desk.told()) == 29)
     desk.put(30)
@@ -274,7 +274,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from tests.test_recorder import *
-resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 desk = Desk(Journal(sys.argv[1]))
 desk.recorder.start()
 desk.put(*range(1, 3001))
@@ -289,7 +289,7 @@ desk.recorder.stop()
 
 
 def test_file_that_may_not_grow_is_survived_by_the_real_system_call(path: Path) -> None:
-    """Not SQLite's own limit but the kernel's: every write beyond 120 kB fails."""
+    """Not SQLite's own limit but the kernel's: every write beyond 60 kB fails."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=False
     )

@@ -42,7 +42,7 @@ def timed(work: Callable[[int], object], times: int) -> list[float]:
 
 def row(seq: int) -> Row:
     """Return an ordinary event."""
-    return Row(seq, seq * 10.0, "2026-11-22T21:00:00.000+00:00", "entry", "x" * 200)
+    return Row(seq, seq * 10.0, 1795381200.0 + seq, "entry", "x" * 200)
 
 
 def journal(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.configfile import parse
+from controller.flight import FlightRecorder
 from controller.journal import Journal
 from controller.replay import Row, replay, wired_by
 from tests.bench.bench_start import fill
@@ -75,24 +76,25 @@ def written() -> tuple[int, int]:
 
 
 def an_evening_on_disk(report: Report, folder: Path) -> None:
-    """Count what one evening writes when every step is a transaction of its own."""
+    """Count what one evening writes: journal, tail and flight recorder."""
     journal = Journal(folder / "evening.db")
     house = House(journal)
+    house.flight = FlightRecorder(folder / "edges")
     before = written()
     house.live(moves(1))
+    journal.finish()
     given, taken = (b - a for a, b in zip(before, written(), strict=True))
-    journal.close()
     report.table(
         f"one evening on the disk ({CROSSINGS} crossings, {KNOCKS} knocks)",
         [
             {
                 "events": house.events,
                 "MQTT messages": house.messages,
-                "syncs": house.writes,
+                "syncs": house.syncs,
                 "payload MB": round(house.payload_bytes / 1e6, 2),
-                "written MB": round(given / 1e6, 1),
+                "written MB": round(given / 1e6, 2),
                 "on disk MB": round(taken / 1e6, 1),
-                "least with so many syncs MB": round(house.writes * FLOOR_BYTES / 1e6, 1),
+                "least with so many syncs MB": round(house.syncs * FLOOR_BYTES / 1e6, 1),
             }
         ],
     )
