@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 import sys
 import threading
 import time
@@ -376,3 +377,18 @@ def test_with_all_lines_wired_the_thread_sleeps_while_nothing_happens(
     time.sleep(1.0)  # the stretch that is measured
     assert switches() == before
     pins.close()
+
+
+def test_the_bench_on_a_faked_chip_measures_what_runs_in_the_field() -> None:
+    """No test runner in the measured process: its memory and its CPU would be in the figures."""
+    program = (
+        "import runpy, sys\n"
+        "sys.argv = ['backdoor', '--help']\n"
+        "try: runpy.run_module('tests.bench.on_chip', run_name='__main__')\n"
+        "except SystemExit: print(*sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"controller.chip", "gpiod"} <= loaded
+    assert not loaded & {"pytest", "_pytest", "hypothesis"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from controller.pins import Pins, PinsError, make_factory
 gpiozero.pins.local.get_pi_revision = lambda: 0xC03111  # there is no board to ask
 LINES = "/sys/devices/platform/gpio-sim.*/gpiochip*/sim_gpio{}/{}"
 KNOCK, DOOR, OUTER, INNER, STRIKE, LAMP = 17, 24, 22, 23, 16, 21
+IDLE_S = 20
 STRIKE_OFF = ("/usr/bin/python3", "-IS", "systemd/strike-off", "systemd/backdoor.toml")
 
 
@@ -146,6 +148,35 @@ def idle() -> None:
     ok("not one wake-up in five idle seconds", before == after)
 
 
+def whole() -> None:
+    """The whole controller as its unit starts it: how often all of its threads wake up."""
+    lines = "".join(f"{name} = {line.pin}\n" for name, line in WIRING.items())
+    config = Path("/tmp/backdoor.toml")
+    config.write_text(f'[mqtt]\nhost = ""\n[journal]\npath = "/tmp/journal.db"\n[lines]\n{lines}')
+    command = (sys.executable, __file__, "run", "--config", str(config))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind("/tmp/notify")
+        told.settimeout(60)
+        env = {**os.environ, "NOTIFY_SOCKET": "/tmp/notify"}
+        with subprocess.Popen(command, env=env) as controller:
+            while told.recv(4096) != b"READY=1":
+                pass
+            time.sleep(5)  # the start's own work
+            tasks = Path(f"/proc/{controller.pid}/task")
+            before = switches(tasks)
+            time.sleep(IDLE_S)
+            a_second = (switches(tasks) - before) / IDLE_S
+            controller.terminate()
+    ok(f"the whole controller, all lines wired: {a_second:.1f} wake-ups a second", a_second < 15)
+
+
+def switches(tasks: Path) -> int:
+    """Return how often a process's threads have gone to sleep of their own will."""
+    texts = [(task / "status").read_text() for task in tasks.iterdir()]
+    told = [line for text in texts for line in text.splitlines()]
+    return sum(int(line.split()[1]) for line in told if line.startswith("voluntary"))
+
+
 def owners() -> None:
     """Another process asks for our strike; then one dies with it on."""
     other = run(sys.executable, __file__, "hold")
@@ -192,8 +223,18 @@ def main() -> None:
     house.pins.close()
     ok("let go: the strike is off", value(STRIKE) == 0)
     killed()
+    whole()
     print("every check passed")
 
 
+def controller() -> None:
+    """Be the controller."""
+    from controller.cli import main as cli
+
+    cli()
+
+
+ROLES = {"hold": hold, "run": controller}
+
 if __name__ == "__main__":
-    hold() if sys.argv[1:] == ["hold"] else main()
+    ROLES.get(" ".join(sys.argv[1:2]), main)()
