@@ -213,14 +213,13 @@ def command(name: str) -> ResponseReturnValue:
     """Ask the controller and say how it ended: done, refused with its reason, or no answer."""
     if name not in COMMANDS:
         return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
-    if request.form.get("ask"):
-        return render_template(
-            "sure.html", name=name, fields=request.form, question=QUESTIONS.get(name, _("Sure?"))
-        )
     try:
         number = _number_of(name)
     except ValueError:
         return _answer(Outcome("refused", "Malformed"), 400)
+    if request.form.get("ask"):
+        question = QUESTIONS.get(name, _("Sure?"))
+        return render_template("sure.html", name=name, number=number, question=question)
     return _answer(parts().mirror.command(name, **number))
 
 
