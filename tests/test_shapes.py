@@ -1,0 +1,279 @@
+"""Shapes that nobody would draw and a doorway sees: what is said of each, and when.
+
+Found by breaking the decoder in small ways until no other test minded; each verdict was looked at.
+They also hold whoever makes the decoder faster to the same answers.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.beams import broken_ms, filled
+from controller.events import Contact, Doorway, Edge, Fault, Knock, Passage, Sensed
+from controller.sensing import Settings
+from tests.doorway.score import sense
+from tests.doorway.sketch import edges, pulses
+from tests.test_passages import S90, doorways, faults, passages
+from tests.test_sensing import storm
+
+#: A sketch, and of each passage: told at, at least, at most, why.
+TABLE = """
+# two in one file, slowly; one who stood, and the next
+O+1000 I+1400 O-1800 O+1890 I-2140 I+2185 O-2275 I-2325
+    2725:1,1, 2725:1,1,
+O+1000 I+1250 O-11250 I-23250 O+23255 I+33254 O-33334 I-33484
+    33859:1,2,close
+# two close together, faster than anybody walks, and one behind them
+O+1000 I+1010 O-1015 O+1055 I-1135 I+1155 O-1205 I-1315 O+1345 I+1435 O-1645 I-1735
+    1780:0,2,passing 1780:1,1,
+# a hand from inside, and then a guest comes in
+I+1000 I-1050 O+1070 I+1160 O-1370 I-1460
+    1860:1,1,
+# who ends where they began may have paced
+I+1000 O+1120 I-1220 I+1370 O-1620 O+1720 O-1830 I-1880
+    2280:-1,0,paced
+I+1000 O+1150 O-1156 I-1356 O+1446 I+1536 O-1746 I-1836
+    2236:0,1,paced
+I+1000 O+1007 I-1407 I+1497 O-1500 O+1540 O-1790 I-1791
+    2191:-3,0,paced
+I+1000 O+1150 O-1270 O+1290 I-1336 O-1337 I+1377 I-1497
+    1897:0,0,turned_back
+O+1000 I+1100 I-1120 I+1200 O-1245 O+1945 I-2055 O-2057 O+2117 O-2517
+    2917:0,0,turned_back
+I+1000 O+1050 I-1450 I+1480 I-1570 I+2170 O-2180 I-2270 O+2390 I+2480 O-2690 I-2780
+    3180:0,1,paced
+I+1000 O+1100 O-1190 I-1490 O+1550 I+1670 I-1970 O-2016 O+2076 I+2676 O-2796 I-2886
+    3286:0,1,paced
+I+1000 I-1250 O+1280 I+1370 I-1415 I+1460 O-1540 O+1620 I-1920 I+2170 O-2270 I-2271
+    2671:0,0,turned_back
+I+1000 I-31000 O+31001 I+31061 I-31101 I+31181 O-31271 O+31291 O-33691 I-33701
+    34101:0,0,turned_back
+# a coat for some seconds, and somebody well inside that time, as long as a body
+O+1000 I+3000 I-3150 O-5150
+    5550:-1,1,beam_covered
+I+1000 O+3000 O-3110 I-4010
+    4410:-1,1,beam_covered
+I+1000 O+3000 O-3109 I-4010
+    4410:0,0,turned_back
+I+1000 O+3000 O-3080 O+3090 O-3490 I-4190
+    4590:-1,1,beam_covered
+I+1000 O+1700 O-2300 I-4300 I+4360 O+4660 O-4663 I-5363
+    5763:0,0,turned_back
+# hands and bodies mixed
+O+1000 O-1090 I+1135 O+1215 O-1220 O+1240 O-1285 I-1331 O+1334 I+1444 O-1554 I-1674
+    1876.5:0,1,order 1876.5:1,1,
+O+1000 I+1600 I-1700 I+1710 I-1756 O-1846 O+1886 O-1892 I+1938 O+1983 I-2233 I+2278 O-2338 I-2428
+    2828:0,1,order
+I+1000 I-1150 O+1240 I+3240 O-3350 O+3950 I-4550 O-5150 I+5850 O+6000 O-6300 I-6320
+    5510:-1,0,order 6545:0,0,turned_back
+O+1000 I+1040 I-1120 O-1160
+    1220:0,0,turned_back
+# a drop-out of 45 ms is one, and one of 46 is none
+I+1000 O+1400 I-1430 I+1475 I-1495 O-1795
+    2195:0,0,arm
+I+1000 O+1400 I-1430 I+1476 I-1495 O-1795
+    2195:-1,-1,
+# nobody is as fast as the lag of a millisecond
+O+1000 I+1001 O-1051 I-1052
+    1097:0,3,passing
+O+1000 I+1050 I-1350 I+1352 O-1952 I-2002
+    2047:1,1,
+# when both beams are clear it waits for as long as a hand may be on its way, 400 ms at most
+I+1000 O+1002 O-1252 I-1332
+    1377:0,0,turned_back
+I+1000 O+1900 I-2500 O-2750
+    2795:-1,-1,
+O+1000 I+1020 O-1050 I-1450 I+1490 I-1640
+    1685:1,1,
+I+1000 O+1046 O-1946 I-2096 I+2146 I-2152
+    2552:0,0,turned_back
+O+1000 O-1080 I+1087 O+1787 I-1797 O-2197
+    2597:-1,-1,
+O+1000 I+1040 I-1050 O-3050
+    3110:0,0,turned_back
+O+1000 O-1040 O+1050 O-1100
+    1280:0,0,one_beam
+"""
+LINES = [line for line in TABLE.splitlines() if line and not line.startswith("#")]
+SAID = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True))
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_shape(text: str) -> None:
+    told = [f"{p.t_ms:g}:{p.least},{p.most},{p.why}" for p in passages(text)]
+    assert " ".join(told) == SAID[text]
+
+
+def test_how_long_a_beam_was_broken_is_the_sum_of_its_breaks() -> None:
+    assert broken_ms([0.0, 10.0, 20.0, 50.0, 60.0, 160.0]) == 140.0
+    assert broken_ms([0.0, 10.0, 20.0]) == 10.0
+    assert broken_ms([]) == broken_ms([7.0]) == 0.0
+    assert filled([(0.0, 10.0), (55.0, 60.0), (106.0, 110.0)], 45.0) == [
+        (0.0, 60.0),
+        (106.0, 110.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "coming_in"),
+    [
+        # out of the outer beam before the inner one: nobody is on the way in
+        ("O+1000 O-1200 I+1250 I-1340", [0, 0]),
+        # stands in the inner beam, its back clears the outer one; what flickers then is himself
+        ("O+1000 I+1020 O-1050 I-1450 I+1490 I-1640", [0, 1, 0]),
+        # steps into the inner beam twice, and back each time
+        ("O+1000 I+1300 I-1360 I+1370 I-1670 O-2370", [0, 1, 0, 1, 0, 0]),
+    ],
+)
+def test_who_is_on_the_way_in(text: str, coming_in: list[int]) -> None:
+    assert [coming for _, _, coming in doorways(text)] == coming_in
+
+
+def test_a_body_behind_a_cover_is_told_when_the_cover_is_noticed_and_dated_when_it_came() -> None:
+    (doubt, _) = passages("O+1000 I+1002 I-1902 O-11902")
+    assert (doubt.t_ms, doubt.began_ms, doubt.least, doubt.most) == (11_000.0, 1002.0, -1, 1)
+    for lasted_ms, seen in ((109, False), (110, True), (2400, True), (2401, False)):
+        told = passages(f"O+1000 I+20000 I-{20_000 + lasted_ms} O-40000")
+        assert [p.why == "beam_covered" for p in told].count(True) == seen, lasted_ms
+
+
+# --- every fault ends, and everything has its time ----------------------------------------------
+
+
+def sound(told: list[Sensed]) -> list[Sensed]:
+    """Hold what was told against what must always be true of it."""
+    times = [s.t_ms for s in told]
+    assert all(type(t_ms) is float for t_ms in times)
+    assert times == sorted(times)
+    for line in {s.line for s in told if isinstance(s, Fault)}:
+        turns = [s.active for s in told if isinstance(s, Fault) and s.line == line]
+        assert all(type(active) is bool for active in turns)
+        assert turns == [True, False] * (len(turns) // 2), f"{line}: {turns}"
+    doorway = [(s.busy, s.coming_in) for s in told if isinstance(s, Doorway)]
+    assert all(busy or not coming for busy, coming in doorway)
+    assert all(type(coming) is int for _, coming in doorway)
+    assert not doorway or doorway[-1] == (False, 0)
+    return told
+
+
+def test_both_beams_stuck_are_two_faults_and_both_are_over() -> None:
+    told = sound(sense(edges("I+1000 O+1010 O-62010 I-62011"), S90))
+    assert [(s.t_ms, s.line, s.active) for s in told if isinstance(s, Fault)] == [
+        (61_000.0, "beam_inner", True),
+        (61_010.0, "beam_outer", True),
+        (62_016.0, "beam_outer", False),
+        (62_017.0, "beam_inner", False),
+    ]
+
+
+def test_a_beam_that_is_broken_at_boot_and_stays_so_is_stuck_after_its_minute() -> None:
+    told = sense([Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)], S90)
+    assert [(s.t_ms, type(s)) for s in told] == [(0.0, Doorway), (60_000.0, Fault)]
+
+
+def test_a_beam_that_is_broken_at_boot_frees_the_doorway_when_it_clears() -> None:
+    start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
+    told = sound(sense([*start, Edge(1000.0, "beam_outer", False)], S90))
+    assert told == [Doorway(0.0, True, 0), Doorway(1006.0, False, 0)]
+
+
+def test_a_beam_that_storms_while_somebody_is_in_it_leaves_a_doubt_with_its_time() -> None:
+    start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
+    rows = [Edge(e.t_ms, e.line, not e.level) for e in storm("beam_outer")]
+    told = sound(sense([*start, *rows, Edge(8100.0, "beam_outer", False)], S90))
+    (doubt,) = [s for s in told if isinstance(s, Passage)]
+    assert (doubt.least, doubt.most, doubt.why) == (-1, 1, "beam_chatter")
+    assert doubt.began_ms == doubt.t_ms < 5200.0
+
+
+def test_a_beam_that_flutters_and_one_that_is_dead_have_their_times() -> None:
+    flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
+    bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(20, 26))
+    sound(sense(edges(f"{flutter} {bodies} O+40000 I+40090 O-40300 I-40390"), S90))
+
+
+def test_a_mate_is_dead_after_four_bodies_in_a_row_and_again_after_four() -> None:
+    def alone(*seconds: int) -> str:
+        return " ".join(f"I+{t}000 I-{t}300" for t in seconds)
+
+    both = "O+{0}000 I+{0}090 O-{0}300 I-{0}390"
+    three = f"{alone(1, 2, 3)} {both.format(4)} {alone(5, 6, 7)}"
+    assert faults(sense(edges(three), S90)) == []
+    told = sense(edges(f"{three} {alone(8)} {both.format(10)} {alone(11, 12, 13)}"), S90)
+    assert faults(told) == [("BeamDead", "beam_outer", True), ("BeamDead", "beam_outer", False)]
+
+
+# --- the door's contact -------------------------------------------------------------------------
+
+
+def test_whoever_comes_through_a_door_that_stood_open_at_boot_is_counted() -> None:
+    rows = [Edge(0.0, "door_contact", True), *edges("O+1000 I+1090 O-1300 I-1390")]
+    assert [(p.least, p.most) for p in sense(rows, S90) if isinstance(p, Passage)] == [(1, 1)]
+
+
+def test_a_question_behind_a_shut_door_is_a_phantom_too() -> None:
+    paced = "O+1000 I+1090 O-1250 O+1310 I-1340 I+1400 I-1700 O-1800"
+    assert [(p.least, p.most, p.why) for p in passages(paced, wired="OID")] == [(0, 0, "phantom")]
+
+
+# --- what is due in the same moment is all told -------------------------------------------------
+
+
+def test_detectors_that_are_due_at_once_are_all_heard() -> None:
+    rest = [Edge(0.0, line, False) for line in ("exit_button", "evacuate")]
+    both = [Edge(1000.0, line, True) for line in ("exit_button", "evacuate")]
+    rows = [*edges(f"{pulses('h958x6')} O+1024 O-1100", wired="OIh"), *rest, *both]
+    told = sense(sorted(rows, key=at), Settings(knock_raps=1))
+    at_once = [type(s) for s in told if s.t_ms == 1030.0]
+    assert at_once == [Contact, Contact, Doorway, Knock]
+
+
+def at(edge: Edge) -> float:
+    """When."""
+    return edge.t_ms
+
+
+#: Long enough to be named, and to be muted once more.
+BRIEF = (5000.0, 250.0)
+
+
+def test_a_line_that_is_heard_again_hides_nothing_else() -> None:
+    rows = [Edge(0.0, "exit_button", False), *storm("exit_button", *BRIEF)]
+    (begun, over) = [s for s in sense(rows, S90) if isinstance(s, Fault)]
+    assert (begun.t_ms, over.t_ms) == (5199.9, 7199.9)
+    beam = [Edge(0.0, "beam_outer", False), Edge(0.0, "beam_inner", False)]
+    walk = [Edge(over.t_ms - 6.0, "beam_outer", True), Edge(over.t_ms + 300, "beam_outer", False)]
+    told = sound(sense(sorted([*beam, *rows, *walk], key=at), S90))
+    assert {type(s) for s in told if s.t_ms == over.t_ms} == {Fault, Doorway}
+
+
+def test_two_lines_that_are_heard_again_in_one_moment_are_both_told() -> None:
+    lines = ("exit_button", "hatch_contact")
+    rows = [Edge(0.0, line, False) for line in lines]
+    both = [Edge(e.t_ms, line, e.level) for e in storm("", *BRIEF) for line in lines]
+    told = sound(sense([*rows, *both], S90))
+    assert sorted(s.line for s in told if isinstance(s, Fault) and not s.active) == sorted(lines)
+
+
+@pytest.mark.parametrize(
+    ("edges_", "every_ms", "named"),
+    [(1999, 0.4, False), (2000, 0.4, True), (5000, 1.0, False), (5000, 0.999, True)],
+)
+def test_a_storm_is_the_second_thousand_edges_within_a_second(
+    edges_: int, every_ms: float, named: bool
+) -> None:
+    rows = [Edge(5000.0 + every_ms * k, "door_contact", k % 2 == 0) for k in range(edges_)]
+    told = sense([Edge(0.0, "door_contact", False), *rows], S90)
+    assert any(isinstance(s, Fault) for s in told) == named
+
+
+def test_what_a_line_was_at_the_end_of_its_storm_is_told_when_it_is_heard_again() -> None:
+    told = sense([Edge(0.0, "door_contact", False), *storm("door_contact", *BRIEF)], S90)
+    contacts = [(s.t_ms, s.active) for s in told if isinstance(s, Contact)]
+    assert contacts[-1] == (7229.9, False)
+
+
+def test_a_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:
+    rows = edges("D+1000 D-1000.5 D+2000", wired="D")
+    told = sense(rows, Settings(contact_settle_ms=1.0))
+    assert [s.t_ms for s in told if isinstance(s, Contact)] == [0.0, 2001.0]
