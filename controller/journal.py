@@ -13,7 +13,6 @@ import errno
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import astuple
 from pathlib import Path
 from urllib.parse import quote
 
@@ -118,11 +117,11 @@ class Journal:
         with transaction(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?)",
-                map(astuple, newest.events.values()),
+                newest.events.values(),
             )
             if newest.saved is not None:
                 self._db.execute(
-                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)", astuple(newest.saved)
+                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)", newest.saved
                 )
             if newest.delivered is not None:
                 self._db.execute("UPDATE mark SET delivered = ?", (newest.delivered,))

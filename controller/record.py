@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from controller.wire import iso
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """The state (JSON text) and when it was: house time, this boot's time, and the wall's."""
 
     t_ms: float
@@ -21,8 +20,7 @@ class Saved:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One event: number, house time, wall time (seconds since 1970), name and data (JSON text).
 
     The data says at least which run it was (``boot``); journals of old also repeat the rest there.
@@ -87,8 +85,7 @@ class Newest:
 
 def line_of(rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> str:
     """Return one step as a line of JSON."""
-    kept = None if saved is None else astuple(saved)
-    return json.dumps([[*map(astuple, rows)], kept, delivered], ensure_ascii=False)
+    return json.dumps([rows, saved, delivered], ensure_ascii=False)
 
 
 def gathered(lines: Iterable[str]) -> Newest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event
 from time import monotonic
@@ -36,7 +37,9 @@ FLUSH_EVERY = 100
 LOST_IN_A_ROW = 4
 DAY_S = 86_400.0
 #: A deadline waits this long for an edge stamped before it that is still on its way to us.
-LATE_EDGE_S = 0.002
+LATE_EDGE_S = 0.0005
+#: What happened is told at once; how things stand then, so much later: the other threads go first.
+PICTURE_S = 0.001
 #: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
 COMMANDS_WAITING = 1000
 
@@ -54,6 +57,7 @@ class Service:
         self._done = engine.state
         self._began_s = monotonic()
         self._reread_s = self._began_s
+        self._picture_s = inf
         self._beats = BEAT_EVERY - 1  # the first sign of life comes at once
         self._lost = 0
         self._dropped = 0
@@ -80,7 +84,12 @@ class Service:
     def wait_until_told(self, limit_s: float = 2.0) -> None:
         """Return when all that is in the queue now has reached pins, journal and link."""
         told = Event()
-        self.post(lambda: self._parts.recorder.later(told.set))
+
+        def tell() -> None:
+            self._picture()
+            self._parts.recorder.later(told.set)
+
+        self.post(tell)
         told.wait(limit_s)
 
     def note(self, note: Note) -> None:
@@ -114,6 +123,7 @@ class Service:
         self._do(self._engine.lit())
         self._parts.recorder.start()
         self._keep([])
+        self._picture()
         self._parts.link.start()
         self._parts.notifier.ready()
 
@@ -127,6 +137,8 @@ class Service:
                     item = self._advance()
                 if item is not None:
                     self._take(item)
+                if monotonic() >= self._picture_s:
+                    self._picture()
                 if monotonic() >= self._reread_s:
                     self._check()
                 self._parts.teller.latency.add(monotonic() - began_s)
@@ -137,7 +149,7 @@ class Service:
 
     def _next(self) -> Item | None:
         """Wait for the next item, but no longer than until something is due."""
-        wait_s = self._reread_s - monotonic()
+        wait_s = min(self._reread_s, self._picture_s) - monotonic()
         due_ms = self._engine.deadline()
         if due_ms is not None:
             wait_s = min(wait_s, self._parts.clock.seconds_until(due_ms) + LATE_EDGE_S)
@@ -207,6 +219,14 @@ class Service:
         record = parts.teller.record(told, self.state, moment, delivered)
         if record is not None:
             parts.recorder.put(record)
+        if parts.teller.untold and self._picture_s == inf:
+            self._picture_s = monotonic() + PICTURE_S
+
+    def _picture(self) -> None:
+        """Tell how things stand, once for all that happened since the last time."""
+        self._picture_s = inf
+        news = self._parts.teller.news(self.state)
+        self._parts.recorder.later(lambda: self._publish(news))
 
     def _show(self, output: Set) -> None:
         self._parts.pins.set(output.line, output.level, output.blink)
@@ -266,6 +286,7 @@ class Service:
         """Strike off, then the journal, then a goodbye to the broker."""
         self._parts.pins.close()
         self._parts.notifier.stopping()
+        self._picture()
         self._flush()
         self._parts.recorder.stop()
         self._parts.link.stop([wire.status(self._parts.teller.topics, "offline")])

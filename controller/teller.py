@@ -38,6 +38,8 @@ class Teller:
         self._venue = venue
         self._house = house
         self._clock = clock
+        #: Has anything that lasts changed since the newest snapshot?
+        self.untold = False
         self._kept: State | None = None
         self._snapshot: dict[str, Any] = {}
         self._told_ms = 0.0
@@ -58,11 +60,18 @@ class Teller:
             round(moment.wall_s, 3),
             wire.dump_state(state),
         )
-        messages = self.moments(told)
-        if news:
-            messages += self.states(state, news_only=True)
         done = any(isinstance(effect, Answer) and effect.ok for _, effect in told)
+        messages = self.moments(told)
+        self.untold = self.untold or news
+        if done:  # who asked for it finds it done
+            messages += self.news(state)
         return Record(rows, saved, delivered, messages, urgent=done)
+
+    def news(self, state: State) -> list[Message]:
+        """Return how things stand, as far as it was not told yet."""
+        if not self.untold:
+            return []
+        return self.states(state, news_only=True)
 
     def moments(self, told: Told) -> list[Message]:
         """Return answers, chimes and other people's devices: what is said once and never kept."""
@@ -88,6 +97,7 @@ class Teller:
 
     def states(self, state: State, *, news_only: bool = False) -> list[Message]:
         """Return the retained messages for the state as it is now, or only what they say anew."""
+        self.untold = False
         before = self._snapshot if news_only else {}
         stamp = self._stamp()
         self._told_ms = stamp.t_ms

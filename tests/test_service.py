@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -204,7 +203,7 @@ def test_a_state_that_makes_no_sense_makes_the_count_ask(tmp_path: Path) -> None
     journal = Journal(tmp_path / "journal.db")
     saved = journal.saved()
     assert saved is not None
-    journal.write(saved=replace(saved, state='{"t_ms":"soon"}'))
+    journal.write(saved=saved._replace(state='{"t_ms":"soon"}'))
     journal.close()
     with house(tmp_path) as demo:
         eventually(lambda: demo.state is not None)
