@@ -14,9 +14,9 @@ Every event goes through four stages, always in this order:
 4. *show*: outputs are the difference between `wanted` before and after. Only moments (chimes,
    notes, answers) are emitted by hand.
 
-Timers are absolute deadlines in ``State.timers``. A row of `TIMERS` says in which situation one
-runs, for how long, and what its ringing does. A timer that has rung stays as None until its
-situation ends, so it rings once.
+Timers are absolute deadlines in ``State.timers``. `running` says in which situation one runs, a
+row of `TIMERS` for how long and what its ringing does. A timer that has rung stays as None until
+its situation ends, so it rings once.
 
 Two rules hold all this together. *Nothing opens the strike but a release* (or walk-in): a release
 whose strike went off never turns it on again. *The way out is no business of ours*: no event from
@@ -50,7 +50,6 @@ from controller.state import (
     House,
     Session,
     State,
-    changed,
     lock_fault,
     mark_ms,
     release_fits,
@@ -65,13 +64,14 @@ def step(state: State, event: Event, house: House) -> tuple[State, tuple[Effect,
 
     An event that claims to be older than the state is taken as happening now.
     """
-    turn = Turn(changed(state, t_ms=max(state.t_ms, event.t_ms)), house)
+    turn = Turn(state, max(state.t_ms, event.t_ms), house)
     _due(turn)
     HANDLERS[type(event)](turn, event)
     _follow(turn)
     before, after = wanted(state, house), wanted(turn.state, house)
-    shown = [after[line] for line in after if after[line] != before[line]]
-    return turn.state, (*turn.moments, *shown)
+    if after != before:
+        turn.moments += [after[line] for line in after if after[line] != before[line]]
+    return turn.state, tuple(turn.moments)
 
 
 def _tick(turn: Turn, event: Tick) -> None:
@@ -99,14 +99,16 @@ def _due(turn: Turn) -> None:
 
     A journal of another version may know timers that these rules don't: they end unheard.
     """
-    timers = turn.state.timers.items()
-    ripe = sorted((at, name) for name, at in timers if at is not None and at <= turn.state.t_ms)
-    for _, name in ripe:
-        if name not in TIMERS:
-            continue
-        turn.change(timers={**turn.state.timers, name: None})
-        TIMERS[name].ring(turn)
-    _ring_marks(turn)
+    timers, now_ms = turn.state.timers, turn.state.t_ms
+    if timers:
+        ripe = [(at, name) for name, at in timers.items() if at is not None and at <= now_ms]
+        for _, name in sorted(ripe):
+            if name not in TIMERS:
+                continue
+            turn.change(timers={**turn.state.timers, name: None})
+            TIMERS[name].ring(turn)
+    if turn.state.session is not None:
+        _ring_marks(turn)
 
 
 def _ring_marks(turn: Turn) -> None:
@@ -139,27 +141,28 @@ def _mark(turn: Turn, session: Session, at_ms: float) -> str:
 
 
 def _follow(turn: Turn) -> None:
-    _spend_grant(turn)
-    _reconcile(turn)
-    _start_session(turn)
-    _watch_capacity(turn)
-    if lock_fault(turn.state) and not _bolt_disagrees(turn.state, turn.house):
+    """Look for every situation that asks for something; ``state`` is the draft, always as it is."""
+    state, house = turn.state, turn.house
+    if state.grant is not None and state.grant.live and not release_fits(state, house):
+        _spend_grant(turn)
+    if state.grant is not None and state.grant.over and not state.busy:
+        _reconcile(turn, state.grant)
+    if state.session is None and state.occupancy.count > 0:
+        _start_session(turn)
+    if state.over_capacity != (state.occupancy.count > house.capacity):
+        _mark_over_capacity(turn)
+    if state.faults and lock_fault(state) and not _bolt_disagrees(state, house):
         turn.fault("LockNotLocked", "bolt_contact", active=False)
     _run_timers(turn)
 
 
 def _spend_grant(turn: Turn) -> None:
     """A release whose strike had to go off is over: only another one turns it on again."""
-    grant = turn.state.grant
-    if grant is not None and grant.live and not release_fits(turn.state, turn.house):
-        turn.change_grant(live=False, over=True, unsure=True)
+    turn.change_grant(live=False, over=True, unsure=True)
 
 
-def _reconcile(turn: Turn) -> None:
+def _reconcile(turn: Turn, grant: Grant) -> None:
     """Close a release when the door is shut again (or its time is over) and nobody is in it."""
-    grant = turn.state.grant
-    if grant is None or not grant.over or turn.state.busy:
-        return
     believed = not turn.house.beams and (grant.opened or not turn.house.sees_door)
     entered = grant.party if believed else grant.entered
     turn.change(grant=None)
@@ -182,45 +185,61 @@ def _believe(turn: Turn, grant: Grant) -> None:
 
 def _start_session(turn: Turn) -> None:
     """The first guest into a room verified empty starts the two hours."""
-    if turn.state.session is None and turn.state.occupancy.count > 0:
-        skipped = sum(warning >= turn.house.session_ms for warning in turn.house.warnings_ms)
-        turn.change(session=Session(turn.state.t_ms, skipped))
-        turn.note("session_started")
+    skipped = sum(warning >= turn.house.session_ms for warning in turn.house.warnings_ms)
+    turn.change(session=Session(turn.state.t_ms, skipped))
+    turn.note("session_started")
 
 
-def _watch_capacity(turn: Turn) -> None:
-    count, over = turn.state.occupancy.count, turn.state.over_capacity
-    if (count > turn.house.capacity) == over:
-        return
-    turn.change(over_capacity=not over)
-    turn.note("over_capacity_ended" if over else "over_capacity", count=count)
-    if not over:
+def _mark_over_capacity(turn: Turn) -> None:
+    over = not turn.state.over_capacity
+    turn.change(over_capacity=over)
+    turn.note("over_capacity" if over else "over_capacity_ended", count=turn.state.occupancy.count)
+    if over:
         turn.chime("over_capacity")
 
 
 def _run_timers(turn: Turn) -> None:
     """Start the timers whose situation has begun, forget those whose situation has ended."""
-    timers = {name: at for name, at in turn.state.timers.items() if name in TIMERS}
-    for name, timer in TIMERS.items():
-        if not timer.holds(turn.state, turn.house):
-            timers.pop(name, None)
-        elif name not in timers:
-            timers[name] = turn.state.t_ms + timer.after_ms(turn.house)
-    if timers != turn.state.timers:
-        turn.change(timers=timers)
+    state, house, timers = turn.state, turn.house, turn.state.timers
+    names = running(state, house)
+    if names != list(timers):
+        begun = {name: state.t_ms + TIMERS[name].after_ms(house) for name in names}
+        turn.change(timers={name: timers.get(name, begun[name]) for name in names})
+
+
+def running(state: State, house: House) -> list[str]:
+    """Name the timers whose situation holds."""
+    names = []
+    if state.grant is not None and not state.grant.opened:
+        names.append("release")
+    if state.staff_pass:
+        names.append("staff_pass")
+    if state.session is not None and _looks_empty(state):
+        names.append("empty")
+    if state.hatch_waiting:
+        names.append("hatch_patience")
+    if state.door == "Open" and not state.locked_open and house.entry != "walk_in":
+        names += ["door_pre_alarm", "door_alarm"]
+    if _bolt_disagrees(state, house):
+        names.append("bolt")
+    return names
+
+
+def _looks_empty(state: State) -> bool:
+    nobody = state.occupancy.max == 0 and state.occupancy.certain
+    return nobody and not state.busy and state.door != "Open"
+
+
+def _bolt_disagrees(state: State, house: House) -> bool:
+    return state.bolt == "Unlocked" and state.door == "Closed" and not strike_on(state, house)
 
 
 # --- timers -------------------------------------------------------------------------------------
 
 
 class _Timer(NamedTuple):
-    holds: Callable[[State, House], bool]
     after_ms: Callable[[House], float]
     ring: Callable[[Turn], None]
-
-
-def _unopened(state: State, house: House) -> bool:
-    return state.grant is not None and not state.grant.opened
 
 
 def _release_over(turn: Turn) -> None:
@@ -232,15 +251,6 @@ def _staff_pass_over(turn: Turn) -> None:
     turn.note("staff_pass_expired")
 
 
-def _looks_empty(state: State, house: House) -> bool:
-    nobody = state.occupancy.certain and state.occupancy.max == 0
-    return state.session is not None and nobody and not state.busy and state.door != "Open"
-
-
-def _door_held(state: State, house: House) -> bool:
-    return state.door == "Open" and not state.locked_open and house.entry != "walk_in"
-
-
 def _door_pre_alarm(turn: Turn) -> None:
     turn.note("door_pre_alarm", alarm="DoorOpenTooLong")
 
@@ -250,29 +260,19 @@ def _door_open_too_long(turn: Turn) -> None:
     turn.note("door_alarm", alarm="DoorOpenTooLong")
 
 
-def _bolt_disagrees(state: State, house: House) -> bool:
-    return state.bolt == "Unlocked" and state.door == "Closed" and not strike_on(state, house)
-
-
 TIMERS: dict[str, _Timer] = {
-    "release": _Timer(
-        _unopened, lambda house: min(house.release_ms, house.strike_max_on_ms), _release_over
-    ),
-    "staff_pass": _Timer(
-        lambda state, house: state.staff_pass, lambda house: house.staff_pass_ms, _staff_pass_over
-    ),
-    "empty": _Timer(_looks_empty, lambda house: house.empty_after_ms, Turn.end_session),
+    "release": _Timer(lambda house: min(house.release_ms, house.strike_max_on_ms), _release_over),
+    "staff_pass": _Timer(lambda house: house.staff_pass_ms, _staff_pass_over),
+    "empty": _Timer(lambda house: house.empty_after_ms, Turn.end_session),
     "hatch_patience": _Timer(
-        lambda state, house: bool(state.hatch_waiting),
         lambda house: house.hatch_patience_ms,
         lambda turn: None,  # `wanted` blinks the light once this has rung
     ),
     "door_pre_alarm": _Timer(
-        _door_held, lambda house: max(house.open_ms - house.pre_alarm_ms, 0), _door_pre_alarm
+        lambda house: max(house.open_ms - house.pre_alarm_ms, 0), _door_pre_alarm
     ),
-    "door_alarm": _Timer(_door_held, lambda house: house.open_ms, _door_open_too_long),
+    "door_alarm": _Timer(lambda house: house.open_ms, _door_open_too_long),
     "bolt": _Timer(
-        _bolt_disagrees,
         lambda house: house.bolt_grace_ms,
         lambda turn: turn.fault("LockNotLocked", "bolt_contact", active=True),
     ),

@@ -136,13 +136,31 @@ class State:
     timers: Mapping[str, float | None] = field(default_factory=dict)
 
 
+FIELDS = len(vars(State()))
+
+
 def changed(state: State, **fields: Any) -> State:
     """Return ``state`` with these fields: `dataclasses.replace` takes ten times as long."""
-    new = object.__new__(State)
-    vars(new).update(vars(state), **fields)
-    if len(vars(new)) != len(vars(state)):
-        raise TypeError(f"State has no field {', '.join(fields.keys() - vars(state).keys())}")
+    new = draft(state, state.t_ms)
+    redraft(new, fields)
     return new
+
+
+def draft(state: State, t_ms: float) -> State:
+    """Return a copy of ``state`` at ``t_ms``, for `redraft` until anybody else has seen it."""
+    fields = vars(state).copy()
+    fields["t_ms"] = t_ms
+    new = object.__new__(State)
+    object.__setattr__(new, "__dict__", fields)
+    return new
+
+
+def redraft(state: State, fields: Mapping[str, Any]) -> None:
+    """Change a draft in place."""
+    known = vars(state)
+    known.update(fields)
+    if len(known) != FIELDS:
+        raise TypeError(f"State has no field {', '.join(list(known)[FIELDS:])}")
 
 
 def promised_max(state: State) -> int:
@@ -155,16 +173,13 @@ def full(state: State, house: House) -> bool:
     return state.occupancy.max >= house.capacity
 
 
-def entry_open(state: State, house: House) -> bool:
-    """Tell whether rules 1 and 2 and the door's mode allow any entry at this moment."""
-    shut = state.locked_open or state.locked_down or state.blocked
-    return not shut and promised_max(state) < house.capacity
-
-
 def promises_fit(state: State, house: House) -> bool:
-    """Tell whether all who may be inside, and all who were promised a place, fit together."""
-    coming = max(state.grant.places_left if state.grant else 0, state.coming_in)
-    return entry_open(state, house) and state.occupancy.max + coming <= house.capacity
+    """Tell whether the door's mode lets anybody in, and all promised and coming guests fit."""
+    if state.locked_open or state.locked_down or state.blocked:
+        return False
+    promised = state.grant.places_left if state.grant else 0
+    free = house.capacity - state.occupancy.max
+    return state.coming_in < free and promised <= free
 
 
 def release_fits(state: State, house: House) -> bool:
@@ -194,7 +209,7 @@ def door_mode(state: State, house: House) -> str:
 
 def lock_fault(state: State) -> bool:
     """Tell whether the bolt has been open too long with nobody having asked for it."""
-    return any(fault.name == "LockNotLocked" for fault in state.faults)
+    return "LockNotLocked" in [fault.name for fault in state.faults]
 
 
 def lock_state(state: State, house: House) -> str:
@@ -211,13 +226,23 @@ def hatch_late(state: State) -> bool:
     return bool(state.hatch_waiting) and state.timers.get("hatch_patience", 0.0) is None
 
 
+#: Each output at both levels; made once, since every step looks for what has changed.
+_STRIKE, _FULL_LAMP, _HATCH_LIGHT = (
+    (Set(name, level=False), Set(name, level=True))
+    for name in ("strike", "full_lamp", "hatch_light")
+)
+_BLINKING = Set("hatch_light", level=True, blink=True)
+
+
 def wanted(state: State, house: House) -> dict[str, Set]:
     """Return the level that every output should have in this state."""
-    light = bool(state.hatch_waiting) or state.locked_open
+    light = _HATCH_LIGHT[bool(state.hatch_waiting) or state.locked_open]
+    if state.hatch_waiting and hatch_late(state) and not state.locked_open:
+        light = _BLINKING
     return {
-        "strike": Set("strike", strike_on(state, house)),
-        "full_lamp": Set("full_lamp", full(state, house)),
-        "hatch_light": Set("hatch_light", light, blink=hatch_late(state) and not state.locked_open),
+        "strike": _STRIKE[strike_on(state, house)],
+        "full_lamp": _FULL_LAMP[full(state, house)],
+        "hatch_light": light,
     }
 
 
@@ -238,7 +263,7 @@ def session_phase(session: Session, house: House) -> str:
 
 def deadline(state: State, house: House) -> float | None:
     """Return when the rules next need a Tick, or None when nothing is pending."""
-    due = [at for at in state.timers.values() if at is not None]
+    due = [at for at in state.timers.values() if at is not None] if state.timers else []
     if state.session is not None:
         due.append(mark_ms(state.session, house, state.session.next_mark))
-    return min(due, default=None)
+    return min(due) if due else None

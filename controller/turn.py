@@ -8,7 +8,7 @@ from typing import Any
 from controller import occupancy as people
 from controller.events import Chime, Effect, Note
 from controller.occupancy import Occupancy
-from controller.state import ActiveFault, House, Session, State, changed
+from controller.state import ActiveFault, House, Session, State, draft, redraft
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
@@ -16,14 +16,14 @@ BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 class Turn:
     """The draft of one step: rules change it, `rules.step` makes effects of it."""
 
-    def __init__(self, state: State, house: House) -> None:
-        self.state = state
+    def __init__(self, state: State, t_ms: float, house: House) -> None:
+        self.state = draft(state, t_ms)
         self.house = house
         self.moments: list[Effect] = []
 
     def change(self, **fields: Any) -> None:
-        """Replace fields of the state."""
-        self.state = changed(self.state, **fields)
+        """Change fields of the draft."""
+        redraft(self.state, fields)
 
     def change_grant(self, **fields: Any) -> None:
         """Replace fields of the open release, if there is one."""

@@ -29,7 +29,7 @@ from dataclasses import replace
 from itertools import product
 
 from controller.events import INPUT_LINES
-from controller.rules import TIMERS as RULES
+from controller.rules import running
 from controller.state import House, Session, State
 from tests.model import alphabet as may
 from tests.model.space import AHEAD_MS, Move, standing
@@ -82,9 +82,8 @@ def forget(name: str, house: House, state: State) -> State:
     state = replace(state, **{field: getattr(AT_REST, field) for field in dropped})
     if "session" in dropped and state.occupancy.count > 0:
         state = replace(state, session=standing(Session(0.0), house, AHEAD_MS))
-    running = {name: AHEAD_MS for name, timer in RULES.items() if timer.holds(state, house)}
     mine = {timer: at for timer, at in state.timers.items() if timer in TIMERS[name]}
-    return replace(state, timers=running | mine)
+    return replace(state, timers=dict.fromkeys(running(state, house), AHEAD_MS) | mine)
 
 
 def moves(name: str, house: House) -> dict[str, Move]:
