@@ -28,12 +28,12 @@ class Contacts:
 
     def tick(self, t_ms: float) -> list[Sensed]:
         """Tell every switch whose level has stood still long enough by ``t_ms``."""
-        ripe = [line for line, due in self._pending.items() if due <= t_ms]
         told: list[Sensed] = []
-        for line in ripe:
-            at = self._pending.pop(line)
-            told += self._tell(at, line)
-        self.due = min(self._pending.values(), default=inf)
+        for line, due in list(self._pending.items()):
+            if due <= t_ms:
+                del self._pending[line]
+                told += self._tell(due, line)
+        self.due = min(self._pending.values()) if self._pending else inf
         return told
 
     def _tell(self, t_ms: float, line: str) -> list[Sensed]:

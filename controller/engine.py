@@ -7,9 +7,9 @@ owns the order of things: whatever is due before an edge happens before that edg
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from math import inf
 
-from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Set, Tick
+from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Note, Set, Tick
 from controller.rules import step
 from controller.sensing import Senses, Settings
 from controller.state import House, State, deadline, wanted
@@ -28,7 +28,8 @@ class Engine:
         self.state = State() if state is None else state
         self._senses = Senses(settings, house.lines)
         self._now_ms = self.state.t_ms
-        self._rules_due = deadline(self.state, house)
+        self._rules_due = self._due = inf
+        self._plan()
 
     def lit(self) -> Told:
         """Return the outputs that are on as things stand: at a start all pins are off."""
@@ -37,16 +38,13 @@ class Engine:
 
     def deadline(self) -> float | None:
         """Return when `advance` is needed next."""
-        senses, rules = self._senses.deadline(), self._rules_due
-        if senses is None or rules is None:
-            return rules if senses is None else senses
-        return min(senses, rules)
+        return None if self._due == inf else self._due
 
     def advance(self, t_ms: float) -> Told:
         """Let everything happen that is due up to ``t_ms``."""
         told: Told = []
         rounds = 0
-        while (due := self.deadline()) is not None and due <= t_ms:
+        while (due := self._due) <= t_ms:
             rounds = rounds + 1 if due == self._now_ms else 0
             if rounds > STANDSTILL:
                 raise RuntimeError(f"no progress at {due} ms: a deadline is not consumed")
@@ -56,10 +54,14 @@ class Engine:
     def edge(self, edge: Edge) -> Told:
         """Take one edge; one that comes late is taken as happening now."""
         if edge.t_ms < self._now_ms:
-            edge = replace(edge, t_ms=self._now_ms)
+            edge = edge._replace(t_ms=self._now_ms)
         told = self.advance(edge.t_ms)
         self._now_ms = edge.t_ms
-        self._say(self._senses.edge(edge), told)
+        events = self._senses.edge(edge)
+        if events:
+            self._say(events, told)
+        if self._senses.due < self._due:
+            self._due = self._senses.due
         return told
 
     def event(self, event: Event) -> Told:
@@ -71,20 +73,27 @@ class Engine:
 
     def _wake(self, t_ms: float, told: Told) -> None:
         self._now_ms = t_ms
-        senses_due = self._senses.deadline()
-        if senses_due is not None and senses_due <= t_ms:
-            self._say(self._senses.tick(t_ms), told)
-        if self._rules_due is not None and self._rules_due <= t_ms:
+        if self._senses.due <= t_ms:
+            events = self._senses.tick(t_ms)
+            if events:
+                self._say(events, told)
+        if self._rules_due <= t_ms:
             self._say((Tick(t_ms),), told)
+        self._due = min(self._senses.due, self._rules_due)
 
     def _say(self, events: Iterable[Event], told: Told) -> None:
         for event in events:
             self.state, effects = step(self.state, event, self.house)
             for effect in effects:
                 told.append((self.state.t_ms, effect))
-                self._hush(effect)
-        if events:
-            self._rules_due = deadline(self.state, self.house)
+                if not isinstance(effect, Note):
+                    self._hush(effect)
+        self._plan()
+
+    def _plan(self) -> None:
+        due = deadline(self.state, self.house)
+        self._rules_due = inf if due is None else due
+        self._due = min(self._senses.due, self._rules_due)
 
     def _hush(self, effect: Effect) -> None:
         """Tell the knock sensors of what they are about to hear from ourselves."""

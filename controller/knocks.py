@@ -10,6 +10,7 @@ was heard before; a soft and slow pair must first prove that it was no beat and 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from math import fsum, inf
 from typing import Protocol
 
@@ -108,7 +109,8 @@ class Knocks:
                 hit.up_ms[place] = None
         hit.end_ms = t_ms
         self._hit_due = due = t_ms + HIT_GAP_MS
-        self.due = min(self.due, due)
+        if due < self.due:
+            self.due = due
         return []
 
     def hush(self, t_ms: float, lasting_ms: float) -> None:
@@ -190,7 +192,7 @@ class Knocks:
 
     def _place(self, *raps: Rap) -> int:
         """The surface that these raps shook most; of two equals the one that heard it first."""
-        hatch, door = (fsum(r.strengths[p] for r in raps) for p in (0, 1))
+        hatch, door = _sums(raps)
         return raps[0].first if hatch == door else int(door > hatch)
 
     def _lone(self, rap: Rap) -> bool:
@@ -229,7 +231,7 @@ class Knocks:
 
     def _one_side(self, most: float) -> bool:
         """Did one surface shake, the other with at most this part of its strength?"""
-        hatch, door = (fsum(r.strengths[p] for r in self._raps) for p in (0, 1))
+        hatch, door = _sums(self._raps)
         return min(hatch, door) <= most * max(hatch, door)
 
     def _music(self, t_ms: float, hits: int) -> float:
@@ -278,6 +280,11 @@ class Knocks:
         self._raps.extend(self._others)  # the next knock may have begun at the other place
         self._others.clear()
         return [ended]
+
+
+def _sums(raps: Iterable[Rap]) -> tuple[float, float]:
+    """How strong these raps were together, at each place."""
+    return fsum([r.strengths[0] for r in raps]), fsum([r.strengths[1] for r in raps])
 
 
 def _over(rap: Rap, music: float) -> bool:

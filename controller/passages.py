@@ -66,7 +66,8 @@ class Passages:
         if beam.due == inf:
             beam.since = t_ms
         beam.due = due = t_ms + self._n.beam_settle_ms
-        self.due = min(self.due, due)
+        if due < self.due:
+            self.due = due
         self._clear_ms = max(self._clear_ms, due)  # somebody may come before the last was decided
         if level and beam is self.inner and not beam.stable and self.outer.stable:
             return self._reach(t_ms)
@@ -113,7 +114,7 @@ class Passages:
 
     def _plan(self) -> None:
         due = min(self.outer.due, self.inner.due, self._clear_ms)
-        for beam, _ in self._pairs:
+        for beam in (self.outer, self.inner):
             if beam.calm_ms is not None:
                 due = min(due, beam.calm_ms)
             elif beam.stable and not beam.stuck:

@@ -57,13 +57,18 @@ class Settings:
     regulars: tuple[Rhythm, ...] = ()
 
 
+Detector = Contacts | Knocks | Passages
+Handle = Callable[[float, bool], list[Sensed]]
+
+
 class Port:
     """One line: its level, who handles its edges, and how many came lately."""
 
-    __slots__ = ("edges", "handle", "level", "line", "since_ms", "stormy")
+    __slots__ = ("detector", "edges", "handle", "level", "line", "since_ms", "stormy")
 
-    def __init__(self, line: str, handle: Callable[[float, bool], list[Sensed]]) -> None:
+    def __init__(self, line: str, detector: Detector, handle: Handle) -> None:
         self.line = line
+        self.detector = detector
         self.handle = handle
         self.level: bool | None = None
         self.edges = 0
@@ -80,16 +85,18 @@ class Senses:
         self._contacts = Contacts(settings.contact_settle_ms)
         beams = {b.line: b for b in (self._passages.outer, self._passages.inner)}
         self._beams = beams
-        handlers: dict[str, Callable[[float, bool], list[Sensed]]] = {
-            "hatch_knock": partial(self._knocks.edge, 0),
-            "door_knock": partial(self._knocks.edge, 1),
-            **{line: partial(self._passages.edge, beam) for line, beam in beams.items()},
-            **{s: partial(self._switch, s) for s in SWITCHES},
+        handlers: dict[str, tuple[Detector, Handle]] = {
+            "hatch_knock": (self._knocks, partial(self._knocks.edge, 0)),
+            "door_knock": (self._knocks, partial(self._knocks.edge, 1)),
+            **{b: (self._passages, partial(self._passages.edge, beams[b])) for b in beams},
+            **{s: (self._contacts, partial(self._switch, s)) for s in SWITCHES},
         }
-        self._ports = {line: Port(line, handlers[line]) for line in lines if line in handlers}
+        self._ports = {line: Port(line, *handlers[line]) for line in lines if line in handlers}
         #: Muted lines, by when to listen again.
         self._storms: dict[str, float] = {}
-        self._due = inf
+        self._storms_due = inf
+        #: When `tick` is needed next; inf when nothing is pending.
+        self.due = inf
 
     def edge(self, edge: Edge) -> list[Sensed]:
         """Take one edge; a level that the line already has says nothing new."""
@@ -97,19 +104,22 @@ class Senses:
         if port is None or port.level is edge.level:
             return []
         if port.level is None:
-            return self._first(port, edge)
-        port.level = edge.level
-        port.edges += 1
-        if port.edges >= STORM_EDGES:
-            return self._crowd(port, edge.t_ms)
-        if port.stormy:
-            return []
-        return port.handle(edge.t_ms, edge.level)
+            told = self._first(port, edge)
+        else:
+            port.level = edge.level
+            port.edges += 1
+            if port.edges >= STORM_EDGES:
+                told = self._crowd(port, edge.t_ms)
+            else:
+                told = [] if port.stormy else port.handle(edge.t_ms, edge.level)
+        if port.detector.due < self.due:
+            self.due = port.detector.due
+        return told
 
     def tick(self, t_ms: float) -> list[Sensed]:
         """Whatever is due at ``t_ms``."""
         told: list[Sensed] = []
-        if self._due <= t_ms:
+        if self._storms_due <= t_ms:
             told += self._listen_again(t_ms)
         if self._contacts.due <= t_ms:
             told += self._contacts.tick(t_ms)
@@ -117,12 +127,12 @@ class Senses:
             told += self._passages.tick(t_ms)
         if self._knocks.due <= t_ms:
             told += self._knocks.tick(t_ms)
+        self.due = min(self._contacts.due, self._passages.due, self._knocks.due, self._storms_due)
         return told
 
     def deadline(self) -> float | None:
         """When `tick` is needed next, or None."""
-        due = min(self._contacts.due, self._passages.due, self._knocks.due, self._due)
-        return None if due == inf else due
+        return None if self.due == inf else self.due
 
     def hush(self, t_ms: float, lasting_ms: float = 0.0) -> None:
         """Our own strike or chime sounds: what the knock sensors hear so long is not a guest."""
@@ -158,7 +168,8 @@ class Senses:
             return port.handle(t_ms, port.level is True)
         port.stormy = True
         self._storms[port.line] = t_ms + STORM_MS
-        self._due = min(self._storms.values())
+        self._storms_due = min(self._storms.values())
+        self.due = min(self.due, self._storms_due)
         beam = self._beams.get(port.line)
         if beam:
             return self._passages.distrust(beam, t_ms, inf)
@@ -175,7 +186,7 @@ class Senses:
                 del self._storms[line]
                 told += self._calm(port, t_ms)
             port.edges = 0
-        self._due = min(self._storms.values(), default=inf)
+        self._storms_due = min(self._storms.values(), default=inf)
         return told
 
     def _calm(self, port: Port, t_ms: float) -> list[Sensed]:

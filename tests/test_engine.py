@@ -68,7 +68,8 @@ def test_a_deadline_that_is_not_consumed_is_a_bug_and_no_endless_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = Engine(House(), Settings())
-    monkeypatch.setattr(engine, "deadline", lambda: 5.0)
+    monkeypatch.setattr("controller.engine.deadline", lambda state, house: 5.0)
+    engine.event(Command(1.0, "ring_chime", 0))
     with pytest.raises(RuntimeError, match="no progress at 5"):
         engine.advance(6.0)
 
