@@ -22,6 +22,8 @@ def learn(rap_times_ms: Sequence[float]) -> tuple[float, ...]:
 
 def name_of(rap_times_ms: Sequence[float], regulars: Sequence[Rhythm]) -> str:
     """Name of the rhythm that these raps are most like, or ''."""
+    if not regulars:
+        return ""
     heard = learn(rap_times_ms)
     best, name = MEAN_OFF, ""
     for known, gaps in regulars:

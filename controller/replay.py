@@ -121,7 +121,8 @@ def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     for edge in first_readings(rows, config.house.lines):
         yield from _lines(engine.edge(edge))
     for row in rows:
-        yield from _lines(feed(engine, row))
+        if told := feed(engine, row):
+            yield from _lines(told)
     tail_ms = max(TAIL_MS, config.house.release_ms + 1000)
     end_ms = (rows[-1].t_ms if rows else 0.0) + tail_ms
     yield from _lines(engine.advance(end_ms))
@@ -136,10 +137,10 @@ def first_readings(rows: Iterable[Row], lines: Iterable[str]) -> list[Edge]:
 
 def feed(engine: Engine, row: Row) -> Told:
     """Give one row to the engine."""
-    if row.line.startswith("cmd:"):
+    if row.line[:4] == "cmd:":
         name = row.line.removeprefix("cmd:")
         return engine.event(Command(row.t_ms, name, row.level, cause="trace"))
-    return engine.edge(Edge(row.t_ms, row.line, bool(row.level)))
+    return engine.edge(Edge(row.t_ms, row.line, row.level == 1))
 
 
 def _lines(effects: Told) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ from controller.state import (
 )
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_ENCODER = msgspec.json.Encoder()
 #: A payload larger than this is nobody's command.
 PAYLOAD_LIMIT = 16 * 1024
 
@@ -237,13 +238,17 @@ def told(effect: Effect) -> tuple[str, dict[str, Any]] | None:
 
 def told_all(effects: Iterable[tuple[float, Effect]]) -> list[tuple[float, str, dict[str, Any]]]:
     """Return timed effects as events: house time, name and data; answers are no events."""
-    pairs = ((t_ms, told(effect)) for t_ms, effect in effects)
-    return [(t_ms, *named) for t_ms, named in pairs if named is not None]
+    events = []
+    for t_ms, effect in effects:
+        named = told(effect)
+        if named is not None:
+            events.append((t_ms, *named))
+    return events
 
 
 def encode(value: object) -> bytes:
     """Return ``value`` as compact JSON."""
-    return msgspec.json.encode(value)
+    return _ENCODER.encode(value)
 
 
 def decode(payload: bytes | str) -> Any:
