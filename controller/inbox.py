@@ -148,7 +148,7 @@ class Inbox:
         if issued_s > now.wall_s + AHEAD_S:
             return Reason.FROM_THE_FUTURE
         age_s, up_s = now.wall_s - issued_s, (now.t_ms - self._started_ms) / 1000
-        return Reason.STALE_COMMAND if age_s > min(self._max_age_s, up_s + AHEAD_S) else None
+        return Reason.STALE_COMMAND if age_s > min(self._max_age_s, up_s) else None
 
     def _repeated(self, id_: str, now: Now) -> Reason | None:
         """Remember the id for as long as its command could pass for fresh."""

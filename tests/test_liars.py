@@ -1,0 +1,256 @@
+"""A broker that lies: sends garbage, dawdles, or delivers what and when it likes.
+
+Each time the door works as if there were none, and all is right within five seconds of its return.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.assembly import World, assemble, link_maker, simulated
+from controller.bus import MemoryBus
+from controller.config import Config
+from controller.engine import Engine
+from controller.events import COMMANDS, Reason, Set
+from controller.inbox import Inbox, Now
+from controller.state import House
+from controller.wire import Message
+from tests.conftest import Broker
+from tests.house import Demo, Ear, demo_config
+from tests.test_run import Subscriber
+from tests.waiting import eventually
+
+STRIKE = 16
+
+
+@contextmanager
+def house_on(folder: Path, port: int) -> Iterator[Demo]:
+    """A house on simulated pins that looks for its broker at this port."""
+    config = demo_config(folder, "door.release_time=0.5")
+    config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=port))
+    bus = MemoryBus()
+    world = World(partial(simulated, config), link_maker(config))
+    demo = Demo(assemble(config, world), Ear(bus), bus)
+    demo.running.service.begin(demo.running.absence)
+    demo.thread.start()
+    try:
+        yield demo
+    finally:
+        demo.stop()
+
+
+def lets_in_by_button(demo: Demo) -> None:
+    """Press the button behind the counter: the strike goes on, and off again by itself."""
+    strike = demo.pin(STRIKE)
+    demo.bench.act("press_release")
+    eventually(lambda: strike.state, limit_s=2)
+    eventually(lambda: not strike.state, limit_s=2)
+
+
+class Crowd:
+    """A server on one port that treats everybody who connects in one way, in threads."""
+
+    def __init__(self, port: int, treat: Callable[[socket.socket], None]) -> None:
+        self.met: list[socket.socket] = []
+        self._treat = treat
+        self._server = socket.create_server(("127.0.0.1", port))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            self.met.append(connection)
+            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+
+    def _one(self, connection: socket.socket) -> None:
+        with closing(connection):
+            try:
+                self._treat(connection)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        """Be gone, with all connections, as a process that ended."""
+        for connection in self.met:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(5)
+
+
+# --- garbage ------------------------------------------------------------------------------------
+
+LET_IN = b"\x20\x02\x00\x00"  # CONNACK, MQTT 3.1.1
+GARBAGE: dict[str, list[bytes]] = {
+    "noise": [random.Random(1).randbytes(500)],
+    "another protocol": [b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"],
+    "a length without end": [b"\x30\xff\xff\xff\xff\xff"],
+    "let in, then noise": [LET_IN, random.Random(2).randbytes(500)],
+    "let in, then an empty message": [LET_IN, b"\x30\x00", b"\x32\x02\x00\x00"],
+    "let in, then a topic that is no text": [LET_IN, b"\x30\x06\x00\x03\xff\xfe\xfd!"],
+    "let in, then answers to nothing": [LET_IN, b"\x40\x02\xff\xff", b"\x90\x03\x77\x77\x80"],
+    "let in, then a command that nobody sent": [
+        LET_IN,
+        b"\x30\x22\x00\x1cbackdoor/bar/cmd/access_door{}{}",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_a_broker_that_sends_garbage_costs_the_door_nothing(name: str, tmp_path: Path) -> None:
+    broker = Broker(tmp_path)  # has a port, and is not started yet
+
+    def treat(connection: socket.socket) -> None:
+        for piece in GARBAGE[name]:
+            connection.sendall(piece)
+        while connection.recv(4096):
+            pass
+
+    liar = Crowd(broker.port, treat)
+    with house_on(tmp_path, broker.port) as demo:
+        eventually(lambda: liar.met)
+        lets_in_by_button(demo)
+        assert len([was for was in demo.pin(STRIKE).states if was.state]) == 1
+        liar.close()
+        back(broker)
+
+
+def back(broker: Broker) -> None:
+    """Start the true broker, and see that all is there within five seconds."""
+    broker.start()
+    try:
+        with closing(Subscriber(broker)) as ear:
+            eventually(lambda: ear.status() == "online" and ear.last("heartbeat"), limit_s=5)
+            eventually(lambda: {"access_granted", "access_not_taken"} <= told(ear), limit_s=5)
+    finally:
+        broker.kill()
+
+
+def told(ear: Subscriber) -> set[str]:
+    """The names of the events that were heard."""
+    return {topic.removeprefix("event/") for topic, _, _ in ear.heard if "event/" in topic}
+
+
+# --- slow ---------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_dawdles_costs_the_door_nothing(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    broker.start()
+    quick = threading.Event()
+
+    def dawdle(connection: socket.socket) -> None:
+        with closing(socket.create_connection(("127.0.0.1", broker.port))) as true:
+            other = threading.Thread(target=drip, args=(true, connection, quick), daemon=True)
+            other.start()
+            drip(connection, true, quick)
+
+    between = Broker(tmp_path / "..").port
+    slow = Crowd(between, dawdle)
+    try:
+        with closing(Subscriber(broker)) as ear, house_on(tmp_path, between) as demo:
+            eventually(lambda: slow.met)
+            lets_in_by_button(demo)
+            quick.set()
+            eventually(lambda: "access_not_taken" in told(ear), limit_s=5)
+            eventually(lambda: ear.status() == "online", limit_s=5)
+        slow.close()
+    finally:
+        broker.kill()
+
+
+def drip(source: socket.socket, sink: socket.socket, quick: threading.Event) -> None:
+    """Pass bytes on, three at a time and with long pauses until ``quick``."""
+    try:
+        while piece := source.recv(4096 if quick.is_set() else 3):
+            quick.wait(0.05)
+            sink.sendall(piece)
+    except OSError:
+        return
+
+
+# --- delivered as it likes ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One genuine command and the ways in which it comes: each so late, retained or not."""
+
+    sent_ms: float
+    name: str
+    late_ms: tuple[float, ...]
+    retain: bool
+
+
+LATE_MS = st.sampled_from((0.0, 10.0, 900.0, 1_900.0, 4_999.0, 5_001.0)) | st.floats(0, 90_000)
+DELIVERIES = st.builds(
+    Delivery,
+    sent_ms=st.floats(0, 10_000),
+    name=st.sampled_from(("access_door", "access_door", *COMMANDS)),
+    late_ms=st.lists(LATE_MS, min_size=1, max_size=3).map(tuple),
+    retain=st.booleans(),
+)
+WALL_S = 1_800_000_000.0
+
+
+@given(st.lists(DELIVERIES, min_size=1, max_size=10), st.lists(st.floats(0, 15_000), max_size=2))
+@settings(max_examples=400)
+def test_whatever_comes_late_twice_kept_or_in_disorder_opens_once_and_only_while_fresh(
+    deliveries: list[Delivery], restarts_ms: list[float]
+) -> None:
+    max_age_s = Config().command_max_age_s
+    engine = Engine(House(), Config().sensing)
+    arrivals = sorted(
+        (each.sent_ms + late_ms, number, each)
+        for number, each in enumerate(deliveries)
+        for late_ms in each.late_ms
+    )
+    inbox, began_ms = Inbox(max_age_s, 0.0, "boot"), 0.0
+    done: set[int] = set()
+    for at_ms, number, each in arrivals:
+        for restart_ms in sorted(restarts_ms):
+            if began_ms < restart_ms <= at_ms:
+                inbox, began_ms = Inbox(max_age_s, restart_ms, "boot"), restart_ms
+        body = {"id": str(number), "issued_at": WALL_S + each.sent_ms / 1000}
+        message = Message(f"x/cmd/{each.name}", json.dumps(body).encode(), 1, each.retain)
+        command = inbox.take(each.name, message, Now(at_ms, WALL_S + at_ms / 1000))
+        assert command is not None
+        told = engine.advance(at_ms)
+        assert Set("strike", True) not in [effect for _, effect in told], "on without a command"
+        on = Set("strike", True) in [effect for _, effect in engine.event(command)]
+        if command.refusal is None:
+            assert number not in done, "done twice"
+            assert not each.retain
+            assert at_ms - each.sent_ms <= max_age_s * 1000 + 1
+            done.add(number)
+        assert not on or (command.refusal is None and each.name == "access_door")
+
+
+def test_what_was_done_just_before_a_restart_is_not_done_again_just_after_it() -> None:
+    body = json.dumps({"id": "a", "issued_at": WALL_S + 10.0}).encode()
+    message = Message("x/cmd/access_door", body, 1)
+    for began_ms, at_ms, refusal in (
+        (0.0, 10_100.0, None),
+        (10_200.0, 10_900.0, Reason.STALE_COMMAND),
+    ):
+        inbox = Inbox(5.0, began_ms, "boot")
+        command = inbox.take("access_door", message, Now(at_ms, WALL_S + at_ms / 1000))
+        assert command is not None
+        assert command.refusal is refusal
