@@ -51,8 +51,12 @@ lint: dev
 	@$(BIN)/mypy
 
 # A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
-test-installed: dev
-	@BACKDOOR_INSTALLED=1 $(BIN)/pytest tests/installed $(ARGS)
+SUITES := bookworm trixie
+test-installed: $(SUITES:%=test-installed-%)
+
+test-installed-%: dev
+	@echo '--- installed on Debian $*'
+	@BACKDOOR_INSTALLED=1 SUITE=$* $(BIN)/pytest -p no:cacheprovider tests/installed $(ARGS)
 
 # One module of the kernel is built for it, once; see tests/chip/run for what it needs.
 test-chip: dev

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -92,6 +93,24 @@ def test_where_there_is_no_pi_its_files_are_not_made(parts: Any) -> None:
     parts.machine.boot(parts.hands, "[lines]\nstrike = 20\n")
     assert not parts.firmware.exists()
     assert not parts.machine.WATCHDOG.exists()
+
+
+def test_where_avahi_is_it_tells_phones_where_the_page_is(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts.machine, "AVAHI", tmp_path / "services")
+    file = tmp_path / "services" / "backdoor.service"
+    parts.machine.announce(parts.hands, "")
+    assert not file.exists()  # no avahi, no file
+    file.parent.mkdir()
+    parts.machine.announce(parts.hands, '[web]\nport = 8443\ntls_cert = "/x"\n')
+    service = ElementTree.parse(file).getroot().find("service")
+    assert service is not None
+    assert [part.text for part in service] == ["_https._tcp", "8443"]
+    parts.machine.announce(parts.hands, "")
+    assert "<type>_http._tcp</type><port>8080</port>" in file.read_text()
+    parts.machine.announce(parts.hands, '[web]\nhost = "127.0.0.1"\n')  # a proxy stands before it
+    assert not file.exists()
 
 
 def settings(parts: Any, config: str = "", lan: bool | None = None) -> str:

@@ -53,6 +53,15 @@ def test_a_new_secret_is_seen_by_a_running_page(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
 
 
+def test_a_group_that_may_read_the_secret_may_read_the_next_one(tmp_path: Path) -> None:
+    pairing = Pairing(tmp_path / "s")
+    assert pairing.secret
+    for mode, kept in ((0o640, 0o640), (0o666, 0o640), (0o600, 0o600)):
+        (tmp_path / "s").chmod(mode)
+        pairing.rotate()
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == kept
+
+
 def test_a_deleted_secret_is_replaced(tmp_path: Path) -> None:
     pairing = Pairing(tmp_path / "s")
     old = pairing.secret

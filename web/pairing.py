@@ -1,9 +1,9 @@
 """Who may see the page: every phone that once opened the secret link.
 
-The secret lies in one file (mode 0600) that only the house can read; `GET /pair/<secret>` turns it
-into a signed cookie. The key that signs is derived from the secret, so a new secret throws every
-phone out at once, also in a web process that is running: the file is looked at on every request
-and read again when it changed.
+The secret lies in one file that only the house can read (mode 0600; a group that may read it stays
+so); `GET /pair/<secret>` turns it into a signed cookie. The key that signs is derived from the
+secret, so a new secret throws every phone out at once, also in a web process that is running: the
+file is looked at on every request and read again when it changed.
 
 Guessing 192 bits is hopeless at any speed, so wrong tries are slowed for the log's and the
 processor's sake only, per address and in bounded memory, and the right link always works: the one
@@ -105,6 +105,8 @@ class Pairing:
             file.write(secrets.token_urlsafe(SECRET_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
+            if self._path.exists():  # the page may be another user of the file's group
+                os.fchmod(file.fileno(), self._path.stat().st_mode & 0o640)
             if os.geteuid() == 0:  # `sudo backdoor pair`: the page's own user must still read it
                 owner = (self._path if self._path.exists() else self._path.parent).stat()
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)

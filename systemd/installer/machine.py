@@ -6,6 +6,7 @@ import runpy
 import shutil
 import struct
 import sys
+import tomllib
 from pathlib import Path
 
 from installer.hands import Hands, StopError, asked
@@ -14,7 +15,11 @@ HERE = Path(__file__).resolve().parent.parent
 UDEV = Path("/etc/udev/rules.d/60-backdoor.rules")
 WATCHDOG = Path("/etc/systemd/system.conf.d/60-backdoor.conf")
 FIRMWARE = Path("/boot/firmware/config.txt")
+AVAHI = Path("/etc/avahi/services")
 HOME = "/var/lib/backdoor"
+#: The controller, and the page: another user, so that it can neither read the journal nor send the
+#: controller a signal. It is of the same group, which may read the configuration and its secret.
+USERS = ("backdoor", "backdoor-web")
 
 NEEDED, WELCOME = ("mosquitto", "python3-venv"), "python3-lgpio"
 UDEV_TEXT = 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"\n'
@@ -27,6 +32,15 @@ BOOT_TEXT = """\
 gpio={pin}=op,dl
 # The pins of a program that was killed become inputs instead of staying as they were.
 dtparam=strict_gpiod
+"""
+AVAHI_TEXT = """\
+<?xml version="1.0" standalone="no"?>
+<!DOCTYPE service-group SYSTEM "avahi-service.dtd">
+<!-- Written by Backdoor's installer: phones find the page by this machine's name. -->
+<service-group>
+  <name replace-wildcards="yes">Backdoor on %h</name>
+  <service><type>_{kind}._tcp</type><port>{port}</port></service>
+</service-group>
 """
 
 
@@ -47,21 +61,27 @@ def check(dry: bool) -> None:
 
 
 def packages(hands: Hands) -> None:
-    """Have apt install what is missing."""
+    """Have apt install what is missing; what is only welcome may fail."""
+    install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
     missing = [name for name in NEEDED if not _installed(name)]
     if missing:
         hands.run("apt-get", "update", "-qq")
-        missing += [WELCOME] if WELCOME in asked("apt-cache", "pkgnames", WELCOME).stdout else []
-        hands.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+        hands.run(*install, *missing)
+    if WELCOME in asked("apt-cache", "pkgnames", WELCOME).stdout and not _installed(WELCOME):
+        hands.run(*install, WELCOME, check=False)
 
 
 def user(hands: Hands) -> None:
-    """Have a user for the services and a group for the pins."""
-    if asked("getent", "group", "gpio").returncode:
-        hands.run("groupadd", "--system", "gpio")
-    if asked("getent", "passwd", "backdoor").returncode:
-        nowhere = ("--no-create-home", "--home-dir", HOME, "--shell", "/usr/sbin/nologin")
-        hands.run("useradd", "--system", "--user-group", *nowhere, "backdoor")
+    """Have a user for each service, a group for the pins, and the data's directory."""
+    for group in ("gpio", USERS[0]):
+        if asked("getent", "group", group).returncode:
+            hands.run("groupadd", "--system", group)
+    for name in USERS:
+        if asked("getent", "passwd", name).returncode:
+            nowhere = ("--no-create-home", "--home-dir", HOME, "--shell", "/usr/sbin/nologin")
+            hands.run("useradd", "--system", "--gid", USERS[0], *nowhere, name)
+    if not Path(HOME).exists():
+        hands.run("install", "-d", "-o", USERS[0], "-g", USERS[0], "-m", "750", HOME)
     if hands.write(UDEV, UDEV_TEXT):
         hands.run("udevadm", "trigger", "--subsystem-match=gpio", check=False)
 
@@ -91,6 +111,17 @@ def boot(hands: Hands, config: str) -> None:
         hands.run("systemctl", "daemon-reexec")
 
 
+def announce(hands: Hands, config: str) -> None:
+    """Where avahi runs, have it tell phones where the page is."""
+    web = tomllib.loads(config).get("web", {})
+    if AVAHI.is_dir() and web.get("host", "0.0.0.0") not in ("127.0.0.1", "::1", "localhost"):
+        kind = "https" if web.get("tls_cert") else "http"
+        text = AVAHI_TEXT.format(kind=kind, port=web.get("port", 8080))
+        hands.write(AVAHI / "backdoor.service", text)
+    else:
+        hands.remove(AVAHI / "backdoor.service")
+
+
 def without_ours(text: str) -> str:
     """Return config.txt as it was before us."""
     before, begin, rest = text.partition(BEGIN)
@@ -102,6 +133,9 @@ def restore(hands: Hands) -> None:
     """Take back what was done to the machine; its packages stay."""
     if FIRMWARE.is_file():
         hands.write(FIRMWARE, without_ours(FIRMWARE.read_text()))
-    hands.remove(UDEV, WATCHDOG)
-    if not asked("getent", "passwd", "backdoor").returncode:
-        hands.run("userdel", "backdoor")
+    hands.remove(UDEV, WATCHDOG, AVAHI / "backdoor.service")
+    for name in reversed(USERS):
+        if not asked("getent", "passwd", name).returncode:
+            hands.run("userdel", name)
+    if not asked("getent", "group", USERS[0]).returncode:
+        hands.run("groupdel", USERS[0])

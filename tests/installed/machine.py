@@ -19,7 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backdoor-tests"
-SUITE, PYTHON = "bookworm", "3.11"
+#: Debian's releases that the house is promised on, each with the Python that it brings.
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+SUITE = os.environ.get("SUITE", "bookworm")
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,python3-venv,mosquitto,procps"
 NEEDS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 #: What the installer makes a release of, and what it is started from.
@@ -35,6 +37,8 @@ ExecStart=/opt/backdoor/.venv/bin/backdoor run {safe}--config /etc/backdoor/back
 
 def missing() -> str:
     """Return what this machine lacks to run these tests, or nothing."""
+    if SUITE not in PYTHONS:
+        return f"SUITE must be one of {', '.join(PYTHONS)}, got {SUITE}"
     if os.geteuid() != 0:
         return "needs root"
     lacks = [name for name in NEEDS if not shutil.which(name)]
@@ -66,9 +70,9 @@ def root_archive() -> Path:
 def wheels() -> Path:
     """Return a directory with every package of the lock file."""
     lock = ROOT / "requirements.lock"
-    key = hashlib.sha256(lock.read_bytes()).hexdigest()[:8]
+    key = hashlib.sha256(f"{PYTHONS[SUITE]} {lock.read_text()}".encode()).hexdigest()[:8]
     pip = (sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check")
-    only = ("--only-binary", ":all:", "--python-version", PYTHON, "--require-hashes")
+    only = ("--only-binary", ":all:", "--python-version", PYTHONS[SUITE], "--require-hashes")
     return cached(f"wheels-{key}", lambda path: run(*pip, *only, "-d", str(path), "-r", str(lock)))
 
 
@@ -96,6 +100,7 @@ class Machine:
                 shutil.copytree(part, self.source / name, ignore=skip)
             else:
                 shutil.copy(part, self.source / name)
+        (self.root / "etc/avahi/services").mkdir(parents=True)  # as on Raspberry Pi OS
         self.mock_pins()
         self._log = folder / "console"
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -114,7 +119,7 @@ class Machine:
         with self._log.open("ab") as log:
             self._nspawn = subprocess.Popen(
                 ["systemd-nspawn", "-q", "-D", str(self.root), "--boot", *settings,
-                 "--console=read-only", "-M", "backdoor-test"],
+                 "--console=read-only", "-M", f"backdoor-{SUITE}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
