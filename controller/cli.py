@@ -191,17 +191,17 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
     """
     from controller.credentials import with_login
     from controller.factory import PinsError
+    from controller.learned import learned_file, with_learned
     from controller.selftest import Options, change_places, run_self_test
 
     code = change_places(sys.argv)
     if code is None:
         _log(logging.WARNING)
         with _mendable():
-            config = with_login(_config(path, sets))
+            config = with_learned(with_login(_config(path, sets)))
+            options = Options(**asked, learned=learned_file(config))
             try:
-                fine = run_self_test(
-                    config, Options(**asked), echo=click.echo, until_told=_until_told
-                )
+                fine = run_self_test(config, options, echo=click.echo, until_told=_until_told)
                 code = 0 if fine else 1
             except PinsError as error:
                 raise Problem(str(error)) from None
@@ -220,6 +220,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     from controller.assembly import assemble, real_world
     from controller.credentials import with_login
     from controller.factory import PinsError
+    from controller.learned import with_learned
     from controller.safe import assemble_safely, say
 
     _log(logging.INFO)
@@ -228,7 +229,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
             if safe:
                 running = assemble_safely(lambda: _config(path, sets), with_login)
             else:
-                config = with_login(_config(path, sets))
+                config = with_learned(with_login(_config(path, sets)))
                 running = assemble(config, real_world(config))
                 say(running)
         except PinsError as error:

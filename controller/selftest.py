@@ -21,6 +21,7 @@ from typing import Any
 from controller.assembly import Running, assemble, real_world
 from controller.config import Config, input_lines
 from controller.events import Edge
+from controller.learned import keep
 from controller.proving import KNOCKS, STEPS, Proof
 from controller.regulars import learn
 
@@ -58,6 +59,7 @@ class Options:
     limit_s: float = 60.0
     watch: bool = False
     learn: str = ""
+    learned: Path = Path("regulars.toml")
 
 
 def change_places(argv: Sequence[str]) -> int | None:
@@ -157,7 +159,10 @@ def _watch(test: Proof, edges: SimpleQueue[Edge | None], limit_s: float, echo: E
 
 
 def _learn(test: Proof, edges: SimpleQueue[Edge | None], options: Options, echo: Echo) -> bool:
-    """Take down one rhythm of at least three raps, and say how to keep it."""
+    """Take down one rhythm of at least three raps, and keep it in its file."""
+    if not options.learn.isprintable():
+        echo("a name has no line breaks and no other characters that can't be seen")
+        return False
     echo(f"knock the rhythm of {options.learn} once, at the hatch or the front door")
     end_s, quiet_s = monotonic() + options.limit_s, RHYTHM_ENDS_S
     place = ""
@@ -175,6 +180,6 @@ def _learn(test: Proof, edges: SimpleQueue[Edge | None], options: Options, echo:
         echo("that was no rhythm: it takes three raps or more")
         return False
     listed = ", ".join(f"{gap:g}" for gap in gaps)
-    echo("put this under [knocks] in the configuration:")
-    echo(f'regulars = {{ "{options.learn}" = [{listed}] }}')
+    keep(options.learned, options.learn, gaps)
+    echo(f"{options.learn} knocks [{listed}]: kept in {options.learned}")
     return True

@@ -20,7 +20,7 @@ ROWS: tuple[frozenset[str], ...] = (
                "entities", "discovery", "presets", "latency", "wiring"}),
     frozenset({"clock", "listener", "chip", "factory", "guard", "pins", "tail", "schema",
                "journal", "opening", "recorder", "flight", "connection", "mailbox", "link",
-               "bus", "notify", "credentials", "radio"}),
+               "bus", "notify", "credentials", "learned", "radio"}),
     frozenset({"engine", "outbox", "teller", "parts", "service", "home", "replay", "simulate",
                "joints", "assembly", "safe", "proving", "selftest"}),
     frozenset({"demo", "cli", "__main__"}),

@@ -15,6 +15,7 @@ from controller import selftest
 from controller.config import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.journal import read_last
+from controller.learned import keep, learned_file, with_learned
 from controller.proving import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
 from controller.selftest import Options, change_places, run_self_test
 from controller.simulate import ACTS, Bench, Move, SimulatedPins
@@ -243,10 +244,38 @@ def test_watching_shows_the_lines_over_and_over(
 
 def test_a_rhythm_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 0.5)
-    bar = Bar(tmp_path, monkeypatch, Options(learn="Anna"))
+    file = tmp_path / "regulars.toml"
+    bar = Bar(tmp_path, monkeypatch, Options(learn="Anna", learned=file))
     bar.play(raps(0, 200, 600))
     assert bar.ended() is True
-    assert bar.said[-1] == 'regulars = { "Anna" = [0.5, 1] }'
+    assert bar.said[-1] == f"Anna knocks [0.5, 1]: kept in {file}"
+    assert learned_file(bar.config) == file
+    assert with_learned(bar.config).sensing.regulars == (("Anna", (0.5, 1.0)),)
+
+
+def test_a_name_that_can_not_be_seen_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = Bar(tmp_path, monkeypatch, Options(learn="An\nna"))
+    assert bar.ended() is False
+    assert "line breaks" in bar.said[0]
+
+
+def test_learned_rhythms_stay_beside_the_configurations_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = demo_config(tmp_path, "knocks.regulars={ Bo = [1, 0.5] }")
+    file = learned_file(config)
+    assert with_learned(config).sensing.regulars == (("Bo", (1.0, 0.5)),)
+    for name in ("Bo", 'Zoë "☕" \\', "Anna", "Anna"):
+        keep(file, name, (0.25, 1.0) if name == "Bo" else (0.5, 1.0))
+    found = with_learned(config).sensing.regulars
+    assert found == (("Bo", (1.0, 0.5)), ('Zoë "☕" \\', (0.5, 1.0)), ("Anna", (0.5, 1.0)))
+    assert [path.name for path in tmp_path.iterdir()] == ["regulars.toml"]
+    for broken in ("Anna = ", "Anna = [2, 1]", "Anna = 3"):
+        file.write_text(broken)
+        assert with_learned(config).sensing.regulars == (("Bo", (1.0, 0.5)),)
+    assert "can't be read" in caplog.text
 
 
 @pytest.mark.parametrize("number", [0, 2])
