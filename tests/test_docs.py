@@ -19,6 +19,7 @@ from controller.events import COMMANDS, EVENTS, INPUT_LINES, OUTPUT_LINES, Reaso
 from controller.keys import KEYS
 from controller.replay import HEADER
 from web import create_app
+from web.room import FAULTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -91,6 +92,14 @@ def test_every_make_target_exists() -> None:
 @pytest.mark.parametrize("word", [*COMMANDS, *EVENTS, *map(str, Reason)])
 def test_every_command_event_and_reason_is_named(word: str) -> None:
     assert f"`{word}`" in README
+
+
+def test_every_fault_is_explained_and_the_page_has_words_for_it() -> None:
+    told = {row[0].strip("`") for row in rows("fault | it means")}
+    sources = "".join(path.read_text() for path in (ROOT / "controller").glob("*.py"))
+    known = {name for name in re.findall(r'"([A-Z][a-z]+[A-Z]\w+)"', sources)}
+    assert told == set(FAULTS)
+    assert told <= known
 
 
 def test_every_file_that_is_linked_is_there() -> None:

@@ -203,7 +203,7 @@ def test_every_reason_of_the_controller_has_words() -> None:
     assert {str(reason.value) for reason in Reason} <= set(REASONS)
     assert reason_words("SomethingNew") == "SomethingNew"
     assert reason_words(None) == "no reason given"
-    assert fault_words("BrokerDown", "mqtt") == "the broker is away (mqtt)"
+    assert fault_words("BrokerDown", "mqtt") == "the broker is away (network)"
 
 
 def test_every_event_that_the_evening_tells_has_words() -> None:

@@ -45,6 +45,7 @@ FAULTS: Mapping[str, Any] = {
     "LockNotLocked": later("the bolt is not where it should be"),
     "BrokerDown": later("the broker is away"),
     "JournalFailed": later("the journal cannot be written"),
+    "CommandFlood": later("somebody sends too many commands"),
     "SafeMode": later("safe mode: locked, count by hand"),
 }
 
@@ -60,6 +61,8 @@ LINES: Mapping[str, Any] = {
     "exit_button": later("exit button"),
     "evacuate": later("evacuation input"),
     "occupancy": later("count"),
+    "mqtt": later("network"),
+    "journal": later("disk"),
     # Why there is safe mode.
     "asked": later("asked for by hand"),
     "crashed": later("the controller kept crashing"),
