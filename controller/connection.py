@@ -12,15 +12,14 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
+from paho.mqtt.enums import MQTTErrorCode
 
+from controller.client import expiring, manner, new_client
 from controller.mailbox import Mailbox
 from controller.wire import PAYLOAD_LIMIT, Message
 
@@ -42,8 +41,6 @@ PROGRESS_LIMIT_S = 1.0
 IDLE_S, BUSY_S = 1.0, 0.25
 SEND_BUFFER_BYTES = 64 * 1024
 NO_RETAIN = "does it keep retained messages (retain_available)?"
-#: MQTT 5: what is neither retained nor acknowledged is about now; the broker drops it after this.
-MOMENT_EXPIRES_S = 10
 
 
 class LinkError(Exception):
@@ -79,7 +76,7 @@ def most_of(topic: str) -> int | None:
 
 @dataclass
 class Connection:
-    """One attempt, and what came of it; used once, by one thread.
+    """One attempt, and what came of it; used once, by one thread, and by `send_now` from others.
 
     ``wake`` is a socket that becomes readable when there is something new to do, ``leaving``
     returns the last messages once it is time to go.
@@ -93,6 +90,10 @@ class Connection:
     began_s: float = field(default_factory=monotonic)
     #: When the broker let us in, monotonic seconds.
     let_in_s: float | None = None
+    #: Whose turn it is with the client.
+    _turn: Lock = field(default_factory=Lock)
+    _client: Client | None = None
+    _failed: Exception | None = None
     _greeted: bool = False
     _refused: str = ""
     _lost: str = "connection lost"
@@ -102,32 +103,42 @@ class Connection:
 
     def run(self) -> None:
         """Connect and serve until we leave; otherwise raise `LinkError` or `OSError`."""
-        client = self._client()
+        client = self._new_client()
         try:
             client.connect(self.settings.host, self.settings.port, KEEPALIVE_S)
             sock: Any = client.socket()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            self._client = client
             self._serve(client)
         finally:
+            self._client = None
             self.mailbox.close()
             left: Any = client.socket()
             if left is not None:
                 left.close()
 
-    @property
-    def _v5(self) -> bool:
-        return self.settings.protocol == 5
+    def send_now(self) -> bool:
+        """Hand over what is waiting, from any thread, unless another is at it; true when all went.
 
-    def _client(self) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.peer.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
-        )
-        client.connect_timeout = CONNECT_LIMIT_S
-        if self.settings.username:
-            client.username_pw_set(self.settings.username, self.settings.password or None)
+        It saves an event the way through one more thread, and never waits.
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            client = self._client
+            if client is None or not self._greeted:
+                return False
+            self._send_waiting(client)
+            return not self.mailbox and not client.want_write() and client.socket() is not None
+        except Exception as error:  # noqa: BLE001 - it ends the connection, not whoever speaks
+            self._failed = error
+            return False
+        finally:
+            self._turn.release()
+
+    def _new_client(self) -> Client:
+        client = new_client(self.settings, self.peer.client_id, CONNECT_LIMIT_S)
         will = self.peer.will
         if will is not None:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
@@ -175,15 +186,24 @@ class Connection:
         with selectors.DefaultSelector() as selector:
             selector.register(self.wake, selectors.EVENT_READ)
             selector.register(client.socket(), selectors.EVENT_READ)  # type: ignore[arg-type]
-            while (sock := client.socket()) is not None:
+            while self._watch(client, selector):
+                ready = selector.select(self._wait_s())
+                with self._turn:
+                    for key, mask in ready:
+                        self._ready(client, key.fileobj, mask)
+                    client.loop_misc()
+                    if client.socket() is not None and self._step(client):
+                        return
+        raise LinkError(self._refused or self._lost)
+
+    def _watch(self, client: Client, selector: selectors.BaseSelector) -> bool:
+        """Look for what can happen next; false when the connection is over."""
+        with self._turn:
+            sock = client.socket()
+            if sock is not None:
                 writing = selectors.EVENT_WRITE if client.want_write() else 0
                 selector.modify(sock, selectors.EVENT_READ | writing)
-                for key, mask in selector.select(self._wait_s()):
-                    self._ready(client, key.fileobj, mask)
-                client.loop_misc()
-                if client.socket() is not None and self._step(client):
-                    return
-        raise LinkError(self._refused or self._lost)
+            return sock is not None
 
     def _wait_s(self) -> float:
         """Return how long nothing may be looked at: an idle link shall not wake a small machine."""
@@ -200,6 +220,8 @@ class Connection:
 
     def _step(self, client: Client) -> bool:
         """Do what is due on a living connection; true when we have left it."""
+        if self._failed is not None:
+            raise self._failed
         last = self.leaving()
         if self.let_in_s is None:
             if monotonic() - self.began_s > CONNECT_LIMIT_S:
@@ -217,16 +239,10 @@ class Connection:
         """Listen first, then say how things stand, then that we are here."""
         self._greeted = True
         if self.peer.subscriptions:
-            client.subscribe([(topic, self._manner(topic)) for topic in self.peer.subscriptions])
+            v5 = self.settings.protocol == 5
+            client.subscribe([(topic, manner(topic, v5)) for topic in self.peer.subscriptions])
         self.mailbox.open([] if self.peer.birth is None else [self.peer.birth])
         self.peer.on_up()
-
-    def _manner(self, topic: str) -> Any:
-        """QoS 1; MQTT 5 can also hold back stored commands, and show a live one's retain flag."""
-        if not self._v5:
-            return 1
-        stored = 2 if "/cmd/" in topic else 0
-        return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=stored)
 
     def _send(self, client: Client) -> None:
         """Hand over what is waiting, as one packet: each of its own would wake the broker."""
@@ -250,10 +266,8 @@ class Connection:
             self._progress_s = monotonic()
 
     def _hand_over(self, client: Client, message: Message, ack: int | None) -> None:
-        properties = None
-        if self._v5 and not message.retain and ack is None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.MessageExpiryInterval = MOMENT_EXPIRES_S
+        moment = self.settings.protocol == 5 and not message.retain and ack is None
+        properties = expiring() if moment else None
         sent = client.publish(
             message.topic, message.payload, message.qos, message.retain, properties
         )

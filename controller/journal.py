@@ -51,8 +51,9 @@ class Journal:
         self.abandoned = path.exists()
         try:
             self._tail = Tail(path)
-            lines, self.damaged_tail = read_tail(path)
-            self._newest = gathered(lines)
+            lines, torn = read_tail(path)
+            self._newest, odd = gathered(lines)
+            self.damaged_tail = torn or odd
         except BaseException:
             self.close()
             raise
@@ -210,7 +211,7 @@ def read_last(path: str, count: int) -> list[Row]:
     newest = Newest()
     with suppress(OSError):
         # First: what is here may go into the database meanwhile.
-        newest = gathered(read_tail(tail_of(path))[0])
+        newest, _ = gathered(read_tail(tail_of(path))[0])
     try:
         rows = _read_database(path, count)
     except sqlite3.Error as error:

@@ -94,6 +94,7 @@ class MqttLink:
         self._on_down = on_down
         self._broker = f"broker {settings.host}:{settings.port}"
         self._mailbox = Mailbox()
+        self._connection: Connection | None = None
         self._up = False
         self._last: tuple[Message, ...] | None = None
         self._stopping = Event()
@@ -117,7 +118,10 @@ class MqttLink:
     def publish(self, message: Message, ack: int | None = None) -> None:
         """Say it, from any thread, without ever waiting; ``on_ack(ack)`` when it arrived."""
         check_topic(message.topic)
-        if self._mailbox.put(message, ack):
+        if not self._mailbox.put(message, ack):
+            return
+        connection = self._connection
+        if ack is None or connection is None or not connection.send_now():
             self._wake()
 
     def stop(self, last: Sequence[Message] = ()) -> None:
@@ -141,6 +145,7 @@ class MqttLink:
             connection = Connection(
                 self._settings, self._peer, self._mailbox, self._wake_in, lambda: self._last
             )
+            self._connection = connection
             try:
                 connection.run()
             except (LinkError, OSError) as error:

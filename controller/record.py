@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring as quote
 from typing import Any, NamedTuple
 
 from controller.wire import iso
@@ -85,13 +86,24 @@ class Newest:
 
 def line_of(rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> str:
     """Return one step as a line of JSON."""
-    return json.dumps([rows, saved, delivered], ensure_ascii=False)
+    events = ",".join(_list_of(*row) for row in rows)
+    kept = "null" if saved is None else _list_of(*saved)
+    return f"[[{events}],{kept},{'null' if delivered is None else delivered}]"
 
 
-def gathered(lines: Iterable[str]) -> Newest:
-    """Return the steps of such lines, taken together."""
+def _list_of(*values: float | str) -> str:
+    """Return a JSON list; the encoder of the library would be built anew for each."""
+    return "[" + ",".join([quote(v) if isinstance(v, str) else repr(v) for v in values]) + "]"
+
+
+def gathered(lines: Iterable[str]) -> tuple[Newest, bool]:
+    """Return the steps of such lines, taken together, and whether one of them means nothing."""
     newest = Newest()
     for line in lines:
-        rows, saved, delivered = json.loads(line)
-        newest.add([Row(*row) for row in rows], Saved(*saved) if saved else None, delivered)
-    return newest
+        try:
+            rows, saved, delivered = json.loads(line)
+            step = [Row(*row) for row in rows], Saved(*saved) if saved else None, delivered
+        except (ValueError, TypeError):
+            return newest, True
+        newest.add(*step)
+    return newest, False

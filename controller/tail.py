@@ -37,8 +37,6 @@ class Tail:
 
     def add(self, line: str) -> None:
         """Append one line of JSON; OSError when the disk does not take it."""
-        if not os.fstat(self._fd).st_nlink:
-            raise FileNotFoundError(errno.ENOENT, "it was removed", str(self.path))
         body = line.encode()
         block = self._deflate.compress(b"%08x %s\n" % (zlib.crc32(body), body))
         block += self._deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -52,6 +50,8 @@ class Tail:
         """Return when a power cut can't take back what was added."""
         if self._unsynced:
             self.torn = True  # after an error nobody knows what the disk has
+            if not os.fstat(self._fd).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was removed", str(self.path))
             os.fdatasync(self._fd)
             self._unsynced = self.torn = False
 

@@ -94,8 +94,8 @@ def test_rewritten_event_replaces_itself(path: Path) -> None:
 def test_write_is_all_or_nothing(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)], saved(1), 1)
-        bad = Row(2, 1.0, 1.0, "entry", object())  # type: ignore[arg-type]
-        with pytest.raises(TypeError):
+        bad = Row(3, 1.0, 1.0, "entry", "\ud800")
+        with pytest.raises(UnicodeEncodeError):
             journal.write([row(2), bad], saved(2), 2)
         assert (journal.saved(), journal.last_seq(), journal.delivered()) == (saved(1), 1, 1)
         journal.write([row(2)])

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -295,7 +297,7 @@ def test_refused_subscription_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     heard = Heard()
     peer = Peer("house", ("bar/cmd/+",), heard.on_message, heard.on_up, heard.on_ack)
     connection = Connection(Mqtt(), peer, Mailbox(), None, lambda: None)  # type: ignore[arg-type]
-    client = connection._client()
+    client = connection._new_client()
     refused = ReasonCode(PacketTypes.SUBACK, identifier=0x80)
     connection._subscribed(client, None, 1, [refused], None)
     assert "broker: refuses a subscription of house" in caplog.text
@@ -396,7 +398,8 @@ def test_publishing_from_many_threads_keeps_each_ones_order(
 
     def say(name: int) -> None:
         for number in range(50):
-            link.publish(Message(f"bar/event/{name}", b"%d" % number, 1))
+            ack = number if name % 2 else None  # with one it is sent by its own thread, if free
+            link.publish(Message(f"bar/event/{name}", b"%d" % number, 1), ack)
 
     threads = [threading.Thread(target=say, args=(name,)) for name in range(4)]
     for thread in threads:
@@ -406,3 +409,66 @@ def test_publishing_from_many_threads_keeps_each_ones_order(
     eventually(lambda: len(ear.messages) == 200)
     for name in range(4):
         assert ear.payloads(f"bar/event/{name}") == [b"%d" % number for number in range(50)]
+
+
+class Senders:
+    """Who called paho's ``publish``; the next call may fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        self.fail = False
+        publish = Client.publish
+
+        def noted(client: Client, *args: Any) -> Any:
+            self.names.append(threading.current_thread().name)
+            if self.fail:
+                self.fail = False
+                raise RuntimeError("no such packet")
+            return publish(client, *args)
+
+        monkeypatch.setattr(Client, "publish", noted)
+
+
+@pytest.fixture
+def senders(monkeypatch: pytest.MonkeyPatch) -> Senders:
+    return Senders(monkeypatch)
+
+
+def test_an_event_is_sent_by_who_brings_it_and_all_else_by_the_link(
+    senders: Senders, wire: Wire, hear: Callable[[], Ear]
+) -> None:
+    ear = hear()
+    link, heard = wire.up()
+    eventually(lambda: not link._mailbox)  # type: ignore[attr-defined]
+    senders.names.clear()
+    link.publish(Message("bar/event/knock", b"1", 1), 1)
+    eventually(lambda: heard.acks == [1])
+    link.publish(STATE)
+    eventually(lambda: STATE.topic in ear.topics())
+    assert senders.names[0] == threading.current_thread().name
+    assert senders.names[-1].startswith("link-")
+
+
+def test_sending_that_fails_ends_the_connection_and_not_who_brought_it(
+    senders: Senders, wire: Wire, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
+) -> None:
+    ear = hear()
+    link, heard = wire.up()
+    senders.fail = True
+    link.publish(Message("bar/event/knock", b"1", 1), 1)
+    eventually(lambda: heard.ups == 2)
+    assert "no such packet" in caplog.text
+    link.publish(Message("bar/event/knock", b"2", 1), 2)
+    eventually(lambda: ear.payloads("bar/event/knock") == [b"2"])
+
+
+def test_nobody_sends_while_another_is_at_it(senders: Senders, wire: Wire) -> None:
+    link, heard = wire.up()
+    assert isinstance(link, MqttLink)
+    connection = link._connection
+    assert connection is not None
+    with connection._turn:
+        senders.names.clear()
+        link.publish(Message("bar/event/knock", b"1", 1), 1)
+        assert senders.names == []
+    eventually(lambda: heard.acks == [1])

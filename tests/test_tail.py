@@ -112,9 +112,11 @@ def test_two_cannot_write_one_tail(tail: Tail) -> None:
 
 
 def test_a_removed_tail_is_an_error_and_not_a_silence(tail: Tail) -> None:
+    tail.add(LINES[0])
     tail.path.unlink()
     with pytest.raises(OSError, match="it was removed"):
-        tail.add(LINES[0])
+        tail.sync()
+    assert tail.torn
 
 
 def test_a_full_disk_leaves_it_torn(tail: Tail) -> None:
@@ -256,6 +258,18 @@ def test_a_full_database_and_a_tail_that_holds_it_all(
     assert len(read_last(journal.path, 99)) == 50
     journal.reopen()
     assert journal.after(0, 99) == [row(seq) for seq in range(1, 51)]
+
+
+@pytest.mark.parametrize("odd", ["", "[[[2]],null,null]", "[[],nan,2]", "{}"])
+def test_a_line_that_is_whole_and_means_nothing_is_damage(journal: Journal, odd: str) -> None:
+    journal.close()
+    with closing(Tail(tail_of(journal.path))) as tail:
+        for line in ("[[],null,7]", odd, "[[],null,9]"):
+            tail.add(line)
+    opened = open_journal(journal.path)
+    assert opened.doubt
+    assert opened.journal.delivered() == 7
+    opened.journal.close()
 
 
 def test_what_can_never_be_written_can_be_given_up(journal: Journal) -> None:
