@@ -1,0 +1,167 @@
+"""Ways to be stuck, a clock that lags, a flood, and the flight recorder from end to end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from controller.assembly import alone
+from controller.cli import main
+from controller.replay import read_trace, replay, wired_by
+from controller.wire import Message, decode
+from tests.house import demo_config, house
+from tests.test_clocks import Wall, wall  # noqa: F401 - a fixture
+from tests.test_hung import mirror_on
+from tests.waiting import eventually
+
+STRIKE = 16
+
+
+# --- stuck --------------------------------------------------------------------------------------
+
+
+def waits(let_go: threading.Event) -> None:
+    """Frozen: waits for what does not come."""
+    let_go.wait(30)
+
+
+def spins(let_go: threading.Event) -> None:
+    """Busy for nothing."""
+    end_s = time.monotonic() + 30
+    while not let_go.is_set() and time.monotonic() < end_s:
+        pass
+
+
+def locks_itself_in(let_go: threading.Event) -> None:
+    """Waits for a lock whose holder waits for ours: both are let go by the test alone."""
+    ours, theirs = threading.Lock(), threading.Lock()
+    has_theirs = threading.Event()
+
+    def other() -> None:
+        with theirs:
+            has_theirs.set()
+            while not ours.acquire(timeout=0.05):
+                if let_go.is_set():
+                    return
+            ours.release()
+
+    with ours:
+        threading.Thread(target=other, daemon=True).start()
+        has_theirs.wait(5)
+        while not theirs.acquire(timeout=0.05):
+            if let_go.is_set():
+                return
+        theirs.release()
+
+
+@pytest.mark.parametrize("stuck", [waits, spins, locks_itself_in])
+def test_however_a_loop_is_stuck_it_is_silent_and_grey(
+    stuck: Callable[[threading.Event], None], tmp_path: Path
+) -> None:
+    let_go = threading.Event()
+    with house(tmp_path) as demo:
+        mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
+        eventually(lambda: mirror.seen().link == "online")
+        began_s = time.monotonic()
+        demo.running.service.post(lambda: stuck(let_go))
+        try:
+            eventually(lambda: mirror.seen().link == "stale", limit_s=6)
+            took_s = time.monotonic() - began_s
+            beats = len(demo.ear.all("heartbeat"))
+        finally:
+            let_go.set()
+        assert took_s < 5.0
+        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
+        mirror.stop()
+
+
+# --- a clock that lags --------------------------------------------------------------------------
+
+
+def test_a_boot_with_the_last_saved_time_runs_on_and_rights_itself(
+    wall: Wall,  # noqa: F811 - the fixture
+    tmp_path: Path,
+) -> None:
+    """Without a clock of its own a Pi boots hours back, with a time that looks believable."""
+    wall.ahead_s = -timedelta(hours=3).total_seconds()
+    with house(tmp_path) as demo:
+        demo.ear.ask("set_count", count=1)
+        eventually(lambda: demo.state["session"])
+        before = demo.state["session"]
+        elsewhere = demo.ear.ask("access_door", issued_at=time.time())
+        assert elsewhere["reason"] == "FromTheFuture"
+        assert demo.ear.ask("block_door")["ok"]  # the page beside us, with the same clock
+        assert demo.ear.ask("unblock_door")["ok"]
+        wall.ahead_s = 0.0  # the network told the time
+        assert demo.ear.ask("access_door", issued_at=time.time())["ok"]
+        eventually(lambda: demo.state["grant"])
+        after = demo.state["session"]
+        moved = datetime.fromisoformat(after["ends_at"]) - datetime.fromisoformat(before["ends_at"])
+        assert abs(moved - timedelta(hours=3)) < timedelta(seconds=3)
+        assert 0 <= before["remaining_s"] - after["remaining_s"] < 10
+
+
+# --- a flood ------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_commands_a_second_cost_the_loop_no_deadline(tmp_path: Path) -> None:
+    with house(tmp_path, "door.release_time=1.0") as demo:
+        strike = demo.pin(STRIKE)
+        over = threading.Event()
+        sent = 0
+
+        def flood() -> None:
+            nonlocal sent
+            stamp = datetime.now(UTC).isoformat()
+            while not over.is_set():
+                body = f'{{"id":"f{sent}","issued_at":"{stamp}","party":9}}'.encode()
+                demo.ear.link.publish(Message("backdoor/bar/cmd/access_door", body))
+                sent += 1
+
+        thread = threading.Thread(target=flood)
+        demo.bench.act("press_release")
+        eventually(lambda: strike.state)
+        began_s = time.monotonic()
+        thread.start()
+        eventually(lambda: not strike.state, limit_s=5)
+        off_s = time.monotonic() - began_s
+        over.set()
+        thread.join(10)
+        on = [state.timestamp for state in strike.states if state.state]
+        assert sent > 1000
+        assert off_s < 1.5
+        assert len(on) == 1, "no command of the flood opened"
+        eventually(lambda: "CommandFlood" not in {f["name"] for f in demo.state["faults"]})
+        assert demo.ear.ask("set_count", count=1)["ok"]
+
+
+# --- what was recorded replays ------------------------------------------------------------------
+
+
+def test_what_the_flight_recorder_cuts_out_replays_to_the_same_evening(tmp_path: Path) -> None:
+    began = datetime.now(UTC)
+    with house(tmp_path, speed=20.0) as demo:
+        for act in ("walk_in", "walk_in", "knock_hatch", "walk_out"):
+            demo.bench.act(act)
+        eventually(lambda: demo.ear.events("exit"))
+        demo.ear.ask("report_wrong", count=1)
+        names = ("entry", "exit", "knock", "door_opened")
+        heard = {name: len(demo.ear.events(name)) for name in names}
+    (tmp_path / "b.toml").write_text(f'[journal]\npath = "{tmp_path / "journal.db"}"\n')
+    until = datetime.now(UTC) + timedelta(hours=1)
+    asked = ["journal", "--config", str(tmp_path / "b.toml"), "--trace"]
+    done = CliRunner().invoke(main, [*asked, began.isoformat(), until.isoformat()])
+    assert done.exit_code == 0, done.output
+    rows = read_trace(done.output.splitlines(keepends=True), "cut.csv")
+    told = [decode(line) for line in replay(rows, wired_by(demo_config(tmp_path), rows))]
+    assert {name: sum(t["event"] == name for t in told) for name in names} == heard
+    assert any(row.line == "cmd:report_wrong" for row in rows)
+    assert told[-1]["occupancy"]["count"] == 1
