@@ -107,8 +107,7 @@ def _due(turn: Turn) -> None:
                 continue
             turn.change(timers={**turn.state.timers, name: None})
             TIMERS[name].ring(turn)
-    if turn.state.session is not None:
-        _ring_marks(turn)
+    _ring_marks(turn)
 
 
 def _ring_marks(turn: Turn) -> None:

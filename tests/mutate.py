@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 COPY = ROOT / ".mutants"
 FOLDERS = ("controller", "web", "tests", "systemd")
 #: Each module with the tests that are there to hold it.
-RULES = ("test_rules", "test_told", "test_occupancy", "test_wire_told")
+RULES = ("test_rules", "test_told", "test_occupancy", "test_state", "test_wire_told")
 WIRE = ("test_wire", "test_wire_told", "test_inbox")
 PASSAGES = ("test_sensing", "test_passages", "test_shapes")
 KNOCKS = ("test_sensing", "test_knocks", "test_raps")
