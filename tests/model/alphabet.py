@@ -116,7 +116,7 @@ def everything(house: House) -> dict[str, Move]:
     switches = contacts(
         "door_contact", "bolt_contact", "hatch_contact", "release_button", "exit_button", "evacuate"
     )
-    others = commands("staff_pass", "answer_hatch", "answer_door")
+    others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
     sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamStuck")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
     asked = releases(house) | counts(house) | LOCKS | others | NONSENSE

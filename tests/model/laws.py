@@ -18,6 +18,7 @@ from controller.events import (
     Event,
     Note,
     Passage,
+    Prove,
     Set,
     Started,
     Tick,
@@ -393,6 +394,17 @@ BELLS = {
     "evacuate": "locked_open",
 }
 
+def tested_alone(step: Step, house: House) -> Broken:
+    """A self-test begins in an empty room only, and moves nothing by itself."""
+    if not any(isinstance(effect, Prove) for effect in step.effects):
+        return None
+    if step.before.occupancy.max > 0 or step.before.session is not None:
+        return "a self-test begins with guests inside"
+    if any(isinstance(effect, Set) for effect in step.effects):
+        return "a self-test moves an output"
+    return None
+
+
 OF_STEPS: tuple[OfStep, ...] = (
     outputs_are_the_difference,
     only_a_release_opens,
@@ -407,6 +419,7 @@ OF_STEPS: tuple[OfStep, ...] = (
     staff_are_no_guests,
     restarts_are_safe,
     bells_have_reasons,
+    tested_alone,
 )
 
 

@@ -94,7 +94,7 @@ def moves(name: str, house: House) -> dict[str, Move]:
         door = {}
     mine = {
         "guests": door | asked | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
-        | may.commands("staff_pass") | may.faults("BeamStuck") | may.NONSENSE,
+        | may.commands("staff_pass", "self_test") | may.faults("BeamStuck") | may.NONSENSE,
         "locks": door | release | may.CLEAR | may.LOCKS | may.DOORWAY
         | may.contacts("evacuate", "release_button") | may.commands("room_empty"),
         "sessions": door | may.counts(house) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY | may.MARKS,
