@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench.contestants import Contestant, Field, field
 from tests.bench.hand import Move
-from tests.bench.loads import chattering, commanded, frozen_and_slow, streaming
+from tests.bench.loads import chattering, commanded, frozen_and_slow, nothing, streaming
 from tests.bench.measure import Report, Samples, interleaved
 from tests.bench.stand import WALK_IN
 
@@ -102,11 +102,6 @@ def under_load(report: Report, ground: Field, rounds: int) -> None:
             }
         )
     report.table("edge -> strike off under load", rows, unit="µs")
-
-
-def nothing() -> Iterator[str]:
-    """Leave it in peace."""
-    yield ""
 
 
 def main(rounds: int = ROUNDS) -> None:

@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -25,6 +26,7 @@ from controller.events import Edge, Knock
 from controller.sensing import Senses, Settings
 from tests.bench.contestants import Contestant, Field, field
 from tests.bench.hand import Move
+from tests.bench.loads import chattering, commanded, nothing, slow_disk, streaming
 from tests.bench.measure import Report, Samples, interleaved
 from tests.bench.stand import UNSETTLED, WALK_IN
 
@@ -262,6 +264,37 @@ def command_to_strike(report: Report, ground: Field, rounds: int) -> None:
     ear.close()
 
 
+def commands_under_load(report: Report, ground: Field, rounds: int) -> None:
+    """Ours again, while everything else is at its worst; a frozen broker brings no commands."""
+    ear, house = Ear(ground), ground.ours(UNSETTLED)
+    loads: dict[str, Callable[[], Iterator[str]]] = {
+        "no load": nothing,
+        "a line chatters, 10,000 edges/s": lambda: chattering(house),
+        "200 page clients stream": lambda: streaming(ground),
+        "1,000 commands/s": lambda: commanded(ground),
+        "0.5 s a sync": lambda: slow_disk(house),
+    }
+    rows = []
+    for name, load in loads.items():
+        order = Release(house, ear)
+        with contextmanager(load)() as given:
+            interleaved(rounds, [order.give])
+        samples = order.samples
+        rows.append(
+            {
+                "load": name,
+                "p50": round(samples.p50),
+                "p99": round(samples.p99),
+                "worst": round(max(samples.values)),
+                "missed": order.missed,
+                "n": len(samples.values),
+                "given": given,
+            }
+        )
+    report.table("MQTT command -> strike on, under load", rows, unit="µs")
+    ear.close()
+
+
 # --- outages ------------------------------------------------------------------------------------
 
 ENTERING = ((0.0, "beam_outer", 1), (40.0, "beam_inner", 1), (125.0, "beam_outer", 0),
@@ -314,7 +347,7 @@ def _outage(
 def main(rounds: int = ROUNDS) -> None:
     """Print all tables."""
     report = Report("wire")
-    for part in (edge_to_mqtt, command_to_strike):
+    for part in (edge_to_mqtt, command_to_strike, commands_under_load):
         with tempfile.TemporaryDirectory(prefix="backdoor-bench-") as name, field(Path(name)) as at:
             part(report, at, rounds)
     with tempfile.TemporaryDirectory(prefix="backdoor-bench-") as name, field(Path(name)) as at:

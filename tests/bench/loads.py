@@ -50,6 +50,20 @@ def frozen_and_slow(ground: Field, house: Contestant) -> Iterator[str]:
         ground.broker.thaw()
 
 
+def slow_disk(house: Contestant) -> Iterator[str]:
+    """A card that takes half a second a sync."""
+    house.ask("slow_disk", SYNC_S)
+    try:
+        yield "0.5 s a step"
+    finally:
+        house.ask("slow_disk", 0)
+
+
+def nothing() -> Iterator[str]:
+    """Leave it in peace."""
+    yield ""
+
+
 def commanded(ground: Field) -> Iterator[str]:
     """A flood of fresh, sound commands that nobody needs, from a process of its own."""
     args = [sys.executable, "-m", "tests.bench.loads", "commands", str(ground.broker.port)]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -48,20 +50,21 @@ class Stand:
         return occupancy.count if occupancy.certain else -1
 
     def slow_disk(self, sync_s: float) -> float:
-        """Let every commit take so long from now on."""
+        """Let every write and every sync take so long from now on."""
         journal: Any = self._running.service._parts.recorder._journal
-        write = type(journal).write
-
-        def slowly(*args: Any) -> None:
-            time.sleep(sync_s)
-            write(journal, *args)
-
-        journal.write = slowly if sync_s else lambda *args: write(journal, *args)
+        for name in ("write", "sync"):
+            usual = getattr(type(journal), name)
+            setattr(journal, name, partial(_slowly, sync_s, partial(usual, journal)))
         return sync_s
 
     def state(self) -> str:
         """Return the rules' state, for whoever wonders."""
         return repr(self._service.state)
+
+
+def _slowly(wait_s: float, work: Callable[..., None], *args: Any) -> None:
+    time.sleep(wait_s)
+    work(*args)
 
 
 def main(folder: str, port: str, *sets: str) -> None:
@@ -77,6 +80,7 @@ def main(folder: str, port: str, *sets: str) -> None:
     pins: Pins = running.pins
     hand = Hand(pins._factory, wired, pins._factory.pin(wired["strike"][0]))
     gc.collect()
+    gc.freeze()  # as `backdoor run` does
     try:
         obey(
             hand,
