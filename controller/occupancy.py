@@ -8,7 +8,7 @@ exit from an empty room): only a person's tap takes it away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 #: More people than any doorway of ours could hold: beyond it the sensors are talking nonsense.
 MOST_PEOPLE = 99
@@ -45,7 +45,7 @@ def moved(occupancy: Occupancy, least: int, most: int) -> Occupancy:
     if high < 0:
         return Occupancy(0, 0, 1, doubted=True)
     sure = least if least > 0 else min(most, 0)
-    return gate(replace(occupancy, count=occupancy.count + sure, min=low, max=high))
+    return gate(Occupancy(occupancy.count + sure, low, high, occupancy.doubted))
 
 
 def unseen(occupancy: Occupancy, *, least: int, most: int) -> Occupancy:

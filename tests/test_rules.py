@@ -68,6 +68,24 @@ def test_a_strike_that_went_off_does_not_come_back_when_the_guest_turns_round() 
     assert room.command("access_door", 1) is None  # and a new release may follow at once
 
 
+def test_nor_while_the_guest_who_turned_round_still_stands_in_the_doorway() -> None:
+    room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
+    room.inside(3)
+    room.command("access_door", 1)
+    room.doorway(coming_in=1)
+    assert room.doorway(coming_in=0, busy=True) == []
+    assert not room.strike
+
+
+def test_a_release_for_more_than_there_is_place_for_goes_off() -> None:
+    room = Room()
+    room.command("access_door", 2)
+    room.command("set_count", 2)
+    assert room.strike
+    room.command("set_count", 3)  # one place is free, but two were promised
+    assert not room.strike
+
+
 def test_release_while_a_guest_is_on_the_threshold_counts_him_in() -> None:
     room = Room()
     room.inside(3)
@@ -376,6 +394,23 @@ def test_repeats_merge_and_the_oldest_makes_the_light_blink() -> None:
     assert Set("hatch_light", True, blink=True) in room.wait(9)
     assert room.command("answer_hatch") is None
     assert not room.outputs["hatch_light"]
+
+
+def test_a_timer_that_begins_leaves_the_others_as_they_are() -> None:
+    room = Room(entry="walk_in")
+    room.knock("hatch")
+    room.wait(50)
+    room.command("staff_pass")
+    assert Set("hatch_light", True, blink=True) in room.wait(10)
+    assert names(room.wait(5)) == ["staff_pass_expired"]
+
+
+def test_an_open_door_leaves_the_hatch_waiting() -> None:
+    room = Room()
+    room.knock("hatch")
+    room.door(False)
+    room.door(True)
+    assert Set("hatch_light", True, blink=True) in room.wait(60)
 
 
 def test_the_front_door_never_rings_the_room() -> None:
