@@ -291,7 +291,8 @@ def commands_under_load(report: Report, ground: Field, rounds: int) -> None:
                 "given": given,
             }
         )
-    report.table("MQTT command -> strike on, under load, priorities as the units set them", rows, unit="µs")
+    title = "MQTT command -> strike on, under load, priorities as the units set them"
+    report.table(title, rows, unit="µs")
     ear.close()
 
 
