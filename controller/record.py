@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from json.encoder import encode_basestring as quote
 from typing import Any, NamedTuple
 
-from controller.wire import iso
+from controller.wire import decode, encode, iso
 
 
 class Saved(NamedTuple):
@@ -84,24 +82,17 @@ class Newest:
         return [row for row in self.events.values() if row.seq > seq]
 
 
-def line_of(rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> str:
+def line_of(rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> bytes:
     """Return one step as a line of JSON."""
-    events = ",".join(_list_of(*row) for row in rows)
-    kept = "null" if saved is None else _list_of(*saved)
-    return f"[[{events}],{kept},{'null' if delivered is None else delivered}]"
+    return encode([rows, saved, delivered])
 
 
-def _list_of(*values: float | str) -> str:
-    """Return a JSON list; the encoder of the library would be built anew for each."""
-    return "[" + ",".join([quote(v) if isinstance(v, str) else repr(v) for v in values]) + "]"
-
-
-def gathered(lines: Iterable[str]) -> tuple[Newest, bool]:
+def gathered(lines: Iterable[bytes]) -> tuple[Newest, bool]:
     """Return the steps of such lines, taken together, and whether one of them means nothing."""
     newest = Newest()
     for line in lines:
         try:
-            rows, saved, delivered = json.loads(line)
+            rows, saved, delivered = decode(line)
             step = [Row(*row) for row in rows], Saved(*saved) if saved else None, delivered
         except (ValueError, TypeError):
             return newest, True

@@ -35,10 +35,9 @@ class Tail:
         self._unsynced = False
         self.torn = os.fstat(self._fd).st_size > 0
 
-    def add(self, line: str) -> None:
+    def add(self, line: bytes) -> None:
         """Append one line of JSON; OSError when the disk does not take it."""
-        body = line.encode()
-        block = self._deflate.compress(b"%08x %s\n" % (zlib.crc32(body), body))
+        block = self._deflate.compress(b"%08x %s\n" % (zlib.crc32(line), line))
         block += self._deflate.flush(zlib.Z_SYNC_FLUSH)
         self.torn = True  # until all of it is there
         if os.write(self._fd, block) < len(block):
@@ -80,18 +79,18 @@ def _open(path: Path) -> int:
     return fd
 
 
-def read_tail(path: Path) -> tuple[list[str], bool]:
+def read_tail(path: Path) -> tuple[list[bytes], bool]:
     """Return the whole lines of a tail, and whether damage follows the last of them.
 
     A last line that merely breaks off is none: its writer died before anybody was told of it.
     """
     text, damaged = _inflated(path.read_bytes())
-    lines: list[str] = []
+    lines: list[bytes] = []
     for block in text.split(b"\n")[:-1]:
         mark, _, body = block.partition(b" ")
         if mark != b"%08x" % zlib.crc32(body):
             return lines, True
-        lines.append(body.decode())
+        lines.append(body)
     return lines, damaged
 
 

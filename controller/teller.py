@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from operator import attrgetter
 from typing import Any
 
 from controller import wire
@@ -14,13 +15,15 @@ from controller.night import Night
 from controller.presets import Gadgets
 from controller.radio import signal_dbm
 from controller.record import Record, Row, Saved
-from controller.state import House, State, changed, door_mode, wanted
+from controller.state import House, State, door_mode, wanted
 from controller.wire import Message, Stamp, Topics
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
 NOON = 12
 #: A snapshot is told again when it is older than this, so that times on it stay fresh.
 FRESH_MS = 10_000.0
+#: All of a state but what changes with every edge.
+LASTING = attrgetter(*(vars(State()).keys() - {"t_ms", "busy", "coming_in"}))
 
 
 class Teller:
@@ -40,7 +43,7 @@ class Teller:
         self._clock = clock
         #: Has anything that lasts changed since the newest snapshot?
         self.untold = False
-        self._kept: State | None = None
+        self._kept: object = None
         self._snapshot: dict[str, Any] = {}
         self._told_ms = 0.0
         self._first = True
@@ -134,11 +137,9 @@ class Teller:
 
     def _news(self, state: State) -> bool:
         """Tell whether anything that lasts differs from the state told last."""
-        lasting = changed(state, t_ms=0.0, busy=False, coming_in=0)
-        if lasting == self._kept:
-            return False
-        self._kept = lasting
-        return True
+        lasting = LASTING(state)
+        news, self._kept = lasting != self._kept, lasting
+        return news
 
     def _row(self, t_ms: float, name: str, data: dict[str, Any], stamp: Stamp) -> Row:
         self.seq += 1

@@ -40,8 +40,8 @@ def test_killed_it_goes_on_with_the_next_number(left: Path) -> None:
     last = newest(left)
     with house(left) as demo:
         assert demo.state["occupancy"]["count"] == 2
-        demo.bench.act("knock_hatch")
-        eventually(lambda: demo.ear.events("knock"))
+        assert demo.ear.ask("set_count", count=1)["ok"]
+        eventually(lambda: demo.ear.events("count_adjusted"))
         seqs = [row.seq for row in read_last(str(left / "journal.db"), 99)]
     assert seqs == list(range(1, len(seqs) + 1))
     assert len(seqs) > last
@@ -55,11 +55,11 @@ def test_after_a_power_cut_no_number_is_given_twice(
     with house(left) as demo:
         assert demo.state["seq"] > last
         assert not demo.state["occupancy"]["certain"]
-        demo.bench.act("knock_hatch")
-        eventually(lambda: demo.ear.events("knock"))
-        assert demo.ear.events("knock")[0]["seq"] > last + 1000
+        assert demo.ear.ask("set_count", count=1)["ok"]
+        eventually(lambda: demo.ear.events("count_adjusted"))
+        assert demo.ear.events("count_adjusted")[-1]["seq"] > last + 1000
         kept = {row.seq: json.loads(row.told()) for row in read_last(str(left / "journal.db"), 99)}
-        told = [event for event in demo.ear.events("knock")]
+        told = demo.ear.events("count_adjusted")
         assert all(kept[event["seq"]] == event for event in told)
 
 
@@ -67,11 +67,10 @@ def test_a_reboot_in_good_order_leaves_no_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with house(tmp_path) as demo:
-        demo.bench.act("knock_hatch")
-        eventually(lambda: demo.ear.events("knock"))
+        assert demo.ear.ask("set_count", count=1)["ok"]
     last = newest(tmp_path)
     monkeypatch.setattr(assembly, "boot_id", lambda: "the next boot")
     with house(tmp_path) as demo:
-        demo.bench.act("knock_hatch")
-        eventually(lambda: demo.ear.events("knock"))
-        assert min(event["seq"] for event in demo.ear.events("knock")) < last + 20
+        assert demo.ear.ask("set_count", count=2)["ok"]
+        eventually(lambda: demo.ear.events("count_adjusted"))
+    assert last < newest(tmp_path) < last + 20
