@@ -53,10 +53,12 @@ class Engine:
 
     def edge(self, edge: Edge) -> Told:
         """Take one edge; one that comes late is taken as happening now."""
-        if edge.t_ms < self._now_ms:
-            edge = edge._replace(t_ms=self._now_ms)
-        told = self.advance(edge.t_ms)
-        self._now_ms = edge.t_ms
+        t_ms = edge.t_ms
+        if t_ms < self._now_ms:
+            t_ms = self._now_ms
+            edge = edge._replace(t_ms=t_ms)
+        told = self.advance(t_ms)
+        self._now_ms = t_ms
         events = self._senses.edge(edge)
         if events:
             self._say(events, told)

@@ -100,18 +100,18 @@ class Senses:
 
     def edge(self, edge: Edge) -> list[Sensed]:
         """Take one edge; a level that the line already has says nothing new."""
-        port = self._ports.get(edge.line)
-        if port is None or port.level is edge.level:
+        port, level = self._ports.get(edge.line), edge.level
+        if port is None or port.level is level:
             return []
         if port.level is None:
             told = self._first(port, edge)
         else:
-            port.level = edge.level
+            port.level = level
             port.edges += 1
             if port.edges >= STORM_EDGES:
                 told = self._crowd(port, edge.t_ms)
             else:
-                told = [] if port.stormy else port.handle(edge.t_ms, edge.level)
+                told = [] if port.stormy else port.handle(edge.t_ms, level)
         if port.detector.due < self.due:
             self.due = port.detector.due
         return told

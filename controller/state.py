@@ -148,8 +148,7 @@ def changed(state: State, **fields: Any) -> State:
 
 def draft(state: State, t_ms: float) -> State:
     """Return a copy of ``state`` at ``t_ms``, for `redraft` until anybody else has seen it."""
-    fields = vars(state).copy()
-    fields["t_ms"] = t_ms
+    fields = {**vars(state), "t_ms": t_ms}  # not copy(): its attributes are read at half the speed
     new = object.__new__(State)
     object.__setattr__(new, "__dict__", fields)
     return new
