@@ -37,7 +37,7 @@ FLUSH_EVERY = 100
 LOST_IN_A_ROW = 4
 DAY_S = 86_400.0
 #: A deadline waits this long for an edge stamped before it that is still on its way to us.
-LATE_EDGE_S = 0.0005
+LATE_EDGE_S = 0.0002
 #: What happened is told at once; how things stand then, so much later: the other threads go first.
 PICTURE_S = 0.001
 #: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
