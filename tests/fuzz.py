@@ -8,6 +8,8 @@ as in the test suite. `SEEDS` are true examples, so that both get past the first
 from __future__ import annotations
 
 import importlib.util
+import logging
+import resource
 import subprocess
 import sys
 import tempfile
@@ -33,7 +35,7 @@ from controller.replay import TraceError, read_trace, replay, wired_by
 from controller.rules import step
 from controller.state import House, State
 from controller.wire import Message, Stamp
-from tests import fuzz_request
+from tests import fuzz_heard, fuzz_request
 from tests.model import laws
 
 NOW = Now(t_ms=60_000.0, wall_s=1_800_000_060.0)
@@ -91,6 +93,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "trace": trace,
     "config": config,
     "request": fuzz_request.request,
+    "heard": fuzz_heard.heard,
 }
 
 
@@ -114,7 +117,10 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b'[lines.strike]\npin = 16\nactive = "high"\n[web]\nallowed_hosts = ["x"]\n',
     ),
     "request": fuzz_request.SEEDS,
+    "heard": fuzz_heard.SEEDS,
 }
+#: Bytes that a target may take; more is a fault like any other.
+MEMORY = 4 << 30
 #: What mistakes, attacks and other programs put between the bytes.
 SHARDS = (
     *(b"null", b"NaN", b"-1", b"1e400", b"true", b'""', b"{}", b"[]", b"\x00", b"\xff", b"0x10"),
@@ -124,7 +130,12 @@ SHARDS = (
 
 def cases(name: str) -> st.SearchStrategy[bytes]:
     """Any bytes, and true examples with pieces cut out and shards put in."""
-    return st.binary(max_size=300) | st.builds(
+    own = (fuzz_heard.cases(),) if name == "heard" else ()
+    return st.one_of(*own, st.binary(max_size=300), _pieces(name))
+
+
+def _pieces(name: str) -> st.SearchStrategy[bytes]:
+    return st.builds(
         _damaged,
         st.sampled_from(SEEDS[name]),
         st.lists(st.tuples(st.integers(0, 400), st.integers(0, 12), st.sampled_from(SHARDS))),
@@ -176,6 +187,8 @@ def _ours() -> list[FunctionType]:
 
 def main(count: int) -> int:
     """Fuzz every target with ``count`` cases each way and say how long it took."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    logging.disable()  # every refusal is logged, and this is a flood of them
     guides = importlib.util.find_spec("atheris") is not None
     failed = 0
     for name in TARGETS:

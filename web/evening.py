@@ -20,6 +20,11 @@ LEFT, RIGHT, TOP, BOTTOM = 20.0, 352.0, 12.0, 108.0
 SHORTEST = timedelta(hours=1)
 LEAD = timedelta(minutes=10)
 EVENTS_SHOWN = 12
+#: More people no room holds, and no night is longer: the drawing is bounded, whatever is heard.
+MOST_PEOPLE = 99
+LONGEST = timedelta(hours=36)
+#: A Pi without a clock begins in 1970; near the calendar's own ends no hour can be added.
+YEARS = (1969, 9000)
 Point = tuple[datetime, int, int, int]  # when, and count, least, most inside
 TOTALS = ("guests", "sessions", "knocks", "denied", "uncertain")
 
@@ -45,9 +50,14 @@ class Frame:
 def _moment(value: object) -> datetime | None:
     try:
         found = datetime.fromisoformat(str(value))
-    except ValueError:
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone()
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone() if found.tzinfo else found.replace(tzinfo=UTC).astimezone()
+    return found if YEARS[0] <= found.year <= YEARS[1] else None
+
+
+def _is_people(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= MOST_PEOPLE
 
 
 def _rows(night: Mapping[str, Any], key: str) -> Iterable[Any]:
@@ -58,7 +68,7 @@ def _rows(night: Mapping[str, Any], key: str) -> Iterable[Any]:
 def _points(night: Mapping[str, Any]) -> list[Point]:
     found = []
     for row in _rows(night, "points"):
-        if isinstance(row, list) and len(row) == 4 and all(isinstance(n, int) for n in row[1:]):
+        if isinstance(row, list) and len(row) == 4 and all(map(_is_people, row[1:])):
             moment = _moment(row[0])
             if moment is not None:
                 found.append((moment, row[1], row[2], row[3]))
@@ -121,13 +131,15 @@ def _beginning(night: Json, points: list[Point], now: datetime) -> datetime:
     """Return where the drawing begins: a little before the first thing that happened."""
     knocks = (row[0] for row in _rows(night, "knocks") if isinstance(row, list) and row)
     moments = [point[0] for point in points] + list(filter(None, map(_moment, knocks)))
-    return min(moments, default=now - SHORTEST).astimezone() - LEAD
+    first = min(moments, default=now - SHORTEST).astimezone() - LEAD
+    return min(max(first, now.astimezone() - LONGEST), now.astimezone())
 
 
 def chart(night: Json, now: datetime, capacity: int) -> Json:
     """Return what the template draws: paths, hours, levels, session bars and knock marks."""
     points = _points(night)
     begin = _beginning(night, points, now)
+    capacity = min(max(capacity, 1), MOST_PEOPLE)
     most = max([p[3] for p in points] + [capacity])
     frame = Frame(begin, max(now.astimezone(), begin + SHORTEST), most)
     counts = [(point[0], point[1]) for point in points]

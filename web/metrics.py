@@ -118,9 +118,11 @@ class Now(Collector):
         online = seen.link == "online"
         yield _gauge("broker_connected", "The page hears the broker", self._mirror.connected)
         yield _gauge("controller_online", "The controller lives, and what is shown is true", online)
-        if online:
-            yield from _house(seen)
-            yield from self._loop()
+        for part in (_house(seen), self._loop()) if online else ():
+            try:
+                yield from list(part)  # whole, or not at all
+            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+                log.warning("not shown, the house says what makes no sense: %r", error)
 
     def _loop(self) -> Iterator[Metric]:
         if "uptime_s" in self._beat:
@@ -136,7 +138,7 @@ class Now(Collector):
             buckets.append((str(bound), float(total)))
         means = "How long the controller's loop took for one turn"
         family = HistogramMetricFamily("backdoor_loop_turn_seconds", means)
-        family.add_metric([], buckets, loop["sum_s"])
+        family.add_metric([], buckets, float(loop["sum_s"]))
         yield family
 
 
@@ -157,7 +159,7 @@ def _house(seen: Seen) -> Iterator[Metric]:
     means = "Faults that have not gone away"
     faults = GaugeMetricFamily("backdoor_faults", means, labels=["name", "line"])
     for fault in seen.state["faults"]:
-        faults.add_metric([fault["name"], fault["line"]], 1)
+        faults.add_metric([str(fault["name"]), str(fault["line"])], 1)
     yield faults
 
 

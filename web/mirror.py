@@ -172,16 +172,15 @@ class Mirror:
     def hear(self, message: Message) -> None:
         """Take one message in (link's thread); what makes no sense is logged and ignored."""
         name = self._topics.name(message.topic)
-        for listener in self._listeners:
-            listener(name, message)
-        handler = self._handlers.get(name)
-        if handler is None:
-            return
         try:
-            with self._changed:
-                handler(message, self._monotonic())
-                self._bump()
-        except (ValueError, TypeError) as error:
+            for listener in self._listeners:
+                listener(name, message)
+            handler = self._handlers.get(name)
+            if handler is not None:
+                with self._changed:
+                    handler(message, self._monotonic())
+                    self._bump()
+        except (ValueError, TypeError, RecursionError) as error:
             log.warning("%s: ignored, %s", message.topic, error)
 
     def _bump(self) -> None:

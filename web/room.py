@@ -92,10 +92,14 @@ def span(seconds: float) -> str:
     return _("%(h)s h %(m)s", h=whole // 3600, m=f"{whole // 60 % 60:02d}")
 
 
+#: No number of a house is larger; one from a broker that lies must not fill a page.
+MOST = 1e9
+
+
 def number(part: Mapping[str, Any], key: str, default: float = 0) -> float:
-    """Return a number of the snapshot, or the default when it is null, absent or no number."""
+    """Return a number of the snapshot, or the default when it is null, absent or makes no sense."""
     value = part.get(key)
-    return value if isinstance(value, int | float) else default
+    return value if isinstance(value, int | float) and abs(value) <= MOST else default
 
 
 class Room:

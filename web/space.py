@@ -42,7 +42,7 @@ class Sign:
 
     def _open(self, state: Json) -> bool | None:
         """Tell whether guests are welcome; a full room is open, a door shut by a person is not."""
-        if state.get("link") != "online":
+        if state.get("link") != "online" or not _makes_sense(state):
             return None
         welcome = state["full"] or state["door"]["mode"] in ("Locked", "Unlocked", "Accessed")
         return welcome and self._in_hours()
@@ -67,6 +67,13 @@ class Sign:
             "state": {"lastchange": int(self._since.timestamp()), **_room(is_open, state)},
             **({} if is_open is None else _numbers(state)),
         }
+
+
+def _makes_sense(state: Json) -> bool:
+    """Tell whether the house says all that is told on; a broker may be anybody."""
+    counts = [state["occupancy"].get(key) for key in ("count", "capacity", "free_places")]
+    numbers = all(type(count) is int for count in counts)
+    return numbers and type(state.get("full")) is bool and type(state["door"].get("mode")) is str
 
 
 def _room(is_open: bool | None, state: Json) -> Json:

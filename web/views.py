@@ -31,7 +31,7 @@ from web.language import LANGUAGES, NAMES, _, later
 from web.look import look
 from web.mirror import Mirror, Outcome, Seen
 from web.pairing import Pairing, Tries
-from web.room import reason_words
+from web.room import number, reason_words
 from web.streams import Streams, backlog
 from web.trial import Trial
 
@@ -82,7 +82,7 @@ def evening(seen: Seen) -> dict[str, Any]:
     occupancy = seen.state.get("occupancy") or {}
     night = seen.night
     return {
-        "chart": chart(night, datetime.now(UTC), int(occupancy.get("capacity", 4))),
+        "chart": chart(night, datetime.now(UTC), int(number(occupancy, "capacity", 4))),
         "totals": totals(night),
         "last": last_events(night),
     }
