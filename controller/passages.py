@@ -93,6 +93,7 @@ class Passages:
             if self._busy:
                 told.append(self._passage(t_ms, (-1, 1, "beam_chatter")))
         beam.calm_ms = calm_ms
+        beam.raw, beam.since, beam.due = beam.stable, inf, inf  # what it said last settles nothing
         for each in (self.outer, self.inner):
             each.changes, each.ghost = [], each.stable
         self._clear_ms = inf
@@ -168,12 +169,12 @@ class Passages:
 
     def _doubt(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
         """Lose, or find again, trust in a beam as time goes by."""
+        told: list[Sensed] = []
         if beam.calm_ms is not None:
             if beam.calm_ms > t_ms:
                 return []
             beam.calm_ms, beam.ghost = None, beam.stable
-            return [Fault(t_ms, "BeamChatter", beam.line, False)]
-        told: list[Sensed] = []
+            told += [Fault(t_ms, "BeamChatter", beam.line, False), *self._tell(t_ms, 0)]
         if not beam.covered and t_ms >= beam.broken_ms + self._covered_ms:
             beam.covered = True
             if not mate.stable:

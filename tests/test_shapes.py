@@ -186,6 +186,28 @@ def test_a_beam_that_storms_while_somebody_is_in_it_leaves_a_doubt_with_its_time
     assert doubt.began_ms == doubt.t_ms < 5200.0
 
 
+@pytest.mark.parametrize("lasts_ms", [3000.0, 12_000.0])
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_beam_is_doubted_until_its_storm_is_over_and_then_the_doorway_is_as_it_is(
+    lasts_ms: float, broken: bool
+) -> None:
+    """It was trusted again after five seconds, storm or not, and the doorway was busy for ever."""
+    start = [Edge(0.0, "beam_outer", broken), Edge(0.0, "beam_inner", False)]
+    rows = [Edge(e.t_ms, e.line, e.level != broken) for e in storm("beam_outer", lasts_ms=lasts_ms)]
+    told = sense([*start, *rows], S90)
+    chatter = [s for s in told if isinstance(s, Fault) and s.name == "BeamChatter"]
+    assert [s.active for s in chatter] == [True, False]
+    assert chatter[-1].t_ms > 5000.0 + lasts_ms
+    busy = [s.busy for s in told if isinstance(s, Doorway)]
+    assert (busy or [False])[-1] == broken
+
+
+def test_a_doorway_is_free_when_the_beam_that_fluttered_is_calm() -> None:
+    flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
+    told = sound(sense(edges(flutter), S90))
+    assert told[-1] == Doorway(7586.0, False, 0)
+
+
 def test_a_beam_that_flutters_and_one_that_is_dead_have_their_times() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
     bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(20, 26))
