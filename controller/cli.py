@@ -275,12 +275,12 @@ def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: A
 
 
 def _until_told(stop: Callable[[], None]) -> None:
-    """Call ``stop`` on SIGTERM, on Ctrl-C and when the terminal goes."""
+    """Call ``stop`` on SIGTERM and SIGQUIT, on Ctrl-C and when the terminal goes."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
 
 

@@ -34,6 +34,7 @@ PLACE = (
     "User=backdoor",
     "SupplementaryGroups=gpio",
     "UMask=0077",
+    "KillSignal=SIGQUIT",  # ended too early to say a word, it must not look like a success
     "ProtectKernelTunables=yes",  # the same view of /proc, so the same boot, also in a container
     "LoadCredential=broker:/etc/backdoor/controller.login",
     "RuntimeDirectory=backdoor-self-test",

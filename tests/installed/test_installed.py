@@ -140,6 +140,20 @@ def test_the_units_are_as_tight_where_they_run(machine: Machine) -> None:
         machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", unit)
 
 
+def test_a_mad_page_has_less_of_the_machine_than_the_door(machine: Machine) -> None:
+    """What of it a container can show: the rest is the kernel's, by the units' numbers."""
+    nice = {unit: int(machine.do("ps", "-o", "ni=", "-p", machine.show(unit, "MainPID")))
+            for unit in (CONTROLLER, PAGE)}  # fmt: skip
+    assert nice == {CONTROLLER: -5, PAGE: 5}
+    scores = {unit: int(machine.do("cat", f"/proc/{machine.show(unit, 'MainPID')}/oom_score_adj"))
+              for unit in (CONTROLLER, PAGE)}  # fmt: skip
+    assert scores[CONTROLLER] < scores[PAGE]
+    weights = [int(machine.show(unit, "CPUWeight")) for unit in (CONTROLLER, PAGE)]
+    assert weights == [500, 50]
+    assert machine.show(PAGE, "MemoryMax") == str(256 * 1024 * 1024)
+    assert machine.show(PAGE, "TasksMax") == "128"
+
+
 # --- the broker ----------------------------------------------------------------------------------
 
 
@@ -261,6 +275,8 @@ def test_the_self_test_changes_places_with_the_service_and_back(machine: Machine
     assert "MISSING  hatch_knock: no edges" in done.stdout
     assert machine.show(CONTROLLER, "SubState") == "running"
     machine.until(lambda: working(machine))
+    told = state(machine)["self_test"]  # the page has it, too
+    assert (told["running"], [line["proven"] for line in told["lines"]]) == (False, [False] * 2)
     kept = machine.do("runuser", "-u", "backdoor", "--", "backdoor", "journal", "--last", "200")
     assert '"missing":["door_contact","hatch_knock"]' in kept.replace(" ", "")
     owners = machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor")
@@ -350,6 +366,38 @@ def test_installed_again_it_finds_its_data(machine: Machine) -> None:
     machine.until(lambda: working(machine))
     assert state(machine)["occupancy"]["count"] == 2
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
+
+
+def test_a_backup_comes_back_on_a_new_card(machine: Machine) -> None:
+    """Where the same names have other numbers, and the broker was never heard of."""
+    stop, start = ("systemctl", "stop", CONTROLLER), ("systemctl", "start", CONTROLLER)
+    set_count(machine, 2)
+    machine.do(*stop)
+    machine.do("tar", "-C", "/", "-czf", "/root/bar.tgz", "etc/backdoor", "var/lib/backdoor")
+    machine.do(*start)
+    secret, owner = (machine.do(*what, "/var/lib/backdoor/pairing.secret")
+                     for what in (("cat",), ("stat", "-c", "%u")))  # fmt: skip
+    machine.do(*INSTALL, "--purge")
+    assert installed_files(machine) == []
+    machine.do("useradd", "--system", "somebody")
+    machine.do("tar", "-C", "/", "-xzf", "/root/bar.tgz")
+    machine.mock_pins()
+    machine.do(*INSTALL)
+    machine.until(lambda: working(machine))
+    assert machine.do("cat", "/var/lib/backdoor/pairing.secret") == secret
+    assert machine.do("stat", "-c", "%u", "/var/lib/backdoor/pairing.secret") != owner
+    assert state(machine)["occupancy"]["count"] == 2
+    assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
+
+
+def test_the_journal_can_be_read_by_root_and_stays_the_houses(machine: Machine) -> None:
+    machine.do("systemctl", "stop", CONTROLLER)
+    assert machine.do("backdoor", "journal", "--last", "3")
+    assert machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor") == ""
+    machine.do("systemctl", "start", CONTROLLER)
+    machine.until(lambda: working(machine))
+    assert machine.do("backdoor", "journal", "--last", "3")
+    assert machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor") == ""
 
 
 def test_purged_it_leaves_nothing(machine: Machine) -> None:
