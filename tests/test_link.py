@@ -346,7 +346,7 @@ def test_frozen_broker_costs_neither_time_nor_memory(
         slowest_s = max(slowest_s, time.monotonic() - began_s)
     eventually(lambda: heard.downs, 15)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
-    assert slowest_s < 0.25  # two busy cores; never a network time-out
+    assert slowest_s < 1  # the cores may be busy, but that is no network time-out
     assert grown_mib < 24
     broker.thaw()
     eventually(lambda: heard.ups >= 2)
