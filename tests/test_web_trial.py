@@ -68,6 +68,14 @@ def test_one_that_runs(house: House, client: FlaskClient) -> None:
     assert whole(client)["page"]["t"]["step"] == ""
 
 
+def test_without_scripting_it_is_drawn_too(house: House, client: FlaskClient) -> None:
+    house.say("self_test", told(True, False, False))
+    text = client.get("/").text
+    assert '<div class="now" data-s="test" data-state="testing">' in text
+    assert '<li class="proven">outer beam</li><li class="next">inner beam</li>' in text
+    assert '<p class="step" data-t="step">Break the inner beam' in text
+
+
 def test_one_that_the_broker_kept_is_over(house: House, tmp_path: Path) -> None:
     house.say("self_test", told(True, False), retain=True)
     state = whole(paired(page_of(house, tmp_path)))
