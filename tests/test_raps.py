@@ -101,6 +101,17 @@ def test_a_drummer_is_counted_to_thirty_two() -> None:
     assert [s.raps for s in told if isinstance(s, KnockEnded)] == [32]
 
 
+def test_two_raps_of_middling_strength_are_put_off_until_no_rumble_follows() -> None:
+    """Four short pulses each: 5.3, firm, and together too weak to be believed at once."""
+    rows = [Edge(0.0, "hatch_knock", False)]
+    for rap_ms in (1000.0, 1300.0):
+        for pulse in range(4):
+            rows += [Edge(rap_ms + 6 * pulse, "hatch_knock", True)]
+            rows += [Edge(rap_ms + 6 * pulse + 1, "hatch_knock", False)]
+    (knock,) = [s for s in sense(rows, TWO) if isinstance(s, Knock)]
+    assert knock.t_ms == 1300 + 19 + 110
+
+
 TWO = Settings()
 
 
@@ -117,8 +128,8 @@ def held_by(root: object) -> int:
 
 
 def test_memory_does_not_grow_with_what_is_heard_and_seen() -> None:
-    beats = " ".join(f"h{400 * k}x{2 + k % 3} d{400 * k + 1}x{1 + k % 4}" for k in range(1, 900))
-    rows = [*edges(pulses(beats), wired="hd"), *evening(3, crossings=60).edges]
+    beats = " ".join(f"h{400 * k}x{2 + k % 3} d{400 * k + 1}x{1 + k % 4}" for k in range(9, 900))
+    rows = [*edges(pulses("h400x9 h700x9 " + beats), wired="hd"), *evening(3, crossings=60).edges]
     senses = Senses(TWO, {"hatch_knock", "door_knock", "beam_outer", "beam_inner"})
     sizes = []
     for number, row in enumerate(sorted(rows, key=when)):
@@ -145,6 +156,7 @@ def test_what_is_learned_is_relative_to_the_longest_and_rounded() -> None:
 
 def test_a_rhythm_of_another_length_hides_no_later_one() -> None:
     assert name_of([0, 100, 300], (("short", (1.0,)), ("right", (0.5, 1.0)))) == "right"
+    assert name_of([0, 100, 300], ()) == ""
 
 
 @pytest.mark.parametrize(
