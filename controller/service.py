@@ -226,7 +226,8 @@ class Service:
         """Tell how things stand, once for all that happened since the last time."""
         self._picture_s = inf
         news = self._parts.teller.news(self.state)
-        self._parts.recorder.later(lambda: self._publish(news))
+        if news:
+            self._parts.recorder.later(lambda: self._publish(news))
 
     def _show(self, output: Set) -> None:
         self._parts.pins.set(output.line, output.level, output.blink)
