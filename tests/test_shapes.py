@@ -213,6 +213,16 @@ def test_a_beam_is_doubted_until_its_storm_is_over_and_then_the_doorway_is_as_it
     assert (busy or [False])[-1] == broken
 
 
+def test_somebody_who_was_there_when_the_storm_began_is_doubted_and_the_doorway_free() -> None:
+    rows = [*edges("O+1000 O-1200"), *storm("beam_outer", 1210.0, 400.0)]
+    told = sound(sense(rows, S90))
+    (doubt,) = [s for s in told if isinstance(s, Passage)]
+    muted_ms = 1210.0 + 199.9 - 0.2  # two edges of the two thousand were the body's
+    assert (doubt.least, doubt.most, doubt.began_ms) == (-1, 1, 1000.0)
+    assert doubt.t_ms == pytest.approx(muted_ms)
+    assert [s for s in told if isinstance(s, Doorway)][-1] == Doorway(doubt.t_ms, False, 0)
+
+
 def test_a_doorway_is_free_when_the_beam_that_fluttered_is_calm() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
     told = sound(sense(edges(flutter), S90))
