@@ -184,6 +184,8 @@ def test_a_number_is_never_overlooked() -> None:
     assert take(count=3).number == 3
     assert take(name="set_count", party=3).number == 3
     assert take(party=1, count=3).number == 1
+    assert take(name="set_count", party=1, count=3).number == 3
+    assert take(party=1, count=3, value=7).number == 1
 
 
 def test_nesting_without_end_is_refused_one_way_or_another() -> None:

@@ -12,6 +12,7 @@ from controller.events import (
     Fault,
     KnockEnded,
     Passage,
+    Prove,
     Reason,
     Set,
     Started,
@@ -713,3 +714,25 @@ def test_an_old_event_is_taken_as_happening_now() -> None:
 
 def test_a_fresh_state_is_empty_and_certain() -> None:
     assert State().occupancy.certain
+
+
+# --- the self-test -------------------------------------------------------------------------------
+
+
+def test_a_self_test_begins_in_an_empty_room_only_and_moves_nothing() -> None:
+    room = Room()
+    before = room.state
+    effects = room.tell(Command(0.0, "self_test", cause="page"))
+    assert note(effects, "self_test_started") == {"cause": "page"}
+    assert [effect for effect in effects if isinstance(effect, Prove)] == [Prove()]
+    assert replace(room.state, t_ms=before.t_ms) == before
+    room.passes(0, 1)  # perhaps somebody
+    assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME
+    room.passes(1)
+    room.command("set_count", 1)
+    room.passes(-1)  # a session goes on until the room is verified empty
+    assert room.state.session is not None
+    assert room.state.occupancy.max == 0
+    assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME
+    room.command("room_empty")
+    assert room.command("self_test") is None

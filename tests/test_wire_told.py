@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller import wire
-from controller.events import Answer, Reason
+from controller.events import Answer, Chime, Reason, Set
 from controller.inbox import Inbox, Now
 from controller.state import State
 from controller.wire import PAYLOAD_LIMIT, Message, Stamp, Topics
@@ -203,3 +203,11 @@ def test_a_tone_is_a_number_and_evacuation_is_none_that_anybody_may_ring(
     tone: str, number: int | None
 ) -> None:
     assert take("ring_chime", tone=tone).number == number
+
+
+def test_effects_are_told_with_their_times_and_answers_are_no_events() -> None:
+    effects = [(5.0, Set("strike", True)), (6.0, Answer("a", True, None)), (7.5, Chime("warning"))]
+    assert wire.told_all(effects) == [
+        (5.0, "output", {"line": "strike", "level": 1}),
+        (7.5, "chime", {"tone": "warning"}),
+    ]
