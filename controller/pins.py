@@ -90,6 +90,8 @@ class Pins:
         self._on_edge = on_edge
         self._to_house_ms = to_house_ms
         self._told: dict[str, bool] = {}
+        #: Lines that differed at the last look from what was told.
+        self._doubted: set[str] = set()
         self._lock = Lock()
         self._outputs: dict[str, Any] = {}
         self._shown: dict[str, tuple[bool, bool]] = {}
@@ -138,6 +140,7 @@ class Pins:
     def _heard(self, line: str, ticks: float, level: bool) -> None:
         try:
             with self._lock:  # told and queued in one order
+                self._doubted.discard(line)
                 if self._told.get(line) is not level:
                     self._told[line] = level
                     self._on_edge(Edge(self._house_ms(ticks), line, level))
@@ -157,15 +160,16 @@ class Pins:
     def reread(self) -> list[Edge]:
         """Read every input again; those whose level nobody told come as ``resync`` edges.
 
-        They are newer than every edge told so far, so handle them after what is in the queue.
+        What differs for the first time may be an edge on its way to us: it is lost when the next
+        look finds the same, and nothing was told of that line meanwhile. Such edges are newer than
+        every one told so far, so handle them after what is in the queue.
         """
         with self._lock:
             levels = {line: device.level() for line, device in self._inputs.items()}
-            return [
-                self._read(line, level, resync=True)
-                for line, level in levels.items()
-                if level is not self._told.get(line)
-            ]
+            differ = {line for line, level in levels.items() if level is not self._told.get(line)}
+            lost = differ & self._doubted
+            self._doubted = differ - lost
+            return [self._read(line, levels[line], resync=True) for line in levels if line in lost]
 
     def _read(self, line: str, level: bool, resync: bool = False) -> Edge:
         self._told[line] = level

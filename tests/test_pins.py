@@ -155,10 +155,27 @@ def test_same_level_twice_is_told_once(bench: Bench) -> None:
     assert len(bench.edges) == 1
 
 
+def test_an_edge_on_its_way_is_not_lost(bench: Bench) -> None:
+    """All sensors of a supply that fails change at once, between one look and the next."""
+    pins = bench.pins()
+    pins.first_edges()
+    pin = bench.pin("beam_outer")
+    for level in (False, True, False):
+        pin._change_state(level)
+        assert pins.reread() == []
+        pin._change_state(not level)
+        (pin.drive_high if level else pin.drive_low)()  # now its edge comes
+    assert [(edge.level, edge.resync) for edge in bench.edges] == [
+        (True, False), (False, False), (True, False)
+    ]  # fmt: skip
+    assert pins.reread() == pins.reread() == []
+
+
 def test_lost_edge_is_found_by_rereading(bench: Bench) -> None:
     pins = bench.pins()
     pins.first_edges()
     bench.pin("beam_outer")._change_state(False)  # the level moves and no edge is told
+    assert pins.reread() == []  # its edge may be on its way
     (edge,) = pins.reread()
     assert (edge.line, edge.level, edge.resync) == ("beam_outer", True, True)
     assert pins.reread() == []

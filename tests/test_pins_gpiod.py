@@ -194,6 +194,7 @@ def test_an_edge_that_nobody_saw_is_found_by_reading_again(board: Board, factory
     pins = make_pins(factory, [])
     pins.first_edges()
     board.miss(16, True)
+    assert pins.reread() == []  # its edge may be on its way
     (edge,) = pins.reread()
     assert (edge.line, edge.level, edge.resync) == ("hatch_knock", True, True)
     pins.close()
