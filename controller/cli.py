@@ -202,7 +202,9 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
             config = with_learned(with_login(_config(path, sets)))
             options = Options(**asked, learned=learned_file(config))
             try:
-                fine = run_self_test(config, options, echo=click.echo, until_told=_until_told)
+                fine = run_self_test(
+                    config, options, echo=click.echo, until_told=_until_told, ask=_yes
+                )
                 code = 0 if fine else 1
             except PinsError as error:
                 raise Problem(str(error)) from None
@@ -272,6 +274,11 @@ def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: A
         chosen = Options(**options)
         config = demo_config(path, sets, Path(folder), chosen, port)
         run_demo(config, chosen, echo=click.echo, until_told=_until_told)
+
+
+def _yes(question: str) -> bool:
+    """Ask whoever sits at the terminal; without one nobody said yes."""
+    return sys.stdin.isatty() and click.confirm(question)
 
 
 def _until_told(stop: Callable[[], None]) -> None:

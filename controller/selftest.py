@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
 from controller.assembly import Running, assemble, real_world
 from controller.config import Config, input_lines
-from controller.events import Edge
+from controller.events import Command, Edge
 from controller.learned import keep
 from controller.proving import KNOCKS, STEPS, Proof
 from controller.regulars import learn
@@ -86,13 +86,17 @@ def run_self_test(
     *,
     echo: Echo,
     until_told: Callable[[Callable[[], None]], None],
+    ask: Callable[[str], bool] = lambda question: False,
 ) -> bool:
     """Run the house and the test in it; tell whether everything asked for was there."""
     edges: SimpleQueue[Edge | None] = SimpleQueue()
     running = assemble(config, replace(real_world(config), watch=edges.put))
     test = Proof(input_lines(config))
 
+    stopped = Event()
+
     def stop() -> None:
+        stopped.set()
         edges.put(None)
         running.service.post(running.drill.end)
 
@@ -105,7 +109,9 @@ def run_self_test(
             return _watch(test, edges, options.limit_s, echo)
         if options.learn:
             return _learn(test, edges, options, echo)
-        return _guide(running, SimpleQueue(), options.limit_s, echo)
+        if running.service.state.occupancy.max > 0:
+            _settle(running, echo, ask)
+        return _guide(running, 0.0 if stopped.is_set() else options.limit_s, echo)
     finally:
         running.service.stop()
         thread.join(10)
@@ -116,8 +122,18 @@ def _next(edges: SimpleQueue[Edge | None], end_s: float, most_s: float = 3600.0)
     return edges.get(timeout=max(min(end_s - monotonic(), most_s), 0.0))
 
 
-def _guide(running: Running, told: SimpleQueue[Told], limit_s: float, echo: Echo) -> bool:
+def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
+    """After a restart the count may ask, and then no release moves the strike."""
+    if ask("The count asks who is inside. Is the room empty?"):
+        now_ms = running.clock.now_ms()
+        running.service.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
+    else:
+        echo("   the count asks, or guests are inside: the release may be refused")
+
+
+def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
     """Say what to do, tick off what was done, and what is missing in the end."""
+    told: SimpleQueue[Told] = SimpleQueue()
     running.drill.heard = told.put
     running.service.post(lambda: running.drill.begin(limit_s))
     proven: set[str] = set()

@@ -148,8 +148,11 @@ def test_with_guests_inside_there_is_no_drill() -> None:
 class Bar:
     """A self-test that runs in its own thread, and hands on its simulated pins."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, options: Options) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, options: Options, yes: bool = False
+    ) -> None:
         self.said: list[str] = []
+        self.yes = yes
         self.stop: Callable[[], None] = lambda: None
         self.result: bool | None = None
         self.config: Config = demo_config(folder)
@@ -170,7 +173,11 @@ class Bar:
             self.stop = stop
 
         self.result = run_self_test(
-            self.config, options, echo=self.said.append, until_told=until_told
+            self.config,
+            options,
+            echo=self.said.append,
+            until_told=until_told,
+            ask=lambda question: self.yes,
         )
 
     def play(self, moves: Iterable[Move]) -> None:
@@ -220,6 +227,22 @@ def test_a_minute_that_is_over_names_what_is_missing(
     assert missing == [f"{line}:" for line in STEPS if line != "beam_outer"]
     (kept,) = bar.journal()
     assert (kept["ok"], kept["proven"]) == (False, 1)
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_after_a_restart_the_count_asks_first_or_no_release_moves_the_strike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yes: bool
+) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("set_count", count=4)["ok"]
+    bar = Bar(tmp_path, monkeypatch, Options(), yes)
+    assert any("the release may be refused" in said for said in bar.said) is not yes
+    eventually(lambda: any(said.startswith("9. ") for said in bar.said))
+    bar.play(press("release_button"))
+    bar.stop()
+    assert bar.ended() is False
+    names = [row.name for row in read_last(bar.config.journal.path, 50)]
+    assert ("access_granted" in names, "access_denied" in names) == (yes, not yes)
 
 
 def test_told_to_stop_it_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
