@@ -76,6 +76,12 @@ def written() -> tuple[int, int]:
 
 
 def an_evening_on_disk(report: Report, folder: Path) -> None:
+    """Tell what one evening writes."""
+    title = f"one evening on the disk ({CROSSINGS} crossings, {KNOCKS} knocks)"
+    report.table(title, [evening_cost(folder)])
+
+
+def evening_cost(folder: Path) -> dict[str, Any]:
     """Count what one evening writes: journal, tail and flight recorder."""
     journal = Journal(folder / "evening.db")
     house = House(journal)
@@ -84,20 +90,15 @@ def an_evening_on_disk(report: Report, folder: Path) -> None:
     house.live(moves(1))
     journal.finish()
     given, taken = (b - a for a, b in zip(before, written(), strict=True))
-    report.table(
-        f"one evening on the disk ({CROSSINGS} crossings, {KNOCKS} knocks)",
-        [
-            {
-                "events": house.events,
-                "MQTT messages": house.messages,
-                "syncs": house.syncs,
-                "payload MB": round(house.payload_bytes / 1e6, 2),
-                "written MB": round(given / 1e6, 2),
-                "on disk MB": round(taken / 1e6, 1),
-                "least with so many syncs MB": round(house.syncs * FLOOR_BYTES / 1e6, 1),
-            }
-        ],
-    )
+    return {
+        "events": house.events,
+        "MQTT messages": house.messages,
+        "syncs": house.syncs,
+        "payload MB": round(house.payload_bytes / 1e6, 2),
+        "written MB": round(given / 1e6, 2),
+        "on disk MB": round(taken / 1e6, 1),
+        "least with so many syncs MB": round(house.syncs * FLOOR_BYTES / 1e6, 1),
+    }
 
 
 class Timed(Journal):

@@ -20,6 +20,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 
 from controller.config import WIRING
+from tests.bench.bench_growth import evening_cost
 from tests.conftest import Broker, free_port
 
 IDLE_S = float(os.environ.get("IDLE_S", "30"))
@@ -149,6 +150,10 @@ def main() -> None:
             written, cpu_ms = an_event(controller, broker.port)
             show("written for one event, KiB (and one fsync)", f"{written / 1024:.1f}", "")
             show("CPU for one event, ms, idling included", f"{cpu_ms:.1f}", "")
+            evening = evening_cost(folder)
+            show("written in an evening, MB", f"{evening['written MB']}", "")
+            show("the file system writes, MB", f"{evening['on disk MB']}", "")
+            show("syncs in an evening", f"{evening['syncs']}", "")
         finally:
             page.stop()
             controller.stop()
