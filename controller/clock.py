@@ -8,16 +8,15 @@ corrected at any time, and nothing that the rules decide depends on it.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 #: 2026-01-01: this program did not exist before, so an earlier wall clock is not set.
 FIRST_BELIEVABLE_S = 1_767_225_600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What must be known of a moment to find it again after a restart."""
 
     t_ms: float

@@ -1,7 +1,8 @@
 """One connection to an MQTT broker, on a fresh paho client, from the first packet to the last.
 
-paho does the protocol; the waiting is ours (its external loop), so that one thread reads, writes,
-keeps the order of what is said, and stops handing over when the broker stops taking.
+paho does the protocol; the waiting is ours (its external loop): one thread reads, keeps the order
+of what is said, and stops handing over when the broker stops taking. Who brings an event may send
+it himself, in his turn.
 """
 
 from __future__ import annotations
@@ -112,8 +113,9 @@ class Connection:
             self._client = client
             self._serve(client)
         finally:
-            self._client = None
-            self.mailbox.close()
+            with self._turn:
+                self._client = None
+                self.mailbox.close()
             left: Any = client.socket()
             if left is not None:
                 left.close()

@@ -18,15 +18,19 @@ from urllib.parse import quote
 
 from controller.record import Newest, Row, Saved, gathered, line_of
 from controller.schema import connect, transaction
-from controller.tail import Tail, read_tail
+from controller.tail import Tail, check_place, read_tail
 
 MEMORY = ":memory:"
 #: A tail of so many steps and events goes into the database: a few times an evening.
 TAIL_SIZE = 1000
 #: Events kept when there is no file: some nights, and a few megabytes.
 MEMORY_ROWS = 20_000
+#: What SQLite will not take however often it is asked.
+NEVER = (sqlite3.IntegrityError, OverflowError, ValueError)
 #: A file up to this size is read whole at the start; a year of evenings would take a Pi seconds.
 CHECKED_BYTES = 8 * 1024 * 1024
+
+
 class DamagedJournalError(Exception):
     """The file is not a sound database."""
 
@@ -36,24 +40,36 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self._db = connect(self.path)
         self._newest = Newest()
         self._tail: Tail | None = None
         #: Was it left without `finish`: by a crash, a kill or a power cut?
         self.abandoned = False
         #: Does its tail end in something else than what we write?
         self.damaged_tail = False
-        if not self.in_memory:
-            self._open_tail()
+        if self.in_memory:
+            self._db = connect(self.path)
+        else:
+            self.abandoned = tail_of(self.path).exists()
+            self._open()
+            self._read_tail()
 
-    def _open_tail(self) -> None:
-        path = tail_of(self.path)
-        self.abandoned = path.exists()
+    def _open(self) -> None:
+        """Open both files; the tail's lock first, so that no two make or change a database."""
+        self._tail = Tail(tail_of(self.path))
         try:
-            self._tail = Tail(path)
-            lines, torn = read_tail(path)
-            self._newest, odd = gathered(lines)
-            self.damaged_tail = torn or odd
+            self._db = connect(self.path)
+        except BaseException:
+            self._tail.close()
+            if not self.abandoned:
+                self._tail.path.unlink(missing_ok=True)
+            raise
+        self._inode = Path(self.path).stat().st_ino
+
+    def _read_tail(self) -> None:
+        try:
+            newest, self.damaged_tail = read_newest(tail_of(self.path))
+            if not newest.events or max(newest.events) >= self.last_seq():
+                self._newest = newest  # an older one is of a database that was put back
         except BaseException:
             self.close()
             raise
@@ -103,13 +119,20 @@ class Journal:
         """Return when all that was written is safe from a power cut."""
         if self._tail is not None:
             self._tail.sync()
+            check_place(Path(self.path), self._inode)
 
     def _settle(self) -> None:
         """Bring what the tail holds into the database: that and no more, until it is cleared.
 
         Killed between the two, the next start finds in the tail what the database says as well.
         """
-        self._commit(self._newest)
+        if self._tail is not None:
+            self._tail.torn = True
+        try:
+            self._commit(self._newest)
+        except NEVER:
+            self._newest = Newest()
+            raise
         self._newest = Newest()
         if self._tail is not None:
             self._tail.clear()
@@ -157,18 +180,11 @@ class Journal:
                 (before_s,),
             ).rowcount
 
-    def forget_newest(self) -> None:
-        """Give up what is not in the database yet, because it can never get there."""
-        self._newest = Newest()
-        if self._tail is not None:
-            self._tail.torn = True
-
     def reopen(self) -> None:
         """Open the files anew after an error; one in memory stays as it is."""
         if not self.in_memory:
             self.close()
-            self._db = connect(self.path)
-            self._tail = Tail(tail_of(self.path))
+            self._open()
             self._settle()
 
     def check(self) -> None:
@@ -206,12 +222,19 @@ def tail_of(path: str | Path) -> Path:
     return Path(f"{path}-tail")
 
 
+def read_newest(tail: Path) -> tuple[Newest, bool]:
+    """Return the steps that a tail holds, and whether it is damaged after them."""
+    lines, torn = read_tail(tail)
+    newest, odd = gathered(lines)
+    return newest, torn or odd
+
+
 def read_last(path: str, count: int) -> list[Row]:
     """Return the newest ``count`` events, oldest first; raises OSError where there are none."""
     newest = Newest()
     with suppress(OSError):
         # First: what is here may go into the database meanwhile.
-        newest, _ = gathered(read_tail(tail_of(path))[0])
+        newest, _ = read_newest(tail_of(path))
     try:
         rows = _read_database(path, count)
     except sqlite3.Error as error:

@@ -1,12 +1,12 @@
 """The wire: a link to an MQTT broker, driven by one thread of our own.
 
-``publish`` only fills a mailbox and wakes the thread, so nobody ever waits for a network. The
-thread makes a *fresh* connection for every attempt: no queue of an old one can survive into a new
-one. What a house must say again after an outage lives in two places only: retained messages in the
-mailbox's table of latest values (sent anew on every connect, because a broker that was killed has
-forgotten them), and events in the journal's outbox, which the service reads again after ``on_up``.
-Everything else that is said while the broker is away is lost, and should be: a heartbeat or a
-command that comes late is worse than none.
+``publish`` fills a mailbox and wakes the thread, or sends an event if nobody else is at it; nobody
+ever waits for a network. The thread makes a *fresh* connection for every attempt: no queue of an
+old one can survive into a new one. What a house must say again after an outage lives in two places
+only: retained messages in the mailbox's table of latest values (sent anew on every connect, because
+a broker that was killed has forgotten them), and events in the journal's outbox, which the service
+reads again after ``on_up``. Everything else that is said while the broker is away is lost, and
+should be: a heartbeat or a command that comes late is worse than none.
 
 paho's own network thread dies of an exception in a callback while ``is_connected`` stays true.
 Ours cannot: any exception ends the connection, is logged, and a new connection is made.
@@ -62,7 +62,7 @@ class Link(Protocol):
 
 def check_topic(topic: str) -> None:
     """Refuse, in the publisher's own thread, a topic that no broker takes."""
-    if not topic or any(char in topic for char in "+#\0"):
+    if not topic or "+" in topic or "#" in topic or "\0" in topic:
         raise ValueError(f"cannot publish to topic {topic!r}; name one topic, without + and #")
 
 

@@ -1,4 +1,4 @@
-"""What a link has still to say: filled by anybody, emptied by the link's own thread.
+"""What a link has still to say: filled by anybody, emptied by whose turn it is.
 
 Retained messages are kept as their topic's latest value, to be said again to every new connection.
 """
@@ -13,7 +13,7 @@ from controller.wire import Message
 
 
 class Mailbox:
-    """What is to be said: safe to fill from any thread, emptied by the link's own."""
+    """What is to be said: safe to fill and to empty from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()

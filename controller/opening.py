@@ -6,10 +6,11 @@ The door works in every case. What the file can't tell any more is doubted, and 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.journal import MEMORY, DamagedJournalError, Journal
+from controller.journal import MEMORY, DamagedJournalError, Journal, read_newest, tail_of
 from controller.schema import NewerJournalError
 
 
@@ -68,6 +69,7 @@ def _begin_anew(file: Path, why: str) -> Opened:
     try:
         aside = _move_aside(file)
         journal = Journal(file)
+        _take_over(journal, aside)
     except (sqlite3.Error, OSError) as error:
         return _without(file, f"{why}; {error}")
     return Opened(
@@ -86,6 +88,13 @@ def _move_aside(file: Path) -> Path:
         if part.exists():
             part.rename(f"{aside}{ending}")
     return aside
+
+
+def _take_over(journal: Journal, aside: Path) -> None:
+    """Take what the tail still tells into the new journal: no number is given twice."""
+    with suppress(OSError):
+        newest, _ = read_newest(tail_of(aside))
+        journal.write(list(newest.events.values()), None, newest.delivered)
 
 
 def _without(file: Path, why: str) -> Opened:

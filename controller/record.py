@@ -44,8 +44,7 @@ class Row(NamedTuple):
         return f'{{{when},"event":"{self.name}",{self.data[1:]}'
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What one step of the house leaves: events, the state after them, how far delivery got.
 
     ``messages`` are not written; they come back with the recorder's ``on_done``, to be told then.

@@ -92,16 +92,20 @@ class Recorder:
             except Exception:  # not the disk's fault: nobody could ever write these
                 log.exception("recorder: records are lost")
                 self._forget()
-                self._journal.forget_newest()
             for job in jobs:
                 try:
                     self._finish(job)
                 except Exception:  # whoever is told must not end the thread
                     log.exception("recorder: nobody could be told")
+        self._close()
+
+    def _close(self) -> None:
+        """Leave the journal in good order; what fails here the next start finds in the tail."""
+        if self._fault:
+            self._flush()
         try:
-            self._journal.finish()
+            self._journal.close() if self._fault else self._journal.finish()
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
-            # The next start finds what is in the tail.
             log.warning("journal %s: not closed cleanly (%s)", self._journal.path, error)
 
     def _take(self) -> list[Record | Callable[[], None]]:
@@ -109,11 +113,8 @@ class Recorder:
             jobs = [self._queue.get(timeout=self._patience_s())]
         except Empty:
             return []
-        while len(jobs) < BATCH:
-            try:
-                jobs.append(self._queue.get_nowait())
-            except Empty:
-                break
+        while len(jobs) < BATCH and not self._queue.empty():  # nobody else takes from it
+            jobs.append(self._queue.get_nowait())
         return jobs
 
     def _finish(self, job: Record | Callable[[], None]) -> None:
@@ -131,22 +132,33 @@ class Recorder:
             self._sync_at_s = 0.0
         elif records and self._sync_at_s is None:
             self._sync_at_s = monotonic() + SYNC_S
-        if records and self._try(self._save):
+        if records:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._try(self._save):
             self._forget()
             self._tell("")
+        else:
+            self._sync_at_s = monotonic() + SYNC_S  # to be tried again, even if nothing happens
 
     def _save(self) -> None:
         if self._fault:
             self._journal.reopen()
-        self._journal.write(tuple(self._rows), self._saved, self._delivered)
+        if self._rows or self._saved or self._delivered is not None:
+            self._journal.write(tuple(self._rows), self._saved, self._delivered)
 
     def _patience_s(self) -> float | None:
         return None if self._sync_at_s is None else max(self._sync_at_s - monotonic(), 0.0)
 
     def _sync_when_due(self) -> None:
-        if self._patience_s() == 0.0:
-            self._sync_at_s = None
-            self._try(self._journal.sync)
+        if self._patience_s() != 0.0:
+            return
+        self._sync_at_s = None
+        if self._fault:
+            self._flush()
+        if not self._fault and not self._try(self._journal.sync):
+            self._sync_at_s = monotonic() + SYNC_S
 
     def _forget(self) -> None:
         self._rows.clear()

@@ -84,12 +84,8 @@ class Service:
     def wait_until_told(self, limit_s: float = 2.0) -> None:
         """Return when all that is in the queue now has reached pins, journal and link."""
         told = Event()
-
-        def tell() -> None:
-            self._picture()
-            self._parts.recorder.later(told.set)
-
-        self.post(tell)
+        self.post(self._picture)
+        self.post(lambda: self._parts.recorder.later(told.set))
         told.wait(limit_s)
 
     def note(self, note: Note) -> None:
@@ -104,11 +100,11 @@ class Service:
 
     def tell_house(self) -> None:
         """Tell a house that has just woken up who we are and how things stand."""
-        self._publish(self._parts.teller.everything(self.state))
+        self._tell(self._parts.teller.everything(self.state))
 
     def tell_devices(self) -> None:
         """Tell other people's bulb how the hatch light is."""
-        self._publish(self._parts.teller.bulb(self.state))
+        self._tell(self._parts.teller.bulb(self.state))
 
     def begin(self, absence: Absence) -> None:
         """Read every input once, say whether the count can still be believed, tell the house."""
@@ -205,7 +201,7 @@ class Service:
         self._done = self.state
         for _, effect in told:
             if isinstance(effect, Set):
-                self._show(effect)
+                self._parts.pins.set(effect.line, effect.level, effect.blink)
         for _, effect in told:
             if isinstance(effect, Chime):
                 self._parts.pins.chime(effect.tone)
@@ -225,12 +221,17 @@ class Service:
     def _picture(self) -> None:
         """Tell how things stand, once for all that happened since the last time."""
         self._picture_s = inf
-        news = self._parts.teller.news(self.state)
-        if news:
-            self._parts.recorder.later(lambda: self._publish(news))
+        self._tell(self._parts.teller.news(self.state))
 
-    def _show(self, output: Set) -> None:
-        self._parts.pins.set(output.line, output.level, output.blink)
+    def _tell(self, messages: list[Message]) -> None:
+        """Say how things stand, in its turn: after what the recorder has still to tell."""
+
+        def say() -> None:
+            for message in messages:
+                self._parts.link.publish(message)
+
+        if messages:
+            self._parts.recorder.later(say)
 
     # --- ten times a second --------------------------------------------------------------------
 
@@ -253,7 +254,8 @@ class Service:
         self._parts.drill.beat()
         self._housekeeping()
         uptime_s = monotonic() - self._began_s
-        self._publish([*teller.refresh(self.state), teller.beat(uptime_s)])
+        self._tell(teller.refresh(self.state))
+        self._parts.link.publish(teller.beat(uptime_s))
 
     def _tell_flood(self) -> None:
         """Say that commands are being dropped, until a whole second without one."""
@@ -275,10 +277,6 @@ class Service:
         flight, rows = self._parts.flight, self._parts.flight.take()
         wall, now_ms = self._parts.clock.wall_s(), self._parts.clock.now_ms()
         self._parts.recorder.later(lambda: flight.flush(rows, wall, now_ms))
-
-    def _publish(self, messages: list[Message]) -> None:
-        for message in messages:
-            self._parts.link.publish(message)
 
     def _end(self) -> None:
         self._running = False

@@ -49,8 +49,7 @@ class Tail:
         """Return when a power cut can't take back what was added."""
         if self._unsynced:
             self.torn = True  # after an error nobody knows what the disk has
-            if not os.fstat(self._fd).st_nlink:
-                raise FileNotFoundError(errno.ENOENT, "it was removed", str(self.path))
+            check_place(self.path, os.fstat(self._fd).st_ino)
             os.fdatasync(self._fd)
             self._unsynced = self.torn = False
 
@@ -76,7 +75,22 @@ def _open(path: Path) -> int:
     except OSError as error:
         os.close(fd)
         raise OSError(error.errno, "another process writes this journal", str(path)) from None
+    _sync_folder(path.parent)  # that it is there tells that nobody finished
     return fd
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def check_place(path: Path, inode: int) -> None:
+    """Raise OSError unless the file that is open is still the one at its path."""
+    if not path.exists() or path.stat().st_ino != inode:
+        raise FileNotFoundError(errno.ENOENT, "it was removed or replaced", str(path))
 
 
 def read_tail(path: Path) -> tuple[list[bytes], bool]:

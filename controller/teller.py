@@ -22,6 +22,8 @@ from controller.wire import Message, Stamp, Topics
 NOON = 12
 #: A snapshot is told again when it is older than this, so that times on it stay fresh.
 FRESH_MS = 10_000.0
+#: What no power cut may take back, whoever did it: a locked door, the two hours.
+GRAVE = attrgetter("locked_down", "locked_open", "session")
 #: All of a state but what changes with every edge.
 LASTING = attrgetter(*(vars(State()).keys() - {"t_ms", "busy", "coming_in"}))
 
@@ -44,7 +46,9 @@ class Teller:
         #: Has anything that lasts changed since the newest snapshot?
         self.untold = False
         self._kept: object = None
+        self._grave: object = None
         self._snapshot: dict[str, Any] = {}
+        self._unnoted: list[tuple[Row, dict[str, Any]]] = []
         self._told_ms = 0.0
         self._first = True
         self.night = Night(wire.iso(noon_before(clock.wall_s())))
@@ -64,6 +68,8 @@ class Teller:
             wire.dump_state(state),
         )
         done = any(isinstance(effect, Answer) and effect.ok for _, effect in told)
+        grave, self._grave = self._grave, GRAVE(state)
+        done = done or grave != self._grave
         messages = self.moments(told)
         self.untold = self.untold or news
         if done:  # who asked for it finds it done
@@ -113,6 +119,7 @@ class Teller:
         messages: list[Message] = []
         if self._clock.now_ms() - self._told_ms >= FRESH_MS:
             messages += self.states(state)
+        self._note()
         if self.night.changed:
             self.night.changed = False
             night = wire.encode(self.night.told())
@@ -128,6 +135,7 @@ class Teller:
 
     def new_night(self) -> bool:
         """Begin a new timeline when noon has passed; tell whether it did, or we just began."""
+        self._note()
         first, self._first = self._first, False
         since = wire.iso(noon_before(self._clock.wall_s()))
         if since > self.night.since:
@@ -136,7 +144,7 @@ class Teller:
         return first
 
     def _news(self, state: State) -> bool:
-        """Tell whether anything that lasts differs from the state told last."""
+        """Tell whether anything that lasts differs from the step before."""
         lasting = LASTING(state)
         news, self._kept = lasting != self._kept, lasting
         return news
@@ -145,8 +153,14 @@ class Teller:
         self.seq += 1
         kept = wire.encode({"boot": self.boot, **data}).decode()
         row = Row(self.seq, round(t_ms, 3), round(stamp.at_s(t_ms), 3), name, kept)
-        self.night.add(row.at, name, data)
+        self._unnoted.append((row, data))
         return row
+
+    def _note(self) -> None:
+        """Put what has happened on the night's timeline: it can wait until it is told."""
+        unnoted, self._unnoted = self._unnoted, []
+        for row, data in unnoted:
+            self.night.add(row.at, row.name, data)
 
     def _stamp(self) -> Stamp:
         now_ms = self._clock.now_ms()

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from controller import assembly
-from controller.journal import read_last
+from controller.config import WIRING
+from controller.journal import Journal, read_last
 from tests.house import house
 from tests.waiting import eventually
+
+EVACUATE = WIRING["evacuate"].pin
 
 
 @pytest.fixture
@@ -74,3 +77,29 @@ def test_a_reboot_in_good_order_leaves_no_gap(
         assert demo.ear.ask("set_count", count=2)["ok"]
         eventually(lambda: demo.ear.events("count_adjusted"))
     assert last < newest(tmp_path) < last + 500  # the house was away, and its session went on
+
+
+class Watched:
+    """The states that were synced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.synced: list[str] = []
+        sync = Journal.sync
+
+        def noted(journal: Journal) -> None:
+            sync(journal)
+            kept = journal.saved()
+            self.synced.append("" if kept is None else kept.state)
+
+        monkeypatch.setattr(Journal, "sync", noted)
+
+
+def test_an_evacuation_by_its_input_is_on_the_disk_before_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fire and power cut come together: nobody asked for it, and no restart may forget it."""
+    watched = Watched(monkeypatch)
+    with house(tmp_path) as demo:
+        demo.pin(EVACUATE).drive_high()
+        eventually(lambda: demo.state["door"]["mode"] == "LockedOpen")
+        assert any('"locked_open":true' in state for state in watched.synced)

@@ -16,7 +16,7 @@ import pytest
 
 from controller import journal as module
 from controller import recorder as recorder_module
-from controller.journal import MEMORY, Journal, read_last
+from controller.journal import MEMORY, Journal, read_last, tail_of
 from controller.opening import open_journal
 from controller.record import Record, Row
 from controller.recorder import Recorder
@@ -203,6 +203,38 @@ def test_disk_that_works_again_gets_everything(desk: Desk, path: Path) -> None:
     assert desk.fetch(0) == list(range(1, 401))
     assert on_disk(path) == list(range(1, 401))
     assert len(desk.faults) == 2
+
+
+def test_what_a_disk_refused_is_tried_again_though_nothing_happens(
+    desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "SYNC_S", 0.1)
+    desk.break_disk()
+    desk.put(1)
+    eventually(lambda: desk.faults)
+    eventually(lambda: desk.faults[-1] == "")  # reopening takes our limits away
+    assert on_disk(path) == [1]
+
+
+def test_what_a_disk_refused_is_tried_again_at_the_end(desk: Desk, path: Path) -> None:
+    desk.break_disk()
+    desk.put(1)
+    eventually(lambda: desk.faults)
+    desk.recorder.stop()
+    assert on_disk(path) == [1]
+    assert not tail_of(path).exists()
+
+
+def test_a_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
+    desk.put(1)
+    eventually(lambda: desk.done)
+    desk.break_disk()
+    keep_full(desk)
+    desk.put(2)
+    eventually(lambda: desk.faults)
+    desk.recorder.stop()
+    assert tail_of(path).exists()
+    assert on_disk(path) == [1]
 
 
 def test_lost_directory_and_its_return(tmp_path: Path) -> None:

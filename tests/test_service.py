@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -252,3 +253,26 @@ def test_the_night_is_told_and_read_again(tmp_path: Path) -> None:
         night = demo.ear.last("night")
         assert night["points"][0][1:] == [1, 1, 1]
         assert night["totals"]["guests"] == 1
+
+
+def test_how_things_stand_never_goes_backwards_on_a_slow_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = Journal.sync
+
+    def slow(journal: Journal) -> None:
+        time.sleep(0.2)
+        sync(journal)
+
+    with house(tmp_path) as demo:
+        monkeypatch.setattr(Journal, "sync", slow)
+        service = demo.running.service
+        for count in (2, 3):
+            body = json.dumps({"id": f"{count}", "issued_at": time.time(), "count": count})
+            demo.ear.link.publish(Message("backdoor/bar/cmd/set_count", body.encode(), qos=1))
+            service.post(service.tell_house)
+        eventually(lambda: demo.state["occupancy"]["count"] == 3)
+        service.wait_until_told()
+        seqs = [state["seq"] for state in demo.ear.all("state")]
+        assert seqs == sorted(seqs)
+        assert demo.state["occupancy"]["count"] == 3

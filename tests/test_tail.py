@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,7 @@ from controller import journal as module
 from controller.journal import Journal, read_last, tail_of
 from controller.opening import open_journal
 from controller.record import Row
+from controller.schema import NewerJournalError
 from controller.tail import FLUSHED, Tail, read_tail
 from tests.test_journal import row, saved
 
@@ -137,10 +140,13 @@ def test_half_a_write_is_none(tail: Tail) -> None:
     os.close(writing)
 
 
-def test_a_sync_that_fails_leaves_it_torn(tail: Tail) -> None:
+def test_a_sync_that_fails_leaves_it_torn(tail: Tail, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
     fill(tail)
-    aim(tail, "/dev/null")
-    with pytest.raises(OSError, match="Invalid argument"):
+    monkeypatch.setattr("controller.tail.os.fdatasync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
         tail.sync()
     assert tail.torn
 
@@ -229,8 +235,43 @@ def test_a_tail_goes_aside_with_its_damaged_database(journal: Journal) -> None:
     opened = open_journal(journal.path)
     assert opened.doubt
     assert tail_of(f"{journal.path}.corrupt-1").stat().st_size > 0
-    assert opened.journal.last_seq() == 0
+    assert opened.journal.saved() is None
+    assert opened.journal.last_seq() == 1  # no number is given twice
     opened.journal.close()
+
+
+def test_a_tail_of_before_the_database_says_nothing(journal: Journal) -> None:
+    """Somebody put a newer database beside it, and left it there."""
+    write(journal, 1, 2, 3)
+    left = tail_of(journal.path).read_bytes()
+    write(journal, *range(4, 10))
+    journal.finish()
+    tail_of(journal.path).write_bytes(left)
+    with closing(Journal(journal.path)) as again:
+        assert (again.saved(), again.last_seq(), again.delivered()) == (saved(9), 9, 9)
+
+
+def test_a_database_that_is_removed_or_replaced_is_noticed(journal: Journal) -> None:
+    write(journal, 1)
+    Path(journal.path).rename(f"{journal.path}-away")
+    with pytest.raises(OSError, match="removed or replaced"):
+        journal.sync()
+    Path(journal.path).write_bytes(b"")
+    with pytest.raises(OSError, match="removed or replaced"):
+        journal.sync()
+    journal.reopen()
+    write(journal, 2)
+    journal.sync()
+    assert journal.after(0, 9) == [row(1), row(2)]
+
+
+def test_a_journal_of_a_newer_version_gets_no_tail(tmp_path: Path) -> None:
+    path = tmp_path / "newer.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(NewerJournalError):
+        Journal(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["newer.db"]
 
 
 def test_a_second_controller_on_one_journal_goes_without(journal: Journal) -> None:
@@ -272,11 +313,10 @@ def test_a_line_that_is_whole_and_means_nothing_is_damage(journal: Journal, odd:
     opened.journal.close()
 
 
-def test_what_can_never_be_written_can_be_given_up(journal: Journal) -> None:
+def test_what_can_never_be_written_is_given_up(journal: Journal) -> None:
     journal.write([Row(2**70, 0.0, 0.0, "entry", "{}")])
     with pytest.raises(OverflowError):
         journal.prune(0.0)
-    journal.forget_newest()
     write(journal, 1)
     assert journal.after(0, 9) == [row(1)]
 
