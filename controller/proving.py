@@ -1,7 +1,10 @@
 """What proves a wire: raw edges in, wires ticked off one by one, the house told of each.
 
-The drill runs inside the controller and gives the rules nothing: it only listens to the same edges.
-So the strike moves in it for nothing but the release that a hand presses, as always.
+The drill runs inside the controller and listens to the same edges as the rules, which go on as
+ever: the strike moves for what they let it move for, and where hands in the doorway pass for a
+guest, a guest is counted. The drill says how many it left inside, and corrects nothing but this:
+where nobody counts at the door, the rules believe that each release lets somebody in. If the room
+was verified empty when the test began, the presses that it asked for let nobody in.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 from controller.clock import Clock
 from controller.events import Command, Edge, Note
-from controller.state import State
+from controller.state import House as Numbers
+from controller.state import State, verified_empty
 
 #: What proves each line, in the order in which a hand gets to them.
 STEPS: Mapping[str, str] = {
@@ -33,6 +37,8 @@ KNOCKS = frozenset({"hatch_knock", "door_knock"})
 PRESS_MS, RAP_GAP_MS, KNOCK_MS = 30.0, 60.0, 3000.0
 #: From the page: time to walk from wire to wire with the phone in one hand.
 PAGE_LIMIT_S = 180.0
+#: A passage or a release under way is waited for, but a broken beam not for ever.
+SETTLE_MS = 10_000.0
 
 
 class Burst(NamedTuple):
@@ -49,6 +55,7 @@ class Line:
     """What one line has done so far."""
 
     edges: int = 0
+    presses: int = 0
     level: bool = False
     since_ms: float = 0.0
     proven: bool = False
@@ -91,6 +98,7 @@ class Proof:
         if line is None:
             return ""
         pressed = not edge.level and line.pressed(edge)
+        line.presses += pressed
         line.take(edge)
         if line.proven or not (line.knocked() if edge.line in KNOCKS else pressed):
             return ""
@@ -125,8 +133,12 @@ class House(Protocol):
     def state(self) -> State:
         """The rules' state."""
 
-    def post(self, item: Command) -> None:
-        """Have a command done."""
+    @property
+    def house(self) -> Numbers:
+        """The owner's numbers."""
+
+    def post(self, item: Command | Callable[[], None]) -> None:
+        """Have a command done, or something else after it."""
 
     def note(self, note: Note) -> None:
         """Keep and tell something."""
@@ -143,44 +155,79 @@ class Drill:
         self._clock = clock
         self._proof: Proof | None = None
         self._end_ms = 0.0
+        self._verified = self._ending = False
         self.house: House
+        #: How long the next one may take.
+        self.limit_s = PAGE_LIMIT_S
         #: Hears what the house is told: the terminal.
         self.heard: Callable[[Mapping[str, Any]], None] = lambda told: None
 
-    def begin(self, limit_s: float = PAGE_LIMIT_S) -> None:
+    def begin(self, limit_s: float | None = None) -> None:
         """Begin; while one runs it goes on as it was."""
         if self._proof is None:
             self._proof = Proof(self._lines)
+            limit_s = self.limit_s if limit_s is None else limit_s
             self._end_ms = self._clock.now_ms() + limit_s * 1000
+            self._verified = verified_empty(self.house.state)
             self._tell(self._proof)
 
     def edge(self, edge: Edge) -> None:
-        """Take one edge; the one that proves the last wire ends the test."""
+        """Take one edge; the one that proves the last wire ends the test, if nobody passes."""
         proof = self._proof
         if proof is not None and proof.edge(edge):
-            self._tell(proof) if proof.missing() else self.end()
+            self._tell(proof) if proof.missing() or self._under_way() else self.end()
 
     def beat(self) -> None:
         """Say how it stands, or that the time is over."""
         if self._proof is None:
             return
         over = self._clock.now_ms() >= self._end_ms or not self._proof.missing()
-        self.end() if over else self._tell(self._proof)
+        self.end() if over and not self._under_way() else self._tell(self._proof)
 
     def end(self) -> None:
-        """Keep the result; what the test did to an empty room is put right with it."""
-        proof, self._proof = self._proof, None
+        """Take back a guest whom only the test let in, and keep the result."""
+        if self._proof is None or self._ending:
+            return
+        if self._nobody_came(self._proof):
+            self._ending = True
+            now_ms = self._clock.now_ms()
+            self.house.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
+            self.house.post(self.stop)
+        else:
+            self.stop()
+
+    def stop(self) -> None:
+        """Keep and tell the result as things stand: the end, also when the house closes."""
+        proof, self._proof, self._ending = self._proof, None, False
         if proof is None:
             return
         missing = proof.missing()
-        proven = len(proof.asked()) - len(missing)
-        self.house.note(
-            Note("self_tested", {"ok": not missing, "proven": proven, "missing": missing})
-        )
-        if self.house.state.occupancy.count == 0 and self.house.state.session is None:
-            now_ms = self._clock.now_ms()
-            self.house.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
+        result = {"ok": not missing, "proven": len(proof.asked()) - len(missing)}
+        self.house.note(Note("self_tested", {**result, "missing": missing, **self._left()}))
         self._tell(proof, running=False)  # last: whoever hears it may stop the house
+
+    def _under_way(self) -> bool:
+        """Tell whether it is not decided yet who came in."""
+        state, numbers = self.house.state, self.house.house
+        release = state.grant is not None and not numbers.beams
+        return (state.busy or release) and self._clock.now_ms() < self._end_ms + SETTLE_MS
+
+    def _nobody_came(self, proof: Proof) -> bool:
+        """Tell whether the rules believe in guests whom only this test's release let in.
+
+        Never in a walk-in: there an empty room may turn the strike on.
+        """
+        state, numbers = self.house.state, self.house.house
+        if not self._verified or numbers.beams or numbers.entry == "walk_in":
+            return False
+        most = state.occupancy.max + (state.grant.party if state.grant else 0)
+        button = proof.lines.get("release_button")
+        return button is not None and 0 < most <= button.presses
+
+    def _left(self) -> dict[str, Any]:
+        """Say how many are inside now, and whether it was surely nobody at the beginning."""
+        inside = self.house.state.occupancy
+        return {"verified": self._verified, "inside": {"min": inside.min, "max": inside.max}}
 
     def _tell(self, proof: Proof, *, running: bool = True) -> None:
         left_s = max(self._end_ms - self._clock.now_ms(), 0.0) / 1000
@@ -188,6 +235,7 @@ class Drill:
             "running": running,
             "ok": not proof.missing(),
             "remaining_s": round(left_s if running else 0.0, 1),
+            **self._left(),
             "lines": [
                 {"line": name, "proven": line.proven, "edges": line.edges}
                 for name, line in proof.asked().items()

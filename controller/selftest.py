@@ -135,7 +135,9 @@ def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
     """Say what to do, tick off what was done, and what is missing in the end."""
     told: SimpleQueue[Told] = SimpleQueue()
     running.drill.heard = told.put
-    running.service.post(lambda: running.drill.begin(limit_s))
+    running.drill.limit_s = limit_s
+    running.service.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
+    running.service.post(running.drill.begin)  # refused, with guests: it changes nothing then
     proven: set[str] = set()
     now = told.get(timeout=SILENT_S)
     for number, line in enumerate(now["lines"], 1):
@@ -154,6 +156,11 @@ def _result(last: Told, echo: Echo) -> bool:
     for line in last["lines"]:
         if not line["proven"]:
             echo(f"   MISSING  {line['line']}: {line['edges'] or 'no'} edges")
+    inside = "{min} to {max} inside".format_map(last["inside"])
+    if not last["verified"]:
+        echo(f"   the room was not surely empty: the count stays as it is, {inside}")
+    elif last["inside"]["max"] > 0:
+        echo(f"   COUNTED  {inside} since it began: say so if the room is empty")
     echo("every wire is proven" if last["ok"] else "see the README's page of wiring")
     return bool(last["ok"])
 

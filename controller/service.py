@@ -285,6 +285,7 @@ class Service:
         """Strike off, then the journal, then a goodbye to the broker."""
         self._parts.pins.close()
         self._parts.notifier.stopping()
+        self._parts.drill.stop()
         self._picture()
         self._flush()
         self._parts.recorder.stop()

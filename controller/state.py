@@ -181,6 +181,11 @@ def promises_fit(state: State, house: House) -> bool:
     return state.coming_in < free and promised <= free
 
 
+def verified_empty(state: State) -> bool:
+    """Tell whether surely nobody is inside, and no party's time runs."""
+    return state.occupancy == Occupancy() and state.session is None
+
+
 def release_fits(state: State, house: House) -> bool:
     """Tell whether the open release still has somebody to let in, and place for them."""
     grant = state.grant

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controller import selftest
+from controller import proving, selftest
 from controller.config import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.journal import read_last
@@ -19,8 +19,9 @@ from controller.learned import keep, learned_file, with_learned
 from controller.proving import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
 from controller.selftest import Options, change_places, run_self_test
 from controller.simulate import ACTS, Bench, Move, SimulatedPins
+from controller.state import verified_empty
 from tests.driver import Room
-from tests.house import demo_config, house
+from tests.house import Demo, demo_config, house
 from tests.waiting import eventually
 
 
@@ -130,6 +131,139 @@ def test_a_drill_that_nobody_finishes_ends_by_itself(tmp_path: Path) -> None:
         assert len(demo.ear.events("self_tested")) == 1
 
 
+def prove_all(demo: Demo, *but: str) -> None:
+    for line in [line for line in STEPS if line not in but]:
+        if "knock" in line:
+            demo.bench.act("knock_hatch" if line == "hatch_knock" else "knock_door")
+        else:
+            demo.bench.play(pressed(line))
+
+
+def ended(demo: Demo) -> Any:
+    eventually(lambda: (demo.ear.last("self_test") or {}).get("running") is False, 20)
+    return demo.ear.last("self_test")
+
+
+def adjusted(demo: Demo) -> list[Any]:
+    return [told["cause"] for told in demo.ear.events("count_adjusted")]
+
+
+def at_once() -> list[Any]:
+    """Somebody breaks both beams at the same time, in the open door: nobody can say who passed."""
+    beams = [(300, "beam_outer", 1), (300.2, "beam_inner", 1)]
+    beams += [(700, "beam_outer", 0), (700.2, "beam_inner", 0)]
+    moves = [(0, "door_contact", 1), *beams, (1200, "door_contact", 0)]
+    return [Move(at, line, level) for at, line, level in moves]
+
+
+RELEASE_AND_DOOR = [
+    Move(0, "release_button", 1),
+    Move(150, "release_button", 0),
+    Move(900, "door_contact", 1),
+    Move(1500, "door_contact", 0),
+]
+
+
+def test_counted_by_hand_the_releases_of_the_test_are_no_guests(tmp_path: Path) -> None:
+    with house(tmp_path, "house.counting=manual") as demo:
+        assert demo.ear.ask("self_test")["ok"]
+        demo.bench.play(RELEASE_AND_DOOR)
+        eventually(lambda: demo.running.service.state.session)  # so the rules must believe
+        prove_all(demo, "release_button", "door_contact")
+        told = ended(demo)
+        assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 0})
+        eventually(lambda: demo.ear.events("self_tested"))
+        assert demo.ear.events("self_tested")[0]["inside"] == {"min": 0, "max": 0}
+        assert verified_empty(demo.running.service.state)
+        assert adjusted(demo) == ["release", "self-test"]
+        assert demo.ear.ask("self_test")["ok"]
+
+
+def test_counted_by_hand_it_waits_for_its_own_release(tmp_path: Path) -> None:
+    """The last wire is the release; the rules believe in a guest only when the door is shut."""
+    with house(tmp_path, "house.counting=manual") as demo:
+        assert demo.ear.ask("self_test")["ok"]
+        prove_all(demo, "release_button")
+        demo.bench.play(RELEASE_AND_DOOR[:3])
+        assert demo.ear.last("self_test")["ok"]
+        demo.running.service.post(demo.running.drill.beat)
+        demo.bench.play(RELEASE_AND_DOOR[3:])
+        assert ended(demo)["inside"] == {"min": 0, "max": 0}
+        assert adjusted(demo) == ["release", "self-test"]
+        assert verified_empty(demo.running.service.state)
+
+
+def test_counted_by_hand_a_guest_let_in_from_the_page_stays(tmp_path: Path) -> None:
+    with house(tmp_path, "house.counting=manual") as demo:
+        assert demo.ear.ask("self_test")["ok"]
+        demo.bench.play(RELEASE_AND_DOOR)
+        eventually(lambda: demo.running.service.state.occupancy.max == 1)
+        assert demo.ear.ask("access_door", party=2)["ok"]
+        demo.bench.play(RELEASE_AND_DOOR[2:])
+        eventually(lambda: demo.running.service.state.occupancy.max == 3)
+        demo.running.service.post(demo.running.drill.end)
+        assert ended(demo)["inside"] == {"min": 3, "max": 3}
+        assert "self-test" not in adjusted(demo)
+
+
+@pytest.mark.parametrize("entry", ["release", "walk_in"])
+def test_where_beams_count_the_end_changes_nothing(tmp_path: Path, entry: str) -> None:
+    with house(tmp_path, f"door.entry={entry}", "house.capacity=3") as demo:
+        demo.running.service.post(demo.running.drill.begin)
+        demo.bench.play(at_once())
+        eventually(lambda: demo.running.service.state.occupancy.max == 3)
+        was = demo.running.service.state.occupancy
+        demo.running.service.post(demo.running.drill.end)
+        told = ended(demo)
+        assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 3})
+        demo.running.service.wait_until_told()
+        assert demo.running.service.state.occupancy == was
+        assert demo.state["door"]["strike"] is False
+        assert adjusted(demo) == []
+
+
+def test_more_left_than_came_in_stands_after_the_test(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.running.service.post(demo.running.drill.begin)
+        demo.bench.act("walk_out")
+        eventually(lambda: demo.running.service.state.faults)
+        demo.running.service.post(demo.running.drill.end)
+        assert ended(demo)["inside"] == {"min": 0, "max": 1}
+        demo.running.service.wait_until_told()
+        assert [fault["name"] for fault in demo.state["faults"]] == ["CountUnderflow"]
+
+
+def test_it_does_not_end_before_the_last_beams_passage_is_decided(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("self_test")["ok"]
+        prove_all(demo, "beam_outer", "beam_inner")
+        busy: list[bool] = []
+        demo.running.drill.heard = lambda told: (
+            None if told["running"] else busy.append(demo.running.service.state.busy)
+        )
+        demo.bench.play(at_once())
+        told = ended(demo)
+        assert (busy, told["inside"]) == ([False], {"min": 0, "max": 3})
+
+
+def test_a_beam_that_stays_broken_does_not_hold_the_test_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "SETTLE_MS", 500.0)
+    with house(tmp_path) as demo:
+        demo.bench.play([Move(0, "beam_outer", 1)])
+        demo.running.service.post(lambda: demo.running.drill.begin(0.1))
+        assert ended(demo)["ok"] is False
+        assert demo.running.service.state.busy
+
+
+def test_a_house_that_closes_in_the_middle_ends_it(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        assert demo.ear.ask("self_test")["ok"]
+    assert demo.ear.last("self_test")["running"] is False
+    assert len(demo.ear.events("self_tested")) == 1
+
+
 def test_with_guests_inside_there_is_no_drill() -> None:
     room = Room()
     assert room.command("self_test") is None
@@ -227,6 +361,32 @@ def test_a_minute_that_is_over_names_what_is_missing(
     assert missing == [f"{line}:" for line in STEPS if line != "beam_outer"]
     (kept,) = bar.journal()
     assert (kept["ok"], kept["proven"]) == (False, 1)
+
+
+def test_where_nobody_knows_the_terminals_test_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "journal.db").write_bytes(b"x" * 5000)  # damaged: who is inside?
+    bar = Bar(tmp_path, monkeypatch, Options(limit_s=1.0))
+    assert bar.ended() is False
+    assert any("the count stays as it is, 0 to 4 inside" in said for said in bar.said)
+    (kept,) = bar.journal()
+    assert (kept["verified"], kept["inside"]) == (False, {"min": 0, "max": 4})
+    rows = {row.name: json.loads(row.told()) for row in read_last(bar.config.journal.path, 50)}
+    assert rows["command_refused"]["cause"] == "terminal"
+    assert rows["count_adjusted"]["cause"] == "restart"  # and nothing after it
+
+
+def test_whom_the_terminals_test_counted_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = Bar(tmp_path, monkeypatch, Options(limit_s=4.0))
+    bar.play(at_once())
+    assert bar.ended() is False
+    assert "   COUNTED  0 to 3 inside since it began: say so if the room is empty" in bar.said
+    rows = [row.name for row in read_last(bar.config.journal.path, 50)]
+    assert "self_test_started" in rows
+    assert "count_adjusted" not in rows
 
 
 @pytest.mark.parametrize("yes", [True, False])

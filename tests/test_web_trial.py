@@ -77,10 +77,52 @@ def test_without_scripting_it_is_drawn_too(house: House, client: FlaskClient) ->
 
 
 def test_one_that_the_broker_kept_is_over(house: House, tmp_path: Path) -> None:
-    house.say("self_test", told(True, False), retain=True)
+    at = (datetime.now(UTC) - timedelta(seconds=4)).isoformat()
+    house.say("self_test", told(True, False, at=at), retain=True)
     state = whole(paired(page_of(house, tmp_path)))
     assert state["self_test"]["running"] is False
     assert state["page"]["s"]["test"] == "idle"
+
+
+def test_one_that_is_marked_as_kept_but_just_said_runs(house: House, client: FlaskClient) -> None:
+    """With MQTT 5 we ask for the mark as it was published, so live ones have it too."""
+    house.say("self_test", told(True, False), retain=True)
+    assert whole(client)["self_test"]["running"] is True
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "words"),
+    [
+        (1, 1, "The self-test counted 1 in. Nobody there?"),
+        (0, 3, "The self-test counted 0–3 in. Nobody there?"),
+    ],
+)
+def test_whom_it_counted_is_offered_to_be_taken_back(
+    house: House, client: FlaskClient, least: int, most: int, words: str
+) -> None:
+    house.inside(least, most)
+    house.say("self_test", told(True, True, running=False, **left(least, most)))
+    page = whole(client)["page"]
+    assert (page["s"]["left"], page["t"]["left"]) == ("yes", words)
+    text = client.get("/").text
+    assert '<div class="group left" data-s="left" data-state="yes">' in text
+    house.inside(0)
+    assert whole(client)["page"]["s"]["left"] == "no"
+    house.inside(1)  # a guest, now
+    assert whole(client)["page"]["s"]["left"] == "no"
+
+
+@pytest.mark.parametrize("over", [{"verified": False}, {"inside": {"min": 0, "max": 0}}])
+def test_where_it_counted_nobody_nothing_is_offered(
+    house: House, client: FlaskClient, over: dict[str, Any]
+) -> None:
+    house.inside(0, 2)
+    house.say("self_test", told(True, True, running=False, **(left(0, 2) | over)))
+    assert whole(client)["page"]["s"]["left"] == "no"
+
+
+def left(least: int, most: int) -> dict[str, Any]:
+    return {"verified": True, "inside": {"min": least, "max": most}}
 
 
 def test_one_that_falls_silent_is_over(house: House, tmp_path: Path) -> None:
@@ -134,6 +176,8 @@ def test_it_can_be_begun_only_in_an_empty_room(house: House, client: FlaskClient
         b'{"running": true, "ok": true, "lines": [3]}',
         b'{"running": true, "ok": true, "lines": [{"line": "x", "proven": "no", "edges": 1}]}',
         json.dumps({"running": True, "ok": True, "lines": told(True)["lines"] * 41}).encode(),
+        b'{"running": true, "ok": true, "lines": [], "inside": 3}',
+        b'{"running": true, "ok": true, "lines": [], "inside": {"min": 0, "max": true}}',
     ],
 )
 def test_what_makes_no_sense_is_ignored(house: House, client: FlaskClient, odd: bytes) -> None:

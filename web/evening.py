@@ -182,6 +182,7 @@ CAUSES: Mapping[str, Any] = {
     "restart": later("after a restart"),
     "empty": later("verified empty"),
     "self-test": later("by the self-test"),
+    "terminal": later("in the terminal"),
 }
 
 #: Name of the event -> sentence; the names in it are those of `_details`.

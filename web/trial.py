@@ -44,7 +44,14 @@ def told_by(message: Message) -> Json:
             raise ValueError("a line without its name, proof or edges")
     if len(told["lines"]) > MOST_LINES:
         raise ValueError(f"{len(told['lines'])} lines are more than {MOST_LINES}")
+    inside = told.get("inside", {"min": 0, "max": 0})
+    if not isinstance(inside, dict) or not all(_people(inside.get(end)) for end in ("min", "max")):
+        raise ValueError("inside are no numbers of people")
     return told
+
+
+def _people(number: object) -> bool:
+    return type(number) is int and number >= 0
 
 
 class Trial:
@@ -60,20 +67,31 @@ class Trial:
         self._mirror, self._monotonic, self._wall = mirror, monotonic, wall
         self._told: Json | None = None
         self._heard_s = 0.0
+        self._emptied = False
         mirror.listen(self.hear)
 
     def hear(self, name: str, message: Message) -> None:
         """Take one message in (link's thread); what makes no sense is ignored."""
-        if name != "self_test":
+        if name not in ("self_test", "state"):
             return
         try:
+            if name == "state":
+                self._hear_state(json_object(message.payload, occupancy=dict))
+                return
             told = told_by(message)
         except (ValueError, TypeError):
             return
-        # What the broker kept of a running test is of one that was broken off.
-        told["running"] = told["running"] and not message.retain
-        self._told, self._heard_s = told, self._monotonic()
+        # With MQTT 5 live ones are marked as retained too; what the broker kept is as old as it is.
+        old_s = self._age_s(told) if message.retain else 0.0
+        self._told, self._heard_s = told, self._monotonic() - old_s
+        self._emptied = False
         self._mirror.wake()
+
+    def _hear_state(self, state: Json) -> None:
+        """Once the room was empty after a test, whoever is inside later is none of its making."""
+        told = self._told
+        if told is not None and state["occupancy"].get("max") == 0:
+            self._emptied = self._emptied or self._age_s(state) < self._age_s(told)
 
     def told(self) -> Json | None:
         """Return the running self-test, or the last one; None when none was heard of."""
@@ -88,13 +106,27 @@ class Trial:
         told = self.told()
         running = told is not None and told["running"]
         view["s"] |= {"test": "testing" if running else "idle", "maytest": _may_test(seen)}
-        view["t"] |= {"trial": "", "step": "", "tested": self._last_words(told, seen)}
+        view["s"]["left"] = "no"
+        view["t"] |= {"trial": "", "step": "", "left": ""}
+        view["t"]["tested"] = self._last_words(told, seen)
         view["trial"] = []
         if told is not None and running:
             self._show_running(view, told)
         elif told is not None and self._age_s(told) < FRESH_S:
             view["notices"].insert(0, ("calm" if told["ok"] else "warn", _result_words(told)))
+            self._show_left(view, told, seen)
         return view
+
+    def _show_left(self, view: Json, told: Json, seen: Seen) -> None:
+        """Offer to say that the room is empty, if the test counted somebody in."""
+        inside = told.get("inside")
+        if not told.get("verified") or not inside or self._emptied:
+            return
+        if inside["max"] > 0 and _most(seen) != 0:
+            least, most = inside["min"], inside["max"]
+            number = str(most) if least == most else f"{least}–{most}"
+            view["s"]["left"] = "yes"
+            view["t"]["left"] = _("The self-test counted %(n)s in. Nobody there?", n=number)
 
     def _show_running(self, view: Json, told: Json) -> None:
         waiting = [line["line"] for line in told["lines"] if not line["proven"]]
@@ -122,9 +154,12 @@ class Trial:
 
 def _may_test(seen: Seen) -> str:
     """Tell whether the controller would begin one: hands in the beams would be guests."""
+    return "yes" if _most(seen) == 0 and not seen.state.get("session") else "no"
+
+
+def _most(seen: Seen) -> object:
     occupancy = seen.state.get("occupancy")
-    most = occupancy.get("max") if isinstance(occupancy, dict) else None
-    return "yes" if most == 0 and not seen.state.get("session") else "no"
+    return occupancy.get("max") if isinstance(occupancy, dict) else None
 
 
 def _tick(line: Mapping[str, Any], is_next: bool) -> str:

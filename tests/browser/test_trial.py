@@ -24,10 +24,11 @@ Opener = Callable[..., Page]
 SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}
 
 
-@pytest.fixture
-def bar(tmp_path: Path, broker: Broker) -> Iterator[Bar]:
+@pytest.fixture(params=[5])
+def bar(tmp_path: Path, broker: Broker, request: pytest.FixtureRequest) -> Iterator[Bar]:
     """One empty bar, its controller and its page joined by a real broker."""
-    links = partial(MqttLink, Mqtt(host=broker.host, port=broker.port))
+    mqtt = Mqtt(host=broker.host, port=broker.port, protocol=request.param)
+    links = partial(MqttLink, mqtt)
     with Bar(tmp_path, links=links) as bar:
         eventually(lambda: bar.state()["link"] == "online")
         yield bar
@@ -45,6 +46,7 @@ def prove(bar: Bar, line: str) -> None:
     bar.bench.play(ACTS[knocks[line]] if line in knocks else press)
 
 
+@pytest.mark.parametrize("bar", [4, 5], indirect=True)
 def test_each_wire_is_ticked_off_live(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url, reduced_motion="reduce")
     page.wait_for_url(bar.url)
@@ -82,6 +84,23 @@ def test_in_italian_by_day_and_what_is_missing(bar: Bar, open_page: Opener) -> N
     missing = page.locator("#notices .warn")
     expect(missing).to_contain_text("Autoprova: nessuna prova da: raggio interno, ")
     keep(page, "self-tested", "it-light")
+
+
+def test_whom_the_test_counted_is_taken_back_beside_the_result(bar: Bar, open_page: Opener) -> None:
+    page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
+    page.wait_for_url(bar.url)
+    begin(page)
+    bar.bench.act("walk_in")
+    eventually(lambda: bar.running.service.state.occupancy.max == 1)
+    bar.running.service.post(bar.running.drill.end)
+    left = page.locator(".left")
+    expect(left.locator("b")).to_have_text("L'autoprova ha contato 1 dentro. Nessuno?")
+    keep(page, "self-test-left", "it-light")
+    assert Axe().run(page).violations_count == 0
+    left.locator("button").click()
+    left.locator("button").click()  # it asks once
+    eventually(lambda: bar.state()["occupancy"]["max"] == 0)
+    expect(left).to_be_hidden()
 
 
 def test_one_that_was_broken_off_does_not_stand_for_ever(bar: Bar, open_page: Opener) -> None:
