@@ -97,7 +97,9 @@ class Inbox:
         self._boot = boot
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._decode = msgspec.json.Decoder(_Payload).decode
-        self._passed, self._refused = _Bucket(*PASSED), _Bucket(*REFUSED)
+        #: One for each command: a flood of one must not drown another.
+        self._passed = {name: _Bucket(*PASSED) for name in (*COMMANDS, *HOUSE_COMMANDS)}
+        self._refused = _Bucket(*REFUSED)
 
     def take(self, name: str, message: Message, now: Now) -> Command | None:
         """Return the command ``name`` that ``message`` asks for; ``refusal`` says why not.
@@ -105,7 +107,7 @@ class Inbox:
         None when there are too many of them: it is dropped, neither done nor answered.
         """
         command = self._checked(name, message, now)
-        bucket = self._passed if command.refusal is None else self._refused
+        bucket = self._passed[name] if command.refusal is None else self._refused
         return command if bucket.spend(now.t_ms) else None
 
     def _checked(self, name: str, message: Message, now: Now) -> Command:

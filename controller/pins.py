@@ -54,6 +54,7 @@ class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types
         active_high = settings.active == "high"
         # gpiozero ties the active level to the pull; a switch that opens (a door contact) does not.
         self._inverted = pulled is not None and pulled == active_high
+        self._active_high = active_high
         self._tell: Callable[[float, bool], None] | None = None
         super().__init__(
             settings.pin,
@@ -65,7 +66,7 @@ class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types
 
     def level(self) -> bool:
         """Read the line now: True when active."""
-        return bool(self.is_active) != self._inverted
+        return bool(self.pin.state) is self._active_high
 
     def _fire_events(self, ticks: float, new_active: bool) -> None:
         tell = self._tell

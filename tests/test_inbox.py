@@ -126,6 +126,17 @@ def test_a_flood_is_dropped_unread_and_the_bucket_refills() -> None:
     assert sum(command is not None for command in again) == 5
 
 
+def test_a_flood_of_one_command_drowns_no_other() -> None:
+    inbox = fresh()
+
+    def answers(number: int) -> Command | None:
+        body = b'{"id":"%d","issued_at":%f}' % (number, NOW.wall_s)
+        return inbox.take("answer_door", Message("x/cmd/answer_door", body), NOW)
+
+    assert sum(answers(number) is not None for number in range(600)) == 500
+    assert take(inbox).refusal is None
+
+
 def test_an_unknown_command_is_named_as_such() -> None:
     assert take(name="toggle_door").refusal == Reason.UNKNOWN_COMMAND
 
