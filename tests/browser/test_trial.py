@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,16 +86,30 @@ def test_in_italian_by_day_and_what_is_missing(bar: Bar, open_page: Opener) -> N
     keep(page, "self-tested", "it-light")
 
 
-def test_whom_the_test_counted_is_taken_back_beside_the_result(bar: Bar, open_page: Opener) -> None:
+def at_once() -> list[Move]:
+    """Both beams broken at the same time, in the open door: nobody can say who passed."""
+    beams = [(300, "beam_outer", 1), (300.2, "beam_inner", 1)]
+    beams += [(700, "beam_outer", 0), (700.2, "beam_inner", 0)]
+    moves = [(0, "door_contact", 1), *beams, (1200, "door_contact", 0)]
+    return [Move(at, line, level) for at, line, level in moves]
+
+
+@pytest.mark.parametrize(
+    ("name", "moves", "counted"),
+    [("self-test-left", ACTS["walk_in"], "1"), ("self-test-doubt", at_once(), "0–3")],
+)
+def test_whom_the_test_counted_is_taken_back_beside_the_result(
+    bar: Bar, open_page: Opener, name: str, moves: Sequence[Move], counted: str
+) -> None:
     page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
     page.wait_for_url(bar.url)
     begin(page)
-    bar.bench.act("walk_in")
-    eventually(lambda: bar.running.service.state.occupancy.max == 1)
+    bar.bench.play(moves)
+    eventually(lambda: bar.running.service.state.occupancy.max)
     bar.running.service.post(bar.running.drill.end)
     left = page.locator(".left")
-    expect(left.locator("b")).to_have_text("L'autoprova ha contato 1 dentro. Nessuno?")
-    keep(page, "self-test-left", "it-light")
+    expect(left.locator("b")).to_have_text(f"L'autoprova ha contato {counted} dentro. Nessuno?")
+    keep(page, name, "it-light")
     assert Axe().run(page).violations_count == 0
     left.locator("button").click()
     left.locator("button").click()  # it asks once
