@@ -129,7 +129,7 @@ class Service:
             while self._running:
                 item = self._next()
                 began_s = monotonic()
-                if item is None:
+                if item is None and self._engine.deadline() is not None:
                     item = self._advance()
                 if item is not None:
                     self._take(item)
