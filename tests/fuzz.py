@@ -60,7 +60,7 @@ def state(data: bytes) -> None:
         kept = wire.load_state(data.decode())
         assert 0 <= kept.occupancy.min <= kept.occupancy.count <= kept.occupancy.max <= 99
         after, _ = step(kept, Tick(kept.t_ms), HOUSE)
-        wire.encode(wire.snapshot(after, HOUSE, replace(STAMP, t_ms=after.t_ms)))
+        wire.encode(wire.snapshot(after, HOUSE, STAMP._replace(t_ms=after.t_ms)))
 
 
 def trace(data: bytes) -> None:
