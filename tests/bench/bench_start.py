@@ -49,14 +49,14 @@ def fill(path: Path, evenings: int, events: int = EVENTS) -> None:
     """Write a journal with so many evenings, all delivered."""
     journal = Journal(path)
     journal.write([], Saved(0.0, "boot", 0.0, time.time() - 60, dump_state(State())))
-    journal.close()
+    journal.finish()
     rows, now_s = evenings * events, time.time()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA synchronous = OFF")
         db.execute(
             "INSERT INTO event WITH RECURSIVE n(k) AS"
             " (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < ?) SELECT k, k * 1.0,"
-            " strftime('%Y-%m-%dT%H:%M:%S.000+00:00', ? + k * ?, 'unixepoch'), 'entry', ? FROM n",
+            " ? + k * ?, 'entry', ? FROM n",
             (rows, now_s - KEPT_DAYS * 86400, (KEPT_DAYS - 1) * 86400 / rows, "x" * 180),
         )
         db.execute("UPDATE mark SET delivered = ?", (rows,))
