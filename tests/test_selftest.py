@@ -141,6 +141,7 @@ def prove_all(demo: Demo, *but: str) -> None:
 
 def ended(demo: Demo) -> Any:
     eventually(lambda: (demo.ear.last("self_test") or {}).get("running") is False, 20)
+    eventually(lambda: demo.ear.events("self_tested"))  # told behind the journal, as all events
     return demo.ear.last("self_test")
 
 
