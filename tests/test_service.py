@@ -132,7 +132,7 @@ def test_heartbeats_come_from_the_loop(tmp_path: Path) -> None:
         eventually(lambda: len(demo.ear.all("heartbeat")) >= 2)
         first, second = demo.ear.all("heartbeat")[:2]
         assert first["boot"] == second["boot"] == demo.state["boot"]
-        assert 0.9 < second["uptime_s"] - first["uptime_s"] < 2.5
+        assert 0.8 < second["uptime_s"] - first["uptime_s"] < 2.5  # each to a tenth
 
 
 def test_a_heartbeat_never_runs_ahead_of_the_state_for_long(tmp_path: Path) -> None:
