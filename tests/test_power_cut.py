@@ -36,9 +36,9 @@ def _folder(tmp_path: Path) -> None:
 
 
 def reboot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next house find a machine that was started a second ago."""
+    """Let the next house find a machine that was started ten seconds ago."""
     monkeypatch.setattr(assembly, "boot_id", lambda: "the next boot")
-    monkeypatch.setattr(assembly, "boottime_ms", lambda: 1000.0)
+    monkeypatch.setattr(assembly, "boottime_ms", lambda: 10_000.0)
 
 
 def newest(folder: Path) -> int:
@@ -67,7 +67,8 @@ def test_after_a_power_cut_no_number_is_given_twice(
         assert demo.ear.ask("set_count", count=1)["ok"]
         eventually(lambda: demo.ear.events("count_adjusted"))
         assert demo.ear.events("count_adjusted")[-1]["seq"] > last + 1000
-        kept = {row.seq: json.loads(row.told()) for row in read_last(str(left / "journal.db"), 9999)}
+        rows = read_last(str(left / "journal.db"), 9999)
+        kept = {row.seq: json.loads(row.told()) for row in rows}
         told = demo.ear.events("count_adjusted")
         assert all(kept[event["seq"]] == event for event in told)
 
