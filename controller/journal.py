@@ -60,7 +60,7 @@ class Journal:
             self._db = connect(self.path)
         except BaseException:
             self._tail.close()
-            if not self.abandoned:
+            if not self.abandoned and not self._tail.torn:  # we made it, and nothing is in it
                 self._tail.path.unlink(missing_ok=True)
             raise
         self._inode = Path(self.path).stat().st_ino

@@ -265,6 +265,23 @@ def test_a_database_that_is_removed_or_replaced_is_noticed(journal: Journal) -> 
     assert journal.after(0, 9) == [row(1), row(2)]
 
 
+def test_a_database_that_cannot_be_opened_again_costs_the_tail_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: str) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database is locked")
+
+    write(journal, 1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "connect", locked)
+        with pytest.raises(sqlite3.OperationalError):
+            journal.reopen()
+    assert read_last(journal.path, 9) == [row(1), row(2)]
+    journal.reopen()
+    write(journal, 3)
+    assert journal.after(0, 9) == [row(1), row(2), row(3)]
+
+
 def test_a_journal_of_a_newer_version_gets_no_tail(tmp_path: Path) -> None:
     path = tmp_path / "newer.db"
     with closing(sqlite3.connect(path)) as db:
