@@ -87,7 +87,9 @@ def test_killed_broker_gets_all_latest_values_again(
     link.publish(Message("bar/event/entry", b"kept by the journal", 1), 9)
     broker.start()
     eventually(lambda: heard.ups == 2)
-    ear = hear()
+    assert isinstance(link, MqttLink)
+    eventually(lambda: link._connection and not link._mailbox and not link._connection._unacked)
+    ear = hear()  # now the broker has all of it
     eventually(lambda: len(ear.messages) == 3)
     assert sorted((message.topic, message.payload, message.retain) for message in ear.messages) == [
         ("bar/door", b"shut", True),
