@@ -3,7 +3,7 @@
 Whatever is queued is written together. Only what is written is told (``on_done``): it outlives this
 process. What a person is told is done is also synced first; all else is synced soon after, many
 steps at once, because a card is slow and wears out. When the disk fails, all is told the same, kept
-in memory, and written with the next record that the disk takes.
+in memory, and tried again with the next record, every ten seconds, and at the end.
 """
 
 from __future__ import annotations

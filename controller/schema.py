@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-#: SQLite writes whole pages, of which a step changes four: small ones halve what a card must take.
+#: SQLite writes whole pages: of small ones fewer bytes go to the card that nobody changed.
 PAGE_BYTES = 1024
 #: Another process (a backup, the ``journal`` command) may hold the file for a moment, seconds.
 BUSY_LIMIT_S = 2.0

@@ -112,6 +112,9 @@ def run_self_test(
         if running.service.state.occupancy.max > 0:
             _settle(running, echo, ask)
         return _guide(running, 0.0 if stopped.is_set() else options.limit_s, echo)
+    except Empty:
+        echo(f"   the house said nothing for {SILENT_S:g} s: it hangs; its log may say why")
+        return False
     finally:
         running.service.stop()
         thread.join(10)

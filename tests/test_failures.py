@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from controller.assembly import World, assemble, link_maker, simulated
-from controller.bus import MemoryBus
+from controller.config import WIRING
 from controller.events import COMMANDS, Command
 from tests.driver import Room, names
-from tests.house import Demo, Ear, demo_config
 from tests.model.space import key, normal
+from tests.test_liars import house_on
 from tests.waiting import eventually
 from tests.web_house import House, page_of
 
@@ -93,15 +91,6 @@ def test_two_entries_are_two_events() -> None:
 
 def test_the_release_button_needs_no_broker(tmp_path: Path) -> None:
     """C30: with a broker that is not there, pressing the button opens."""
-    config = demo_config(tmp_path)
-    config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=1))
-    bus = MemoryBus()
-    world = World(partial(simulated, config), link_maker(config))
-    demo = Demo(assemble(config, world), Ear(bus), bus)
-    demo.running.service.begin(demo.running.absence)
-    demo.thread.start()
-    try:
+    with house_on(tmp_path, 1) as demo:
         demo.bench.act("press_release")
-        eventually(lambda: demo.pin(config.lines["strike"].pin).state)
-    finally:
-        demo.stop()
+        eventually(lambda: demo.pin(WIRING["strike"].pin).state)

@@ -498,3 +498,14 @@ def test_it_changes_places_with_the_service_and_back(
     assert ran[1] == ["systemctl", "start", "backdoor-controller"]
     monkeypatch.setenv(selftest.INSIDE, "1")
     assert change_places(["backdoor", "self-test"]) is None
+
+
+def test_a_house_that_hangs_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(selftest, "SILENT_S", 0.2)
+    monkeypatch.setattr(proving.Drill, "_tell", lambda drill, proof, running=True: None)
+    config = demo_config(tmp_path)
+    assert not run_self_test(config, Options(), echo=said.append, until_told=lambda stop: None)
+    assert said == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]
