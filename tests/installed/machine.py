@@ -91,6 +91,26 @@ def in_memory(folder: Path) -> None:
         run("mount", "-t", "tmpfs", "-o", "size=4G", "backdoor-test", str(folder))
 
 
+def own_groups() -> list[Path]:
+    """Return control groups for this machine alone, one for each tree that systemd uses.
+
+    In one that it shared with another machine, each would clear away what the other has just made.
+    """
+    trees = [Path("/sys/fs/cgroup", tree) for tree in ("", "systemd", "unified")]
+    groups = [tree / f"backdoor-{SUITE}" for tree in trees if (tree / "cgroup.procs").exists()]
+    for group in groups:
+        group.mkdir(exist_ok=True)
+    return groups
+
+
+def leave(groups: list[Path]) -> None:
+    """Remove control groups in which nobody is any more."""
+    for group in groups:
+        for path in sorted(group.rglob("*/"), reverse=True):
+            path.rmdir()
+        group.rmdir()
+
+
 class Machine:
     """The container; `boot` and `halt` may be called in turn."""
 
@@ -125,9 +145,12 @@ class Machine:
     def boot(self) -> None:
         """Start it, and wait until its systemd has started everything."""
         settings = ("--register=no", "--keep-unit", "--link-journal=no", "--private-network")
+        groups = " ".join(shlex.quote(str(group / "cgroup.procs")) for group in own_groups())
+        enter = f'for group in {groups}; do echo $$ > $group; done; exec "$@"'
         with self._log.open("ab") as log:
             self._nspawn = subprocess.Popen(
-                ["systemd-nspawn", "-q", "-D", str(self.root), "--boot", *settings,
+                ["sh", "-c", enter, "enter",
+                 "systemd-nspawn", "-q", "-D", str(self.root), "--boot", *settings,
                  "--console=read-only", "-M", f"backdoor-{SUITE}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
@@ -143,6 +166,7 @@ class Machine:
             self.tell("systemctl", "poweroff")
             self._nspawn.wait(60)
             self._nspawn = None
+            leave(own_groups())
 
     def throw_away(self) -> None:
         """Remove its files, which are root's and many."""
