@@ -1,22 +1,23 @@
 """The journal: what happened, and the state after it, in one SQLite file with a tail.
 
-Each step is one line of the tail (`controller.tail`): its events and the state that results, so
-after any crash the state is exactly that of the last event. Some hundred events later they go into
-SQLite in one transaction (WAL, ``synchronous=FULL``), and a new tail begins: a database of its own
-pages for each step would write to the card twenty times as much. To start, only the one state row,
-the last ``seq`` and the tail are read.
+Each step is one line of the tail (`controller.tail`): its events and what they changed of the
+state, so after any crash the state is exactly that of the last event. Some hundred events later
+they go into SQLite in one transaction (WAL, ``synchronous=FULL``), and a new tail begins: a
+database of its own pages for each step would write to the card twenty times as much. To start, only
+the one state row, the last ``seq`` and the tail are read.
 """
 
 from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from controller.record import Newest, Row, Saved, gathered, line_of
+from controller.record import Newest, Row, Saved, gathered, line_of, state_of, text_of
 from controller.schema import connect, transaction
 from controller.tail import Tail, check_place, read_tail
 
@@ -42,6 +43,8 @@ class Journal:
         self.path = str(path)
         self._newest = Newest()
         self._tail: Tail | None = None
+        #: What its lines have said of the state so far.
+        self._known: Mapping[str, Any] = {}
         #: Was it left without `finish`: by a crash, a kill or a power cut?
         self.abandoned = False
         #: Does its tail end in something else than what we write?
@@ -84,7 +87,10 @@ class Journal:
         row = self._db.execute(
             "SELECT t_ms, boot_id, boottime_ms, wall_s, state FROM saved"
         ).fetchone()
-        return self._newest.saved or (None if row is None else Saved(*row))
+        if self._newest.saved is not None or row is None:
+            return self._newest.saved
+        t_ms, boot_id, boottime_ms, wall_s, text = row
+        return Saved(t_ms, boot_id, boottime_ms, wall_s, state_of(text))
 
     def last_seq(self) -> int:
         """Return the number of the newest event, 0 when there is none yet."""
@@ -110,7 +116,9 @@ class Journal:
             return
         if self._tail.torn:
             self._settle()
-        self._tail.add(line_of(rows, saved, delivered))
+        fields = self._known if saved is None else saved.fields()
+        self._tail.add(line_of(rows, fields, delivered, self._known))
+        self._known = fields
         self._newest.add(rows, saved, delivered)
         if self._newest.size >= TAIL_SIZE:
             self._settle()
@@ -136,6 +144,7 @@ class Journal:
         self._newest = Newest()
         if self._tail is not None:
             self._tail.clear()
+            self._known = {}
 
     def _commit(self, newest: Newest) -> None:
         with transaction(self._db):
@@ -145,7 +154,8 @@ class Journal:
             )
             if newest.saved is not None:
                 self._db.execute(
-                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)", newest.saved
+                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)",
+                    (*newest.saved[:4], text_of(newest.saved.state)),
                 )
             if newest.delivered is not None:
                 self._db.execute("UPDATE mark SET delivered = ?", (newest.delivered,))

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from controller.wire import decode, encode, iso
+from msgspec import DecodeError, Raw, Struct
+from msgspec.json import Decoder, Encoder
+
+from controller.wire import decode, iso
+
+#: What is saved besides the state.
+MOMENT = ("boot_id", "boottime_ms", "wall_s")
+UNSAID = object()
 
 
 class Saved(NamedTuple):
-    """The state (JSON text) and when it was: house time, this boot's time, and the wall's."""
+    """The state and when it was: house time, this boot's time, and the wall's.
+
+    The state's fields are what JSON can say: as the rules have them, or as they were read.
+    """
 
     t_ms: float
     boot_id: str
     boottime_ms: float
     wall_s: float
-    state: str
+    state: Mapping[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        """Return all of it as one flat mapping; the state knows its ``t_ms``, too."""
+        moment = {"boot_id": self.boot_id, "boottime_ms": self.boottime_ms, "wall_s": self.wall_s}
+        return {**self.state, "t_ms": self.t_ms, **moment}
+
+    @staticmethod
+    def of(fields: Mapping[str, Any]) -> Saved:
+        """Return what `fields` made flat; raises KeyError when it is not all there."""
+        state = dict(fields)
+        boot_id, boottime_ms, wall_s = (state.pop(name) for name in MOMENT)
+        return Saved(state["t_ms"], boot_id, boottime_ms, wall_s, state)
 
 
 class Row(NamedTuple):
@@ -81,19 +103,55 @@ class Newest:
         return [row for row in self.events.values() if row.seq > seq]
 
 
-def line_of(rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> bytes:
-    """Return one step as a line of JSON."""
-    return encode([rows, saved, delivered])
+class _Step(Struct, array_like=True):
+    """One step as a line has it; ``fresh`` are the fields that the line before did not say."""
+
+    rows: list[tuple[int, float, float, str, Raw]]
+    fresh: dict[str, Any] | None
+    delivered: int | None
+
+
+def text_of(state: Mapping[str, Any]) -> str:
+    """Return a state as JSON."""
+    return _ENCODER.encode(state).decode()
+
+
+def state_of(text: str) -> Any:
+    """Return what `text_of` wrote; text that is no JSON is returned as it is, and is no state."""
+    try:
+        return decode(text)
+    except ValueError:
+        return text
+
+
+def line_of(
+    rows: Sequence[Row], fields: Mapping[str, Any], delivered: int | None, known: Mapping[str, Any]
+) -> bytes:
+    """Return one step as a line of JSON; of the saved ``fields`` only what is not ``known``."""
+    fresh = {
+        name: value
+        for name, value in fields.items()
+        if (old := known.get(name, UNSAID)) is not value and old != value
+    }
+    said = [(*row[:4], Raw(row.data.encode())) for row in rows]
+    return _ENCODER.encode((said, fresh or None, delivered))
 
 
 def gathered(lines: Iterable[bytes]) -> tuple[Newest, bool]:
     """Return the steps of such lines, taken together, and whether one of them means nothing."""
     newest = Newest()
+    fields: dict[str, Any] = {}
     for line in lines:
         try:
-            rows, saved, delivered = decode(line)
-            step = [Row(*row) for row in rows], Saved(*saved) if saved else None, delivered
-        except (ValueError, TypeError):
+            step = _DECODER.decode(line)
+            fields.update(step.fresh or {})
+            saved = Saved.of(fields) if fields else None
+        except (DecodeError, RecursionError, KeyError):
             return newest, True
-        newest.add(*step)
+        rows = [Row(*row[:4], bytes(row[4]).decode()) for row in step.rows]
+        newest.add(rows, saved, step.delivered)
     return newest, False
+
+
+_ENCODER = Encoder(order="deterministic")
+_DECODER = Decoder(_Step)

@@ -65,7 +65,7 @@ class Teller:
             moment.boot_id,
             round(moment.boottime_ms, 3),
             round(moment.wall_s, 3),
-            wire.dump_state(state),
+            vars(state),
         )
         done = any(isinstance(effect, Answer) and effect.ok for _, effect in told)
         grave, self._grave = self._grave, GRAVE(state)

@@ -31,6 +31,7 @@ from controller.configfile import ConfigError, parse
 from controller.engine import Engine
 from controller.events import COMMANDS, Command, Tick
 from controller.inbox import Inbox, Now
+from controller.record import state_of, text_of
 from controller.replay import TraceError, read_trace, replay, wired_by
 from controller.rules import step
 from controller.state import House, State
@@ -57,7 +58,7 @@ def command(data: bytes) -> None:
 def state(data: bytes) -> None:
     """The state that a journal kept: read and lived with, or refused with ValueError."""
     with suppress(ValueError):
-        kept = wire.load_state(data.decode())
+        kept = wire.load_state(state_of(data.decode()))
         assert 0 <= kept.occupancy.min <= kept.occupancy.count <= kept.occupancy.max <= 99
         after, _ = step(kept, Tick(kept.t_ms), HOUSE)
         wire.encode(wire.snapshot(after, HOUSE, STAMP._replace(t_ms=after.t_ms)))
@@ -102,7 +103,7 @@ def _lived() -> bytes:
     after = State()
     for name, number in (("set_count", 2), ("access_door", 1), ("staff_pass", None)):
         after, _ = step(after, Command(0.0, name, number), HOUSE)
-    return wire.dump_state(after).encode()
+    return text_of(vars(after)).encode()
 
 
 SEEDS: dict[str, tuple[bytes, ...]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -31,7 +30,7 @@ def row(seq: int, at_s: float = NINE_S) -> Row:
 
 
 def saved(seq: int) -> Saved:
-    return Saved(seq * 10.5, "boot", 4.5, 1.8e9, json.dumps({"seq": seq}))
+    return Saved(seq * 10.5, "boot", 4.5, 1.8e9, {"t_ms": seq * 10.5, "seq": seq})
 
 
 def filled(path: Path, count: int = 100) -> Path:

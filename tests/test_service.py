@@ -204,7 +204,7 @@ def test_a_state_that_makes_no_sense_makes_the_count_ask(tmp_path: Path) -> None
     journal = Journal(tmp_path / "journal.db")
     saved = journal.saved()
     assert saved is not None
-    journal.write(saved=saved._replace(state='{"t_ms":"soon"}'))
+    journal.write(saved=saved._replace(state={**saved.state, "busy": "soon"}))
     journal.close()
     with house(tmp_path) as demo:
         eventually(lambda: demo.state is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from controller import journal as module
 from controller.journal import Journal, read_last, tail_of
 from controller.opening import open_journal
-from controller.record import Row
+from controller.record import Row, Saved
 from controller.schema import NewerJournalError
 from controller.tail import FLUSHED, Tail, read_tail
 from tests.test_journal import row, saved
@@ -190,6 +191,25 @@ def test_a_killed_process_leaves_all_of_it(journal: Journal) -> None:
         write(again, 700)
         assert in_database(again) == 699  # the first step takes in what was left
     assert read_last(path, 2) == [row(699), row(700)]
+
+
+def test_a_line_says_only_what_changed_and_the_first_says_all(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TAIL_SIZE", 6)
+    lasting = {"door": "Closed", "t_ms": 1.5}
+    for number, busy in enumerate((True, True, False, False), 1):
+        journal.write([row(number)], Saved(1.5, "boot", 1.0, 2.0, {**lasting, "busy": busy}))
+        lines, _ = read_tail(tail_of(journal.path))
+        changes = [json.loads(line)[1] for line in lines]
+        if number == 2:
+            assert changes[0].keys() == {*lasting, "busy", "boot_id", "boottime_ms", "wall_s"}
+            assert changes[1] is None
+    assert changes == [{**changes[0], "busy": False}]  # a new one begins with all of it
+    path = journal.path
+    journal.close()
+    with closing(Journal(path)) as again:
+        assert again.saved() == Saved(1.5, "boot", 1.0, 2.0, {**lasting, "busy": False})
 
 
 def test_killed_between_database_and_tail_nothing_is_there_twice(journal: Journal) -> None:

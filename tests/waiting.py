@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], object], limit_s: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], limit_s: float = 30.0) -> None:
     """Return as soon as ``condition()`` is true; fail after ``limit_s`` seconds."""
     end_s = time.monotonic() + limit_s
     while not condition():

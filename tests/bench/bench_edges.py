@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 import threading
@@ -18,10 +19,11 @@ from controller.opening import open_journal
 from controller.pins import Pins
 from controller.record import Record, Row, Saved
 from controller.recorder import Recorder
+from controller.state import State
 from controller.wire import Message
 from tests.conftest import Broker
 
-SAVED = Saved(1.0, "boot", 1.0, 1.0, "x" * 1500)  # about what a state takes
+SAVED = Saved(1.0, "boot", 1.0, 1.0, vars(State()))
 
 
 def show(what: str, times_s: list[float]) -> None:
@@ -42,7 +44,7 @@ def timed(work: Callable[[int], object], times: int) -> list[float]:
 
 def row(seq: int) -> Row:
     """Return an ordinary event."""
-    return Row(seq, seq * 10.0, 1795381200.0 + seq, "entry", "x" * 200)
+    return Row(seq, seq * 10.0, 1795381200.0 + seq, "entry", json.dumps({"x": "x" * 200}))
 
 
 def journal(folder: Path) -> None:

@@ -22,7 +22,6 @@ from pathlib import Path
 from controller.journal import Journal
 from controller.record import Saved
 from controller.state import State
-from controller.wire import dump_state
 from tests.bench.contestants import ROOT, Contestant, Field, field, mqtt_io_python
 from tests.bench.measure import Report, Samples, interleaved
 
@@ -48,7 +47,7 @@ hatch_light = 20
 def fill(path: Path, evenings: int, events: int = EVENTS) -> None:
     """Write a journal with so many evenings, all delivered."""
     journal = Journal(path)
-    journal.write([], Saved(0.0, "boot", 0.0, time.time() - 60, dump_state(State())))
+    journal.write([], Saved(0.0, "boot", 0.0, time.time() - 60, vars(State())))
     journal.finish()
     rows, now_s = evenings * events, time.time()
     with closing(sqlite3.connect(path)) as db:

@@ -87,8 +87,7 @@ def test_a_second_release_is_refused_with_its_reason(bar: Bar, page: Page) -> No
     page.route("**/events", lambda route: route.abort())  # this phone has not heard of the first
     let(page, 1).click()
     expect(page.locator(".let .told")).to_have_text("Done")
-    page.evaluate("document.querySelectorAll('.let button').forEach(b => b.dataset.state = 'yes')")
-    let(page, 1).evaluate("button => button.form.requestSubmit()")
+    let(page, 1).evaluate("b => { b.dataset.state = 'yes'; b.form.requestSubmit(); }")
     expect(page.locator(".let .told")).to_have_text("Refused: somebody is being let in already")
 
 
