@@ -83,7 +83,7 @@ def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:
     with (TRACES / trace).open(encoding="utf-8", newline="") as text:
         moves = [Move(*row) for row in read_trace(text, trace)]
     demo.bench.play(moves)
-    eventually(lambda: len(demo.ear.events(until)) >= times, 60)  # an evening takes 7 s here
+    eventually(lambda: len(demo.ear.events(until)) >= times, 40)  # an evening takes 7 s here
 
 
 def ours(demo: Demo) -> list[Message]:
