@@ -53,6 +53,10 @@ class GpiodFactory(LocalPiFactory):  # type: ignore[misc] # gpiozero has no type
         #: Edges known to be lost, by BCM number, since the start.
         self.lost: dict[int, int] = {}
 
+    def behind(self) -> bool:
+        """Tell whether an edge of before now may still have to be told."""
+        return self.listener.behind()
+
     def close(self) -> None:
         """Let go of all lines, then of the chip."""
         super().close()

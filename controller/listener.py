@@ -43,6 +43,7 @@ class Listener:
         self._lock = Lock()
         self._sources: dict[int, Source] = {}
         self._thread: Thread | None = None
+        self._telling = False
 
     def listen(self, fd: int, source: Source) -> None:
         """Listen to ``source`` from now on: it has something to say when ``fd`` can be read."""
@@ -59,6 +60,11 @@ class Listener:
         with self._lock:
             if self._sources.pop(fd, None) is not None and not self._poll.closed:
                 self._poll.unregister(fd)
+
+    def behind(self) -> bool:
+        """Tell whether anything that has happened by now may still have to be told."""
+        # In this order: what is not there to be read any more is being told, or was told before.
+        return bool(self._poll.poll(0)) or self._telling
 
     def check(self) -> None:
         """Raise `ListenerError` if the thread has died: from then on every edge is missed."""
@@ -83,7 +89,9 @@ class Listener:
                 ready = [fd for fd, _ in self._poll.poll()]
                 if self._stop in ready:
                     return
+                self._telling = True
                 self._tell(ready)
+                self._telling = False
         except Exception:  # `check` sees the end of this thread, and the service restarts
             log.exception("the pins can't be listened to any more")
 

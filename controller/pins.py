@@ -153,6 +153,11 @@ class Pins:
         believed = now - STAMP_LIMIT_S <= ticks <= now
         return self._to_house_ms(ticks if believed else now)
 
+    def behind(self) -> bool:
+        """Tell whether an edge of before now may still have to be told; most can only say yes."""
+        ask = getattr(self._factory, "behind", None)
+        return ask is None or bool(ask())
+
     def first_edges(self) -> list[Edge]:
         """Read every input once: its level now, as its first edge."""
         with self._lock:

@@ -36,7 +36,7 @@ FLUSH_EVERY = 100
 #: Edges found by re-reading with none told in between: the thread that tells them is dead.
 LOST_IN_A_ROW = 4
 DAY_S = 86_400.0
-#: A deadline waits this long for an edge stamped before it that is still on its way to us.
+#: A deadline waits this long where an edge stamped before it may still be on its way to us.
 LATE_EDGE_S = 0.0002
 #: What happened is told at once; how things stand then, so much later: the other threads go first.
 PICTURE_S = 0.001
@@ -129,7 +129,7 @@ class Service:
             while self._running:
                 item = self._next()
                 began_s = monotonic()
-                if item is None and self._engine.deadline() is not None:
+                if item is None:
                     item = self._advance()
                 if item is not None:
                     self._take(item)
@@ -148,7 +148,7 @@ class Service:
         wait_s = min(self._reread_s, self._picture_s) - monotonic()
         due_ms = self._engine.deadline()
         if due_ms is not None:
-            wait_s = min(wait_s, self._parts.clock.seconds_until(due_ms) + LATE_EDGE_S)
+            wait_s = min(wait_s, self._parts.clock.seconds_until(due_ms))
         try:
             return self._queue.get(timeout=max(wait_s, 0.0))
         except Empty:
@@ -175,10 +175,12 @@ class Service:
 
     def _advance(self) -> Item | None:
         """Let what is due happen, unless something came in meanwhile: that goes first."""
-        late_ms = LATE_EDGE_S * 1000 * self._parts.clock.speed
-        until_ms = self._parts.clock.now_ms() - late_ms  # before the look at the queue, not after
+        due_ms = self._engine.deadline()
+        until_ms = self._parts.clock.now_ms()  # before the look at the queue, not after
+        if due_ms is None or due_ms > until_ms:
+            return None
         try:
-            return self._queue.get_nowait()
+            return self._queue.get(timeout=LATE_EDGE_S if self._parts.pins.behind() else 0.0)
         except Empty:
             self._do(self._engine.advance(until_ms))
             return None

@@ -124,6 +124,10 @@ class SimulatedPins(MockFactory):  # type: ignore[misc] # gpiozero has no types
         stamp_ms = self._stamp_ms
         return (self._clock.now_ms() if stamp_ms is None else stamp_ms) / 1000
 
+    def behind(self) -> bool:
+        """Tell that no edge is ever on its way: house time is held until it is there."""
+        return False
+
     def drive(self, line: str, *, level: bool, stamp_ms: float | None = None) -> None:
         """Bring the input pin of ``line`` to a level; a line that is not wired leads nowhere."""
         settings = self._lines.get(line)

@@ -29,7 +29,6 @@ from controller.clock import Clock, boottime_ms
 from controller.configfile import parse
 from controller.events import Command
 from controller.journal import read_last
-from controller.service import LATE_EDGE_S
 from controller.simulate import ACTS
 from controller.wire import Message
 from tests.model import laws
@@ -124,7 +123,7 @@ class Bar:
         engine = self._running.service._engine
         self._drain()
         while (due := engine.deadline()) is not None and due <= t_ms:
-            VirtualClock.virtual_ms = max(VirtualClock.virtual_ms, due + LATE_EDGE_S * 1000)
+            VirtualClock.virtual_ms = max(VirtualClock.virtual_ms, due)
             self._running.service._advance()
             self._look()
         VirtualClock.virtual_ms = max(VirtualClock.virtual_ms, t_ms)

@@ -75,6 +75,10 @@ def bench() -> Iterator[Bench]:
         pins.close()
 
 
+def test_a_backend_that_can_not_know_may_always_be_behind(bench: Bench) -> None:
+    assert bench.pins().behind()
+
+
 def test_strike_is_claimed_at_its_off_level_and_never_on(bench: Bench) -> None:
     bench.pins()
     assert bench.pin("strike").function == "output"

@@ -200,6 +200,25 @@ def test_an_edge_that_nobody_saw_is_found_by_reading_again(board: Board, factory
     pins.close()
 
 
+def test_edges_that_are_not_told_yet_are_known(board: Board, factory: Any) -> None:
+    heard, go_on = threading.Event(), threading.Event()
+
+    def callback() -> None:
+        heard.set()
+        go_on.wait(10)
+
+    with Button(5, pin_factory=factory) as button:
+        button.when_pressed = callback
+        assert not factory.behind()
+        board.edge(5, False)
+        assert heard.wait(10)
+        assert factory.behind()  # it is being told
+        board.edge(5, True)
+        assert factory.behind()  # and one waits in the kernel
+        go_on.set()
+        eventually(lambda: not factory.behind())
+
+
 # --- what goes wrong -----------------------------------------------------------------------------
 
 

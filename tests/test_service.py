@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.configfile import parse
+from controller.events import Edge
 from controller.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by
 from controller.simulate import ACTS, Move
@@ -92,6 +93,26 @@ def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
     shift = live[0]["t_ms"] - told[0]["t_ms"]
     for was, is_ in zip(live, told, strict=True):
         assert was["t_ms"] - shift == pytest.approx(is_["t_ms"], abs=0.01)
+
+
+@pytest.mark.parametrize("on_its_way", [True, False])
+def test_a_deadline_waits_for_an_edge_of_before_it(tmp_path: Path, on_its_way: bool) -> None:
+    """The door springs shut again within its settling time, and that is heard a moment late."""
+    with house(tmp_path, "sensing.contact_settle=0.05") as demo:
+        eventually(lambda: demo.state["door"]["physical"] == "Closed")
+
+        def behind() -> bool:
+            if on_its_way:
+                shut = Edge(opened.t_ms + 10, "door_contact", level=False)
+                demo.running.service.post(shut)
+            return on_its_way
+
+        demo.running.factory.behind = behind
+        opened = Edge(demo.running.clock.now_ms(), "door_contact", level=True)
+        demo.running.service.post(opened)
+        eventually(lambda: demo.running.clock.now_ms() > opened.t_ms + 100)
+        demo.running.service.wait_until_told()
+        assert len(demo.ear.events("door_opened")) == (0 if on_its_way else 1)
 
 
 def test_a_lost_edge_is_found_by_reading_the_level_again(
