@@ -55,7 +55,7 @@ class Teller:
 
     def record(self, told: Told, state: State, moment: Moment, delivered: int) -> Record | None:
         """Return what to keep and to tell of one step, or None when there is nothing."""
-        stamp = self._stamp()
+        stamp = self._stamp(moment.t_ms)
         rows = [self._row(*event, stamp) for event in wire.told_all(told)]
         news = self._news(state)
         if not rows and not news:
@@ -108,7 +108,7 @@ class Teller:
         """Return the retained messages for the state as it is now, or only what they say anew."""
         self.untold = False
         before = self._snapshot if news_only else {}
-        stamp = self._stamp()
+        stamp = self._stamp(self._clock.now_ms())
         self._told_ms = stamp.t_ms
         self.told_seq = self.seq
         self._snapshot = wire.snapshot(state, self._house, stamp)
@@ -162,8 +162,7 @@ class Teller:
         for row, data in unnoted:
             self.night.add(row.at, row.name, data)
 
-    def _stamp(self) -> Stamp:
-        now_ms = self._clock.now_ms()
+    def _stamp(self, now_ms: float) -> Stamp:
         return Stamp(self._venue, self.boot, self.seq, now_ms, self._clock.wall_s())
 
 

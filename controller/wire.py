@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -64,7 +65,8 @@ class Stamp(NamedTuple):
 
     def about(self, t_ms: float) -> str:
         """Return the same to the second: two clocks that are read again never agree to the ms."""
-        return iso(round(self.wall_s + (t_ms - self.t_ms) / 1000), "seconds")
+        seconds = round(self.wall_s + (t_ms - self.t_ms) / 1000)
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,15 @@ class Topics:
         return topic.removeprefix(f"{self.base}/") if topic.startswith(f"{self.base}/") else ""
 
 
-def iso(wall_s: float, timespec: str = "milliseconds") -> str:
-    """Return seconds since 1970 as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec=timespec)
+def iso(wall_s: float) -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    minute, ms = divmod(round(wall_s * 1000), 60_000)
+    return f"{_minute(minute)}:{ms // 1000:02}.{ms % 1000:03}+00:00"
+
+
+@lru_cache(maxsize=8)
+def _minute(minute: int) -> str:
+    return datetime.fromtimestamp(60 * minute, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 # --- the snapshot --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from tests.bench.measure import Report, Samples, interleaved
 from tests.bench.stand import UNSETTLED, WALK_IN
 
 ROUNDS = 100
-KNOCKS = 12
+KNOCKS = 24
 #: One rap of knuckles, as a vibration module gives it: begin and length in ms.
 PULSES = ((0.0, 1.4), (2.6, 0.9), (5.1, 0.7), (8.4, 0.5), (12.0, 0.4))
 #: Before a knock nobody moves, ms (to each a cold cache); between its raps.

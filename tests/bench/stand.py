@@ -6,6 +6,7 @@ link run as in a bar; only the pins are mock pins.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import time
@@ -26,6 +27,7 @@ from tests.waiting import eventually
 
 WALK_IN = "door.entry=walk_in"
 UNSETTLED = "sensing.contact_settle=0"
+PR_SET_TIMERSLACK = 29
 
 
 class Stand:
@@ -67,8 +69,14 @@ def _slowly(wait_s: float, work: Callable[..., None], *args: Any) -> None:
     work(*args)
 
 
+def timers_as_in_our_unit() -> None:
+    """Do what ``TimerSlackNSec=1us`` in its unit does for the controller and all its threads."""
+    ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1000), 0, 0, 0)
+
+
 def main(folder: str, port: str, *sets: str) -> None:
     """Be the house until stdin ends."""
+    timers_as_in_our_unit()
     config = demo_config(Path(folder), *sets)
     config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=int(port)))
     running = assemble(config, real_world(config))
