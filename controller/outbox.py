@@ -50,7 +50,7 @@ class Outbox:
         self._online = False
         self._up_at_s: float | None = None
         self._was_down = False
-        #: How far delivery had got at past ticks; the first is the newest that is old enough.
+        #: When delivery got how far; the first is the newest that is old enough.
         self._marks = deque([(now_s(), delivered)])
         self._fetching = False
         self._lock = RLock()
@@ -66,6 +66,7 @@ class Outbox:
         with self._lock:
             self._was_down = True
             self._online, self._up_at_s = False, None
+            self._remember()
             self.delivered = self._marks[0][1]
 
     def tick(self) -> None:
@@ -75,7 +76,8 @@ class Outbox:
         one leaves lying.
         """
         with self._lock:
-            self._remember()
+            if self._marks[-1][1] != self.delivered:
+                self._remember()
             if self._up_at_s is not None and self._now_s() >= self._up_at_s:
                 self._online, self._up_at_s = True, None
                 self._sent = self.delivered

@@ -171,11 +171,14 @@ class Pins:
         every one told so far, so handle them after what is in the queue.
         """
         with self._lock:
-            levels = {line: device.level() for line, device in self._inputs.items()}
-            differ = {line for line, level in levels.items() if level is not self._told.get(line)}
-            lost = differ & self._doubted
-            self._doubted = differ - lost
-            return [self._read(line, levels[line], resync=True) for line in levels if line in lost]
+            differ = {
+                line: level
+                for line, device in self._inputs.items()
+                if (level := device.level()) is not self._told.get(line)
+            }
+            lost = [line for line in differ if line in self._doubted]
+            self._doubted = differ.keys() - lost
+            return [self._read(line, differ[line], resync=True) for line in lost]
 
     def _read(self, line: str, level: bool, resync: bool = False) -> Edge:
         self._told[line] = level

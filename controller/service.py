@@ -270,8 +270,9 @@ class Service:
     def _housekeeping(self) -> None:
         """Write the flight recorder; with each new night, forget what is too old."""
         parts = self._parts
-        if self._beats % FLUSH_EVERY == 0:
-            self._flush()
+        if self._beats % FLUSH_EVERY:
+            return
+        self._flush()
         if self.state.session is None and parts.teller.new_night():
             parts.recorder.prune(parts.clock.wall_s() - parts.keep_days * DAY_S)
 

@@ -22,6 +22,8 @@ from controller.wire import Message, Stamp, Topics
 NOON = 12
 #: A snapshot is told again when it is older than this, so that times on it stay fresh.
 FRESH_MS = 10_000.0
+#: How often the strength of the wireless signal is read, seconds.
+RADIO_S = 10.0
 #: What no power cut may take back, whoever did it: a locked door, the two hours.
 GRAVE = attrgetter("locked_down", "locked_open", "session")
 #: All of a state but what changes with every edge.
@@ -50,6 +52,8 @@ class Teller:
         self._snapshot: dict[str, Any] = {}
         self._unnoted: list[tuple[Row, dict[str, Any]]] = []
         self._told_ms = 0.0
+        self._radio_s = 0.0
+        self._signal: int | None = None
         self._first = True
         self.night = Night(wire.iso(noon_before(clock.wall_s())))
 
@@ -128,8 +132,10 @@ class Teller:
 
     def beat(self, uptime_s: float) -> Message:
         """Return the heartbeat, with what only the loop can tell of itself."""
-        signal = signal_dbm()
-        radio = {} if signal is None else {"signal_dbm": signal}
+        if uptime_s >= self._radio_s:
+            self._radio_s = uptime_s + RADIO_S
+            self._signal = signal_dbm()
+        radio = {} if self._signal is None else {"signal_dbm": self._signal}
         loop = self.latency.told()
         return wire.heartbeat(self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio)
 
