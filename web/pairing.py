@@ -27,8 +27,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import segno
-
 SECRET_BYTES = 24  # 192 bits, 32 characters
 SHORTEST_SECRET = 22  # characters: 128 bits in base64
 FREE_TRIES = 5
@@ -177,6 +175,8 @@ def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str
 
 def qr_text(link: str) -> str:
     """Draw the link as a QR code for a terminal, light on dark."""
+    import segno  # the page itself draws none
+
     drawn = io.StringIO()
     segno.make(link, error="m", micro=False).terminal(out=drawn, compact=True, border=2)
     return drawn.getvalue()
