@@ -75,7 +75,7 @@ def edge_to_strike(report: Report, ground: Field, rounds: int) -> None:
 
 def under_load(report: Report, ground: Field, rounds: int) -> None:
     """Ours again, while everything else is at its worst."""
-    house = ground.ours(WALK_IN, unit=True)
+    house = ground.ours(WALK_IN)
     loads: dict[str, Callable[[], Iterator[str]]] = {
         "no load": nothing,
         "a line chatters, 10,000 edges/s": lambda: chattering(house),

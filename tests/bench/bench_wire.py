@@ -262,7 +262,7 @@ def command_to_strike(report: Report, ground: Field, rounds: int) -> None:
 
 def commands_under_load(report: Report, ground: Field, rounds: int) -> None:
     """Ours again, while everything else is at its worst; a frozen broker brings no commands."""
-    ear, house = Ear(ground), ground.ours(UNSETTLED, unit=True)
+    ear, house = Ear(ground), ground.ours(UNSETTLED)
     Release(house, ear).give()  # so that its link is there, and warm
     loads: dict[str, Callable[[], Iterator[str]]] = {
         "no load": nothing,
