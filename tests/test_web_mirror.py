@@ -170,7 +170,11 @@ def test_moved_on_moves_only_what_moves() -> None:
     assert moved["door_knock"]["age_s"] == 7.0
     assert moved["grant"]["remaining_s"] == 0.0
     assert state["grant"] == {"party": 1, "remaining_s": 3.0}
-    assert moved_on(calm(), 5.0) == calm()
+
+
+def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
+    state = calm()
+    assert moved_on(state, 5.0) == state == moved_on(state, 0.0)
 
 
 @pytest.mark.parametrize(
