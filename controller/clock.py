@@ -66,19 +66,29 @@ class Clock:
         self._lock = Lock()
         self._origin_ms = origin_ms
         self._began_ms = boottime_ms()
+        self._suspended_ms = 0.0
         self._holds: dict[object, float] = {}
 
     def now_ms(self) -> float:
         """Return the house time."""
-        now_ms = self._origin_ms + (boottime_ms() - self._began_ms) * self.speed
-        if not self._holds:
-            return now_ms
-        with self._lock:
-            return min(now_ms, *self._holds.values()) if self._holds else now_ms
+        return self._house_ms(boottime_ms())
 
     def from_monotonic(self, seconds: float) -> float:
-        """Return the house time of a CLOCK_MONOTONIC stamp of this boot, as the kernel gives."""
-        return self.now_ms() - (time.monotonic() - seconds) * 1000 * self.speed
+        """Return the house time of a CLOCK_MONOTONIC stamp of this boot, as the kernel gives.
+
+        The two clocks differ by what suspend took, which only grows; reading one after the other
+        can only understate it, by as long as we were kept from running in between.
+        """
+        apart_ms = boottime_ms() - time.monotonic() * 1000
+        self._suspended_ms = max(self._suspended_ms, apart_ms)
+        return self._house_ms(seconds * 1000 + self._suspended_ms)
+
+    def _house_ms(self, since_boot_ms: float) -> float:
+        t_ms = self._origin_ms + (since_boot_ms - self._began_ms) * self.speed
+        if not self._holds:
+            return t_ms
+        with self._lock:
+            return min(t_ms, *self._holds.values()) if self._holds else t_ms
 
     def seconds_until(self, t_ms: float) -> float:
         """Return how long to wait, in real seconds, until house time ``t_ms``; 0 when past."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,11 +50,40 @@ def test_a_clock_begins_at_its_origin_and_runs() -> None:
     assert 99 < clock.seconds_until(clock.now_ms() + 100_000) <= 100
 
 
-def test_a_kernel_stamp_becomes_house_time() -> None:
+class Kernel:
+    """Its two clocks; ``kept_s`` is how long we are kept from running between two readings."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s, self.suspended_s, self.kept_s = 50.0, 5.0, 0.0
+        monkeypatch.setattr("controller.clock.boottime_ms", self.boottime_ms)
+        monkeypatch.setattr("controller.clock.time", SimpleNamespace(monotonic=self.monotonic))
+
+    def boottime_ms(self) -> float:
+        return (self.now_s + self.suspended_s) * 1000
+
+    def monotonic(self) -> float:
+        self.now_s += self.kept_s
+        return self.now_s
+
+
+def test_a_kernel_stamp_becomes_house_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(monkeypatch)
     clock = Clock(0.0)
-    before = clock.now_ms()
-    stamp = clock.from_monotonic(time.monotonic() - 2)
-    assert before - 2000 - 1 <= stamp <= clock.now_ms() - 1999
+    kernel.now_s += 3
+    assert clock.from_monotonic(51.0) == 1000.0
+    kernel.kept_s = 0.25
+    assert clock.from_monotonic(51.0) == 1000.0, "as the kernel saw it, not as late as we are"
+    kernel.kept_s = 0.0
+    kernel.suspended_s += 60
+    assert clock.from_monotonic(54.0) == 64_000.0
+
+
+def test_the_kernels_real_clocks_agree_with_ours() -> None:
+    clock = Clock(0.0)
+    for _ in range(20):  # we may be kept from running in one of them
+        before_ms, stamp_s = clock.now_ms(), time.monotonic()
+        stamp_ms = clock.from_monotonic(stamp_s)
+    assert before_ms - 1 <= stamp_ms <= clock.now_ms()
 
 
 def test_a_fast_clock_takes_its_wall_clock_along() -> None:
