@@ -61,10 +61,15 @@ class Board:
     lines: dict[int, Line] = field(default_factory=lambda: {n: Line() for n in range(54)})
     calls: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def edge(self, offset: int, level: bool, at_ns: int | None = None) -> None:
-        """Bring a wire to a level; whoever listens on it gets a stamped, numbered event."""
+    def edge(
+        self, offset: int, level: bool, at_ns: int | None = None, left: bool | None = None
+    ) -> None:
+        """Bring a wire to a level; whoever listens on it gets a stamped, numbered event.
+
+        ``left`` is the level that later edges, lost ones, have left behind by then.
+        """
         line = self.lines[offset]
-        line.level = level
+        line.level = level if left is None else left
         if line.request is None or line.request.edges(offset) == NO_EDGES:
             return
         line.seqno += 1

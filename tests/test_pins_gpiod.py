@@ -123,7 +123,7 @@ def test_edges_of_two_lines_that_wait_together_are_told_in_the_order_of_their_st
 
     def slow(edge: Edge) -> None:
         edges.append(edge)
-        asleep.wait(5)
+        asleep.wait(30)
 
     pins._on_edge = slow
     board.edge(16, True)
@@ -146,7 +146,7 @@ def test_a_burst_longer_than_the_kernel_keeps_is_known_to_be_cut(
 
     def slow(edge: Edge) -> None:
         edges.append(edge)
-        awake.wait(5)
+        awake.wait(30)
 
     pins = make_pins(factory, [])
     pins._on_edge = slow
@@ -169,8 +169,7 @@ def test_a_gap_in_the_kernels_numbers_is_counted_and_the_level_read_again(
     pins = make_pins(factory, edges)
     board.edge(16, True)
     board.lines[16].seqno += 3
-    board.edge(16, False)
-    board.miss(16, True)  # the level that the last, lost edge left behind
+    board.edge(16, False, left=True)
     eventually(lambda: len(edges) == 3)
     assert told(edges)[-1] == ("hatch_knock", True)
     assert factory.lost == {16: 3}
@@ -205,13 +204,13 @@ def test_edges_that_are_not_told_yet_are_known(board: Board, factory: Any) -> No
 
     def callback() -> None:
         heard.set()
-        go_on.wait(10)
+        go_on.wait(30)
 
     with Button(5, pin_factory=factory) as button:
         button.when_pressed = callback
         assert not factory.behind()
         board.edge(5, False)
-        assert heard.wait(10)
+        assert heard.wait(30)
         assert factory.behind()  # it is being told
         factory.listener._telling = False  # as if that were done
         assert not factory.behind()

@@ -16,6 +16,7 @@ import pytest
 
 from controller import journal as module
 from controller import recorder as recorder_module
+from controller import schema
 from controller.journal import MEMORY, Journal, read_last, tail_of
 from controller.opening import open_journal
 from controller.record import Record, Row
@@ -110,7 +111,8 @@ def test_whatever_is_queued_shares_one_transaction(path: Path) -> None:
         assert journal.delivered() == 250
 
 
-def test_put_never_waits_for_the_disk(path: Path) -> None:
+def test_put_never_waits_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "BUSY_LIMIT_S", 10.0)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         desk = Desk(Journal(path))
         other.execute("BEGIN IMMEDIATE")
@@ -118,7 +120,7 @@ def test_put_never_waits_for_the_disk(path: Path) -> None:
         began_s = time.monotonic()
         desk.put(1)
         desk.recorder.fetch(0, 1, lambda rows: None)
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < 5
         assert desk.done == []
         other.execute("COMMIT")
         eventually(lambda: desk.told() == [1])

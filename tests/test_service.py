@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -102,17 +103,20 @@ def test_a_deadline_waits_for_an_edge_of_before_it(tmp_path: Path, on_its_way: b
     with house(tmp_path, "sensing.contact_settle=0.05") as demo:
         eventually(lambda: demo.state["door"]["physical"] == "Closed")
 
+        opened = Edge(demo.running.clock.now_ms(), "door_contact", level=True)
+        shut = Edge(opened.t_ms + 10, "door_contact", level=False)
+        asked = threading.Event()
+
         def behind() -> bool:
-            if on_its_way:
-                shut = Edge(opened.t_ms + 10, "door_contact", level=False)
+            if on_its_way and not asked.is_set():
                 demo.running.service.post(shut)
+            asked.set()
             return on_its_way
 
         demo.running.factory.behind = behind
-        opened = Edge(demo.running.clock.now_ms(), "door_contact", level=True)
         demo.running.service.post(opened)
-        eventually(lambda: demo.running.clock.now_ms() > opened.t_ms + 100)
-        demo.running.service.wait_until_told()
+        eventually(asked.is_set)
+        demo.ear.ask("set_count", count=1)  # answered after all that came before it
         assert len(demo.ear.events("door_opened")) == (0 if on_its_way else 1)
 
 
@@ -154,7 +158,8 @@ def test_heartbeats_come_from_the_loop(tmp_path: Path) -> None:
         eventually(lambda: len(demo.ear.all("heartbeat")) >= 2)
         first, second = demo.ear.all("heartbeat")[:2]
         assert first["boot"] == second["boot"] == demo.state["boot"]
-        assert 0.8 < second["uptime_s"] - first["uptime_s"] < 2.5  # each to a tenth
+        # One a second; a machine that is busy may be late with either.
+        assert 0.3 < second["uptime_s"] - first["uptime_s"] < 3
 
 
 def test_a_heartbeat_never_runs_ahead_of_the_state_for_long(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -92,7 +93,10 @@ def joiner(bus: MemoryBus) -> Callable[..., Link]:
 
 
 class House:
-    """Says what a test wants said; ``answer`` decides what a command gets (None: silence)."""
+    """Says what a test wants said; ``answer`` decides what a command gets (None: silence).
+
+    Ages on its page stand still until it is `live`: a test may take its time.
+    """
 
     def __init__(self, bus: MemoryBus | None = None) -> None:
         self.bus = bus or MemoryBus()
@@ -101,6 +105,7 @@ class House:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.answer: Answer = lambda name, command: {"ok": True, "reason": None}
         self._beating = threading.Event()
+        self._began_s: float | None = time.monotonic()
         self._link = self.bus.join(
             subscriptions=[self.topics("cmd/+")],
             on_message=self._asked,
@@ -110,6 +115,10 @@ class House:
             birth=Message(self.topics("status"), b"online", 1, True),
         )
         self._link.start()
+
+    def now_s(self) -> float:
+        """Return the moment from which the page counts ages (s)."""
+        return time.monotonic() if self._began_s is None else self._began_s
 
     def say(self, name: str, body: Any, *, retain: bool = False) -> None:
         """Publish one message."""
@@ -151,6 +160,7 @@ class House:
 
     def live(self) -> None:
         """Give a sign of life twice a second until `freeze` or `stop`."""
+        self._began_s = None
         if not self._beating.is_set():
             self._beating.set()
             threading.Thread(target=self._beat_on, daemon=True).start()
@@ -221,7 +231,9 @@ def page_of(house: House, folder: Path, *, bench: Bench | None = None, **web: An
     """Return the page joined to a house, its link started."""
     app = create_app(settings(folder, **web), link=joiner(house.bus), bench=bench)
     app.test_client_class = Client
-    app.extensions["backdoor"].mirror.start()
+    mirror = app.extensions["backdoor"].mirror
+    mirror._monotonic = house.now_s
+    mirror.start()
     house.beat()
     return app
 
