@@ -88,6 +88,11 @@ def demo_config(folder: Path, *sets: str) -> Config:
     return replace(config, factory="mock", journal=journal, mqtt=replace(config.mqtt, host=""))
 
 
+def times_on(pin: Any) -> int:
+    """Return how often this simulated output was on, however short: also while nobody looked."""
+    return sum(bool(was.state) for was in pin.states)
+
+
 @contextmanager
 def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
     """Run a house on a bus in memory until the end of the block."""

@@ -12,6 +12,7 @@ import pytest
 from controller.config import WIRING
 from controller.events import COMMANDS, Command
 from tests.driver import Room, names
+from tests.house import times_on
 from tests.model.space import key, normal
 from tests.test_liars import house_on
 from tests.waiting import eventually
@@ -93,4 +94,4 @@ def test_the_release_button_needs_no_broker(tmp_path: Path) -> None:
     """C30: with a broker that is not there, pressing the button opens."""
     with house_on(tmp_path, 1) as demo:
         demo.bench.act("press_release")
-        eventually(lambda: demo.pin(WIRING["strike"].pin).state)
+        eventually(lambda: times_on(demo.pin(WIRING["strike"].pin)))

@@ -17,7 +17,7 @@ from controller.events import Command
 from controller.home import Later
 from controller.wire import Message
 from tests.conftest import Broker
-from tests.house import Demo, Ear, demo_config, house
+from tests.house import Demo, Ear, demo_config, house, times_on
 from tests.waiting import eventually
 
 STRIKE, HATCH_LIGHT = 16, 20
@@ -138,7 +138,7 @@ def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
     try:
         eventually(lambda: any(f.name == "BrokerDown" for f in running.service.state.faults))
         running.service.post(Command(running.clock.now_ms(), "access_door", 1))
-        eventually(lambda: running.factory.pin(STRIKE).state)
+        eventually(lambda: times_on(running.factory.pin(STRIKE)))
         assert "does it keep retained messages (retain_available)?" in caplog.text
     finally:
         running.service.stop()

@@ -354,7 +354,7 @@ def test_a_minute_in_which_everything_is_proven(
 def test_a_minute_that_is_over_names_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bar = Bar(tmp_path, monkeypatch, Options(limit_s=1.0))
+    bar = Bar(tmp_path, monkeypatch, Options(limit_s=3.0))
     bar.play(press("beam_outer"))
     bar.play([Move(0, "door_contact", 1)])
     assert bar.ended() is False
@@ -427,7 +427,7 @@ def test_watching_shows_the_lines_over_and_over(
 
 
 def test_a_rhythm_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 0.5)
+    monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 2.0)
     file = tmp_path / "regulars.toml"
     bar = Bar(tmp_path, monkeypatch, Options(learn="Anna", learned=file))
     bar.play(raps(0, 200, 600))

@@ -95,7 +95,7 @@ def joiner(bus: MemoryBus) -> Callable[..., Link]:
 class House:
     """Says what a test wants said; ``answer`` decides what a command gets (None: silence).
 
-    Ages on its page stand still until it is `live`: a test may take its time.
+    Ages on its page stand still until `let_time_run`: a test may take its time.
     """
 
     def __init__(self, bus: MemoryBus | None = None) -> None:
@@ -158,9 +158,13 @@ class House:
         beat = {"boot": self.state["boot"], "seq": self.state["seq"], "uptime_s": 5.0}
         self.say("heartbeat", beat | over)
 
+    def let_time_run(self) -> None:
+        """Let ages on the page grow as they do."""
+        self._began_s = None
+
     def live(self) -> None:
         """Give a sign of life twice a second until `freeze` or `stop`."""
-        self._began_s = None
+        self.let_time_run()
         if not self._beating.is_set():
             self._beating.set()
             threading.Thread(target=self._beat_on, daemon=True).start()
