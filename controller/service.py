@@ -27,7 +27,7 @@ from controller.wire import Message
 
 log = logging.getLogger(__name__)
 
-#: Input levels are read again this often: kernels and drivers lose edges.
+#: Input levels are read again this often (and half of it apart): kernels and drivers lose edges.
 REREAD_S = 0.1
 #: Re-reads between two heartbeats.
 BEAT_EVERY = 10
@@ -239,7 +239,7 @@ class Service:
 
     def _check(self) -> None:
         """Read the levels again; once a second tell that the loop works and the pins answer."""
-        self._reread_s = max(self._reread_s + REREAD_S, monotonic())
+        self._reread_s = max(self._reread_s + REREAD_S, monotonic() + REREAD_S / 2)
         for edge in self._parts.pins.reread():
             log.warning("%s: an edge was lost, its level is now %d", edge.line, edge.level)
             self._queue.put(edge)

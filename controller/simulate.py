@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Event, Lock
 from typing import NamedTuple
 
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.pi import PiPin
 
 from controller.clock import Clock
 from controller.config import LineSettings
@@ -105,11 +106,18 @@ SETTLED_MS = 150.0
 THROUGH_DOOR = frozenset({"walk_in", "walk_out", "turn_back"})
 
 
+class SimulatedPin(MockPin):  # type: ignore[misc] # gpiozero has no types
+    """A mock pin whose edges carry its factory's ticks, as real ones do, and not the machine's."""
+
+    def _call_when_changed(self) -> None:
+        PiPin._call_when_changed(self, self.factory.ticks(), self._state)
+
+
 class SimulatedPins(MockFactory):  # type: ignore[misc] # gpiozero has no types
     """Mock pins of the input ``lines``, whose ticks are house time in seconds."""
 
     def __init__(self, clock: Clock, lines: Mapping[str, LineSettings]) -> None:
-        super().__init__()
+        super().__init__(pin_class=SimulatedPin)
         self._clock = clock
         self._lines = lines
         self._stamp_ms: float | None = None

@@ -15,6 +15,7 @@ from controller.configfile import parse
 from controller.events import Edge
 from controller.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by
+from controller.service import REREAD_S
 from controller.simulate import ACTS, Move
 from controller.wire import Message
 from tests.house import house, times_on
@@ -97,6 +98,17 @@ def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
         assert was["t_ms"] - shift == pytest.approx(is_["t_ms"], abs=0.01)
 
 
+def test_a_fast_house_takes_no_moment_of_the_machines_clock_for_its_own(tmp_path: Path) -> None:
+    """House time passes the machine's uptime once, and an edge's moment is still its own."""
+    with house(tmp_path, speed=100) as demo:
+        uptime_ms = time.monotonic() * 1000
+        clock = demo.running.clock
+        clock._origin_ms += uptime_ms + 500 - clock.now_ms()
+        demo.bench.play([Move(400, "door_contact", 1)])
+        eventually(lambda: demo.ear.events("door_opened"))
+        assert demo.ear.events("door_opened")[0]["t_ms"] > uptime_ms + 500 + 400
+
+
 @pytest.mark.parametrize("on_its_way", [True, False])
 def test_a_deadline_waits_for_an_edge_of_before_it(tmp_path: Path, on_its_way: bool) -> None:
     """The door springs shut again within its settling time, and that is heard a moment late."""
@@ -130,6 +142,22 @@ def test_a_lost_edge_is_found_by_reading_the_level_again(
         pin.when_changed = callback
         eventually(lambda: demo.state["door"]["physical"] == "Open", limit_s=2)
         assert "door_contact: an edge was lost" in caplog.text
+
+
+def test_after_a_delay_the_levels_are_not_read_twice_at_once(tmp_path: Path) -> None:
+    """Twice the same and untold is a lost edge: one that waited with us needs a moment to come."""
+    with house(tmp_path) as demo:
+        due_s: list[tuple[float, float]] = []
+
+        def delayed() -> None:
+            now_s = time.monotonic()
+            demo.running.service._reread_s = now_s - 5
+            demo.running.service._check()
+            due_s.append((demo.running.service._reread_s, now_s + REREAD_S / 2))
+
+        demo.running.service.post(delayed)
+        eventually(lambda: due_s)
+        assert due_s[0][0] >= due_s[0][1]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
