@@ -104,6 +104,13 @@ class Broker:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the goodbye of a link take its time, as on a machine that is busy."""
+    for module in ("link", "connection"):
+        monkeypatch.setattr(f"controller.{module}.STOP_LIMIT_S", 10.0)
+
+
+@pytest.fixture
 def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
     """Start brokers with lines of ``mosquitto.conf`` of their own."""
     brokers: list[Broker] = []

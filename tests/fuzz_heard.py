@@ -74,6 +74,7 @@ def page() -> tuple[House, Mirror, FlaskClient]:
     config = settings(folder, venues="+", metrics_token="0123456789abcdef")
     app = create_app(replace(config, space=Space("Bar")), link=joiner(house.bus))
     mirror = app.extensions["backdoor"].mirror
+    mirror._monotonic = house.now_s
     mirror.start()
     return house, mirror, paired(app)
 

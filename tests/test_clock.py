@@ -44,10 +44,10 @@ def test_time_never_runs_back_even_if_the_kernel_says_so() -> None:
 def test_a_clock_begins_at_its_origin_and_runs() -> None:
     clock = Clock(5000.0)
     first = clock.now_ms()
-    assert 5000.0 <= first < 6000.0
+    assert 5000.0 <= first < 60_000.0
     assert clock.now_ms() >= first
     assert clock.seconds_until(first - 1) == 0.0
-    assert 99 < clock.seconds_until(clock.now_ms() + 100_000) <= 100
+    assert 50 < clock.seconds_until(clock.now_ms() + 100_000) <= 100
 
 
 class Kernel:
@@ -90,7 +90,9 @@ def test_a_fast_clock_takes_its_wall_clock_along() -> None:
     clock = Clock(0.0, speed=3600.0)
     while clock.now_ms() < 100_000:
         pass
-    assert clock.wall_s() - time.time() == pytest.approx(clock.now_ms() / 1000, rel=0.1)
+    before_s = clock.now_ms() / 1000
+    ahead_s = clock.wall_s() - time.time()
+    assert 0.9 * before_s <= ahead_s <= clock.now_ms() / 1000
 
 
 def test_a_hold_stops_the_clock_until_it_is_let_go() -> None:

@@ -110,7 +110,9 @@ def test_four_guests_by_the_bench_fill_the_house(demo: Callable[..., Process]) -
     assert visitor.post("/bench/fly")["status"] == 404
     assert visitor.post("/bench/line/strike/1")["status"] == 404
     code, _, err = process.end()
-    assert (code, err) == (0, "")
+    # waitress says so of a thread that is slow to end, and goes on.
+    said = [line for line in err.splitlines() if not line.endswith("thread(s) still running")]
+    assert (code, said) == (0, [])
 
 
 def test_a_trace_is_played(demo: Callable[..., Process], tmp_path: Path) -> None:

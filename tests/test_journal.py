@@ -336,6 +336,7 @@ while True:
 """
 
 
+@pytest.mark.timeout(180)  # twenty processes
 def test_killed_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(path: Path) -> None:
     journal = Journal(path)
     journal.write([row(1)], saved(1), 1)

@@ -88,12 +88,12 @@ class Crowd:
 
     def close(self) -> None:
         """Be gone, with all connections, as a process that ended."""
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(30)
         for connection in self.met:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join(5)
 
 
 # --- garbage ------------------------------------------------------------------------------------

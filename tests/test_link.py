@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import resource
 import socket
@@ -69,8 +70,9 @@ def test_connects_as_soon_as_the_broker_is_there(broker: Broker, wire: Wire) -> 
     assert isinstance(link, MqttLink)
     eventually(lambda: link._delay_s == 1.0)  # two attempts failed
     broker.start()
-    eventually(lambda: heard.ups, 3)
-    assert len(heard.downs) == 1  # told once, not at every attempt
+    eventually(lambda: heard.ups, 10)
+    refused = [why for why in heard.downs if "refused" in why]
+    assert len(refused) == 1  # told once, not at every attempt
 
 
 def test_killed_broker_gets_all_latest_values_again(
@@ -86,7 +88,7 @@ def test_killed_broker_gets_all_latest_values_again(
     link.publish(Message("bar/heartbeat", b"lost"))
     link.publish(Message("bar/event/entry", b"kept by the journal", 1), 9)
     broker.start()
-    eventually(lambda: heard.ups == 2)
+    eventually(lambda: heard.ups >= 2)
     assert isinstance(link, MqttLink)
     eventually(lambda: link._connection and not link._mailbox and not link._connection._unacked)
     ear = hear()  # now the broker has all of it
@@ -179,7 +181,9 @@ def test_moments_expire_with_mqtt_5(broker: Broker, hear: Callable[..., Ear]) ->
     assert expiry == {"bar/cmd/access_door": 10, "bar/event/entry": None, "bar/state": None}
 
 
-def test_stop_waits_until_the_last_words_arrived(wire: Wire, hear: Callable[[], Ear]) -> None:
+def test_stop_waits_until_the_last_words_arrived(
+    wire: Wire, hear: Callable[[], Ear], patient: None
+) -> None:
     ear = hear()
     link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
     for number in range(50):
@@ -218,7 +222,7 @@ def test_exception_in_a_callback_ends_the_connection_never_the_thread(
     link, heard = wire.up("bar/cmd/+", heard=Fragile())
     ear = hear()
     ear.say("bar/cmd/access_door", b"poison")
-    eventually(lambda: heard.ups == 2)
+    eventually(lambda: heard.ups >= 2)
     assert "internal error: RuntimeError('no such cocktail')" in heard.downs[0]
     assert "no such cocktail" in caplog.text
     ear.say("bar/cmd/access_door", b"good")
@@ -238,7 +242,7 @@ def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
     broker.kill()
     eventually(lambda: heard.downs)
     broker.start()
-    eventually(lambda: heard.ups == 2)
+    eventually(lambda: heard.ups >= 2)
     assert "nobody could be told" in caplog.text
 
 
@@ -261,6 +265,7 @@ def test_callback_that_hangs_does_not_hold_the_end(
     link.stop([OFFLINE])
     assert time.monotonic() - began_s < 5
     go_on.set()
+    monkeypatch.undo()
     link.stop()
 
 
@@ -346,36 +351,41 @@ def test_frozen_broker_costs_neither_time_nor_memory(
     broker.freeze()
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     slowest_s = 0.0
-    for number in range(20_000):
+    for number in range(30_000):
         began_s = time.monotonic()
         link.publish(Message("bar/state", b"%d" % number + b"x" * 1000, 0, True))
         slowest_s = max(slowest_s, time.monotonic() - began_s)
     eventually(lambda: heard.downs, 15)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
     assert slowest_s < 3  # the cores may be busy, but that is no network time-out
-    assert grown_mib < 24
+    assert grown_mib < 32
     broker.thaw()
     eventually(lambda: heard.ups >= 2)
     ear = hear()
-    eventually(lambda: ear.payloads("bar/state"))
-    assert ear.payloads("bar/state")[-1].startswith(b"19999x")
+    eventually(lambda: ear.payloads("bar/state")[-1:] == [b"29999" + b"x" * 1000])
     wire.stop()
 
 
-def test_frozen_broker_is_given_up_when_messages_wait(broker: Broker) -> None:
+def test_frozen_broker_is_given_up_when_messages_wait(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.connection.KEEPALIVE_S", 60)  # before that could find out
     wire = Wire(Mqtt(port=broker.port))
     link, heard = wire.up()
     broker.freeze()
     for number in range(600):
         link.publish(Message("bar/event/entry", b"", 1), number)
-    eventually(lambda: heard.downs, 4)  # before keepalive finds out
+    eventually(lambda: heard.downs)
     assert "takes no messages" in heard.downs[0]
     broker.thaw()
     eventually(lambda: heard.ups >= 2)
     wire.stop()
 
 
-def test_long_outbox_at_once_is_no_reason_to_give_up(wire: Wire) -> None:
+def test_long_outbox_at_once_is_no_reason_to_give_up(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.connection.PROGRESS_LIMIT_S", 20.0)  # the broker may be slow
     link, heard = wire.up()
     for number in range(5000):
         link.publish(Message("bar/event/entry", b"", 1), number)
@@ -392,7 +402,7 @@ def test_silence_of_the_broker_is_noticed(broker: Broker, monkeypatch: pytest.Mo
     eventually(lambda: heard.downs, 15)
     assert "connection lost" in heard.downs[0]
     broker.thaw()
-    eventually(lambda: heard.ups == 2)
+    eventually(lambda: heard.ups >= 2)
     wire.stop()
 
 
@@ -446,12 +456,18 @@ def test_an_event_is_sent_by_who_brings_it_and_all_else_by_the_link(
     ear = hear()
     link, heard = wire.up()
     eventually(lambda: not link._mailbox)  # type: ignore[attr-defined]
-    senders.names.clear()
-    link.publish(Message("bar/event/knock", b"1", 1), 1)
-    eventually(lambda: heard.acks == [1])
+    numbers = itertools.count(1)
+
+    def brought() -> bool:
+        """Send one event; the link may just be at it, and then sends it for us."""
+        senders.names.clear()
+        link.publish(Message("bar/event/knock", b"1", 1), number := next(numbers))
+        eventually(lambda: number in heard.acks)
+        return senders.names == [threading.current_thread().name]
+
+    eventually(brought)
     link.publish(STATE)
     eventually(lambda: STATE.topic in ear.topics())
-    assert senders.names[0] == threading.current_thread().name
     assert senders.names[-1].startswith("link-")
 
 
@@ -462,7 +478,7 @@ def test_sending_that_fails_ends_the_connection_and_not_who_brought_it(
     link, heard = wire.up()
     senders.fail = True
     link.publish(Message("bar/event/knock", b"1", 1), 1)
-    eventually(lambda: heard.ups == 2)
+    eventually(lambda: heard.ups >= 2)
     assert "no such packet" in caplog.text
     link.publish(Message("bar/event/knock", b"2", 1), 2)
     eventually(lambda: ear.payloads("bar/event/knock") == [b"2"])

@@ -96,7 +96,7 @@ def test_who_comes_later_hears_what_is_retained_and_sees_that_it_is(wire: Wire) 
     assert late.messages == [Message("bar/state", b"new", 1, True)]
 
 
-def test_clean_stop_says_the_last_words_and_no_will(wire: Wire) -> None:
+def test_clean_stop_says_the_last_words_and_no_will(wire: Wire, patient: None) -> None:
     _, heard = wire.up("bar/#")
     link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
     link.stop([Message("bar/event/bye", b"", 0), OFFLINE])

@@ -34,13 +34,13 @@ class Subscriber:
         self._client.on_message = lambda _c, _u, m: self.heard.append(
             (m.topic.removeprefix(BASE), m.payload, m.retain)
         )
-        self._client.reconnect_delay_set(1, 1)
+        subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        # Back well before what was meant for it is told again, and all of it but once.
+        self._client.reconnect_delay_set(0.2, 0.2)
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
-
-    @property
-    def connected(self) -> bool:
-        return bool(self._client.is_connected())
+        assert subscribed.wait(30)
 
     def all(self, name: str) -> list[Any]:
         return [json.loads(payload) for topic, payload, _ in list(self.heard) if topic == name]

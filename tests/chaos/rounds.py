@@ -63,7 +63,6 @@ def scene(folder: Path) -> Iterator[tuple[Broker, Subscriber, Victim]]:
     victim = Victim(folder, broker)
     try:
         with closing(Subscriber(broker)) as ear:
-            eventually(lambda: ear.connected)
             yield broker, ear, victim
     finally:
         if victim.process is not None and victim.process.poll() is None:
@@ -79,8 +78,6 @@ class Events:
         self._by_seq: dict[int, Any] = {}
         #: Numbers in the order in which they were told first.
         self.order: list[int] = []
-        #: For each run the number of the first event with which it let somebody in.
-        self.let_in: dict[str, int] = {}
 
     def heard(self) -> dict[int, Any]:
         """Return each event by its number; the same number always says the same."""
@@ -89,16 +86,14 @@ class Events:
         for topic, payload, retained in new:
             if topic.startswith("event/"):
                 assert not retained
-                self._take(topic, json.loads(payload))
+                self._take(json.loads(payload))
         return self._by_seq
 
-    def _take(self, topic: str, event: Any) -> None:
+    def _take(self, event: Any) -> None:
         if event["seq"] not in self._by_seq:
             self._by_seq[event["seq"]] = event
             self.order.append(event["seq"])
         assert self._by_seq[event["seq"]] == event, "one number, two events"
-        if topic == "event/access_granted":
-            self.let_in.setdefault(event["boot"], event["seq"])
 
 
 def check_events(events: Events, path: Path) -> int:
@@ -106,19 +101,28 @@ def check_events(events: Events, path: Path) -> int:
     heard = events.heard()
     assert events.order == sorted(events.order), "first told in order"
     assert sorted(heard) == list(range(1, len(heard) + 1)), "no gap"
-    kept = {row.seq: json.loads(row.told()) for row in read_last(str(path), 10_000_000)}
+    kept = kept_in(path)
     assert all(kept[seq] == event for seq, event in heard.items()), "told and not kept"
     return len(heard)
 
 
-def check_strike(events: Events, ear: Subscriber) -> None:
+def kept_in(path: Path) -> dict[int, Any]:
+    """Return every event of the journal by its number, in order."""
+    return {row.seq: json.loads(row.told()) for row in read_last(str(path), 10_000_000)}
+
+
+def check_strike(path: Path, ear: Subscriber) -> None:
     """Check that each run had the strike off until it let somebody in by itself.
 
     The first state that is heard of a run may be late: it is told when the broker is reached.
     """
+    let_in: dict[str, int] = {}
+    for seq, event in kept_in(path).items():
+        if event["event"] == "access_granted":
+            let_in.setdefault(event["boot"], seq)
     for state in ear.all("state"):
         if state["door"]["strike"]:
-            assert events.let_in[state["boot"]] <= state["seq"], state
+            assert let_in[state["boot"]] <= state["seq"], state
 
 
 def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
@@ -139,7 +143,7 @@ def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
         eventually(lambda: newest in events.heard(), limit_s=30)
         victim.kill(signal.SIGTERM)
         told = check_events(events, path)
-        check_strike(events, ear)
+        check_strike(path, ear)
         return {"kills": rounds, "events": told}
 
 
