@@ -349,20 +349,26 @@ def test_frozen_broker_costs_neither_time_nor_memory(
     wire = Wire(Mqtt(port=broker.port))
     link, heard = wire.up(will=OFFLINE, birth=ONLINE)
     broker.freeze()
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     slowest_s = 0.0
-    for number in range(30_000):
-        began_s = time.monotonic()
-        link.publish(Message("bar/state", b"%d" % number + b"x" * 1000, 0, True))
-        slowest_s = max(slowest_s, time.monotonic() - began_s)
-    eventually(lambda: heard.downs, 15)
+
+    def say(count: int) -> None:
+        nonlocal slowest_s
+        for number in range(count):
+            began_s = time.monotonic()
+            link.publish(Message("bar/state", b"%d" % number + b"x" * 1000, 0, True))
+            slowest_s = max(slowest_s, time.monotonic() - began_s)
+
+    say(3000)  # far more than the socket takes
+    eventually(lambda: heard.downs)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    say(50_000)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
     assert slowest_s < 3  # the cores may be busy, but that is no network time-out
-    assert grown_mib < 32
+    assert grown_mib < 16
     broker.thaw()
     eventually(lambda: heard.ups >= 2)
     ear = hear()
-    eventually(lambda: ear.payloads("bar/state")[-1:] == [b"29999" + b"x" * 1000])
+    eventually(lambda: ear.payloads("bar/state")[-1:] == [b"49999" + b"x" * 1000])
     wire.stop()
 
 

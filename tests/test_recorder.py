@@ -347,7 +347,7 @@ class Syncs(Journal):
 
 @pytest.fixture
 def syncs(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Syncs]:
-    monkeypatch.setattr(recorder_module, "SYNC_S", 0.3)
+    monkeypatch.setattr(recorder_module, "SYNC_S", 1.5)
     journal = Syncs(path)
     journal.desk = Desk(journal)
     journal.desk.recorder.start()
