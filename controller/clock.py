@@ -8,6 +8,7 @@ corrected at any time, and nothing that the rules decide depends on it.
 from __future__ import annotations
 
 import time
+from math import inf
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -66,7 +67,7 @@ class Clock:
         self._lock = Lock()
         self._origin_ms = origin_ms
         self._began_ms = boottime_ms()
-        self._suspended_ms = 0.0
+        self._suspended_ms = -inf  # not looked at yet
         self._holds: dict[object, float] = {}
 
     def now_ms(self) -> float:
