@@ -5,6 +5,8 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Nothing is resolved here: the lock names every file, so no newer release can break this.
+EXACTLY := --no-deps --require-hashes
 
 .PHONY: menu setup dev run test test-ha test-installed test-chip check lint chaos model soak fuzz \
   fuzz-page mutate bench lock clean
@@ -133,13 +135,13 @@ export LIST_CORE
 
 .venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
 	@echo 'installing what backdoor needs ...'
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) $(EXACTLY) -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
 	@echo 'installing what the tests need ...'
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) $(EXACTLY) -r requirements-dev.lock
 	@touch $@
 
 # No registry and no path of this machine in the locks: any index serves them.
