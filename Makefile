@@ -1,19 +1,23 @@
 # The menu. Everything else is set up as needed: no step has to be remembered.
 
-# The distribution's Python: on a Pi only that one sees apt's python3-lgpio.
-PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+# The distribution's Python: on a Pi only that one sees apt's python3-lgpio. A Mac's own is too old.
+PYTHON ?= $(firstword $(if $(filter Linux,$(shell uname)),$(wildcard /usr/bin/python3)) python3)
 BIN := .venv/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),--quiet)
+# Without a registry pip gives up in seconds, not in minutes.
+PIP_RETRIES ?= 2
+PIP_DEFAULT_TIMEOUT ?= 15
+export PIP_RETRIES PIP_DEFAULT_TIMEOUT
 # Nothing is resolved here: the lock names every file, so no newer release can break this.
 EXACTLY := --no-deps --require-hashes
 
 .PHONY: menu setup dev run test test-ha test-installed test-chip check lint chaos model soak fuzz \
-  fuzz-page mutate bench lock clean
+  fuzz-page mutate bench lock clean new-venv
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
-	@echo 'make run     start the demo: simulated pins and the page; PORT=8080'
+	@echo 'make run     start the demo: simulated pins and the page; PORT=8080, LAN=1 for phones'
 	@echo 'make test    run all tests, with coverage'
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
@@ -36,7 +40,7 @@ dev: .venv/dev.stamp
 	@:
 
 run: setup
-	@exec $(BIN)/backdoor demo $(if $(PORT),--port $(PORT))
+	@exec $(BIN)/backdoor demo $(if $(PORT),--port $(PORT)) $(if $(filter-out 0,$(LAN)),--lan)
 
 # The pure core, down to the row of the wire, is covered to the last branch.
 test: dev
@@ -125,24 +129,48 @@ print(','.join(f'controller/{name}.py' for row in ROWS[:4] for name in sorted(ro
 endef
 export LIST_CORE
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo 'backdoor needs Python 3.11 to 3.13 and $(PYTHON) is not: use Debian 12 or newer,' \
-	    'or name another one: make setup PYTHON=python3.12' >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+define CHECK_PYTHON
+import sys
+have = sys.version_info[:2]
+name = '%s is Python %d.%d' % ((sys.argv[1],) + have)
+if have < (3, 11):
+    sys.exit('%s and backdoor needs 3.11 or newer: take Debian 12 or newer, or name another'
+             ' Python: make run PYTHON=python3.12' % name)
+if have > (3, 14):
+    sys.stderr.write('%s, newer than any that backdoor is tested with: trying it\n' % name)
+endef
+export CHECK_PYTHON
+
+new-venv:
+	@test -w . || { echo 'nothing can be written into $(CURDIR):' \
+	  'clone into a folder of your own, such as ~/backdoor' >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo 'there is no $(PYTHON):' \
+	  'sudo apt install python3-venv, or name another: make run PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c "$$CHECK_PYTHON" $(PYTHON)
+	@$(PYTHON) -c 'import venv; from ensurepip import bootstrap' 2>/dev/null || \
 	  { echo 'the venv module is missing: sudo apt install python3-venv' >&2; exit 1; }
+	@echo 'setting up .venv, this once: it takes about a minute ...'
 	@$(PYTHON) -m venv --clear $(if $(PI),--system-site-packages) .venv
 
-.venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
+# `run.stamp` says that .venv is whole. It is put aside while pip works: what was killed meanwhile is
+# begun anew. Where pip only could not fetch, nothing was changed and the stamp comes back.
+INSTALL = mv -f .venv/run.stamp .venv/held.stamp 2>/dev/null; $(PIP)
+OR_SAY = 2>.venv/pip.log || { why='pip could not install it'; \
+  grep -qE 'Retrying|Could not fetch|Timeout' .venv/pip.log && \
+    { why='the package registry is not in reach: join a network, or name one by PIP_INDEX_URL'; \
+      mv -f .venv/held.stamp .venv/run.stamp 2>/dev/null; }; \
+  echo "$$why; pip's words are in $(CURDIR)/.venv/pip.log" >&2; exit 1; }
+
+.venv/run.stamp: requirements.lock pyproject.toml | $(if $(wildcard .venv/run.stamp),,new-venv)
 	@echo 'installing what backdoor needs ...'
-	@$(PIP) $(EXACTLY) -r requirements.lock
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(INSTALL) $(EXACTLY) -r requirements.lock $(OR_SAY)
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable . $(OR_SAY)
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
 	@echo 'installing what the tests need ...'
-	@$(PIP) $(EXACTLY) -r requirements-dev.lock
-	@touch $@
+	@$(INSTALL) $(EXACTLY) -r requirements-dev.lock $(OR_SAY)
+	@touch .venv/run.stamp $@
 
 # No registry and no path of this machine in the locks: any index serves them.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

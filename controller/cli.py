@@ -265,8 +265,9 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
 @click.option("--trace", type=click.Path(), help="Play a trace on the simulated pins.")
 @click.option("--speed", default=1.0, type=click.FloatRange(0.1, 100_000), help="Clock speed.")
 @click.option("--inside", default=0, type=click.IntRange(0, 99), help="Guests inside at the start.")
+@click.option("--lan", is_flag=True, help="Let phones on the local network open the page.")
 def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: Any) -> None:
-    """Try it: controller and page in one process, on simulated pins."""
+    """Try it: all in one process, on simulated pins; a link, and on a terminal its QR code."""
     from controller.demo import Options, demo_config, run_demo
 
     _log(logging.WARNING)
@@ -294,7 +295,3 @@ def _until_told(stop: Callable[[], None]) -> None:
 def _log(level: int) -> None:
     """Log to stderr; under systemd the journal adds the time itself."""
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 #: 2026-01-01: this program did not exist before, so an earlier wall clock is not set.
 FIRST_BELIEVABLE_S = 1_767_225_600.0
+#: A Mac has only the other one, and there it goes on through suspend as well.
+BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Moment(NamedTuple):
@@ -27,13 +29,16 @@ class Moment(NamedTuple):
 
 
 def boot_id() -> str:
-    """Return the kernel's name for this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Return Linux's name for this boot; empty on a Mac, which runs the demo only."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def boottime_ms() -> float:
     """Return milliseconds since the machine booted, suspend included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+    return time.clock_gettime(BOOT_CLOCK) * 1000
 
 
 def wall_s() -> float:

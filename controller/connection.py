@@ -70,6 +70,12 @@ class Sent:
     arrived: bool = False
 
 
+def _cork(sock: Any, on: bool) -> None:
+    """Let the kernel keep what is sent until it is let go, as one packet; a Mac sends at once."""
+    if hasattr(socket, "TCP_CORK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+
 def most_of(topic: str) -> int | None:
     """Return how much of a payload is kept: of a command enough to be found too long."""
     return PAYLOAD_LIMIT + 1 if "/cmd/" in topic else None
@@ -250,10 +256,10 @@ class Connection:
         """Hand over what is waiting, as one packet: each of its own would wake the broker."""
         sock: Any = client.socket()
         if self.mailbox and sock is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            _cork(sock, True)
             self._send_waiting(client)
             if client.socket() is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+                _cork(sock, False)
         stuck = monotonic() - self._progress_s > PROGRESS_LIMIT_S
         if len(self.mailbox) > WAITING_LIMITS[0 if stuck else 1]:
             raise LinkError(f"takes no messages, {len(self.mailbox)} are waiting; is it frozen?")

@@ -26,12 +26,21 @@ from controller.replay import TraceError, load_trace
 from controller.simulate import Bench, Move
 from controller.state import State
 from web import create_app, pair_link
-from web.pairing import PairingError
+from web.pairing import PairingError, own_address, qr_text
 from web.serve import ServeError, Server
 from web.serve import run as serve
 
 #: The demo's link is printed when the page hears the controller, or after this long without.
 LIVE_WITHIN_S = 3.0
+OPEN_TO_THE_NETWORK = (
+    "--lan: anyone on this network can reach this demo door; only paired phones get in"
+)
+ON_THIS_MACHINE = (
+    "This link is for this machine. For a phone on your network: make run LAN=1\n"
+    "(or backdoor demo --lan). Ctrl-C ends it."
+)
+NO_NETWORK = "--lan: this machine is on no network; join one, or leave --lan (LAN=1) out"
+ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class Options:
     trace: str | None = None
     speed: float = 1.0
     inside: int = 0
+    lan: bool = False
 
 
 def demo_config(
@@ -49,8 +59,8 @@ def demo_config(
 ) -> Config:
     """Return the configuration of a demo: this machine only, nothing kept unless asked to."""
     config = load(path, sets) if path else parse({}, "demo", sets)
-    web, journal = config.web, config.journal
-    web = replace(web, host="127.0.0.1", port=web.port if port is None else port)
+    web, journal = _listening(config.web, options.lan), config.journal
+    web = web if port is None else replace(web, port=port)
     if web.secret_file == Web().secret_file:
         web = replace(web, secret_file=str(folder / "pairing.secret"))
     if journal.path == JournalSettings().path:
@@ -64,11 +74,21 @@ def demo_config(
     return replace(config, factory="mock", web=web, journal=journal, mqtt=mqtt)
 
 
+def _listening(web: Web, lan: bool) -> Web:
+    """Return where the demo's page listens: on loopback, or at this machine's own address."""
+    if not lan:
+        return replace(web, host="127.0.0.1", public_url="")
+    address = own_address()
+    if address is None:
+        raise ConfigError([NO_NETWORK])
+    return replace(web, host="0.0.0.0", public_url="", allowed_hosts=(*web.allowed_hosts, address))
+
+
 def run_demo(
     config: Config,
     options: Options,
     *,
-    echo: Callable[[str], None],
+    echo: Callable[..., None],
     until_told: Callable[[Callable[[], None]], None],
 ) -> None:
     """Run controller and page until told to stop; prints the page's link when both are ready."""
@@ -85,18 +105,38 @@ def run_demo(
     page.start()
     link = pair_link(replace(config, web=replace(config.web, port=page.port)))
 
-    def welcome() -> None:
+    def begin() -> None:
         page.wait_until_live()
-        echo(f"page: {link}")
+        _welcome(link, options.lan, echo)
         if moves:
             _play(bench, moves, echo)
 
-    Thread(target=welcome, name="welcome", daemon=True).start()
+    Thread(target=begin, name="welcome", daemon=True).start()
     try:
         running.service.run()
     finally:
         bench.stop()
         page.stop()
+
+
+def _welcome(link: str, lan: bool, echo: Callable[..., None]) -> None:
+    """Print the link and, for whoever sits at a terminal, its QR code and what to know."""
+    if lan:
+        echo(OPEN_TO_THE_NETWORK, err=True)
+    echo(f"page: {link}")
+    if _draws_blocks():
+        echo(qr_text(link), nl=False)
+        echo("Ctrl-C ends it." if lan else ON_THIS_MACHINE)
+
+
+def _draws_blocks() -> bool:
+    """Return whether stdout is a terminal whose encoding has the blocks of a QR code."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return False
+    try:
+        return bool("▀▄█".encode(sys.stdout.encoding))
+    except (LookupError, UnicodeEncodeError):
+        return False
 
 
 def _moves(trace: str) -> list[Move]:
@@ -143,8 +183,10 @@ def _page(config: Config, links: LinkMaker, **demo: Any) -> tuple[Any, Any, Serv
     try:
         app = create_app(config, link=join, **demo)
         server = Server(app, config.web.host, config.web.port)
-    except (ServeError, PairingError) as error:
+    except PairingError as error:
         raise ConfigError([str(error)]) from None
+    except ServeError as error:
+        raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
     return app, app.extensions["backdoor"].mirror, server
 
 

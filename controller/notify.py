@@ -42,6 +42,7 @@ class Notifier:
             return
         with (
             suppress(OSError),  # nobody listens: no reason to stop working
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
         ):
+            sender.setblocking(False)
             sender.sendto(text.encode(), self._address)

@@ -51,7 +51,7 @@ class Tail:
         if self._unsynced:
             self.torn = True  # after an error nobody knows what the disk has
             check_place(self.path, os.fstat(self._fd).st_ino)
-            os.fdatasync(self._fd)
+            getattr(os, "fdatasync", os.fsync)(self._fd)  # a Mac has only the longer one
             self._unsynced = self.torn = False
 
     def clear(self) -> None:

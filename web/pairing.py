@@ -149,14 +149,21 @@ class Tries:
             self._wrong.pop(address, None)
 
 
-def _own_address() -> str:
-    """Return the address under which a phone on the same network finds us (nothing is sent)."""
+def own_address() -> str | None:
+    """Return the IPv4 address at which a phone on the same network finds us (nothing is sent).
+
+    None when this machine is on no network.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # a documentation address: picks the route, no more
             return str(probe.getsockname()[0])
         except OSError:
-            return f"{socket.gethostname()}.local"
+            return None
+
+
+def _own_name() -> str:
+    return own_address() or f"{socket.gethostname()}.local"
 
 
 def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str:
@@ -165,10 +172,10 @@ def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str
         return public_url.rstrip("/")
     try:
         literal = ipaddress.ip_address(host)
-        name = _own_address() if literal.is_unspecified else str(literal)
+        name = _own_name() if literal.is_unspecified else str(literal)
         name = f"[{name}]" if ":" in name else name
     except ValueError:
-        name = host or _own_address()
+        name = host or _own_name()
     scheme, usual = ("https", 443) if tls else ("http", 80)
     return f"{scheme}://{name}" + ("" if port == usual else f":{port}")
 
