@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -11,15 +13,26 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.configfile import ConfigError
+from controller.demo import (
+    NO_NETWORK,
+    ON_THIS_MACHINE,
+    OPEN_TO_THE_NETWORK,
+    Options,
+    demo_config,
+)
 from tests.conftest import Broker
 from tests.test_run import Subscriber
 from tests.waiting import eventually
+from web import pair_link
+from web.guard import Hosts
+from web.pairing import own_address, qr_text
 
 
 class Visitor:
@@ -55,16 +68,17 @@ class Visitor:
 
 
 class Process:
-    def __init__(self, *args: str) -> None:
+    def __init__(self, *args: str, **env: str) -> None:
         command = [sys.executable, "-u", "-m", "controller", "demo", *args]
+        pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdout=pipe, stderr=pipe, text=True, env=os.environ | env
         )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
 
-    def visit(self) -> Visitor:
-        assert self.line.startswith("page: http://127.0.0.1:"), self.end()
+    def visit(self, address: str = "127.0.0.1") -> Visitor:
+        assert self.line.startswith(f"page: http://{address}:"), self.end()
         return Visitor(self.line.removeprefix("page: ").strip())
 
     def end(self) -> tuple[int, str, str]:
@@ -80,8 +94,8 @@ class Process:
 def demo() -> Iterator[Callable[..., Process]]:
     made: list[Process] = []
 
-    def make(*args: str) -> Process:
-        made.append(Process("--port", "0", *args))
+    def make(*args: str, **env: str) -> Process:
+        made.append(Process("--port", "0", *args, **env))
         return made[-1]
 
     yield make
@@ -109,10 +123,89 @@ def test_four_guests_by_the_bench_fill_the_house(demo: Callable[..., Process]) -
     eventually(lambda: visitor.state["door"]["physical"] == "Open")
     assert visitor.post("/bench/fly")["status"] == 404
     assert visitor.post("/bench/line/strike/1")["status"] == 404
-    code, _, err = process.end()
-    # waitress says so of a thread that is slow to end, and goes on.
-    said = [line for line in err.splitlines() if not line.endswith("thread(s) still running")]
-    assert (code, said) == (0, [])
+    code, out, err = process.end()
+    assert (code, out, said(err)) == (0, "", [])  # without a terminal: the link and no more
+
+
+def said(err: str) -> list[str]:
+    """What was said on stderr, without what waitress says of a thread that is slow to end."""
+    return [line for line in err.splitlines() if not line.endswith("thread(s) still running")]
+
+
+def test_a_phone_opens_the_page_over_the_local_network(demo: Callable[..., Process]) -> None:
+    address = own_address()
+    process = demo("--lan")
+    if address is None:  # this machine is on no network
+        assert process.process.wait(15) == 2
+        assert process.process.stderr is not None
+        assert process.process.stderr.read() == f"{NO_NETWORK}\n"
+        return
+    visitor = process.visit(address)
+    assert visitor.post("/bench/walk_in") == {"ok": True}
+    eventually(lambda: visitor.state["occupancy"]["count"] == 1)
+    with pytest.raises(urllib.error.HTTPError, match="403"):  # who is not paired stays outside
+        urllib.request.urlopen(f"{visitor.base}/api/state", timeout=10)
+    code, out, err = process.end()
+    assert (code, out, said(err)) == (0, "", [OPEN_TO_THE_NETWORK])
+
+
+@pytest.mark.parametrize("address", ["192.168.7.3", "100.64.0.3", "203.0.113.3", "9.9.9.9"])
+def test_the_page_answers_to_the_address_of_its_link(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.demo.own_address", lambda: address)
+    web = demo_config(None, (), tmp_path, Options(lan=True), None).web
+    assert web.host == "0.0.0.0"
+    assert Hosts(web.allowed_hosts, web.public_url).allows(f"{address}:8080")
+
+
+def test_without_a_network_there_is_nothing_to_open_it_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.demo.own_address", lambda: None)
+    with pytest.raises(ConfigError, match=f"^{re.escape(NO_NETWORK)}$"):
+        demo_config(None, (), tmp_path, Options(lan=True), None)
+
+
+def test_the_demo_is_on_loopback_whatever_the_file_says(tmp_path: Path) -> None:
+    sets = ("web.host=0.0.0.0", "web.public_url=https://door.example")
+    config = demo_config(None, sets, tmp_path, Options(), 8099)
+    assert pair_link(config).startswith("http://127.0.0.1:8099/pair/")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_at_a_terminal_the_link_is_drawn_where_it_can_be(encoding: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "controller", "demo", "--port", "0"]
+    env = os.environ | {"PYTHONIOENCODING": encoding}
+    with subprocess.Popen(command, stdout=theirs, env=env) as process, open(ours, "rb") as screen:
+        os.close(theirs)
+        lines = [screen.readline().decode().rstrip()]
+        link = lines[0].removeprefix("page: ")
+        drawn = qr_text(link).splitlines() + ON_THIS_MACHINE.splitlines()
+        try:
+            if encoding == "utf-8":
+                lines += [screen.readline().decode().rstrip() for _ in drawn]
+                assert lines[1:] == drawn
+                assert len(lines) < 24  # a terminal of the usual size has all of it
+        finally:
+            process.terminate()
+        with suppress(OSError):  # the terminal went with its last process
+            assert screen.read() == b""
+
+
+@pytest.mark.parametrize("by_broker", [False, True])
+def test_on_a_mac_nothing_of_linux_is_missed(
+    by_broker: bool, demo: Callable[..., Process], broker: Broker
+) -> None:
+    args = ["--mqtt", f"127.0.0.1:{broker.port}"] if by_broker else []
+    process = demo(*args, PYTHONPATH="tests/mac")
+    visitor = process.visit()
+    eventually(lambda: visitor.state["link"] == "online")
+    assert visitor.post("/bench/walk_in") == {"ok": True}
+    eventually(lambda: visitor.state["occupancy"]["count"] == 1)
+    code, out, err = process.end()
+    assert (code, out, said(err)) == (0, "", [])
 
 
 def test_a_trace_is_played(demo: Callable[..., Process], tmp_path: Path) -> None:
@@ -125,8 +218,8 @@ def test_a_trace_is_played(demo: Callable[..., Process], tmp_path: Path) -> None
     eventually(lambda: visitor.state["door"]["physical"] == "Open")
     assert visitor.state["occupancy"]["count"] == 3
     assert process.process.stdout is not None
-    said = [process.process.stdout.readline() for _ in range(2)]
-    assert said == ["trace: 3 rows, 0.0 min\n", "trace: played\n"]
+    lines = [process.process.stdout.readline() for _ in range(2)]
+    assert lines == ["trace: 3 rows, 0.0 min\n", "trace: played\n"]
     assert process.end()[0] == 0
 
 
@@ -151,4 +244,5 @@ def test_a_port_in_use_is_said_plainly(broker: Broker) -> None:
     _, err = process.process.communicate(timeout=15)
     assert process.process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{broker.port}" in err
+    assert "make run PORT=" in err
     assert len(err.splitlines()) == 1
