@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.waiting import eventually
 
 LOCKS = [Path("requirements.lock"), Path("requirements-dev.lock")]
 
 
-def make(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def make(*args: str, cwd: Path | None = None, **how: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", "--no-print-directory", *args],
         cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
+        **how,
     )
 
 
@@ -37,28 +45,180 @@ def bare(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fake_python(folder: Path, fails_at: str) -> Path:
-    """A Python that cannot do one thing."""
-    fake = folder / "python"
-    fake.write_text(f'#!/bin/sh\ncase "$2" in *{fails_at}*) exit 1;; *) exit 0;; esac\n')
-    fake.chmod(0o755)
-    return fake
+def fake_python(folder: Path, prelude: str) -> Path:
+    """The real Python, but whatever it runs by -c begins with ``prelude``."""
+    return script(
+        folder / "python",
+        f"""if [ "$1" = -c ]; then
+          code=$2; shift 2
+          exec {sys.executable} -c "{prelude}
+$code" "$@"
+        fi
+        exec {sys.executable} "$@"
+        """,
+    )
+
+
+def script(path: Path, lines: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{lines}")
+    path.chmod(0o755)
+    return path
+
+
+def ours(stderr: str) -> list[str]:
+    """What we say, without what make adds."""
+    return [line for line in stderr.splitlines() if not line.startswith("make")]
 
 
 @pytest.mark.parametrize(
-    ("fails_at", "message"),
+    ("prelude", "message"),
     [
-        ("version_info", "backdoor needs Python 3.11 to 3.13"),
-        ("ensurepip", "the venv module is missing: sudo apt install python3-venv"),
+        (
+            "import sys; sys.version_info = (3, 10, 2, 'final', 0)",
+            "is Python 3.10 and backdoor needs 3.11 or newer: take Debian 12 or newer, or name"
+            " another Python: make run PYTHON=python3.12",
+        ),
+        (
+            "import sys; sys.modules['ensurepip'] = None",
+            "the venv module is missing: sudo apt install python3-venv",
+        ),
     ],
 )
-def test_what_is_missing_is_one_line(bare: Path, fails_at: str, message: str) -> None:
-    done = make("setup", f"PYTHON={fake_python(bare, fails_at)}", cwd=bare)
-    assert done.returncode != 0
-    ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
-    assert len(ours) == 1
-    assert message in ours[0]
+def test_what_is_missing_is_one_line(bare: Path, prelude: str, message: str) -> None:
+    done = make("setup", f"PYTHON={fake_python(bare, prelude)}", cwd=bare)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = ours(done.stderr)
+    assert message in line
     assert not (bare / ".venv").exists()
+
+
+def test_without_any_python_it_says_what_to_install(bare: Path) -> None:
+    done = make("run", "PYTHON=no-such-python", cwd=bare)
+    assert ours(done.stderr) == [
+        "there is no no-such-python: sudo apt install python3-venv,"
+        " or name another: make run PYTHON=python3.12"
+    ]
+
+
+def test_a_clone_that_cannot_be_written_is_said(bare: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:  # where others may look: pytest's is our own
+        for path in bare.iterdir():
+            shutil.copy(path, place)
+        os.chmod(place, 0o555)
+        nobody = {"user": 65534} if os.geteuid() == 0 else {}
+        done = make("run", cwd=Path(place), **nobody)
+        os.chmod(place, 0o755)
+    (line,) = ours(done.stderr)
+    assert line == (
+        f"nothing can be written into {os.path.realpath(place)}:"
+        " clone into a folder of your own, such as ~/backdoor"
+    )
+
+
+def test_a_newer_python_is_tried_and_a_registry_out_of_reach_is_said(bare: Path) -> None:
+    python = fake_python(bare, "import sys; sys.version_info = (3, 15, 0, 'alpha', 1)")
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull}
+    nowhere |= {"PIP_FIND_LINKS": "", "PIP_NO_CACHE_DIR": "1", "CI": ""}
+    done = make("setup", f"PYTHON={python}", cwd=bare, env=os.environ | nowhere)
+    assert done.stdout.splitlines()[:2] == [
+        "setting up .venv, this once: it takes about a minute ...",
+        "installing what backdoor needs ...",
+    ]
+    newer, failed = ours(done.stderr)
+    assert newer.endswith("is Python 3.15, newer than any that backdoor is tested with: trying it")
+    log = bare / ".venv/pip.log"
+    assert failed == (
+        "the package registry is not in reach: join a network, or name one by PIP_INDEX_URL;"
+        f" pip's words are in {log}"
+    )
+    assert "No matching distribution found" in log.read_text()
+
+
+class Pip:
+    """A Python whose venv has a pip that does as it is told, and that notes what it did."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pip = folder / "pip"
+        shutil.copy("requirements-dev.lock", folder)
+        made = f"mkdir -p .venv/bin; cp {self._pip} .venv/bin/python"
+        lines = f'[ "$2" = venv ] || exit 0; rm -rf .venv; {made}; echo venv >> did\n'
+        self._python = script(folder / "python", lines)
+        self.does("exit 0")
+
+    def does(self, what: str) -> None:
+        """Let every later pip do this, also one that is installed already."""
+        script(self._folder / "behave", what)
+        script(self._pip, "echo $* | grep -o '[a-z-]*[.]lock' >> did; exec ./behave\n")
+
+    def command(self, target: str) -> list[str]:
+        return ["make", "--no-print-directory", "-C", str(self._folder), target, self._setting]
+
+    @property
+    def _setting(self) -> str:
+        return f"PYTHON={self._python}"
+
+    def make(self, target: str) -> tuple[int, list[str]]:
+        """Return the exit code and what was done."""
+        (self._folder / "did").write_text("")
+        done = make(target, self._setting, cwd=self._folder)
+        return done.returncode, self.did()
+
+    def did(self) -> list[str]:
+        return (self._folder / "did").read_text().split()
+
+
+@pytest.fixture
+def pip(bare: Path) -> Pip:
+    return Pip(bare)
+
+
+RUN, DEV = "requirements.lock", "requirements-dev.lock"
+
+
+@pytest.mark.parametrize("target", ["setup", "dev"])
+def test_what_was_killed_half_way_is_begun_anew(pip: Pip, bare: Path, target: str) -> None:
+    if target == "dev":
+        assert pip.make("setup") == (0, ["venv", RUN])
+    pip.does("touch began; exec tail -f /dev/null")
+    with subprocess.Popen(pip.command(target), start_new_session=True) as process:
+        eventually((bare / "began").exists)
+        os.killpg(process.pid, signal.SIGKILL)
+    pip.does("exit 0")
+    assert pip.make(target) == (0, ["venv", RUN] + [DEV] * (target == "dev"))
+    assert pip.make(target) == (0, [])
+
+
+def test_what_could_not_be_fetched_leaves_what_was_there(pip: Pip) -> None:
+    assert pip.make("setup") == (0, ["venv", RUN])
+    pip.does("echo 'WARNING: Retrying (Retry(total=0' >&2; exit 1")
+    assert pip.make("dev") == (2, [DEV])
+    assert pip.make("setup") == (0, [])
+    pip.does("echo 'No space left on device' >&2; exit 1")
+    assert pip.make("dev") == (2, [DEV])
+    pip.does("exit 0")
+    assert pip.make("setup") == (0, ["venv", RUN])
+
+
+@pytest.mark.parametrize(
+    ("given", "demo"),
+    [
+        ([], "backdoor demo"),
+        (["LAN=1"], "backdoor demo --lan"),
+        (["PORT=8099", "LAN=0"], "backdoor demo --port 8099"),
+    ],
+)
+def test_make_run_passes_on_what_it_was_told(given: list[str], demo: str) -> None:
+    said = make("--dry-run", "run", *given).stdout.splitlines()[-1]
+    assert " ".join(said.split()) == f"exec .venv/bin/{demo}"
+
+
+def test_the_make_of_a_mac_can_read_it() -> None:
+    """GNU make 3.81: what 3.82 and later brought is not used."""
+    newer = (
+        r"\.ONESHELL|\$\((file|guile|let|intcmp) |^define \w+ *[:?+]?=|!=|::=|^undefine|^private"
+    )
+    assert not re.findall(newer, Path("Makefile").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=str)
