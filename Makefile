@@ -26,7 +26,7 @@ menu:
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10 JOBS=4'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
-	@echo 'make fuzz    odd bytes wherever some are read; ARGS=100000'
+	@echo 'make fuzz    odd bytes wherever some are read, and new examples; ARGS=100000 MINUTES=60'
 	@echo 'make fuzz-page  odd requests at the page, by its description; CASES="300 SEED"'
 	@echo 'make mutate  break each rule and see that a test minds; ARGS=rules'
 	@echo 'make bench   measure, and print the figures'
@@ -82,6 +82,7 @@ soak: dev
 fuzz: dev
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) atheris 2>/dev/null || true
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@$(BIN)/python -m tests.examples $(MINUTES)
 	@$(MAKE) --no-print-directory fuzz-page
 
 # In an environment of its own: it brings fifteen packages, and would sit in every run of pytest.

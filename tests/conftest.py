@@ -13,18 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
+from tests import examples
 from tests.waiting import eventually
 
-# The same examples on every machine of a CI; a slow one is not a failing one.
-settings.register_profile(
-    "house",
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("house")
+examples.draw_the_same_everywhere()
 
 MOSQUITTO = shutil.which(
     "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"

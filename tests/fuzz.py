@@ -188,6 +188,7 @@ def _ours() -> list[FunctionType]:
 
 def main(count: int) -> int:
     """Fuzz every target with ``count`` cases each way and say how long it took."""
+    settings.load_profile("default")  # other cases each time, in a CI as well
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable()  # every refusal is logged, and this is a flood of them
     guides = importlib.util.find_spec("atheris") is not None

@@ -58,8 +58,7 @@ def mutmut(*args: str, quiet: bool = False) -> str:
     done = subprocess.run(
         [sys.executable, "-S", "-c", BARE, str(mutmut_path), *args],
         cwd=COPY,
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if "packages" in p), "CI": "yes"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if "packages" in p)},
         stdout=subprocess.PIPE if quiet else None,
         text=True,
         check=False,
