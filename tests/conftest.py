@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import examples
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 examples.draw_the_same_everywhere()
 
@@ -92,7 +92,7 @@ class Broker:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(how)
-            self._process.wait(10)
+            self._process.wait(HANGS_S)
             self._process = None
 
 

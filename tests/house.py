@@ -19,7 +19,7 @@ from controller.config import Config
 from controller.configfile import parse
 from controller.simulate import Bench
 from controller.wire import Message
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 BASE = "backdoor/bar/"
 HEARD = ["#"]
@@ -78,7 +78,7 @@ class Demo:
     def stop(self) -> None:
         self.bench.stop()
         self.running.service.stop()
-        self.thread.join(10)
+        self.thread.join(HANGS_S)
         assert not self.thread.is_alive()
 
 

@@ -29,7 +29,7 @@ from controller.demo import (
 )
 from tests.conftest import Broker
 from tests.test_run import Subscriber
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 from web import pair_link
 from web.guard import Hosts
 from web.pairing import own_address, qr_text
@@ -46,7 +46,7 @@ class Visitor:
         self.page = self.get(f"{self.base}/")
 
     def get(self, url: str) -> str:
-        with closing(self._opener.open(url, timeout=10)) as answer:
+        with closing(self._opener.open(url, timeout=HANGS_S)) as answer:
             return str(answer.read().decode())
 
     def post(self, path: str, **data: Any) -> Any:
@@ -56,7 +56,7 @@ class Visitor:
         headers = {"Accept": "application/json", "X-CSRFToken": token[1]}
         request = urllib.request.Request(self.base + path, body, headers)
         try:
-            with closing(self._opener.open(request, timeout=30)) as answer:
+            with closing(self._opener.open(request, timeout=HANGS_S)) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -86,7 +86,7 @@ class Process:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         out, err = self.process.stdout.read(), self.process.stderr.read()
-        self.process.communicate(timeout=15)
+        self.process.communicate(timeout=HANGS_S)
         return self.process.returncode, out, err
 
 
@@ -102,7 +102,7 @@ def demo() -> Iterator[Callable[..., Process]]:
     for one in made:
         if one.process.returncode is None:
             one.process.kill()
-            one.process.communicate(timeout=10)
+            one.process.communicate(timeout=HANGS_S)
 
 
 def test_four_guests_by_the_bench_fill_the_house(demo: Callable[..., Process]) -> None:
@@ -234,14 +234,16 @@ def test_a_real_broker_in_between(demo: Callable[..., Process], broker: Broker) 
         visitor.post("/bench/walk_in")
         eventually(lambda: visitor.state["link"] == "offline")
         broker.start()
-        eventually(lambda: len({e["seq"] for e in ear.all("event/entry")}) == 2, limit_s=15)
+        eventually(
+            lambda: len({e["seq"] for e in ear.all("event/entry")}) == 2,
+        )
         eventually(lambda: visitor.state["link"] == "online")
         assert visitor.state["occupancy"]["count"] == 2
 
 
 def test_a_port_in_use_is_said_plainly(broker: Broker) -> None:
     process = Process("--port", str(broker.port))
-    _, err = process.process.communicate(timeout=15)
+    _, err = process.process.communicate(timeout=HANGS_S)
     assert process.process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{broker.port}" in err
     assert "make run PORT=" in err

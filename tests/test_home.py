@@ -18,7 +18,7 @@ from controller.home import Later
 from controller.wire import Message
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, house, times_on
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 STRIKE, HATCH_LIGHT = 16, 20
 LAMP = ("hatch_light.preset=tasmota", "hatch_light.device=lamp")
@@ -65,7 +65,7 @@ def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
     about = [(m.topic, bool(m.payload)) for m in ear.heard if m.topic.startswith("homeassistant")]
     assert about[:3] == [(old, True), (old, False), (device, True)]
     running.service.stop()
-    thread.join(10)
+    thread.join(HANGS_S)
 
 
 def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> None:
@@ -146,4 +146,4 @@ def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
         eventually(lambda: "does it keep retained messages (retain_available)?" in caplog.text)
     finally:
         running.service.stop()
-        thread.join(10)
+        thread.join(HANGS_S)

@@ -24,7 +24,7 @@ from controller.link import MqttLink
 from controller.mailbox import Mailbox
 from controller.wire import Message
 from tests.conftest import Broker
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 from tests.wires import Ear, Heard, Wire
 
 OFFLINE = Message("bar/status", b"offline", 1, True)
@@ -256,14 +256,12 @@ def test_callback_that_hangs_does_not_hold_the_end(
     class Hanging(Heard):
         def on_up(self) -> None:
             hanging.set()
-            go_on.wait(10)
+            go_on.wait()
 
     link, _ = Wire(Mqtt(port=broker.port)).link(heard=Hanging())
     link.start()
-    assert hanging.wait(5)
-    began_s = time.monotonic()
-    link.stop([OFFLINE])
-    assert time.monotonic() - began_s < 5
+    assert hanging.wait(HANGS_S)
+    link.stop([OFFLINE])  # it comes back although the callback never does
     go_on.set()
     monkeypatch.undo()
     link.stop()
@@ -327,17 +325,15 @@ def test_stop_while_connecting_does_not_wait_for_the_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in ("link", "connection"):
-        monkeypatch.setattr(f"controller.{module}.CONNECT_LIMIT_S", 20.0)
+        monkeypatch.setattr(f"controller.{module}.CONNECT_LIMIT_S", 10 * HANGS_S)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         link, heard = Wire(Mqtt(port=mute.getsockname()[1])).link()
         link.start()
-        mute.settimeout(20)
+        mute.settimeout(HANGS_S)
         taken, _ = mute.accept()
-        began_s = time.monotonic()
         link.stop([OFFLINE])
-        assert time.monotonic() - began_s < 10
         taken.close()
         assert heard.all == []
 

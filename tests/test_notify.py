@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.notify import Notifier
+from tests.waiting import HANGS_S
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -19,7 +20,7 @@ def systemd(
     name = str(tmp_path / "notify") if request.param == "file" else f"@backdoor-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
-        receiver.settimeout(5)
+        receiver.settimeout(HANGS_S)
         monkeypatch.setenv("NOTIFY_SOCKET", name)
         yield receiver
 

@@ -15,7 +15,7 @@ from gpiozero.pins.mock import MockFactory
 from controller.config import LineSettings
 from controller.events import CHIME_MS, Edge
 from controller.pins import TONES, Pins, PinsError, make_factory
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 LIMIT_S = 5.0
 INPUTS = {
@@ -333,7 +333,7 @@ def test_the_guard_makes_one_thread_that_ends_with_the_pins(bench: Bench) -> Non
     own = pins._guard._thread
     assert own in guards
     pins.close()
-    own.join(5.0)
+    own.join(HANGS_S)
     assert not own.is_alive()
 
 

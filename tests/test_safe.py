@@ -18,7 +18,7 @@ from controller.events import OUTPUT_LINES, Command
 from controller.safe import FAULT, assemble_safely, safe_config, say
 from controller.state import State, door_mode, strike_on
 from tests.house import demo_config
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 
 def as_it_is(config: Config) -> Config:
@@ -34,7 +34,7 @@ def at_work(running: Running) -> Iterator[Callable[[], State]]:
         yield lambda: running.service.state
     finally:
         running.service.stop()
-        thread.join(10)
+        thread.join(HANGS_S)
         assert not thread.is_alive()
 
 

@@ -22,7 +22,7 @@ from controller.simulate import ACTS, Bench, Move, SimulatedPins
 from controller.state import verified_empty
 from tests.driver import Room
 from tests.house import Demo, demo_config, house
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 
 def edges(line: str, *times_ms: float) -> Iterable[Edge]:
@@ -320,7 +320,7 @@ class Bar:
         Bench(pins._clock, pins, lambda command: None).play(moves)
 
     def ended(self) -> bool | None:
-        self._thread.join(20)
+        self._thread.join(HANGS_S)
         assert not self._thread.is_alive()
         return self.result
 

@@ -19,7 +19,7 @@ from controller.service import REREAD_S
 from controller.simulate import ACTS, Move
 from controller.wire import Message
 from tests.house import house, times_on
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
 
@@ -52,7 +52,7 @@ def test_the_strike_goes_off_by_itself(tmp_path: Path) -> None:
     with house(tmp_path, "door.release_time=0.5") as demo:
         demo.ear.ask("access_door")
         eventually(lambda: times_on(demo.pin(STRIKE)))
-        eventually(lambda: not demo.pin(STRIKE).state, limit_s=5)
+        eventually(lambda: not demo.pin(STRIKE).state)
 
 
 def test_a_knock_lights_the_hatch_and_opening_it_answers(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_lost_edge_is_found_by_reading_the_level_again(
         callback, pin.when_changed = pin.when_changed, None
         pin.drive_high()
         pin.when_changed = callback
-        eventually(lambda: demo.state["door"]["physical"] == "Open", limit_s=2)
+        eventually(lambda: demo.state["door"]["physical"] == "Open")
         assert "door_contact: an edge was lost" in caplog.text
 
 
@@ -176,7 +176,7 @@ def test_pins_that_tell_nothing_any_more_end_the_process(tmp_path: Path) -> None
                     not demo.thread.is_alive() or (demo.state["hatch"]["open"] != state)
                 )
             )
-        demo.thread.join(10)
+        demo.thread.join(HANGS_S)
         assert not demo.thread.is_alive()
         assert not strike.state
 
@@ -218,7 +218,7 @@ def test_an_error_in_the_loop_ends_it_with_the_strike_off(tmp_path: Path) -> Non
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
         demo.running.service.post(broken)
-        demo.thread.join(10)
+        demo.thread.join(HANGS_S)
         assert not strike.state
 
 
@@ -302,9 +302,9 @@ def test_what_may_not_be_said_twice_is_refused(tmp_path: Path) -> None:
 def test_the_night_is_told_and_read_again(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("walk_in")
-        eventually(lambda: (demo.ear.last("night") or {}).get("points"), limit_s=5)
+        eventually(lambda: (demo.ear.last("night") or {}).get("points"))
     with house(tmp_path) as demo:
-        eventually(lambda: (demo.ear.last("night") or {}).get("points"), limit_s=5)
+        eventually(lambda: (demo.ear.last("night") or {}).get("points"))
         night = demo.ear.last("night")
         assert night["points"][0][1:] == [1, 1, 1]
         assert night["totals"]["guests"] == 1

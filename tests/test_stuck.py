@@ -19,7 +19,7 @@ from controller.wire import Message, decode
 from tests.house import demo_config, house, times_on
 from tests.test_clocks import Wall, wall  # noqa: F401 - a fixture
 from tests.test_hung import mirror_on
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 STRIKE = 16
 
@@ -29,13 +29,12 @@ STRIKE = 16
 
 def waits(let_go: threading.Event) -> None:
     """Frozen: waits for what does not come."""
-    let_go.wait(30)
+    let_go.wait()
 
 
 def spins(let_go: threading.Event) -> None:
     """Busy for nothing."""
-    end_s = time.monotonic() + 30
-    while not let_go.is_set() and time.monotonic() < end_s:
+    while not let_go.is_set():
         pass
 
 
@@ -54,7 +53,7 @@ def locks_itself_in(let_go: threading.Event) -> None:
 
     with ours:
         threading.Thread(target=other, daemon=True).start()
-        has_theirs.wait(5)
+        has_theirs.wait(HANGS_S)
         while not theirs.acquire(timeout=0.05):
             if let_go.is_set():
                 return
@@ -69,15 +68,12 @@ def test_however_a_loop_is_stuck_it_is_silent_and_grey(
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.seen().link == "online")
-        began_s = time.monotonic()
         demo.running.service.post(lambda: stuck(let_go))
         try:
-            eventually(lambda: mirror.seen().link == "stale", limit_s=10)
-            took_s = time.monotonic() - began_s
+            eventually(lambda: mirror.seen().link == "stale")
             beats = len(demo.ear.all("heartbeat"))
         finally:
             let_go.set()
-        assert took_s < 8
         eventually(lambda: mirror.seen().link == "online")
         eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
         mirror.stop()

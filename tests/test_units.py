@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import free_port
+from tests.waiting import HANGS_S
 
 UNITS = sorted(Path("systemd").glob("*.service"))
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
@@ -144,7 +145,7 @@ def test_page_tells_systemd_that_it_is_ready_and_alive(tmp_path: Path) -> None:
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(10)
+        systemd.settimeout(HANGS_S)
         page = subprocess.Popen(
             [sys.executable, "-m", "controller", "web", "--config", str(config)],
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
@@ -153,6 +154,6 @@ def test_page_tells_systemd_that_it_is_ready_and_alive(tmp_path: Path) -> None:
         page.send_signal(signal.SIGTERM)
         while told[-1] == b"WATCHDOG=1":
             told.append(systemd.recv(99))
-        assert page.wait(10) == 0
+        assert page.wait(HANGS_S) == 0
     assert told[:3] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
     assert told[-1] == b"STOPPING=1"

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 from tests.web_house import House, Serving, page_of, paired
 from web.pairing import Pairing
 from web.serve import ServeError, Server, bind
@@ -46,7 +45,9 @@ class Phone:
     """Reads one stream."""
 
     def __init__(self, serving: Serving) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=10)
+        self.connection = http.client.HTTPConnection(
+            "127.0.0.1", serving.server.port, timeout=HANGS_S
+        )
         self.connection.request("GET", "/events", headers={"Cookie": cookie_of(serving.app)})
         self.answer = self.connection.getresponse()
 
@@ -147,7 +148,7 @@ def test_with_all_streams_open_other_requests_are_still_answered(
     with Serving(page_of(house, tmp_path)) as serving, phones(serving, 20) as made:
         for phone in made:
             phone.state()
-        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=HANGS_S)
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
@@ -215,7 +216,7 @@ def test_a_host_that_is_not_ours_is_a_clear_error() -> None:
 def test_forwarding_headers_count_from_this_machine_only(house: House, tmp_path: Path) -> None:
     app = page_of(house, tmp_path)
     with Serving(app) as serving:
-        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=HANGS_S)
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
         secret = app.extensions["backdoor"].pairing.secret
         connection.request("GET", f"/pair/{secret}", headers=headers)
@@ -253,7 +254,7 @@ def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
     )  # fmt: skip
     assert process.stdout
     port, secret = process.stdout.readline().split()
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=HANGS_S)
     connection.request("GET", f"/pair/{secret}")
     answer = connection.getresponse()
     cookie = (answer.headers["Set-Cookie"] or "").partition(";")[0]
@@ -261,11 +262,9 @@ def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
     connection.request("GET", "/events", headers={"Cookie": cookie})
     stream = connection.getresponse()
     assert stream.readline().startswith(b":")
-    began_s = time.monotonic()
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=10)
+    process.send_signal(number)  # the stream never ends by itself
+    _, errors = process.communicate(timeout=HANGS_S)
     assert (process.returncode, errors) == (0, "")
-    assert time.monotonic() - began_s < 5
     connection.close()
 
 

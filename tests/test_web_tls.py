@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 from tests.web_house import House, Serving, page_of
 from web.serve import ServeError
 
@@ -52,7 +52,7 @@ def serving(tmp_path: Path, certificate: tuple[str, str]) -> Iterator[Serving]:
 def connect(serving: Serving, cert: str) -> http.client.HTTPSConnection:
     context = ssl.create_default_context(cafile=cert)
     return http.client.HTTPSConnection(
-        "localhost", serving.server.port, context=context, timeout=10
+        "localhost", serving.server.port, context=context, timeout=HANGS_S
     )
 
 
@@ -83,7 +83,7 @@ def test_the_page_and_its_stream_come_encrypted(
 def test_what_is_no_tls_is_closed_and_harms_nobody(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
-    with socket.create_connection(("127.0.0.1", serving.server.port), timeout=5) as plain:
+    with socket.create_connection(("127.0.0.1", serving.server.port), timeout=HANGS_S) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
         with suppress(ConnectionResetError):

@@ -20,6 +20,7 @@ from controller.bus import MemoryBus
 from controller.config import Config, Web
 from controller.link import Link
 from controller.wire import Message, Topics
+from tests.waiting import HANGS_S
 from web import create_app
 from web.serve import Server
 
@@ -266,5 +267,5 @@ class Serving:
 
     def __exit__(self, *_: object) -> None:
         self.server.stop()
-        self._thread.join(5)
+        self._thread.join(HANGS_S)
         assert not self._thread.is_alive()

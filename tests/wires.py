@@ -11,7 +11,7 @@ from controller.bus import MemoryBus
 from controller.config import Mqtt
 from controller.link import Link, MqttLink
 from controller.wire import Message
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Ear:
         return [message.topic for message in self.messages]
 
     def say(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
-        self.client.publish(topic, payload, qos, retain).wait_for_publish(5)
+        self.client.publish(topic, payload, qos, retain).wait_for_publish(HANGS_S)
 
     def close(self) -> None:
         self.client.disconnect()
