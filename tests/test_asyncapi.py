@@ -20,8 +20,6 @@ from controller.wire import Message
 from tests.house import BASE, Demo, house
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)  # whichever of these comes first plays the evenings
-
 ROOT = Path(__file__).parent.parent
 TRACES = Path(__file__).parent / "traces"
 DOCUMENT = yaml.safe_load((ROOT / "controller" / "asyncapi.yaml").read_text())
@@ -85,7 +83,7 @@ def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:
     with (TRACES / trace).open(encoding="utf-8", newline="") as text:
         moves = [Move(*row) for row in read_trace(text, trace)]
     demo.bench.play(moves)
-    eventually(lambda: len(demo.ear.events(until)) >= times, 60)  # an evening takes 7 s here
+    eventually(lambda: len(demo.ear.events(until)) >= times)
 
 
 def ours(demo: Demo) -> list[Message]:
@@ -124,7 +122,8 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
 
 
 def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
-    assert len(heard) > 3000
+    # States are told as often as there is time, events each once.
+    assert sum("/event/" in message.topic for message in heard) > 1500
     wrong = sorted({mistake for message in heard for mistake in mistakes(message)})
     assert wrong == []
 

@@ -20,17 +20,7 @@ from controller import schema
 from controller.journal import MEMORY, Journal, read_last, tail_of
 from controller.opening import Opened, open_journal
 from controller.record import Row, Saved
-
-#: 2026-11-22, nine in the evening; and a year later.
-NINE_S, LATER_S = 1_795_381_200.0, 1_827_000_000.0
-
-
-def row(seq: int, at_s: float = NINE_S) -> Row:
-    return Row(seq, seq * 10.5, at_s, "entry", f'{{"count": {seq}}}')
-
-
-def saved(seq: int) -> Saved:
-    return Saved(seq * 10.5, "boot", 4.5, 1.8e9, {"t_ms": seq * 10.5, "seq": seq})
+from tests.rows import LATER_S, NINE_S, row, saved
 
 
 def filled(path: Path, count: int = 100) -> Path:
@@ -323,7 +313,7 @@ def test_torn_log_gives_a_state_that_fits_its_last_event(tmp_path: Path, round_:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.test_journal import row, saved
+from tests.rows import row, saved
 from controller.opening import open_journal
 opened = open_journal(sys.argv[1])
 assert not opened.warning, opened.warning
@@ -336,8 +326,10 @@ while True:
 """
 
 
-@pytest.mark.timeout(180)  # twenty processes
-def test_killed_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(path: Path) -> None:
+def test_killed_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(
+    in_memory: Path,
+) -> None:
+    path = in_memory / "journal.db"
     journal = Journal(path)
     journal.write([row(1)], saved(1), 1)
     journal.close()
@@ -474,8 +466,9 @@ def test_memory_when_wanted_is_no_doubt() -> None:
     opened.journal.close()
 
 
-def test_readers_do_not_disturb(path: Path) -> None:
+def test_readers_do_not_disturb(in_memory: Path) -> None:
     """``backdoor journal`` may look at any time."""
+    path = in_memory / "journal.db"
     with closing(Journal(path)) as journal:
         for seq in range(1, 1500):
             journal.write([row(seq)], saved(seq))

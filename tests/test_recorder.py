@@ -18,7 +18,7 @@ from controller.journal import MEMORY, Journal, read_last, tail_of
 from controller.opening import open_journal
 from controller.record import Record, Row, Saved
 from controller.recorder import Recorder
-from tests.test_journal import LATER_S, row, saved
+from tests.rows import LATER_S, row, saved
 from tests.waiting import eventually
 
 

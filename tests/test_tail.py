@@ -18,7 +18,7 @@ from controller.opening import open_journal
 from controller.record import Row, Saved
 from controller.schema import NewerJournalError
 from controller.tail import FLUSHED, Tail, read_tail
-from tests.test_journal import row, saved
+from tests.rows import row, saved
 
 LINES = [f'{{"step": {number}, "name": "Grüße"}}'.encode() for number in range(30)]
 

@@ -16,6 +16,7 @@ from controller.occupancy import Occupancy, settled
 from controller.service import BEAT_EVERY
 from controller.simulate import Bench
 from controller.state import State
+from tests.waiting import HANGS_S
 from tests.web_house import Serving, settings
 from web import create_app
 
@@ -62,7 +63,7 @@ class Bar:
         self.thaw()
         self.bench.stop()
         self.running.service.stop()
-        self._thread.join(5)
+        self._thread.join(HANGS_S)
         self.serving.__exit__()
         self.mirror.stop()
 

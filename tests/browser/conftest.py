@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.bar import Bar, BarMaker
+from tests.waiting import HANGS_S
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,7 +36,7 @@ def browser() -> Iterator[Browser]:
     """One browser for all tests."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt install chromium, or set CHROMIUM")
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=1000 * HANGS_S)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield browser
@@ -52,7 +53,7 @@ def open_page(browser: Browser) -> Iterator[Any]:
         options = {"viewport": PHONE, "locale": "en", "color_scheme": "dark"} | phone
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * HANGS_S)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if bad(said) else None)
         page.goto(url)

