@@ -169,9 +169,9 @@ def _kept(name: str, house: House, begin: State, move: Move) -> object:
 #: What a slice leaves out though it does speak to what it keeps: walked there by another slice.
 SPEAKS: dict[str, tuple[str, ...]] = {
     "guests": ("blocked", "locked_down", "locked_open"),
-    "locks": ("faults", "staff_pass", "bolt"),
+    "locks": ("faults", "staff_pass"),
     "sessions": ("faults", "grant", "staff_pass"),
-    "alarms": ("faults", "occupancy", "over_capacity", "staff_pass", "blocked", "locked_down"),
+    "alarms": ("faults", "occupancy", "staff_pass", "blocked", "locked_down"),
     "bolt": ("locked_down", "locked_open", "staff_pass"),
     "knocks": (),
 }
