@@ -2,7 +2,9 @@
 
 # The distribution's Python: on a Pi only that one sees apt's python3-lgpio. A Mac's own is too old.
 PYTHON ?= $(firstword $(if $(filter Linux,$(shell uname)),$(wildcard /usr/bin/python3)) python3)
-BIN := .venv/bin
+# Another one beside it for another Python: make quick PYTHON=python3.14 VENV=.venv-3.14
+VENV := .venv
+BIN := $(VENV)/bin
 PI := $(shell grep -aqs 'Raspberry Pi' /proc/device-tree/model && echo yes)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),--quiet)
 # Without a registry pip gives up in seconds, not in minutes.
@@ -11,9 +13,13 @@ PIP_DEFAULT_TIMEOUT ?= 15
 export PIP_RETRIES PIP_DEFAULT_TIMEOUT
 # Nothing is resolved here: the lock names every file, so no newer release can break this.
 EXACTLY := --no-deps --require-hashes
+WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
+  { echo "$$said"; echo 'what is installed does not fit together: make clean, then again' >&2; exit 1; }
+# A Pi's .venv sees apt's packages (python3-lgpio), but never while pip looks at what is there.
+SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
-.PHONY: menu setup dev run test test-ha test-installed test-chip check lint chaos model soak fuzz \
-  fuzz-page mutate bench lock clean new-venv
+.PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip check lint \
+  chaos model soak fuzz fuzz-page mutate bench lock clean new-venv
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -22,6 +28,7 @@ menu:
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
+	@echo 'make test-forky      the quick tests on Python 3.14, on a Debian of its own (root)'
 	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10 JOBS=4'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
@@ -33,28 +40,40 @@ menu:
 	@echo 'make lock    renew the lock files (needs uv)'
 	@echo 'make clean   remove what make made'
 
-setup: .venv/run.stamp
+setup: $(VENV)/run.stamp
 	@:
 
-dev: .venv/dev.stamp
+dev: $(VENV)/dev.stamp
 	@:
 
 run: setup
 	@exec $(BIN)/backdoor demo $(if $(PORT),--port $(PORT)) $(if $(filter-out 0,$(LAN)),--lan)
 
 # The pure core, down to the row of the wire, is covered to the last branch.
-test: dev
+test: needs dev
 	@$(BIN)/pytest $(PARALLEL) --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered --fail-under=$(COVER)
 	@core=$$($(BIN)/python -c "$$LIST_CORE") && \
 	  $(BIN)/coverage report --skip-covered --include="$$core" --fail-under=100 > .core.txt || \
 	  { echo 'the pure core is not covered to the last branch:'; cat .core.txt; exit 1; }
 
-check: lint test
+# What is missing is said at once, before anything is installed or run.
+needs:
+	@tests/needs
+
+check: needs lint test
 
 lint: dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+
+# Everything but what is slow and the browser: whether another Python works as well.
+quick: dev
+	@$(BIN)/pytest $(PARALLEL) -m 'not slow' --ignore=tests/browser -p no:cacheprovider $(ARGS)
+
+# Python 3.14, where the machine has none: the quick tests on a Debian that brings it.
+test-forky: dev
+	@$(BIN)/python -m tests.installed.forky
 
 # A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
 SUITES := bookworm trixie
@@ -150,32 +169,38 @@ new-venv:
 	@$(PYTHON) -c "$$CHECK_PYTHON" $(PYTHON)
 	@$(PYTHON) -c 'import venv; from ensurepip import bootstrap' 2>/dev/null || \
 	  { echo 'the venv module is missing: sudo apt install python3-venv' >&2; exit 1; }
-	@echo 'setting up .venv, this once: it takes about a minute ...'
-	@$(PYTHON) -m venv --clear $(if $(PI),--system-site-packages) .venv
+	@echo 'setting up $(VENV), this once: it takes about a minute ...'
+	@$(PYTHON) -m venv --clear $(VENV)
 
-# `run.stamp` says that .venv is whole. It is put aside while pip works: what was killed meanwhile is
+# `run.stamp` says that the venv is whole. It is put aside while pip works: what was killed meanwhile is
 # begun anew. Where pip only could not fetch, nothing was changed and the stamp comes back.
-INSTALL = mv -f .venv/run.stamp .venv/held.stamp 2>/dev/null; $(PIP)
-OR_SAY = 2>.venv/pip.log || { why='pip could not install it'; \
-  grep -qE 'Retrying|Could not fetch|Timeout' .venv/pip.log && \
+INSTALL = mv -f $(VENV)/run.stamp $(VENV)/held.stamp 2>/dev/null; $(PIP)
+OR_SAY = 2>$(VENV)/pip.log || { why='pip could not install it'; \
+  grep -qE 'Retrying|Could not fetch|Timeout' $(VENV)/pip.log && \
     { why='the package registry is not in reach: join a network, or name one by PIP_INDEX_URL'; \
-      mv -f .venv/held.stamp .venv/run.stamp 2>/dev/null; }; \
-  echo "$$why; pip's words are in $(CURDIR)/.venv/pip.log" >&2; exit 1; }
+      mv -f $(VENV)/held.stamp $(VENV)/run.stamp 2>/dev/null; }; \
+  echo "$$why; pip's words are in $(CURDIR)/$(VENV)/pip.log" >&2; exit 1; }
 
-.venv/run.stamp: requirements.lock pyproject.toml | $(if $(wildcard .venv/run.stamp),,new-venv)
+$(VENV)/run.stamp: requirements.lock pyproject.toml | $(if $(wildcard $(VENV)/run.stamp),,new-venv)
 	@echo 'installing what backdoor needs ...'
+	@$(call SYSTEMS,false)
 	@$(INSTALL) $(EXACTLY) -r requirements.lock $(OR_SAY)
-	@$(PIP) --quiet --no-deps --no-build-isolation --editable . $(OR_SAY)
+	@$(PIP) --quiet --no-deps --no-index --no-build-isolation --editable . $(OR_SAY)
+	@$(WHOLE)
+	@$(call SYSTEMS,true)
 	@touch $@
 
-.venv/dev.stamp: requirements-dev.lock .venv/run.stamp
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	@echo 'installing what the tests need ...'
+	@$(call SYSTEMS,false)
 	@$(INSTALL) $(EXACTLY) -r requirements-dev.lock $(OR_SAY)
-	@touch .venv/run.stamp $@
+	@$(WHOLE)
+	@$(call SYSTEMS,true)
+	@touch $(VENV)/run.stamp $@
 
 # No registry and no path of this machine in the locks: any index serves them.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-annotate --no-header
+  --no-strip-extras --no-annotate --no-header
 
 lock:
 	@test -x $(BIN)/uv || $(PIP) uv

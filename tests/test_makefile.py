@@ -225,7 +225,7 @@ def test_the_make_of_a_mac_can_read_it() -> None:
 def test_lock_names_versions_and_hashes_and_no_place(lock: Path) -> None:
     for line in lock.read_text().splitlines():
         assert re.fullmatch(
-            r"[a-z0-9._-]+==[\w.]+( ; [^\\/:]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line
+            r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==[\w.]+( ; [^\\/:]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line
         ), line
 
 
@@ -235,14 +235,14 @@ def test_locks_have_all_that_pyproject_asks_for() -> None:
     wanted = [(project["dependencies"], LOCKS[0])]
     wanted += [([*project["dependencies"], *extras["dev"], *extras["pi"]], LOCKS[1])]
     for requirements, lock in wanted:
-        locked = set(re.findall(r"^([a-z0-9._-]+)==", lock.read_text(), re.MULTILINE))
+        locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==", lock.read_text(), re.MULTILINE))
         names = {re.split(r"[<>=~;\s]", name)[0].lower() for name in requirements}
         assert names <= locked, f"{lock}: run `make lock`"
 
 
 def test_both_locks_agree() -> None:
     first, second = (
-        dict(re.findall(r"^([a-z0-9._-]+)==([\w.]+)", lock.read_text(), re.MULTILINE))
+        dict(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==([\w.]+)", lock.read_text(), re.MULTILINE))
         for lock in LOCKS
     )
     assert {name: second.get(name, version) for name, version in first.items()} == first

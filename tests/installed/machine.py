@@ -42,6 +42,11 @@ def missing() -> str:
         return f"SUITE must be one of {', '.join(PYTHONS)}, got {SUITE}"
     if os.geteuid() != 0:
         return "needs root"
+    return lacking()
+
+
+def lacking() -> str:
+    """Return what this machine lacks to run a Debian in a container, or nothing."""
     lacks = [name for name in NEEDS if not shutil.which(name)]
     return f"needs {', '.join(lacks)}: apt install mmdebstrap systemd-container" if lacks else ""
 
@@ -57,24 +62,33 @@ def cached(name: str, make: Callable[[Path], object]) -> Path:
     return path
 
 
+def key(*texts: str) -> str:
+    """Return a short name for what something in the cache was made of."""
+    return hashlib.sha256(" ".join(texts).encode()).hexdigest()[:8]
+
+
 def root_archive() -> Path:
     """Return a Debian with the packages that the installer asks apt for, as an archive."""
-    key = hashlib.sha256(f"{SUITE} {PACKAGES}".encode()).hexdigest()[:8]
 
     def make(path: Path) -> None:
         include = f"--include={PACKAGES}"
         run("mmdebstrap", "-q", "--variant=minbase", "--format=tar", include, SUITE, str(path))
 
-    return cached(f"{SUITE}-{key}.tar", make)
+    return cached(f"{SUITE}-{key(SUITE, PACKAGES)}.tar", make)
 
 
 def wheels() -> Path:
     """Return a directory with every package of the lock file."""
-    lock = ROOT / "requirements.lock"
-    key = hashlib.sha256(f"{PYTHONS[SUITE]} {lock.read_text()}".encode()).hexdigest()[:8]
+    lock, python = ROOT / "requirements.lock", PYTHONS[SUITE]
+    name = f"wheels-{key(python, lock.read_text())}"
+    return cached(name, lambda path: fetch(path, lock, python))
+
+
+def fetch(folder: Path, lock: Path, python: str) -> None:
+    """Get the wheels that a lock names for a Python, and nothing else."""
     pip = (sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check")
-    only = ("--only-binary", ":all:", "--python-version", PYTHONS[SUITE], "--require-hashes")
-    return cached(f"wheels-{key}", lambda path: run(*pip, *only, "-d", str(path), "-r", str(lock)))
+    only = ("--only-binary", ":all:", "--python-version", python, "--no-deps", "--require-hashes")
+    run(*pip, *only, "-d", str(folder), "-r", str(lock))
 
 
 def run(*command: str) -> str:
