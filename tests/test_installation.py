@@ -32,7 +32,8 @@ BACKEND = """\
 import zipfile
 def build_editable(folder, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(f"{folder}/bar-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("bar-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: bar\\nVersion: 1\\n")
+        wheel.writestr("bar-1.dist-info/METADATA",
+                       "Metadata-Version: 2.1\\nName: bar\\nVersion: 1\\n")
         wheel.writestr("bar-1.dist-info/WHEEL",
                        "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr("bar-1.dist-info/RECORD", "")

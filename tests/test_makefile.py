@@ -221,11 +221,42 @@ def test_the_make_of_a_mac_can_read_it() -> None:
     assert not re.findall(newer, Path("Makefile").read_text(), re.MULTILINE)
 
 
+def test_what_the_tests_need_is_said_before_anything_is_run(bare: Path) -> None:
+    (bare / "tests").mkdir()
+    shutil.copy("tests/needs", bare / "tests")
+    tools = bare / "bin"  # nothing but what make itself takes
+    tools.mkdir()
+    for name in ("make", "grep"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    nowhere = {"PATH": str(tools), "SBIN": str(tools)}
+    done = make("test", cwd=bare, env=nowhere)
+    assert done.returncode != 0
+    (said,) = ours(done.stderr)
+    assert said.startswith(
+        "the tests need what is missing here: sudo apt install mosquitto chromium"
+    )
+    assert done.stdout == ""
+    assert not (bare / ".venv").exists()
+
+
+def test_a_browser_that_does_not_start_is_missing(tmp_path: Path) -> None:
+    browser = tmp_path / "chromium"
+    browser.write_text(
+        "#!/bin/sh\necho 'libnss3.so: cannot open shared object file' >&2\nexit 127\n"
+    )
+    browser.chmod(0o755)
+    done = make("needs", env={"PATH": os.environ["PATH"], "CHROMIUM": str(browser)})
+    assert done.returncode != 0
+    assert " chromium" in done.stderr.splitlines()[0]
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=str)
 def test_lock_names_versions_and_hashes_and_no_place(lock: Path) -> None:
     for line in lock.read_text().splitlines():
         assert re.fullmatch(
-            r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==[\w.]+( ; [^\\/:]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line
+            r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==[\w.]+( ; [^\\/:]+)? \\"
+            r"|    --hash=sha256:[0-9a-f]{64}( \\)?",
+            line,
         ), line
 
 

@@ -34,8 +34,7 @@ SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One browser for all tests."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt install chromium, or set CHROMIUM")
+    assert CHROMIUM, "chromium is missing: sudo apt install chromium, or set CHROMIUM"
     expect.set_options(timeout=1000 * HANGS_S)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)

@@ -22,7 +22,7 @@ PYTHON = "3.14"
 SUITE = "forky"
 PACKAGES = "systemd,python3,python3-venv,mosquitto,make,openssl,gcc,libc6-dev,git,ca-certificates"
 #: Forky is tested before its release, and a mirror may be weeks behind.
-LATE = "--aptopt=Acquire::Check-Valid-Until \"false\""
+LATE = '--aptopt=Acquire::Check-Valid-Until "false"'
 LIMIT_S = 25 * 60
 
 
@@ -75,15 +75,16 @@ def test(root: Path) -> int:
         "--chdir=/root/backdoor", *(f"--setenv={name}={value}" for name, value in settings.items()),
         "make", "--no-print-directory", "quick", "VENV=/root/venv", *sys.argv[1:],
     )  # fmt: skip
-    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=LIMIT_S).returncode
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, check=False, timeout=LIMIT_S
+    ).returncode
 
 
 def main() -> int:
     """Return the exit code: 0 when all tests passed."""
     lacks = "needs root" if os.geteuid() else lacking()
     if lacks:
-        print(f"test-forky {lacks}", file=sys.stderr)
-        return 1
+        sys.exit(f"test-forky {lacks}")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, SUITE)
         root.mkdir()
