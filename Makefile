@@ -73,7 +73,7 @@ quick: dev
 
 # Python 3.14, where the machine has none: the quick tests on a Debian that brings it.
 test-forky: dev
-	@$(BIN)/python -m tests.installed.forky
+	@$(BIN)/python -m tests.installed.forky $(if $(ARGS),ARGS='$(ARGS)')
 
 # A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
 SUITES := bookworm trixie

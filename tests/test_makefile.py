@@ -20,10 +20,14 @@ from tests.waiting import eventually
 LOCKS = [Path("requirements.lock"), Path("requirements-dev.lock")]
 
 
-def make(*args: str, cwd: Path | None = None, **how: Any) -> subprocess.CompletedProcess[str]:
+def make(
+    *args: str, cwd: Path | None = None, env: dict[str, str] | None = None, **how: Any
+) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in (env or os.environ).items() if k != "MAKEFLAGS"}  # of who runs us
     return subprocess.run(
         ["make", "--no-print-directory", *args],
         cwd=cwd,
+        env=env,
         capture_output=True,
         text=True,
         check=False,
