@@ -99,24 +99,23 @@ soak: dev
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 fuzz: dev
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) atheris 2>/dev/null || true
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	  $(PIP) $(EXACTLY) -r tests/fuzz.lock 2>/dev/null || true
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@$(BIN)/python -m tests.examples $(MINUTES)
 	@$(MAKE) --no-print-directory fuzz-page
 
-# In an environment of its own: it brings fifteen packages, and would sit in every run of pytest.
-SCHEMATHESIS := 4.32.5
-
-fuzz-page: dev .venv-page/$(SCHEMATHESIS).stamp
+# In an environment of its own: it brings many packages, and would sit in every run of pytest.
+fuzz-page: dev .venv-page/stamp
 	@$(BIN)/python -m tests.fuzz_page .venv-page/bin/schemathesis $(CASES)
 
-.venv-page/$(SCHEMATHESIS).stamp:
+.venv-page/stamp: tests/fuzz-page.lock
 	@$(BIN)/python -m venv --clear .venv-page
-	@.venv-page/bin/pip install --quiet --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	@.venv-page/bin/pip install --quiet --disable-pip-version-check $(EXACTLY) -r $<
 	@touch $@
 
 mutate: dev
-	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) mutmut
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) $(EXACTLY) -r tests/mutate.lock
 	@$(BIN)/python -m tests.mutate $(ARGS)
 
 bench: dev
@@ -206,6 +205,9 @@ lock:
 	@test -x $(BIN)/uv || $(PIP) uv
 	@echo 'setuptools>=77' | $(LOCK) pyproject.toml - -o requirements.lock
 	@$(LOCK) --extra dev --extra pi -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@echo schemathesis | $(LOCK) - -o tests/fuzz-page.lock
+	@echo atheris | $(LOCK) - -o tests/fuzz.lock
+	@echo mutmut | $(LOCK) -c requirements.lock -c requirements-dev.lock - -o tests/mutate.lock
 
 clean:
 	rm -rf .venv .venv-page .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis

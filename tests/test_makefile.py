@@ -254,7 +254,7 @@ def test_a_browser_that_does_not_start_is_missing(tmp_path: Path) -> None:
     assert " chromium" in done.stderr.splitlines()[0]
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=str)
+@pytest.mark.parametrize("lock", [*LOCKS, *sorted(Path("tests").glob("*.lock"))], ids=str)
 def test_lock_names_versions_and_hashes_and_no_place(lock: Path) -> None:
     for line in lock.read_text().splitlines():
         assert re.fullmatch(
