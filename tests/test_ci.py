@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +64,42 @@ def test_our_script_tries_every_python_and_ends_as_the_readme_says() -> None:
     assert loop.split() == promised()
     assert RUN.splitlines()[-1] == "make test"
     assert re.search(r"^make test\b", Path("README.md").read_text(), re.MULTILINE)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Return what runs our script where nothing is missing, and says what it asks make for."""
+    for folder in (".ci", "tests", "bin"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(".ci/run", tmp_path / ".ci")
+    stand_ins = {"tests/needs": "exit 0", "bin/apt-get": "exit 9", "bin/sudo": "exit 9"}
+    stand_ins["bin/make"] = f'echo "$PYTHON $*" >> {tmp_path}/calls'
+    for name, does in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.delenv("PYTHON", raising=False)
+
+    def run(**env: str) -> list[str]:
+        subprocess.run(
+            [tmp_path / ".ci/run"], check=True, env={**os.environ, **env}, stdout=subprocess.DEVNULL
+        )
+        return (tmp_path / "calls").read_text().splitlines()
+
+    return run
+
+
+def test_with_a_python_named_it_tries_that_one_alone(asked: Callable[..., list[str]]) -> None:
+    calls = asked(PYTHON=sys.executable)
+    assert calls == [f"{sys.executable} lint", f"{sys.executable} test"]
+
+
+def test_else_it_tries_the_quick_part_on_the_others(asked: Callable[..., list[str]]) -> None:
+    calls = [call.split(" ", 1) for call in asked()]
+    (python,) = {python for python, _ in calls}
+    assert Path(python).name.startswith("python3")
+    lint, *rest, last = [call for _, call in calls]
+    assert (lint, last) == ("lint", "test")
+    assert all(
+        re.match(r"quick PYTHON=|test-forky$|--jobs 2 test-installed$", call) for call in rest
+    )
