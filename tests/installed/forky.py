@@ -64,7 +64,7 @@ def wheels() -> Path:
     return cached(f"wheels-{key(PYTHON, *locks)}", make)
 
 
-def test(root: Path) -> int:
+def quick_tests(root: Path) -> int:
     """Run the quick tests in there, on this checkout; return their exit code."""
     run("tar", "-C", str(root), "--numeric-owner", "-xf", str(root_archive()))
     shutil.copytree(wheels(), root / "root/wheels")
@@ -90,7 +90,7 @@ def main() -> int:
         root.mkdir()
         in_memory(root)
         try:
-            return test(root)
+            return quick_tests(root)
         finally:
             if root.is_mount():
                 run("umount", "--lazy", str(root))
