@@ -1,4 +1,4 @@
-"""``python -m tests.soak [EVENINGS]``: a year of evenings through the real service, in minutes.
+"""``python -m tests.soak [EVENINGS]``: a year of evenings in the real service, in minutes.
 
 The service, its pins (gpiozero's mock pins), its journal and its wire are those of every day; only
 time is virtual. Twice the same year at once, in two processes: what happens must be the same to

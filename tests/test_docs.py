@@ -96,7 +96,7 @@ def test_every_command_event_and_reason_is_named(word: str) -> None:
 
 def test_every_fault_is_explained_and_the_page_has_words_for_it() -> None:
     told = {row[0].strip("`") for row in rows("fault | it means")}
-    sources = "".join(path.read_text() for path in (ROOT / "controller").glob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "controller").rglob("*.py"))
     known = {name for name in re.findall(r'"([A-Z][a-z]+[A-Z]\w+)"', sources)}
     assert told == set(FAULTS)
     assert told <= known

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from controller import proving, selftest
+from controller import proving as proving_module
+from controller import selftest
 from controller.config import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.journal import read_last
@@ -250,7 +251,7 @@ def test_it_does_not_end_before_the_last_beams_passage_is_decided(tmp_path: Path
 def test_a_beam_that_stays_broken_does_not_hold_the_test_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proving, "SETTLE_MS", 500.0)
+    monkeypatch.setattr(proving_module, "SETTLE_MS", 500.0)
     with house(tmp_path) as demo:
         demo.bench.play([Move(0, "beam_outer", 1)])
         demo.running.service.post(lambda: demo.running.drill.begin(0.1))
@@ -505,7 +506,7 @@ def test_a_house_that_hangs_is_told_in_words(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(selftest, "SILENT_S", 0.2)
-    monkeypatch.setattr(proving.Drill, "_tell", lambda drill, proof, running=True: None)
+    monkeypatch.setattr(proving_module.Drill, "_tell", lambda drill, proof, running=True: None)
     config = demo_config(tmp_path)
     assert not run_self_test(config, Options(), echo=said.append, until_told=lambda stop: None)
     assert said == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]

@@ -61,7 +61,8 @@ def test_the_drawing_names_what_is_wired_at_its_pin() -> None:
 
 def test_the_drawing_in_the_readme_is_of_the_usual_wiring() -> None:
     assert PICTURE.read_text(encoding="utf-8") == svg(WIRING), (
-        "draw it: python -c 'from controller.wiring import *; from controller.config import WIRING;"
+        "draw it: python -c 'from controller.wiring import *;"
+        " from controller.config import WIRING;"
         ' print(svg(WIRING), end="")\' > web/pictures/wiring.svg'
     )
 

@@ -1,4 +1,4 @@
-"""The command line on a faked GPIO chip (see ``tests.gpio_chip``), as a process of its own."""
+"""The command line on a faked GPIO chip (see ``tests.gpio_chip``), as a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos WHAT ROUNDS [JOBS]``: the rounds of `tests.chaos.rounds`, shared.
+"""``python -m tests.chaos WHAT ROUNDS [JOBS]``: the rounds of `rounds.py`, shared.
 
 Most of a round is waiting, for a process to start or a broker to come back, so some of them at a
 time keep the processor busy. Each share has a house, a broker and a journal of its own.

@@ -247,7 +247,7 @@ def _open_cut(folder: Path, ending: str, log: bytes, clean: bool) -> None:
 
 
 def main(what: str, rounds: str, seed: str = "1", share: str = "0/1") -> None:
-    """Run many rounds and print what was survived; `tests.chaos` shares them among processes."""
+    """Run many rounds, print what was survived; `tests.chaos` shares them among processes."""
 
     def tell(line: str) -> None:
         sys.stdout.write(f"\r{line}   ")

@@ -1,4 +1,4 @@
-"""``python -m tests.model [CAPACITY ...]``: walk every slice, say how far it is, print the sums."""
+"""``python -m tests.model [CAPACITY ...]``: walk every slice, print the sums."""
 
 from __future__ import annotations
 

@@ -394,6 +394,7 @@ BELLS = {
     "evacuate": "locked_open",
 }
 
+
 def tested_alone(step: Step, house: House) -> Broken:
     """A self-test begins in an empty room only, and moves nothing by itself."""
     if not any(isinstance(effect, Prove) for effect in step.effects):
