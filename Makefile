@@ -156,7 +156,7 @@ CORE := controller/events.py \
   controller/passages.py \
   controller/regulars.py \
   controller/sensing.py \
-  controller/wire.py \
+  controller/codec.py \
   controller/kinds.py \
   controller/keys.py \
   controller/config.py \

@@ -12,21 +12,20 @@ from importlib.metadata import version
 from queue import SimpleQueue
 from typing import Any
 
-from controller import wire
+from controller import codec
 from controller.bus import MemoryBus
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
+from controller.codec import Topics
 from controller.config import Config, input_lines, output_lines
 from controller.discovery import discovery_messages, stale_topics
 from controller.engine import Engine
 from controller.events import Edge
 from controller.factory import PinsError, make_factory
-from controller.flight import FlightRecorder, flights
 from controller.home import Hears, Home
 from controller.inbox import Inbox
 from controller.joints import Joints
 from controller.journal import Journal
 from controller.link import Link
-from controller.notify import Notifier
 from controller.opening import Opened, open_journal
 from controller.outbox import WINDOW, Outbox
 from controller.parts import Absence, Parts
@@ -38,8 +37,9 @@ from controller.recorder import Recorder
 from controller.service import Item, Service
 from controller.simulate import SimulatedPins
 from controller.state import House, State
+from controller.systemd import Notifier
 from controller.teller import Teller, noon_before
-from controller.wire import Topics
+from controller.trace import FlightRecorder, flights
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
     clock = Clock(origin_ms, world.speed)
     absence = Absence(restart=True, gap_ms=origin_ms - saved.t_ms, doubt=opened.doubt)
     try:
-        return clock, world.kept(wire.load_state(saved.state)), absence
+        return clock, world.kept(codec.load_state(saved.state)), absence
     except ValueError as error:
         log.warning("journal: the last state can't be read (%s); the count asks", error)
         return clock, State(t_ms=origin_ms), Absence(restart=True, doubt=True)
@@ -206,8 +206,8 @@ def _parts(
         on_up=wiring.up,
         on_down=wiring.down,
         on_ack=wiring.outbox.acked,
-        will=wire.status(names, "offline"),
-        birth=wire.status(names, "online"),
+        will=codec.status(names, "offline"),
+        birth=codec.status(names, "online"),
     )
     inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
     flight = FlightRecorder(flights(config.journal.path))
@@ -242,6 +242,6 @@ def _birth_topic(config: Config) -> str:
 
 def _read_night(teller: Teller, rows: list[Row]) -> None:
     for row in rows:
-        data = wire.decode(row.data)
+        data = codec.decode(row.data)
         own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms", "event")}
         teller.night.add(row.at, row.name, own)

@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
+from controller.codec import Message
 from controller.connection import Peer, most_of
 from controller.link import check_topic
-from controller.wire import Message
 
 log = logging.getLogger(__name__)
 

@@ -129,8 +129,8 @@ def journal(
 
     FROM and TO are times of day (21:30), the last ones that were, or ISO 8601.
     """
-    from controller.flight import cut, flights
     from controller.journal import read_last
+    from controller.trace import cut, flights
 
     with _mendable():
         config = _config(path, sets)

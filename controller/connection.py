@@ -21,8 +21,8 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 
 from controller.client import expiring, manner, new_client
+from controller.codec import PAYLOAD_LIMIT, Message
 from controller.mailbox import Mailbox
-from controller.wire import PAYLOAD_LIMIT, Message
 
 if TYPE_CHECKING:
     from controller.config import Mqtt

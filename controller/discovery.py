@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
+from controller.codec import Message, Topics, encode
 from controller.config import Config
 from controller.entities import Component, components
-from controller.wire import Message, Topics, encode
 
 #: Which lines an entity is about: with none of them wired there is no such entity.
 NEEDS: Mapping[str, tuple[str, ...]] = {

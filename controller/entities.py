@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.codec import Topics
 from controller.events import TONES, Reason
 from controller.occupancy import MOST_PEOPLE
-from controller.wire import Topics
 
 Component = dict[str, Any]
 

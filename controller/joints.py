@@ -6,13 +6,13 @@ import logging
 from queue import SimpleQueue
 
 from controller.clock import Clock
+from controller.codec import Message, Topics
 from controller.events import Fault
 from controller.home import Home
 from controller.link import Link
 from controller.outbox import Outbox
 from controller.record import Record, Row
 from controller.service import COMMANDS_WAITING, Item, Service
-from controller.wire import Message, Topics
 
 log = logging.getLogger(__name__)
 

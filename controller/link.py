@@ -23,6 +23,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from controller.codec import Message
 from controller.connection import (
     CONNECT_LIMIT_S,
     STOP_LIMIT_S,
@@ -31,7 +32,6 @@ from controller.connection import (
     Peer,
 )
 from controller.mailbox import Mailbox
-from controller.wire import Message
 
 if TYPE_CHECKING:
     from controller.config import Mqtt

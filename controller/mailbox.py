@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from threading import Lock
 
-from controller.wire import Message
+from controller.codec import Message
 
 
 class Mailbox:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.clock import Clock
-from controller.flight import FlightRecorder
 from controller.inbox import Inbox
 from controller.link import Link
-from controller.notify import Notifier
 from controller.outbox import Outbox
 from controller.pins import Pins
 from controller.proving import Drill
 from controller.recorder import Recorder
 from controller.state import State
+from controller.systemd import Notifier
 from controller.teller import Teller
+from controller.trace import FlightRecorder
 
 #: Opening the door, walking through and letting it fall shut takes longer than this.
 PASSAGE_MS = 2000.0

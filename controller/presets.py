@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from controller.codec import Message, decode
 from controller.config import Config, Device
 from controller.events import TONES
-from controller.wire import Message, decode
 
 #: What a device of each kind can be told; ``blink`` falls back to ``on``, each tone to the first.
 ACTIONS: Mapping[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
-from controller.wire import decode, iso
+from controller.codec import decode, iso
 
 #: What is saved besides the state.
 MOMENT = ("boot_id", "boottime_ms", "wall_s")

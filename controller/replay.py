@@ -15,13 +15,13 @@ from pathlib import Path
 from sys import intern
 from typing import NamedTuple
 
+from controller.codec import encode, told_all
 from controller.config import WIRING, Config
 from controller.engine import Engine, Told
 from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Edge
 from controller.occupancy import settled
 from controller.state import State
 from controller.turn import count_data
-from controller.wire import encode, told_all
 
 HEADER = ["t_ms", "line", "level"]
 #: How long the trace runs on after its last row, so that what was under way comes to its end.

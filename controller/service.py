@@ -15,15 +15,15 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from controller import wire
+from controller import codec
 from controller.clock import believable, wall_s
+from controller.codec import Message
 from controller.engine import Engine, Told
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
 from controller.inbox import Now
 from controller.parts import Absence, Parts
 from controller.state import House, State
 from controller.teller import summary
-from controller.wire import Message
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +95,8 @@ class Service:
     def tell(self, name: str, told: Mapping[str, Any]) -> None:
         """Say a latest value that is not of the rules, from any thread."""
         parts = self._parts
-        stamped = {"boot": parts.teller.boot, "at": wire.iso(parts.clock.wall_s()), **told}
-        parts.link.publish(Message(parts.teller.topics(name), wire.encode(stamped), retain=True))
+        stamped = {"boot": parts.teller.boot, "at": codec.iso(parts.clock.wall_s()), **told}
+        parts.link.publish(Message(parts.teller.topics(name), codec.encode(stamped), retain=True))
 
     def tell_house(self) -> None:
         """Tell a house that has just woken up who we are and how things stand."""
@@ -292,7 +292,7 @@ class Service:
         self._picture()
         self._flush()
         self._parts.recorder.stop()
-        self._parts.link.stop([wire.status(self._parts.teller.topics, "offline")])
+        self._parts.link.stop([codec.status(self._parts.teller.topics, "offline")])
 
 
 def _silent(told: Told) -> Told:

@@ -6,8 +6,9 @@ import time
 from operator import attrgetter
 from typing import Any
 
-from controller import wire
+from controller import codec
 from controller.clock import Clock, Moment
+from controller.codec import Message, Stamp, Topics
 from controller.engine import Told
 from controller.events import Answer, Chime, Set
 from controller.latency import Latency
@@ -16,7 +17,6 @@ from controller.presets import Gadgets
 from controller.radio import signal_dbm
 from controller.record import Record, Row, Saved
 from controller.state import House, State, door_mode, wanted
-from controller.wire import Message, Stamp, Topics
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
 NOON = 12
@@ -55,12 +55,12 @@ class Teller:
         self._radio_s = 0.0
         self._signal: int | None = None
         self._first = True
-        self.night = Night(wire.iso(noon_before(clock.wall_s())))
+        self.night = Night(codec.iso(noon_before(clock.wall_s())))
 
     def record(self, told: Told, state: State, moment: Moment, delivered: int) -> Record | None:
         """Return what to keep and to tell of one step, or None when there is nothing."""
         stamp = self._stamp(moment.t_ms)
-        rows = [self._row(*event, stamp) for event in wire.told_all(told)]
+        rows = [self._row(*event, stamp) for event in codec.told_all(told)]
         news = self._news(state)
         if not rows and not news:
             return None
@@ -91,9 +91,9 @@ class Teller:
         said: list[Message] = []
         for _, effect in told:
             if isinstance(effect, Answer):
-                said.append(wire.result(self.topics, effect))
+                said.append(codec.result(self.topics, effect))
             elif isinstance(effect, Chime):
-                said.append(wire.chime(self.topics, effect.tone))
+                said.append(codec.chime(self.topics, effect.tone))
                 said += self.gadgets.rung(effect.tone)
             elif isinstance(effect, Set) and effect.line == "hatch_light":
                 said += self.gadgets.lit(effect.level, effect.blink)
@@ -115,8 +115,8 @@ class Teller:
         stamp = self._stamp(self._clock.now_ms())
         self._told_ms = stamp.t_ms
         self.told_seq = self.seq
-        self._snapshot = wire.snapshot(state, self._house, stamp)
-        return wire.state_messages(self.topics, self._snapshot, before)
+        self._snapshot = codec.snapshot(state, self._house, stamp)
+        return codec.state_messages(self.topics, self._snapshot, before)
 
     def refresh(self, state: State) -> list[Message]:
         """Return what is due once a second: an ageing snapshot, a changed timeline."""
@@ -126,7 +126,7 @@ class Teller:
         self._note()
         if self.night.changed:
             self.night.changed = False
-            night = wire.encode(self.night.told())
+            night = codec.encode(self.night.told())
             messages.append(Message(self.topics("night"), night, retain=True))
         return messages
 
@@ -137,13 +137,13 @@ class Teller:
             self._signal = signal_dbm()
         radio = {} if self._signal is None else {"signal_dbm": self._signal}
         loop = self.latency.told()
-        return wire.heartbeat(self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio)
+        return codec.heartbeat(self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio)
 
     def new_night(self) -> bool:
         """Begin a new timeline when noon has passed; tell whether it did, or we just began."""
         self._note()
         first, self._first = self._first, False
-        since = wire.iso(noon_before(self._clock.wall_s()))
+        since = codec.iso(noon_before(self._clock.wall_s()))
         if since > self.night.since:
             self.night = Night(since)
             return True
@@ -157,7 +157,7 @@ class Teller:
 
     def _row(self, t_ms: float, name: str, data: dict[str, Any], stamp: Stamp) -> Row:
         self.seq += 1
-        kept = wire.encode({"boot": self.boot, **data}).decode()
+        kept = codec.encode({"boot": self.boot, **data}).decode()
         row = Row(self.seq, round(t_ms, 3), round(stamp.at_s(t_ms), 3), name, kept)
         self._unnoted.append((row, data))
         return row

@@ -25,7 +25,8 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from controller import wire
+from controller import codec
+from controller.codec import Message, Stamp
 from controller.config import Config
 from controller.configfile import ConfigError, parse
 from controller.engine import Engine
@@ -35,7 +36,6 @@ from controller.record import state_of, text_of
 from controller.replay import TraceError, read_trace, replay, wired_by
 from controller.rules import step
 from controller.state import House, State
-from controller.wire import Message, Stamp
 from tests import fuzz_heard, fuzz_request
 from tests.model import laws
 
@@ -58,10 +58,10 @@ def command(data: bytes) -> None:
 def state(data: bytes) -> None:
     """The state that a journal kept: read and lived with, or refused with ValueError."""
     with suppress(ValueError):
-        kept = wire.load_state(state_of(data.decode()))
+        kept = codec.load_state(state_of(data.decode()))
         assert 0 <= kept.occupancy.min <= kept.occupancy.count <= kept.occupancy.max <= 99
         after, _ = step(kept, Tick(kept.t_ms), HOUSE)
-        wire.encode(wire.snapshot(after, HOUSE, STAMP._replace(t_ms=after.t_ms)))
+        codec.encode(codec.snapshot(after, HOUSE, STAMP._replace(t_ms=after.t_ms)))
 
 
 def trace(data: bytes) -> None:
@@ -69,7 +69,7 @@ def trace(data: bytes) -> None:
     with suppress(TraceError, UnicodeDecodeError):
         rows = read_trace(data.decode().splitlines(keepends=True), "fuzz.csv")
         for line in replay(rows[:50], wired_by(Config(), rows)):
-            wire.decode(line)
+            codec.decode(line)
 
 
 def config(data: bytes) -> None:

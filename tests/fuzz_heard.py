@@ -17,8 +17,8 @@ from typing import Any
 import hypothesis.strategies as st
 from flask.testing import FlaskClient
 
+from controller.codec import Message
 from controller.config import Space
-from controller.wire import Message
 from tests.web_house import House, calm, joiner, paired, settings
 from web import create_app
 from web.mirror import Mirror

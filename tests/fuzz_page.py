@@ -27,10 +27,10 @@ from typing import Any
 
 from flask import Flask
 
+from controller.codec import Message
 from controller.config import Space
 from controller.configfile import parse
 from controller.events import Command
-from controller.wire import Message
 from tests.house import BASE, Demo, house
 from tests.waiting import eventually
 from tests.web_house import Serving, joiner, paired, settings

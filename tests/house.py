@@ -15,10 +15,10 @@ from typing import Any
 from controller.assembly import Running, World, alone, assemble, simulated
 from controller.bus import MemoryBus
 from controller.clock import wall_s
+from controller.codec import Message
 from controller.config import Config
 from controller.configfile import parse
 from controller.simulate import Bench
-from controller.wire import Message
 from tests.waiting import HANGS_S, eventually
 
 BASE = "backdoor/bar/"

@@ -26,11 +26,11 @@ from controller import assembly
 from controller.assembly import Running, World, alone, assemble, simulated
 from controller.bus import MemoryBus
 from controller.clock import Clock, boottime_ms
+from controller.codec import Message
 from controller.configfile import parse
 from controller.events import Command
 from controller.journal import read_last
 from controller.simulate import ACTS
-from controller.wire import Message
 from tests.model import laws
 
 DAY_MS = 86_400_000.0

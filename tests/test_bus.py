@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
 from controller.bus import MemoryBus, matches
-from controller.wire import PAYLOAD_LIMIT, Message
+from controller.codec import PAYLOAD_LIMIT, Message
 from tests.wires import Heard, Wire
 
 LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])

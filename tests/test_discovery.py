@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from controller.codec import Topics
 from controller.config import Config
 from controller.configfile import parse
 from controller.discovery import discovery_messages, node_id, stale_topics
 from controller.entities import components
-from controller.wire import Topics
 
 DEVICE = "homeassistant/device/backdoor_bar/config"
 EVERYTHING = parse({}, "x")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from controller import flight
+from controller import trace
 from controller.events import Command, Edge, Reason
-from controller.flight import FILES, FlightRecorder, cut
 from controller.replay import read_trace
+from controller.trace import FILES, FlightRecorder, cut
 
 WALL_S = 1_800_000_000.0
 
@@ -60,7 +60,7 @@ def test_each_hour_is_a_trace_of_its_own_and_a_day_is_kept(tmp_path: Path) -> No
 
 
 def test_a_storm_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flight, "ROWS", 10)
+    monkeypatch.setattr(trace, "ROWS", 10)
     recorder = FlightRecorder(tmp_path)
     for n in range(100):
         recorder.edge(edge(float(n), n % 2 == 0))

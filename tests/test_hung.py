@@ -15,9 +15,9 @@ from time import monotonic
 import pytest
 
 from controller.assembly import alone
+from controller.codec import Topics
 from controller.config import Mqtt
 from controller.link import MqttLink
-from controller.wire import Topics
 from tests.conftest import Broker
 from tests.house import house
 from tests.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from controller.assembly import World, assemble, link_maker, simulated
 from controller.bus import MemoryBus
+from controller.codec import Message
 from controller.config import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Reason, Set
@@ -28,7 +29,6 @@ from controller.inbox import Inbox, Now
 from controller.link import BACKOFF_S
 from controller.outbox import GATHERING_S, OVERLAP_S
 from controller.state import House
-from controller.wire import Message
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, times_on
 from tests.test_run import Subscriber

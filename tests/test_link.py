@@ -18,11 +18,11 @@ from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from controller.codec import Message
 from controller.config import Mqtt
 from controller.connection import Connection, Peer
 from controller.link import MqttLink
 from controller.mailbox import Mailbox
-from controller.wire import Message
 from tests.conftest import Broker
 from tests.waiting import HANGS_S, eventually
 from tests.wires import Ear, Heard, Wire

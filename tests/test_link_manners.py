@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from controller.bus import MemoryLink
+from controller.codec import PAYLOAD_LIMIT, Message
 from controller.config import Mqtt
 from controller.link import MqttLink
-from controller.wire import PAYLOAD_LIMIT, Message
 from tests.conftest import Broker
 from tests.waiting import eventually
 from tests.wires import Heard, Wire

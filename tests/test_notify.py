@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.notify import Notifier
+from controller.systemd import Notifier
 from tests.waiting import HANGS_S
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from controller.codec import Message
 from controller.configfile import ConfigError, parse
 from controller.presets import ACTIONS, Gadgets, gadgets, is_back
-from controller.wire import Message
 
 Said = list[tuple[str, str]]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from controller.codec import Message
 from controller.configfile import parse
 from controller.events import Edge
 from controller.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by
 from controller.service import REREAD_S
 from controller.simulate import ACTS, Move
-from controller.wire import Message
 from tests.house import house, times_on
 from tests.waiting import HANGS_S, eventually
 

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
+from controller.codec import Message, Topics
 from controller.config import BookSettings
-from controller.wire import Message, Topics
 from tests.test_asyncapi import mistakes
 from tests.waiting import eventually
 from tests.web_house import House, joiner, now_iso, paired, settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.wire import Message, Topics
+from controller.codec import Message, Topics
 from tests.web_house import House, calm, joiner, now_iso
 from web.mirror import Mirror
 from web.snapshot import moved_on

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.wire import Message, encode
+from controller.codec import Message, encode
 from tests.test_openapi import fits
 from tests.web_house import House, joiner, paired, settings
 from web import create_app

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller import wire
+from controller import codec
+from controller.codec import Stamp, Topics
 from controller.events import Answer, Chime, Note, Reason, Set
 from controller.record import state_of, text_of
 from controller.state import State
-from controller.wire import Stamp, Topics
 from tests.driver import Room
 
 STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)
@@ -22,7 +22,7 @@ TOPICS = Topics("backdoor/bar")
 
 
 def told(room: Room) -> dict[str, Any]:
-    return wire.snapshot(room.state, room.house, STAMP)
+    return codec.snapshot(room.state, room.house, STAMP)
 
 
 def test_an_empty_room() -> None:
@@ -90,7 +90,7 @@ def test_a_lock_follows_the_strike_where_no_bolt_is_wired() -> None:
 
 
 def test_state_messages_are_retained_and_named_by_the_contract() -> None:
-    messages = wire.state_messages(TOPICS, told(Room()))
+    messages = codec.state_messages(TOPICS, told(Room()))
     assert {m.topic.removeprefix("backdoor/bar/") for m in messages} == {
         "state", "occupancy", "door", "session", "hatch/light",
     }  # fmt: skip
@@ -102,10 +102,10 @@ def test_state_messages_are_retained_and_named_by_the_contract() -> None:
 
 def test_moments_are_never_retained() -> None:
     moments = [
-        wire.chime(TOPICS, "time_up"),
-        wire.event(TOPICS, "entry", {"seq": 1}),
-        wire.result(TOPICS, Answer("x", False, Reason.CAPACITY_REACHED)),
-        wire.heartbeat(TOPICS, "b", 3, 1.26),
+        codec.chime(TOPICS, "time_up"),
+        codec.event(TOPICS, "entry", {"seq": 1}),
+        codec.result(TOPICS, Answer("x", False, Reason.CAPACITY_REACHED)),
+        codec.heartbeat(TOPICS, "b", 3, 1.26),
     ]
     assert not any(m.retain for m in moments)
     assert [json.loads(m.payload) for m in moments] == [
@@ -114,7 +114,7 @@ def test_moments_are_never_retained() -> None:
         {"id": "x", "ok": False, "reason": "CapacityReached"},
         {"boot": "b", "seq": 3, "uptime_s": 1.3},
     ]
-    assert wire.status(TOPICS, "online").retain
+    assert codec.status(TOPICS, "online").retain
 
 
 def test_topics_know_their_own() -> None:
@@ -123,14 +123,14 @@ def test_topics_know_their_own() -> None:
 
 
 def test_effects_become_events() -> None:
-    assert wire.told(Note("entry", {"count": 1})) == ("entry", {"count": 1})
-    assert wire.told(Chime("warning")) == ("chime", {"tone": "warning"})
-    assert wire.told(Set("strike", True)) == ("output", {"line": "strike", "level": 1})
-    assert wire.told(Set("hatch_light", True, blink=True)) == (
+    assert codec.told(Note("entry", {"count": 1})) == ("entry", {"count": 1})
+    assert codec.told(Chime("warning")) == ("chime", {"tone": "warning"})
+    assert codec.told(Set("strike", True)) == ("output", {"line": "strike", "level": 1})
+    assert codec.told(Set("hatch_light", True, blink=True)) == (
         "output",
         {"line": "hatch_light", "level": 1, "blink": True},
     )
-    assert wire.told(Answer("x", True)) is None
+    assert codec.told(Answer("x", True)) is None
 
 
 def test_a_state_survives_the_journal() -> None:
@@ -142,30 +142,30 @@ def test_a_state_survives_the_journal() -> None:
     room.contact("exit_button", False)
     room.command("access_door", 1)
     text = text_of(vars(room.state))
-    again = wire.load_state(state_of(text))
+    again = codec.load_state(state_of(text))
     assert again == room.state
     assert text_of(vars(again)) == text
 
 
 def test_a_restored_count_passes_its_gate() -> None:
     text = text_of(vars(State())).replace('"count":0', '"count":111227')
-    assert wire.load_state(state_of(text)).occupancy == replace(State().occupancy, count=0)
+    assert codec.load_state(state_of(text)).occupancy == replace(State().occupancy, count=0)
 
 
 @given(st.text(max_size=50))
 def test_what_is_no_state_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a state"):
-        wire.load_state(state_of(text))
+        codec.load_state(state_of(text))
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="not JSON"):
-        wire.decode(payload)
+        codec.decode(payload)
 
 
 def test_of_two_snapshots_only_the_parts_that_differ_are_told_and_the_whole() -> None:
     before = told(Room())
     later = before | {"seq": 2, "occupancy": before["occupancy"] | {"count": 2}}
-    topics = [m.topic for m in wire.state_messages(TOPICS, later, before)]
+    topics = [m.topic for m in codec.state_messages(TOPICS, later, before)]
     assert topics == ["backdoor/bar/occupancy", "backdoor/bar/state"]

@@ -17,9 +17,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from controller.bus import MemoryBus
+from controller.codec import Message, Topics
 from controller.config import Config, Web
 from controller.link import Link
-from controller.wire import Message, Topics
 from tests.waiting import HANGS_S
 from web import create_app
 from web.serve import Server

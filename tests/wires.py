@@ -8,9 +8,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.bus import MemoryBus
+from controller.codec import Message
 from controller.config import Mqtt
 from controller.link import Link, MqttLink
-from controller.wire import Message
 from tests.waiting import HANGS_S, eventually
 
 

@@ -17,8 +17,8 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 
+from controller.codec import Topics
 from controller.config import Config
-from controller.wire import Topics
 from web.bench import ACTIONS, Bench, bench_routes
 from web.expected import Expected
 from web.guard import Hosts, guard, wants_page

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from controller.wire import Message, Topics
+from controller.codec import Message, Topics
 from web.fetch import FetchError, Source
 from web.slots import Booking, Question, due, hours_of, next_free, next_party
 

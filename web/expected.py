@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime, format_time
 from flask_babel import get_locale  # type: ignore[import-untyped]
 
+from controller.codec import Message, Topics
 from controller.config import Config
-from controller.wire import Message, Topics
 from web.book import Book, Page, Settings
 from web.language import _
 from web.mirror import Mirror, Seen

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from controller.codec import Message, Topics
 from controller.link import Link
-from controller.wire import Message, Topics
 from web.snapshot import Json, json_object, moved_on, seconds_since
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from controller.wire import decode
+from controller.codec import decode
 
 Json = dict[str, Any]
 

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
+from controller.codec import Message
 from controller.config import Config
-from controller.wire import Message
 from web.expected import house_zone
 from web.mirror import Mirror
 from web.slots import Question, hours_of, windows

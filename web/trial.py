@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from controller.wire import Message
+from controller.codec import Message
 from web.language import _, later
 from web.mirror import Mirror, Seen
 from web.room import LINES, number, span

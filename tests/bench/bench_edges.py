@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
 
+from controller.codec import Message
 from controller.config import LineSettings, Mqtt
 from controller.journal import Journal
 from controller.link import TAKEOVER_S, MqttLink
@@ -20,7 +21,6 @@ from controller.pins import Pins
 from controller.record import Record, Row, Saved
 from controller.recorder import Recorder
 from controller.state import State
-from controller.wire import Message
 from tests.conftest import Broker
 
 SAVED = Saved(1.0, "boot", 1.0, 1.0, vars(State()))

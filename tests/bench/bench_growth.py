@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from controller.configfile import parse
-from controller.flight import FlightRecorder
 from controller.journal import Journal
 from controller.replay import Row, replay, wired_by
+from controller.trace import FlightRecorder
 from tests.bench.bench_start import fill
 from tests.bench.bench_wire import Ear, Turn
 from tests.bench.contestants import field

@@ -20,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from controller.codec import Message, Stamp, Topics, heartbeat, snapshot, state_messages, status
 from controller.config import Mqtt
 from controller.latency import Latency
 from controller.link import MqttLink
 from controller.occupancy import settled
 from controller.state import House, State
-from controller.wire import Message, Stamp, Topics, heartbeat, snapshot, state_messages, status
 from tests.conftest import Broker
 from web.venues import Venues
 

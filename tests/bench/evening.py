@@ -10,18 +10,18 @@ import random
 from collections.abc import Iterator
 
 from controller.clock import Clock, Moment
+from controller.codec import Topics
 from controller.config import Config
 from controller.configfile import parse
 from controller.engine import Engine, Told
 from controller.events import Command, Edge
-from controller.flight import FlightRecorder
 from controller.journal import Journal
 from controller.recorder import SYNC_S
 from controller.service import FLUSH_EVERY, REREAD_S
 from controller.simulate import ACTS
 from controller.state import State
 from controller.teller import Teller
-from controller.wire import Topics
+from controller.trace import FlightRecorder
 
 CROSSINGS = 320
 KNOCKS = 200
