@@ -148,14 +148,14 @@ CORE := controller/events.py \
   controller/commands.py \
   controller/said.py \
   controller/rules.py \
-  controller/shapes.py \
-  controller/beams.py \
-  controller/contacts.py \
-  controller/hits.py \
-  controller/knocks.py \
-  controller/passages.py \
-  controller/regulars.py \
-  controller/sensing.py \
+  controller/sensing/classify.py \
+  controller/sensing/beams.py \
+  controller/sensing/contacts.py \
+  controller/sensing/hits.py \
+  controller/sensing/knocks.py \
+  controller/sensing/passages.py \
+  controller/sensing/rhythms.py \
+  controller/sensing/sensing.py \
   controller/codec.py \
   controller/kinds.py \
   controller/keys.py \

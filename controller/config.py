@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.events import INPUT_LINES, OUTPUT_LINES
-from controller.sensing import Settings
+from controller.sensing.sensing import Settings
 from controller.state import House
 
 STATE_DIR = "/var/lib/backdoor"

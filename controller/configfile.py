@@ -28,7 +28,7 @@ from controller.config import (
 )
 from controller.keys import KEYS, Key
 from controller.presets import problems as device_problems
-from controller.sensing import Settings
+from controller.sensing.sensing import Settings
 from controller.state import House
 
 DEFAULT_PATH = "/etc/backdoor/backdoor.toml"

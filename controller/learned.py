@@ -17,7 +17,7 @@ from typing import Any
 
 from controller.config import Config
 from controller.kinds import rhythms
-from controller.regulars import Rhythm
+from controller.sensing.rhythms import Rhythm
 
 log = logging.getLogger(__name__)
 

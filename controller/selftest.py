@@ -23,7 +23,7 @@ from controller.config import Config, input_lines
 from controller.events import Command, Edge
 from controller.learned import keep
 from controller.proving import KNOCKS, STEPS, Proof
-from controller.regulars import learn
+from controller.sensing.rhythms import learn
 
 UNIT = Path("/etc/systemd/system/backdoor-controller.service")
 INSIDE = "BACKDOOR_SELF_TEST"

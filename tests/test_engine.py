@@ -6,7 +6,7 @@ import pytest
 
 from controller.engine import Engine, Told
 from controller.events import Command, Edge, Effect, Note, Set
-from controller.sensing import Settings
+from controller.sensing.sensing import Settings
 from controller.simulate import ACTS
 from controller.state import House
 

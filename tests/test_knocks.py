@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from controller.events import Edge, Knock, KnockEnded, Sensed
-from controller.knocks import Knocks
-from controller.regulars import learn, name_of
-from controller.sensing import Senses, Settings
+from controller.sensing.knocks import Knocks
+from controller.sensing.rhythms import learn, name_of
+from controller.sensing.sensing import Senses, Settings
 from tests.doorway.score import listen, sense
 from tests.doorway.sketch import edges, pulses
 from tests.doorway.wall import KINDS, NOISES, hour

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.events import Doorway, Edge, Fault, Passage, Sensed
-from controller.sensing import Settings
+from controller.sensing.sensing import Settings
 from tests.doorway.scenes import CATEGORIES, OPEN, evening, scene
 from tests.doorway.score import judge_ours, judge_rival, merged, sense
 from tests.doorway.sketch import edges

@@ -11,8 +11,8 @@ from types import FunctionType, ModuleType
 import pytest
 
 from controller.events import Edge, Knock, KnockEnded
-from controller.regulars import learn, name_of
-from controller.sensing import Senses, Settings
+from controller.sensing.rhythms import learn, name_of
+from controller.sensing.sensing import Senses, Settings
 from tests.doorway.scenes import evening
 from tests.doorway.score import sense
 from tests.doorway.sketch import edges, pulses

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.events import COMMANDS, Command, Effect, Fault, Note, Set, Started, Tick
-from controller.sensing import SWITCHES
+from controller.sensing.sensing import SWITCHES
 from controller.state import deadline, door_mode, wanted
 from tests.driver import Room
 

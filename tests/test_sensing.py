@@ -20,7 +20,7 @@ from controller.events import (
     Passage,
     Sensed,
 )
-from controller.sensing import Senses, Settings
+from controller.sensing.sensing import Senses, Settings
 from tests.doorway.scenes import evening
 from tests.doorway.score import sense
 from tests.doorway.sketch import edges

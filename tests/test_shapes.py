@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from controller.beams import broken_ms, filled
 from controller.events import Contact, Doorway, Edge, Fault, Knock, Passage, Sensed
-from controller.sensing import Settings
+from controller.sensing.beams import broken_ms, filled
+from controller.sensing.sensing import Settings
 from tests.doorway.score import sense
 from tests.doorway.sketch import edges, pulses
 from tests.test_passages import S90, doorways, faults, passages

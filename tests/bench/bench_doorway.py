@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from controller.events import Doorway, Edge, Passage, Sensed
-from controller.sensing import Senses, Settings
+from controller.sensing.sensing import Senses, Settings
 from tests.doorway.rivals import RIVALS
 from tests.doorway.scenes import CATEGORIES, Scene, evening, scene
 from tests.doorway.score import Heard, Result, judge_ours, judge_rival, listen, sense

@@ -23,7 +23,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.events import Edge, Knock
-from controller.sensing import Senses, Settings
+from controller.sensing.sensing import Senses, Settings
 from tests.bench.contestants import Contestant, Field, field
 from tests.bench.hand import Move
 from tests.bench.loads import chattering, commanded, nothing, slow_disk, streaming

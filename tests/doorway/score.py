@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from controller.events import Edge, Knock, KnockEnded, Passage, Sensed
-from controller.sensing import Senses, Settings
+from controller.sensing.sensing import Senses, Settings
 from tests.doorway.rivals import RIVALS
 from tests.doorway.scenes import Scene
 from tests.doorway.wall import Wall

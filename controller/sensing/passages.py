@@ -12,9 +12,9 @@ from bisect import bisect_right
 from math import inf
 from typing import Protocol
 
-from controller.beams import Beam, broken_ms
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.shapes import BODY_MS, Verdict, judge
+from controller.sensing.beams import Beam, broken_ms
+from controller.sensing.classify import BODY_MS, Verdict, judge
 
 #: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
 MOST_CHANGES = 64

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
-from controller.contacts import Contacts
 from controller.events import Edge, Fault, Sensed
-from controller.knocks import Knocks
-from controller.passages import CALM_MS, Passages
-from controller.regulars import Rhythm
+from controller.sensing.contacts import Contacts
+from controller.sensing.knocks import Knocks
+from controller.sensing.passages import CALM_MS, Passages
+from controller.sensing.rhythms import Rhythm
 
 #: Switches: what settles and is told as `Contact`.
 SWITCHES = (

@@ -15,8 +15,8 @@ from math import fsum, inf
 from typing import Protocol
 
 from controller.events import Knock, KnockEnded, Sensed
-from controller.hits import Hit, Rap
-from controller.regulars import Rhythm, name_of
+from controller.sensing.hits import Hit, Rap
+from controller.sensing.rhythms import Rhythm, name_of
 
 PLACES = ("hatch", "door")
 #: Pulses of one rap come closer than this (a piezo rings 5-60 ms), raps at least 130 ms apart.

@@ -18,7 +18,7 @@ from itertools import pairwise
 from math import fsum, inf
 from typing import Protocol
 
-from controller.beams import Span, filled, quarter_turns
+from controller.sensing.beams import Span, filled, quarter_turns
 
 Verdict = tuple[int, int, str]
 
