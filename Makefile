@@ -142,12 +142,12 @@ COVER := 95
 # Most tests wait for a broker, a browser or a clock: four at a time keep two cores busy.
 PARALLEL := --numprocesses 4 --dist worksteal
 CORE := controller/events.py \
-  controller/occupancy.py \
-  controller/state.py \
-  controller/turn.py \
-  controller/commands.py \
-  controller/said.py \
-  controller/rules.py \
+  controller/rules/occupancy.py \
+  controller/rules/state.py \
+  controller/rules/transition.py \
+  controller/rules/commands.py \
+  controller/rules/handlers.py \
+  controller/rules/step.py \
   controller/sensing/classify.py \
   controller/sensing/beams.py \
   controller/sensing/contacts.py \

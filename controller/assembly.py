@@ -34,9 +34,9 @@ from controller.presets import gadgets
 from controller.proving import Drill
 from controller.record import Row
 from controller.recorder import Recorder
+from controller.rules.state import House, State
 from controller.service import Item, Service
 from controller.simulate import SimulatedPins
-from controller.state import House, State
 from controller.systemd import Notifier
 from controller.teller import Teller, noon_before
 from controller.trace import FlightRecorder, flights

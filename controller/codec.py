@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from controller.events import Answer, Chime, Effect, Note, Set
-from controller.occupancy import gate
-from controller.state import (
+from controller.rules.occupancy import gate
+from controller.rules.state import (
     House,
     Session,
     State,

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.events import INPUT_LINES, OUTPUT_LINES
+from controller.rules.state import House
 from controller.sensing.sensing import Settings
-from controller.state import House
 
 STATE_DIR = "/var/lib/backdoor"
 

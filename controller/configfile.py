@@ -28,8 +28,8 @@ from controller.config import (
 )
 from controller.keys import KEYS, Key
 from controller.presets import problems as device_problems
+from controller.rules.state import House
 from controller.sensing.sensing import Settings
-from controller.state import House
 
 DEFAULT_PATH = "/etc/backdoor/backdoor.toml"
 #: BCM numbers on the 40-pin header.

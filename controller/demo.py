@@ -20,10 +20,10 @@ from controller.bus import MemoryBus
 from controller.config import Config, JournalSettings, Web
 from controller.configfile import ConfigError, load, parse
 from controller.link import MqttLink
-from controller.occupancy import settled
 from controller.replay import TraceError, load_trace
+from controller.rules.occupancy import settled
+from controller.rules.state import State
 from controller.simulate import Bench, Move
-from controller.state import State
 from controller.systemd import Notifier
 from web import create_app, pair_link
 from web.pairing import PairingError, own_address, qr_text

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from math import inf
 
 from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Note, Set, Tick
-from controller.rules import step
+from controller.rules.state import House, State, deadline, wanted
+from controller.rules.step import step
 from controller.sensing.sensing import Senses, Settings
-from controller.state import House, State, deadline, wanted
 
 #: Wake-ups at one single moment before we call it a standstill: a bug, not a busy evening.
 STANDSTILL = 1000

@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.codec import Topics
 from controller.events import TONES, Reason
-from controller.occupancy import MOST_PEOPLE
+from controller.rules.occupancy import MOST_PEOPLE
 
 Component = dict[str, Any]
 

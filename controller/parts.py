@@ -11,7 +11,7 @@ from controller.outbox import Outbox
 from controller.pins import Pins
 from controller.proving import Drill
 from controller.recorder import Recorder
-from controller.state import State
+from controller.rules.state import State
 from controller.systemd import Notifier
 from controller.teller import Teller
 from controller.trace import FlightRecorder

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 from controller.clock import Clock
 from controller.events import Command, Edge, Note
-from controller.state import House as Numbers
-from controller.state import State, verified_empty
+from controller.rules.state import House as Numbers
+from controller.rules.state import State, verified_empty
 
 #: What proves each line, in the order in which a hand gets to them.
 STEPS: Mapping[str, str] = {

@@ -19,9 +19,9 @@ from controller.codec import encode, told_all
 from controller.config import WIRING, Config
 from controller.engine import Engine, Told
 from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Edge
-from controller.occupancy import settled
-from controller.state import State
-from controller.turn import count_data
+from controller.rules.occupancy import settled
+from controller.rules.state import State
+from controller.rules.transition import count_data
 
 HEADER = ["t_ms", "line", "level"]
 #: How long the trace runs on after its last row, so that what was under way comes to its end.

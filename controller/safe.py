@@ -19,7 +19,7 @@ from controller.config import Config
 from controller.configfile import ConfigError
 from controller.events import OUTPUT_LINES, Fault
 from controller.factory import PinsError
-from controller.state import State
+from controller.rules.state import State
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from controller.engine import Engine, Told
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
 from controller.inbox import Now
 from controller.parts import Absence, Parts
-from controller.state import House, State
+from controller.rules.state import House, State
 from controller.teller import summary
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from controller.night import Night
 from controller.presets import Gadgets
 from controller.radio import signal_dbm
 from controller.record import Record, Row, Saved
-from controller.state import House, State, door_mode, wanted
+from controller.rules.state import House, State, door_mode, wanted
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
 NOON = 12

@@ -20,8 +20,8 @@ from controller.events import (
     Set,
     Tick,
 )
-from controller.rules import step
-from controller.state import House, State, deadline, wanted
+from controller.rules.state import House, State, deadline, wanted
+from controller.rules.step import step
 
 
 class Room:

@@ -34,8 +34,8 @@ from controller.events import COMMANDS, Command, Tick
 from controller.inbox import Inbox, Now
 from controller.record import state_of, text_of
 from controller.replay import TraceError, read_trace, replay, wired_by
-from controller.rules import step
-from controller.state import House, State
+from controller.rules.state import House, State
+from controller.rules.step import step
 from tests import fuzz_heard, fuzz_request
 from tests.model import laws
 

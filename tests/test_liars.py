@@ -28,7 +28,7 @@ from controller.events import COMMANDS, Reason, Set
 from controller.inbox import Inbox, Now
 from controller.link import BACKOFF_S
 from controller.outbox import GATHERING_S, OVERLAP_S
-from controller.state import House
+from controller.rules.state import House
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, times_on
 from tests.test_run import Subscriber

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 
 from controller.events import INPUT_LINES, Command, Contact, Effect, Event, Fault, Started, Tick
-from controller.occupancy import Occupancy
-from controller.rules import step
-from controller.state import Grant, House, State
+from controller.rules.occupancy import Occupancy
+from controller.rules.state import Grant, House, State
+from controller.rules.step import step
 from tests.model.alphabet import everything
 from tests.model.slices import FORGOTTEN, TIMERS, forget, moves, part
 from tests.model.space import Move, key, normal

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.occupancy import MOST_PEOPLE, Occupancy, gate, moved, settled, unseen
+from controller.rules.occupancy import MOST_PEOPLE, Occupancy, gate, moved, settled, unseen
 
 passages = st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(sorted)
 

@@ -18,7 +18,7 @@ from controller.events import (
     Started,
     Tick,
 )
-from controller.state import State, door_mode, lock_state
+from controller.rules.state import State, door_mode, lock_state
 from tests.driver import Room, names, note, tones
 
 

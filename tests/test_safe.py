@@ -15,8 +15,8 @@ from controller.config import Config
 from controller.configfile import ConfigError
 from controller.credentials import with_login
 from controller.events import OUTPUT_LINES, Command
+from controller.rules.state import State, door_mode, strike_on
 from controller.safe import FAULT, assemble_safely, safe_config, say
-from controller.state import State, door_mode, strike_on
 from tests.house import demo_config
 from tests.waiting import HANGS_S, eventually
 

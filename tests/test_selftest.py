@@ -18,9 +18,9 @@ from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.journal import read_last
 from controller.learned import keep, learned_file, with_learned
 from controller.proving import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
+from controller.rules.state import verified_empty
 from controller.selftest import Options, change_places, run_self_test
 from controller.simulate import ACTS, Bench, Move, SimulatedPins
-from controller.state import verified_empty
 from tests.driver import Room
 from tests.house import Demo, demo_config, house
 from tests.waiting import HANGS_S, eventually

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from controller.events import Contact
-from controller.occupancy import settled
-from controller.rules import step
-from controller.state import House, State, changed, draft, redraft
+from controller.rules.occupancy import settled
+from controller.rules.state import House, State, changed, draft, redraft
+from controller.rules.step import step
 
 
 def test_a_changed_state_is_what_replace_would_give_and_leaves_the_old_one_alone() -> None:

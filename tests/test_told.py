@@ -23,8 +23,8 @@ from controller.events import (
     Started,
     Tick,
 )
-from controller.occupancy import Occupancy, moved
-from controller.state import MINUTE_MS, State, lock_state, strike_on, wanted
+from controller.rules.occupancy import Occupancy, moved
+from controller.rules.state import MINUTE_MS, State, lock_state, strike_on, wanted
 from tests.driver import Room
 
 ZONES = {"outer_ms": 350.3, "inner_ms": 351.8}

@@ -14,7 +14,7 @@ from controller import codec
 from controller.codec import Stamp, Topics
 from controller.events import Answer, Chime, Note, Reason, Set
 from controller.record import state_of, text_of
-from controller.state import State
+from controller.rules.state import State
 from tests.driver import Room
 
 STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)

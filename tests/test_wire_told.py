@@ -11,7 +11,7 @@ from controller import codec
 from controller.codec import PAYLOAD_LIMIT, Message, Stamp, Topics
 from controller.events import Answer, Chime, Reason, Set
 from controller.inbox import Inbox, Now
-from controller.state import State
+from controller.rules.state import State
 from tests.driver import Room
 
 STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)

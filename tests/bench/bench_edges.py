@@ -20,7 +20,7 @@ from controller.opening import open_journal
 from controller.pins import Pins
 from controller.record import Record, Row, Saved
 from controller.recorder import Recorder
-from controller.state import State
+from controller.rules.state import State
 from tests.conftest import Broker
 
 SAVED = Saved(1.0, "boot", 1.0, 1.0, vars(State()))

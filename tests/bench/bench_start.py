@@ -21,7 +21,7 @@ from pathlib import Path
 
 from controller.journal import Journal
 from controller.record import Saved
-from controller.state import State
+from controller.rules.state import State
 from tests.bench.contestants import ROOT, Contestant, Field, field, mqtt_io_python
 from tests.bench.measure import Report, Samples, interleaved
 

@@ -24,8 +24,8 @@ from controller.codec import Message, Stamp, Topics, heartbeat, snapshot, state_
 from controller.config import Mqtt
 from controller.latency import Latency
 from controller.link import MqttLink
-from controller.occupancy import settled
-from controller.state import House, State
+from controller.rules.occupancy import settled
+from controller.rules.state import House, State
 from tests.conftest import Broker
 from web.venues import Venues
 

@@ -17,9 +17,9 @@ from controller.engine import Engine, Told
 from controller.events import Command, Edge
 from controller.journal import Journal
 from controller.recorder import SYNC_S
+from controller.rules.state import State
 from controller.service import FLUSH_EVERY, REREAD_S
 from controller.simulate import ACTS
-from controller.state import State
 from controller.teller import Teller
 from controller.trace import FlightRecorder
 

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from controller.occupancy import Occupancy
+from controller.rules.occupancy import Occupancy
 from tests.browser.bar import Bar, BarMaker
 from tests.waiting import eventually
 from web.pairing import Pairing

@@ -16,8 +16,8 @@ from controller.events import (
     Reason,
     Started,
 )
-from controller.rules import TIMERS
-from controller.state import House, State
+from controller.rules.state import House, State
+from controller.rules.step import TIMERS
 from tests.model.space import Move, exit_grows_old, knock_grows_old, next_mark, ring
 
 

@@ -23,7 +23,7 @@ from controller.events import (
     Started,
     Tick,
 )
-from controller.state import House, State, door_mode, wanted
+from controller.rules.state import House, State, door_mode, wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ from dataclasses import replace
 from itertools import product
 
 from controller.events import INPUT_LINES
-from controller.rules import running
-from controller.state import House, Session, State
+from controller.rules.state import House, Session, State
+from controller.rules.step import running
 from tests.model import alphabet as may
 from tests.model.space import AHEAD_MS, Move, standing
 from tests.model.walk import Slice

@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import fields, replace
 
 from controller.events import Event, Tick
-from controller.state import DoorKnock, Grant, House, Session, State, mark_ms
+from controller.rules.state import DoorKnock, Grant, House, Session, State, mark_ms
 
 #: Where deadlines stand that are running: after everything that one step could start.
 AHEAD_MS = 1e9

@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from controller.events import Effect, Event
-from controller.rules import step
-from controller.state import House, State
+from controller.rules.state import House, State
+from controller.rules.step import step
 from tests.model import laws
 from tests.model.space import Forget, Move, exactly, key, normal
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from controller import occupancy as people
-from controller.commands import lock_open, obey
 from controller.events import (
     Command,
     Contact,
@@ -20,8 +18,10 @@ from controller.events import (
     Passage,
     Started,
 )
-from controller.state import DoorKnock
-from controller.turn import BEAM_FAULTS, Turn, count_data
+from controller.rules import occupancy as people
+from controller.rules.commands import lock_open, obey
+from controller.rules.state import DoorKnock
+from controller.rules.transition import BEAM_FAULTS, Turn, count_data
 
 #: Waiting parties that the hatch remembers: more than ever stood in front of it.
 HATCH_QUEUE = 9

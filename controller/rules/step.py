@@ -29,9 +29,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from controller import occupancy as people
-from controller import said
-from controller.commands import obey
 from controller.events import (
     Command,
     Contact,
@@ -45,7 +42,10 @@ from controller.events import (
     Started,
     Tick,
 )
-from controller.state import (
+from controller.rules import handlers
+from controller.rules import occupancy as people
+from controller.rules.commands import obey
+from controller.rules.state import (
     Grant,
     House,
     Session,
@@ -56,7 +56,7 @@ from controller.state import (
     strike_on,
     wanted,
 )
-from controller.turn import Turn
+from controller.rules.transition import Turn
 
 
 def step(state: State, event: Event, house: House) -> tuple[State, tuple[Effect, ...]]:
@@ -80,13 +80,13 @@ def _tick(turn: Turn, event: Tick) -> None:
 
 HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     Tick: _tick,
-    Started: said.started,
-    Doorway: said.doorway,
-    Passage: said.passage,
-    Knock: said.knock,
-    KnockEnded: said.knock_ended,
-    Contact: said.contact,
-    Fault: said.fault,
+    Started: handlers.started,
+    Doorway: handlers.doorway,
+    Passage: handlers.passage,
+    Knock: handlers.knock,
+    KnockEnded: handlers.knock_ended,
+    Contact: handlers.contact,
+    Fault: handlers.fault,
     Command: obey,
 }
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from controller import occupancy as people
 from controller.events import TONES, Answer, Command, Prove, Reason
-from controller.state import Grant, House, State, lock_fault, promised_max
-from controller.turn import Turn
+from controller.rules import occupancy as people
+from controller.rules.state import Grant, House, State, lock_fault, promised_max
+from controller.rules.transition import Turn
 
 
 def obey(turn: Turn, command: Command) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from controller import occupancy as people
 from controller.events import Chime, Effect, Note
-from controller.occupancy import Occupancy
-from controller.state import ActiveFault, House, Session, State, draft, redraft
+from controller.rules import occupancy as people
+from controller.rules.occupancy import Occupancy
+from controller.rules.state import ActiveFault, House, Session, State, draft, redraft
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.events import INPUT_LINES, Set
-from controller.occupancy import Occupancy
+from controller.rules.occupancy import Occupancy
 
 MINUTE_MS = 60_000.0
 
