@@ -157,16 +157,16 @@ CORE := controller/events.py \
   controller/sensing/rhythms.py \
   controller/sensing/sensing.py \
   controller/codec.py \
-  controller/kinds.py \
-  controller/keys.py \
-  controller/config.py \
-  controller/configfile.py \
+  controller/config/types.py \
+  controller/config/schema.py \
+  controller/config/settings.py \
+  controller/config/loader.py \
   controller/inbox.py \
   controller/night.py \
   controller/record.py \
   controller/entities.py \
   controller/discovery.py \
-  controller/presets.py \
+  controller/config/presets.py \
   controller/latency.py \
   controller/wiring.py
 

@@ -16,7 +16,8 @@ from controller import codec
 from controller.bus import MemoryBus
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
 from controller.codec import Topics
-from controller.config import Config, input_lines, output_lines
+from controller.config.presets import gadgets
+from controller.config.settings import Config, input_lines, output_lines
 from controller.discovery import discovery_messages, stale_topics
 from controller.engine import Engine
 from controller.events import Edge
@@ -30,7 +31,6 @@ from controller.opening import Opened, open_journal
 from controller.outbox import WINDOW, Outbox
 from controller.parts import Absence, Parts
 from controller.pins import Pins
-from controller.presets import gadgets
 from controller.proving import Drill
 from controller.record import Row
 from controller.recorder import Recorder

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from controller.config import Config
+    from controller.config.settings import Config
 
 DAY_S = 86_400.0
 #: Exit code of whatever the user can mend: arguments, files, configuration.
@@ -46,7 +46,7 @@ class Problem(click.ClickException):
 @contextmanager
 def _mendable() -> Iterator[None]:
     """Turn the errors that a user can mend into messages without a traceback."""
-    from controller.configfile import ConfigError
+    from controller.config.loader import ConfigError
 
     try:
         yield
@@ -59,7 +59,7 @@ def _mendable() -> Iterator[None]:
 
 
 def _config(path: str | None, sets: tuple[str, ...]) -> Config:
-    from controller.configfile import DEFAULT_PATH, load
+    from controller.config.loader import DEFAULT_PATH, load
 
     return load(path or DEFAULT_PATH, sets)
 
@@ -80,7 +80,7 @@ def main() -> None:
 @set_option
 def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> None:
     """Run a TRACE (CSV) through sensing and rules in virtual time, one JSON object a line."""
-    from controller.configfile import parse
+    from controller.config.loader import parse
     from controller.replay import TraceError, load_trace, wired_by
     from controller.replay import replay as lines_of
 
@@ -190,9 +190,9 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
 
     It is the controller while it runs: as root it changes places with the service, and back.
     """
-    from controller.credentials import with_login
+    from controller.config.credentials import with_login
+    from controller.config.learned_rhythms import learned_file, with_learned
     from controller.factory import PinsError
-    from controller.learned import learned_file, with_learned
     from controller.selftest import Options, change_places, run_self_test
 
     code = change_places(sys.argv)
@@ -221,9 +221,9 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
 def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     """Keep the door: the controller, as the service runs it."""
     from controller.assembly import assemble, real_world
-    from controller.credentials import with_login
+    from controller.config.credentials import with_login
+    from controller.config.learned_rhythms import with_learned
     from controller.factory import PinsError
-    from controller.learned import with_learned
     from controller.safe import assemble_safely, say
 
     _log(logging.INFO)
@@ -249,7 +249,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
 @set_option
 def web(path: str | None, sets: tuple[str, ...]) -> None:
     """Serve the bartender's page: a process of its own, joined to the controller by the broker."""
-    from controller.credentials import with_login
+    from controller.config.credentials import with_login
     from controller.demo import serve_page
 
     _log(logging.INFO)

@@ -11,7 +11,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 if TYPE_CHECKING:
-    from controller.config import Mqtt
+    from controller.config.settings import Mqtt
 
 #: What is neither retained nor acknowledged is about now; the broker drops it after this.
 MOMENT_EXPIRES_S = 10

@@ -25,7 +25,7 @@ from controller.codec import PAYLOAD_LIMIT, Message
 from controller.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from controller.config import Mqtt
+    from controller.config.settings import Mqtt
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from controller.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
 from controller.bus import MemoryBus
-from controller.config import Config, JournalSettings, Web
-from controller.configfile import ConfigError, load, parse
+from controller.config.loader import ConfigError, load, parse
+from controller.config.settings import Config, JournalSettings, Web
 from controller.link import MqttLink
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from controller.codec import Message, Topics, encode
-from controller.config import Config
+from controller.config.settings import Config
 from controller.entities import Component, components
 
 #: Which lines an entity is about: with none of them wired there is no such entity.

@@ -13,7 +13,7 @@ from random import uniform
 from threading import Lock, Timer
 
 from controller.codec import Message
-from controller.presets import is_back
+from controller.config.presets import is_back
 
 #: Home Assistant asks for a short random pause; with none, what is said too early is lost.
 BIRTH_PAUSE_S = (1.0, 3.0)

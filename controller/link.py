@@ -34,7 +34,7 @@ from controller.connection import (
 from controller.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from controller.config import Mqtt
+    from controller.config.settings import Mqtt
 
 log = logging.getLogger(__name__)
 

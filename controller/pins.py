@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from gpiozero import DigitalInputDevice, DigitalOutputDevice
 from gpiozero.exc import PinFixedPull, PinInvalidPin
 
-from controller.config import FIRST_SAFE_STRIKE_PIN
+from controller.config.settings import FIRST_SAFE_STRIKE_PIN
 from controller.events import Edge
 from controller.factory import PinsError, make_factory
 from controller.guard import Guard
 
 if TYPE_CHECKING:
-    from controller.config import LineSettings
+    from controller.config.settings import LineSettings
 
 __all__ = ["TONES", "Pins", "PinsError", "make_factory"]
 

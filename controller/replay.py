@@ -16,7 +16,7 @@ from sys import intern
 from typing import NamedTuple
 
 from controller.codec import encode, told_all
-from controller.config import WIRING, Config
+from controller.config.settings import WIRING, Config
 from controller.engine import Engine, Told
 from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Edge
 from controller.rules.occupancy import settled

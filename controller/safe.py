@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from controller.assembly import Running, World, assemble, real_world
-from controller.config import Config
-from controller.configfile import ConfigError
+from controller.config.loader import ConfigError
+from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Fault
 from controller.factory import PinsError
 from controller.rules.state import State

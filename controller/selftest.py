@@ -19,9 +19,9 @@ from time import monotonic
 from typing import Any
 
 from controller.assembly import Running, assemble, real_world
-from controller.config import Config, input_lines
+from controller.config.learned_rhythms import keep
+from controller.config.settings import Config, input_lines
 from controller.events import Command, Edge
-from controller.learned import keep
 from controller.proving import KNOCKS, STEPS, Proof
 from controller.sensing.rhythms import learn
 

@@ -15,7 +15,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from gpiozero.pins.pi import PiPin
 
 from controller.clock import Clock
-from controller.config import LineSettings
+from controller.config.settings import LineSettings
 from controller.events import INPUT_LINES, Command
 
 

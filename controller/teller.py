@@ -9,11 +9,11 @@ from typing import Any
 from controller import codec
 from controller.clock import Clock, Moment
 from controller.codec import Message, Stamp, Topics
+from controller.config.presets import Gadgets
 from controller.engine import Told
 from controller.events import Answer, Chime, Set
 from controller.latency import Latency
 from controller.night import Night
-from controller.presets import Gadgets
 from controller.radio import signal_dbm
 from controller.record import Record, Row, Saved
 from controller.rules.state import House, State, door_mode, wanted

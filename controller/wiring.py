@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from controller.config import LineSettings
+from controller.config.settings import LineSettings
 from controller.events import OUTPUT_LINES
 
 #: Header pin of every BCM number, on all Pis with 40 pins.

@@ -27,8 +27,8 @@ from hypothesis import HealthCheck, given, settings
 
 from controller import codec
 from controller.codec import Message, Stamp
-from controller.config import Config
-from controller.configfile import ConfigError, parse
+from controller.config.loader import ConfigError, parse
+from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Command, Tick
 from controller.inbox import Inbox, Now

@@ -18,7 +18,7 @@ import hypothesis.strategies as st
 from flask.testing import FlaskClient
 
 from controller.codec import Message
-from controller.config import Space
+from controller.config.settings import Space
 from tests.web_house import House, calm, joiner, paired, settings
 from web import create_app
 from web.mirror import Mirror

@@ -28,8 +28,8 @@ from typing import Any
 from flask import Flask
 
 from controller.codec import Message
-from controller.config import Space
-from controller.configfile import parse
+from controller.config.loader import parse
+from controller.config.settings import Space
 from controller.events import Command
 from tests.house import BASE, Demo, house
 from tests.waiting import eventually

@@ -16,8 +16,8 @@ from controller.assembly import Running, World, alone, assemble, simulated
 from controller.bus import MemoryBus
 from controller.clock import wall_s
 from controller.codec import Message
-from controller.config import Config
-from controller.configfile import parse
+from controller.config.loader import parse
+from controller.config.settings import Config
 from controller.simulate import Bench
 from tests.waiting import HANGS_S, eventually
 

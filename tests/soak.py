@@ -27,7 +27,7 @@ from controller.assembly import Running, World, alone, assemble, simulated
 from controller.bus import MemoryBus
 from controller.clock import Clock, boottime_ms
 from controller.codec import Message
-from controller.configfile import parse
+from controller.config.loader import parse
 from controller.events import Command
 from controller.journal import read_last
 from controller.simulate import ACTS

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.config import WIRING, Config, input_lines, output_lines
-from controller.configfile import ConfigError, load, parse
-from controller.keys import KEYS
+from controller.config.loader import ConfigError, load, parse
+from controller.config.schema import KEYS
+from controller.config.settings import WIRING, Config, input_lines, output_lines
 
 SHIPPED = Path(__file__).parent.parent / "systemd" / "backdoor.toml"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from controller.configfile import ConfigError
+from controller.config.loader import ConfigError
 from controller.demo import (
     NO_NETWORK,
     ON_THIS_MACHINE,

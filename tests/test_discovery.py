@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from controller.codec import Topics
-from controller.config import Config
-from controller.configfile import parse
+from controller.config.loader import parse
+from controller.config.settings import Config
 from controller.discovery import discovery_messages, node_id, stale_topics
 from controller.entities import components
 

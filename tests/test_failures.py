@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.config import WIRING
+from controller.config.settings import WIRING
 from controller.events import COMMANDS, Command
 from tests.driver import Room, names
 from tests.house import times_on

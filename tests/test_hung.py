@@ -16,7 +16,7 @@ import pytest
 
 from controller.assembly import alone
 from controller.codec import Topics
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.link import MqttLink
 from tests.conftest import Broker
 from tests.house import house

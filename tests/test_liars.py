@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from controller.assembly import World, assemble, link_maker, simulated
 from controller.bus import MemoryBus
 from controller.codec import Message
-from controller.config import Config
+from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Reason, Set
 from controller.inbox import Inbox, Now

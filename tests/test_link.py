@@ -19,7 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from controller.codec import Message
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.connection import Connection, Peer
 from controller.link import MqttLink
 from controller.mailbox import Mailbox

@@ -8,7 +8,7 @@ import pytest
 
 from controller.bus import MemoryLink
 from controller.codec import PAYLOAD_LIMIT, Message
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.link import MqttLink
 from tests.conftest import Broker
 from tests.waiting import eventually

@@ -13,7 +13,7 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
-from controller.config import Space
+from controller.config.settings import Space
 from controller.events import COMMANDS
 from tests.web_house import House, joiner, page_of, paired, settings
 from web import create_app

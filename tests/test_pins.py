@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from controller.config import LineSettings
+from controller.config.settings import LineSettings
 from controller.events import CHIME_MS, Edge
 from controller.pins import TONES, Pins, PinsError, make_factory
 from tests.waiting import HANGS_S, eventually

@@ -21,7 +21,7 @@ import pytest
 from fake_rpi import toggle_print
 from fake_rpi.RPi import _GPIO
 
-from controller.config import LineSettings
+from controller.config.settings import LineSettings
 from controller.events import Edge
 from controller.pins import Pins, PinsError, make_factory
 

@@ -15,7 +15,7 @@ import pytest
 from gpiozero import LED, Button, OutputDevice
 from gpiozero.exc import GPIOZeroError, PinFixedPull, PinInvalidPull, PinPWMUnsupported, PinSetInput
 
-from controller.config import WIRING, LineSettings
+from controller.config.settings import WIRING, LineSettings
 from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
 from controller.listener import ListenerError
 from controller.pins import Pins, PinsError, make_factory

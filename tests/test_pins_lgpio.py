@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from controller.config import LineSettings
+from controller.config.settings import LineSettings
 from controller.events import Edge
 from controller.pins import Pins, PinsError, make_factory
 

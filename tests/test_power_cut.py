@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from controller import assembly
-from controller.config import WIRING
+from controller.config.settings import WIRING
 from controller.journal import Journal, read_last
 from tests.house import house
 from tests.waiting import eventually

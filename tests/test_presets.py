@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from controller.codec import Message
-from controller.configfile import ConfigError, parse
-from controller.presets import ACTIONS, Gadgets, gadgets, is_back
+from controller.config.loader import ConfigError, parse
+from controller.config.presets import ACTIONS, Gadgets, gadgets, is_back
 
 Said = list[tuple[str, str]]
 

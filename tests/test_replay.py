@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.configfile import parse
+from controller.config.loader import parse
 from controller.replay import Row, TraceError, load_trace, read_trace, replay, wired_by
 from controller.simulate import ACTS, Move
 

@@ -13,10 +13,10 @@ import pytest
 
 from controller import proving as proving_module
 from controller import selftest
-from controller.config import WIRING, Config, input_lines
+from controller.config.learned_rhythms import keep, learned_file, with_learned
+from controller.config.settings import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.journal import read_last
-from controller.learned import keep, learned_file, with_learned
 from controller.proving import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
 from controller.rules.state import verified_empty
 from controller.selftest import Options, change_places, run_self_test

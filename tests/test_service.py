@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.codec import Message
-from controller.configfile import parse
+from controller.config.loader import parse
 from controller.events import Edge
 from controller.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by

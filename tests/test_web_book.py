@@ -18,7 +18,7 @@ import pytest
 from flask import Flask
 
 from controller.codec import Message, Topics
-from controller.config import BookSettings
+from controller.config.settings import BookSettings
 from tests.test_asyncapi import mistakes
 from tests.waiting import eventually
 from tests.web_house import House, joiner, now_iso, paired, settings

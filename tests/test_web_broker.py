@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.link import MqttLink
 from tests.browser.bar import Bar
 from tests.conftest import Broker

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from jsonschema import Draft7Validator
 
-from controller.config import BookSettings, Space
+from controller.config.settings import BookSettings, Space
 from tests.web_house import House, joiner, now_iso, settings
 from web import create_app
 

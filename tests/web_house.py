@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from controller.bus import MemoryBus
 from controller.codec import Message, Topics
-from controller.config import Config, Web
+from controller.config.settings import Config, Web
 from controller.link import Link
 from tests.waiting import HANGS_S
 from web import create_app

@@ -9,7 +9,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.bus import MemoryBus
 from controller.codec import Message
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.link import Link, MqttLink
 from tests.waiting import HANGS_S, eventually
 

@@ -18,7 +18,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 
 from controller.codec import Topics
-from controller.config import Config
+from controller.config.settings import Config
 from web.bench import ACTIONS, Bench, bench_routes
 from web.expected import Expected
 from web.guard import Hosts, guard, wants_page

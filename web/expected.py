@@ -12,7 +12,7 @@ from babel.dates import format_datetime, format_time
 from flask_babel import get_locale  # type: ignore[import-untyped]
 
 from controller.codec import Message, Topics
-from controller.config import Config
+from controller.config.settings import Config
 from web.book import Book, Page, Settings
 from web.language import _
 from web.mirror import Mirror, Seen

@@ -12,7 +12,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from controller.codec import Message
-from controller.config import Config
+from controller.config.settings import Config
 from web.expected import house_zone
 from web.mirror import Mirror
 from web.slots import Question, hours_of, windows

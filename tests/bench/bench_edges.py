@@ -13,7 +13,7 @@ from pathlib import Path
 from gpiozero.pins.mock import MockFactory
 
 from controller.codec import Message
-from controller.config import LineSettings, Mqtt
+from controller.config.settings import LineSettings, Mqtt
 from controller.journal import Journal
 from controller.link import TAKEOVER_S, MqttLink
 from controller.opening import open_journal

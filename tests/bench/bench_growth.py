@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from controller.configfile import parse
+from controller.config.loader import parse
 from controller.journal import Journal
 from controller.replay import Row, replay, wired_by
 from controller.trace import FlightRecorder

@@ -24,7 +24,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Page, sync_playwright
 
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.link import MqttLink
 from controller.simulate import Move
 from tests.browser.bar import Bar

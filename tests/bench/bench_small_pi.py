@@ -19,7 +19,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 
-from controller.config import WIRING
+from controller.config.settings import WIRING
 from tests.bench.bench_growth import evening_cost
 from tests.conftest import Broker, free_port
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.codec import Message, Stamp, Topics, heartbeat, snapshot, state_messages, status
-from controller.config import Mqtt
+from controller.config.settings import Mqtt
 from controller.latency import Latency
 from controller.link import MqttLink
 from controller.rules.occupancy import settled

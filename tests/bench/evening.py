@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from controller.clock import Clock, Moment
 from controller.codec import Topics
-from controller.config import Config
-from controller.configfile import parse
+from controller.config.loader import parse
+from controller.config.settings import Config
 from controller.engine import Engine, Told
 from controller.events import Command, Edge
 from controller.journal import Journal

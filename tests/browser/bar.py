@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.assembly import LinkMaker, World, alone, assemble, simulated
 from controller.bus import MemoryBus
-from controller.config import Config, JournalSettings
+from controller.config.settings import Config, JournalSettings
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
 from controller.service import BEAT_EVERY

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from controller.config import Mqtt, input_lines
+from controller.config.settings import Mqtt, input_lines
 from controller.link import MqttLink
 from controller.proving import STEPS
 from controller.simulate import ACTS, Move

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import gpiozero.pins.local
 
-from controller.config import WIRING, LineSettings
+from controller.config.settings import WIRING, LineSettings
 from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
 from controller.pins import Pins, PinsError, make_factory
 from controller.proving import KNOCKS, STEPS

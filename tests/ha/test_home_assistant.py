@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from controller.assembly import World, assemble, link_maker, simulated
-from controller.config import WIRING
+from controller.config.settings import WIRING
 from controller.simulate import Bench
 from tests.conftest import Broker
 from tests.ha.homeassistant import HA_PYTHON, HomeAssistant

@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from controller.config import (
+from controller.config.presets import problems as device_problems
+from controller.config.schema import KEYS, Key
+from controller.config.settings import (
     FIRST_SAFE_STRIKE_PIN,
     WIRING,
     BookSettings,
@@ -26,8 +28,6 @@ from controller.config import (
     Space,
     Web,
 )
-from controller.keys import KEYS, Key
-from controller.presets import problems as device_problems
 from controller.rules.state import House
 from controller.sensing.sensing import Settings
 

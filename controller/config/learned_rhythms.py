@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from controller.config import Config
-from controller.kinds import rhythms
+from controller.config.settings import Config
+from controller.config.types import rhythms
 from controller.sensing.rhythms import Rhythm
 
 log = logging.getLogger(__name__)

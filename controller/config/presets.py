@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.codec import Message, decode
-from controller.config import Config, Device
+from controller.config.settings import Config, Device
 from controller.events import TONES
 
 #: What a device of each kind can be told; ``blink`` falls back to ``on``, each tone to the first.

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from controller.config import Config
+from controller.config.settings import Config
 
 #: ``LoadCredential=broker:...`` in the units: one line, ``user:password``.
 NAME = "broker"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from controller.kinds import (
+from controller.config.types import (
     Kind,
     choice,
     device_name,
