@@ -168,7 +168,7 @@ CORE := controller/events.py \
   controller/discovery.py \
   controller/config/presets.py \
   controller/latency.py \
-  controller/wiring.py
+  controller/gpio/header.py
 
 define CHECK_PYTHON
 import sys

@@ -21,7 +21,9 @@ from controller.config.settings import Config, input_lines, output_lines
 from controller.discovery import discovery_messages, stale_topics
 from controller.engine import Engine
 from controller.events import Edge
-from controller.factory import PinsError, make_factory
+from controller.gpio.factories import PinsError, make_factory
+from controller.gpio.pins import Pins
+from controller.gpio.simulated import SimulatedPins
 from controller.home import Hears, Home
 from controller.inbox import Inbox
 from controller.joints import Joints
@@ -30,13 +32,11 @@ from controller.link import Link
 from controller.opening import Opened, open_journal
 from controller.outbox import WINDOW, Outbox
 from controller.parts import Absence, Parts
-from controller.pins import Pins
 from controller.proving import Drill
 from controller.record import Row
 from controller.recorder import Recorder
 from controller.rules.state import House, State
 from controller.service import Item, Service
-from controller.simulate import SimulatedPins
 from controller.systemd import Notifier
 from controller.teller import Teller, noon_before
 from controller.trace import FlightRecorder, flights

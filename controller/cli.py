@@ -102,8 +102,8 @@ def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> 
 @click.option("--svg", type=click.Path(), help="Draw the header with the used pins into this file.")
 def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> None:
     """Say every mistake in the configuration, or the wiring that it describes."""
-    from controller.wiring import svg as drawn
-    from controller.wiring import table
+    from controller.gpio.header import svg as drawn
+    from controller.gpio.header import table
 
     with _mendable():
         config = _config(path, sets)
@@ -192,7 +192,7 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
     """
     from controller.config.credentials import with_login
     from controller.config.learned_rhythms import learned_file, with_learned
-    from controller.factory import PinsError
+    from controller.gpio.factories import PinsError
     from controller.selftest import Options, change_places, run_self_test
 
     code = change_places(sys.argv)
@@ -223,7 +223,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     from controller.assembly import assemble, real_world
     from controller.config.credentials import with_login
     from controller.config.learned_rhythms import with_learned
-    from controller.factory import PinsError
+    from controller.gpio.factories import PinsError
     from controller.safe import assemble_safely, say
 
     _log(logging.INFO)

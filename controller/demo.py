@@ -19,11 +19,11 @@ from controller.assembly import LinkMaker, World, alone, assemble, link_maker, s
 from controller.bus import MemoryBus
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
+from controller.gpio.simulated import Bench, Move
 from controller.link import MqttLink
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State
-from controller.simulate import Bench, Move
 from controller.systemd import Notifier
 from web import create_app, pair_link
 from web.pairing import PairingError, own_address, qr_text

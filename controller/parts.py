@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.clock import Clock
+from controller.gpio.pins import Pins
 from controller.inbox import Inbox
 from controller.link import Link
 from controller.outbox import Outbox
-from controller.pins import Pins
 from controller.proving import Drill
 from controller.recorder import Recorder
 from controller.rules.state import State

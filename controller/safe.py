@@ -18,7 +18,7 @@ from controller.assembly import Running, World, assemble, real_world
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Fault
-from controller.factory import PinsError
+from controller.gpio.factories import PinsError
 from controller.rules.state import State
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from controller.clock import wall_s
 from controller.codec import Message
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.simulate import Bench
+from controller.gpio.simulated import Bench
 from tests.waiting import HANGS_S, eventually
 
 BASE = "backdoor/bar/"

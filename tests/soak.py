@@ -29,8 +29,8 @@ from controller.clock import Clock, boottime_ms
 from controller.codec import Message
 from controller.config.loader import parse
 from controller.events import Command
+from controller.gpio.simulated import ACTS
 from controller.journal import read_last
-from controller.simulate import ACTS
 from tests.model import laws
 
 DAY_MS = 86_400_000.0

@@ -14,9 +14,9 @@ from jsonschema import Draft7Validator, FormatChecker
 
 from controller.codec import Message
 from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Reason
+from controller.gpio.simulated import Move
 from controller.inbox import CAUSES
 from controller.replay import read_trace
-from controller.simulate import Move
 from tests.house import BASE, Demo, house
 from tests.waiting import eventually
 

@@ -6,9 +6,9 @@ import pytest
 
 from controller.engine import Engine, Told
 from controller.events import Command, Edge, Effect, Note, Set
+from controller.gpio.simulated import ACTS
 from controller.rules.state import House
 from controller.sensing.sensing import Settings
-from controller.simulate import ACTS
 
 
 def names(told: Told) -> list[str]:

@@ -14,7 +14,7 @@ from gpiozero.pins.mock import MockFactory
 
 from controller.config.settings import LineSettings
 from controller.events import CHIME_MS, Edge
-from controller.pins import TONES, Pins, PinsError, make_factory
+from controller.gpio.pins import TONES, Pins, PinsError, make_factory
 from tests.waiting import HANGS_S, eventually
 
 LIMIT_S = 5.0
@@ -238,7 +238,7 @@ def test_set_switches_and_an_unwired_output_is_nothing(bench: Bench) -> None:
 
 
 def test_lamp_blinks_until_it_is_answered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.pins.BLINK_S", 0.01)
+    monkeypatch.setattr("controller.gpio.pins.BLINK_S", 0.01)
     pins = bench.pins()
     pins.set("hatch_light", True, blink=True)
     pins.set("hatch_light", True, blink=True)
@@ -256,7 +256,7 @@ def test_chime_rings_its_pattern_and_ends_silent(
     bench: Bench, tone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = {name: (0.002, 0.002, times) for name, (_, _, times) in TONES.items()}
-    monkeypatch.setattr("controller.pins.TONES", quick)
+    monkeypatch.setattr("controller.gpio.pins.TONES", quick)
     pins = bench.pins()
     pins.chime(tone)
     wanted = [False, *[True, False] * TONES[tone][2]]

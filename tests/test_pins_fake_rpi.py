@@ -23,7 +23,7 @@ from fake_rpi.RPi import _GPIO
 
 from controller.config.settings import LineSettings
 from controller.events import Edge
-from controller.pins import Pins, PinsError, make_factory
+from controller.gpio.pins import Pins, PinsError, make_factory
 
 LINES = {
     "beam_outer": LineSettings(pin=5, pull="up", active="low"),

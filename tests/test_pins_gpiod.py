@@ -17,8 +17,8 @@ from gpiozero.exc import GPIOZeroError, PinFixedPull, PinInvalidPull, PinPWMUnsu
 
 from controller.config.settings import WIRING, LineSettings
 from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
-from controller.listener import ListenerError
-from controller.pins import Pins, PinsError, make_factory
+from controller.gpio.listener import ListenerError
+from controller.gpio.pins import Pins, PinsError, make_factory
 
 from .gpio_chip import Board
 from .waiting import eventually
@@ -35,8 +35,8 @@ INPUTS = {"beam_outer": LineSettings(pin=5), "hatch_knock": LineSettings(16, "do
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     (tmp_path / "gpiochip0").touch()
-    monkeypatch.setattr("controller.chip.DEV", tmp_path)
-    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    monkeypatch.setattr("controller.gpio.gpiod.DEV", tmp_path)
+    monkeypatch.setattr("controller.gpio.factories.DEV", tmp_path)
     return Board().install(monkeypatch)
 
 
@@ -305,14 +305,14 @@ def test_another_chip_than_the_headers_is_not_taken(board: Board) -> None:
 
 
 def test_without_a_pi_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    monkeypatch.setattr("controller.gpio.factories.DEV", tmp_path)
     with pytest.raises(PinsError, match=r'"gpiod": this machine has no Raspberry Pi pins'):
         make_factory("gpiod")
 
 
 def test_without_gpiod_it_names_the_other_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiod", None)
-    monkeypatch.delitem(sys.modules, "controller.chip", raising=False)
+    monkeypatch.delitem(sys.modules, "controller.gpio.gpiod", raising=False)
     with pytest.raises(PinsError, match=r'make setup.* or use factory "lgpio"'):
         make_factory("gpiod")
 
@@ -411,5 +411,5 @@ def test_the_bench_on_a_faked_chip_measures_what_runs_in_the_field() -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert {"controller.chip", "gpiod"} <= loaded
+    assert {"controller.gpio.gpiod", "gpiod"} <= loaded
     assert not loaded & {"pytest", "_pytest", "hypothesis"}

@@ -18,7 +18,7 @@ import pytest
 
 from controller.config.settings import LineSettings
 from controller.events import Edge
-from controller.pins import Pins, PinsError, make_factory
+from controller.gpio.pins import Pins, PinsError, make_factory
 
 IS_OUT, PULL_UP = 1 << 1, 1 << 5
 
@@ -182,7 +182,7 @@ def test_chip_that_may_not_be_opened_names_the_group(
     lgpio: Lgpio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lgpio.refuses = "can not open gpiochip"
-    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    monkeypatch.setattr("controller.gpio.factories.DEV", tmp_path)
     with pytest.raises(PinsError, match="this machine has no Raspberry Pi pins"):
         make_factory("lgpio")
     (tmp_path / "gpiochip0").touch()
@@ -222,7 +222,7 @@ def test_pipe_gets_a_place_of_its_own_when_none_is_named(
 
 REAL = """
 import os
-from controller.pins import PinsError, make_factory
+from controller.gpio.pins import PinsError, make_factory
 try:
     make_factory("lgpio")
 except PinsError as error:

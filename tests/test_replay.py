@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.config.loader import parse
+from controller.gpio.simulated import ACTS, Move
 from controller.replay import Row, TraceError, load_trace, read_trace, replay, wired_by
-from controller.simulate import ACTS, Move
 
 TRACES = Path(__file__).parent / "traces"
 HEADER = "t_ms,line,level"

@@ -131,7 +131,7 @@ def test_a_wrong_configuration_leaves_a_page_that_says_so(tmp_path: Path) -> Non
 def test_pins_that_can_not_be_had_leave_a_page_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.factory.DEV", tmp_path)
+    monkeypatch.setattr("controller.gpio.factories.DEV", tmp_path)
     config = replace(demo_config(tmp_path), factory="gpiod")
     with at_work(assemble_safely(lambda: config, as_it_is)) as state:
         eventually(lambda: whys(state()) == ["pins"])

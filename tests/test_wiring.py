@@ -11,7 +11,7 @@ from gpiozero.pins.mock import MockFactory
 
 from controller.cli import main
 from controller.config.settings import WIRING, LineSettings
-from controller.wiring import GROUNDS, HEADER, NOTES, POWER, svg, table
+from controller.gpio.header import GROUNDS, HEADER, NOTES, POWER, svg, table
 
 PICTURE = Path(__file__).parent.parent / "web" / "pictures" / "wiring.svg"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,7 +61,7 @@ def test_the_drawing_names_what_is_wired_at_its_pin() -> None:
 
 def test_the_drawing_in_the_readme_is_of_the_usual_wiring() -> None:
     assert PICTURE.read_text(encoding="utf-8") == svg(WIRING), (
-        "draw it: python -c 'from controller.wiring import *;"
+        "draw it: python -c 'from controller.gpio.header import *;"
         " from controller.config.settings import WIRING;"
         ' print(svg(WIRING), end="")\' > web/pictures/wiring.svg'
     )

@@ -14,10 +14,10 @@ from gpiozero.pins.mock import MockFactory
 
 from controller.codec import Message
 from controller.config.settings import LineSettings, Mqtt
+from controller.gpio.pins import Pins
 from controller.journal import Journal
 from controller.link import TAKEOVER_S, MqttLink
 from controller.opening import open_journal
-from controller.pins import Pins
 from controller.record import Record, Row, Saved
 from controller.recorder import Recorder
 from controller.rules.state import State

@@ -25,8 +25,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Page, sync_playwright
 
 from controller.config.settings import Mqtt
+from controller.gpio.simulated import Move
 from controller.link import MqttLink
-from controller.simulate import Move
 from tests.browser.bar import Bar
 from tests.browser.conftest import ARGS, CHROMIUM
 from tests.conftest import Broker

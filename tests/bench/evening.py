@@ -15,11 +15,11 @@ from controller.config.loader import parse
 from controller.config.settings import Config
 from controller.engine import Engine, Told
 from controller.events import Command, Edge
+from controller.gpio.simulated import ACTS
 from controller.journal import Journal
 from controller.recorder import SYNC_S
 from controller.rules.state import State
 from controller.service import FLUSH_EVERY, REREAD_S
-from controller.simulate import ACTS
 from controller.teller import Teller
 from controller.trace import FlightRecorder
 

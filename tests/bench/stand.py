@@ -20,7 +20,7 @@ from typing import Any
 
 from controller.assembly import Running, assemble, real_world
 from controller.events import Command
-from controller.pins import Pins
+from controller.gpio.pins import Pins
 from tests.bench.hand import Hand, obey
 from tests.house import demo_config
 from tests.waiting import eventually

@@ -12,10 +12,10 @@ from typing import Any
 from controller.assembly import LinkMaker, World, alone, assemble, simulated
 from controller.bus import MemoryBus
 from controller.config.settings import Config, JournalSettings
+from controller.gpio.simulated import Bench
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
 from controller.service import BEAT_EVERY
-from controller.simulate import Bench
 from tests.waiting import HANGS_S
 from tests.web_house import Serving, settings
 from web import create_app

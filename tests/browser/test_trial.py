@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page, expect
 
 from controller.config.settings import Mqtt, input_lines
+from controller.gpio.simulated import ACTS, Move
 from controller.link import MqttLink
 from controller.proving import STEPS
-from controller.simulate import ACTS, Move
 from tests.browser.bar import Bar
 from tests.browser.conftest import SCREENSHOTS
 from tests.conftest import Broker

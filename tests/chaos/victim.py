@@ -15,7 +15,7 @@ from threading import Thread
 
 from controller.assembly import Running, World, assemble, link_maker, simulated
 from controller.events import Command
-from controller.simulate import Bench
+from controller.gpio.simulated import Bench
 from tests.house import demo_config
 
 ACTS = ("walk_in", "walk_in", "walk_out", "turn_back", "knock_hatch", "knock_door", "open_hatch",

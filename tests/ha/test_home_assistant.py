@@ -16,7 +16,7 @@ import pytest
 
 from controller.assembly import World, assemble, link_maker, simulated
 from controller.config.settings import WIRING
-from controller.simulate import Bench
+from controller.gpio.simulated import Bench
 from tests.conftest import Broker
 from tests.ha.homeassistant import HA_PYTHON, HomeAssistant
 from tests.house import demo_config

@@ -17,8 +17,8 @@ from gpiozero.exc import PinFixedPull, PinInvalidPin
 
 from controller.config.settings import FIRST_SAFE_STRIKE_PIN
 from controller.events import Edge
-from controller.factory import PinsError, make_factory
-from controller.guard import Guard
+from controller.gpio.cutoff import Guard
+from controller.gpio.factories import PinsError, make_factory
 
 if TYPE_CHECKING:
     from controller.config.settings import LineSettings

@@ -25,7 +25,7 @@ from gpiod.line import Edge as Edges
 from gpiozero.exc import PinFixedPull, PinInvalidFunction, PinInvalidPull, PinSetInput
 from gpiozero.pins.local import LocalPiFactory, LocalPiPin
 
-from controller.listener import Listener, ListenerError, Told
+from controller.gpio.listener import Listener, ListenerError, Told
 
 log = logging.getLogger(__name__)
 

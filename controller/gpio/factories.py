@@ -39,7 +39,7 @@ def _mock() -> Any:
 
 def _gpiod() -> Any:
     try:
-        from controller.chip import GpiodFactory
+        from controller.gpio.gpiod import GpiodFactory
     except ImportError as error:
         raise PinsError(
             f'pin factory "gpiod": {error}; `make setup` installs it on 64-bit Linux, '
