@@ -163,7 +163,7 @@ CORE := controller/events.py \
   controller/config/loader.py \
   controller/inbox.py \
   controller/night.py \
-  controller/record.py \
+  controller/journal/records.py \
   controller/entities.py \
   controller/discovery.py \
   controller/config/presets.py \

@@ -27,14 +27,14 @@ from controller.gpio.simulated import SimulatedPins
 from controller.home import Hears, Home
 from controller.inbox import Inbox
 from controller.joints import Joints
-from controller.journal import Journal
+from controller.journal.journal import Journal
+from controller.journal.outbox import WINDOW, Outbox
+from controller.journal.records import Row
+from controller.journal.recovery import Opened, open_journal
+from controller.journal.writer import Recorder
 from controller.link import Link
-from controller.opening import Opened, open_journal
-from controller.outbox import WINDOW, Outbox
 from controller.parts import Absence, Parts
 from controller.proving import Drill
-from controller.record import Row
-from controller.recorder import Recorder
 from controller.rules.state import House, State
 from controller.service import Item, Service
 from controller.systemd import Notifier

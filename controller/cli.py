@@ -129,7 +129,7 @@ def journal(
 
     FROM and TO are times of day (21:30), the last ones that were, or ISO 8601.
     """
-    from controller.journal import read_last
+    from controller.journal.journal import read_last
     from controller.trace import cut, flights
 
     with _mendable():

@@ -9,9 +9,9 @@ from controller.clock import Clock
 from controller.codec import Message, Topics
 from controller.events import Fault
 from controller.home import Home
+from controller.journal.outbox import Outbox
+from controller.journal.records import Record, Row
 from controller.link import Link
-from controller.outbox import Outbox
-from controller.record import Record, Row
 from controller.service import COMMANDS_WAITING, Item, Service
 
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ from controller.codec import Message, Stamp, Topics
 from controller.config.presets import Gadgets
 from controller.engine import Told
 from controller.events import Answer, Chime, Set
+from controller.journal.records import Record, Row, Saved
 from controller.latency import Latency
 from controller.night import Night
 from controller.radio import signal_dbm
-from controller.record import Record, Row, Saved
 from controller.rules.state import House, State, door_mode, wanted
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.record import Row, Saved
+from controller.journal.records import Row, Saved
 
 #: 2026-11-22, nine in the evening; and a year later.
 NINE_S, LATER_S = 1_795_381_200.0, 1_827_000_000.0

@@ -30,7 +30,7 @@ from controller.codec import Message
 from controller.config.loader import parse
 from controller.events import Command
 from controller.gpio.simulated import ACTS
-from controller.journal import read_last
+from controller.journal.journal import read_last
 from tests.model import laws
 
 DAY_MS = 86_400_000.0

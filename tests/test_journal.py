@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from controller import journal as module
-from controller import schema
-from controller.journal import MEMORY, Journal, read_last, tail_of
-from controller.opening import Opened, open_journal
-from controller.record import Row, Saved
+from controller.journal import database
+from controller.journal import journal as module
+from controller.journal.journal import MEMORY, Journal, read_last, tail_of
+from controller.journal.records import Row, Saved
+from controller.journal.recovery import Opened, open_journal
 from tests.rows import LATER_S, NINE_S, row, saved
 
 
@@ -135,7 +135,7 @@ def test_older_file_is_migrated_step_by_step(path: Path, monkeypatch: pytest.Mon
         ("ALTER TABLE event ADD COLUMN cause TEXT DEFAULT ''", "UPDATE event SET cause = 'old'"),
         ("CREATE TABLE extra (x)",),
     )
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *more))
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, *more))
     with closing(Journal(path)) as journal:
         assert journal._db.execute("PRAGMA user_version").fetchone() == (4,)
         assert journal._db.execute("SELECT cause FROM event").fetchall() == [("old",)] * 3
@@ -145,7 +145,7 @@ def test_older_file_is_migrated_step_by_step(path: Path, monkeypatch: pytest.Mon
 def test_a_journal_of_the_first_version_is_read_as_it_was_told(path: Path) -> None:
     whole = '{"seq":1,"boot":"b","at":"2026-11-22T21:00:00.250+00:00","t_ms":1.5,"event":"entry"}'
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in schema.MIGRATIONS[0]:
+        for statement in database.MIGRATIONS[0]:
             db.execute(statement)
         db.execute("PRAGMA user_version = 1")
         at = "2026-11-22T21:00:00.250+00:00"
@@ -164,7 +164,7 @@ def test_failing_migration_leaves_the_file_as_it_was(
     filled(path, 3)
     bad = ("ALTER TABLE event ADD COLUMN cause TEXT", "INSERT INTO no_such_table VALUES (1)")
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, bad))
+        patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, bad))
         with pytest.raises(sqlite3.OperationalError):
             Journal(path)
     with closing(Journal(path)) as journal:
@@ -314,7 +314,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.rows import row, saved
-from controller.opening import open_journal
+from controller.journal.recovery import open_journal
 opened = open_journal(sys.argv[1])
 assert not opened.warning, opened.warning
 seq = opened.journal.last_seq()
@@ -383,7 +383,7 @@ def test_path_that_is_a_directory_does_not_stop_the_house(tmp_path: Path) -> Non
 
 def test_locked_file_does_not_stop_the_house(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path, 1)
-    monkeypatch.setattr(schema, "BUSY_LIMIT_S", 0.01)
+    monkeypatch.setattr(database, "BUSY_LIMIT_S", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")

@@ -26,8 +26,8 @@ from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Reason, Set
 from controller.inbox import Inbox, Now
+from controller.journal.outbox import GATHERING_S, OVERLAP_S
 from controller.link import BACKOFF_S
-from controller.outbox import GATHERING_S, OVERLAP_S
 from controller.rules.state import House
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, times_on

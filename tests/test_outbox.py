@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.outbox import WINDOW, Outbox
-from controller.record import Row
+from controller.journal.outbox import WINDOW, Outbox
+from controller.journal.records import Row
 
 
 def row(seq: int) -> Row:

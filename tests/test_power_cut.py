@@ -12,7 +12,7 @@ import pytest
 
 from controller import assembly
 from controller.config.settings import WIRING
-from controller.journal import Journal, read_last
+from controller.journal.journal import Journal, read_last
 from tests.house import house
 from tests.waiting import eventually
 

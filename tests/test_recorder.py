@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from controller import journal as module
-from controller import recorder as recorder_module
-from controller.journal import MEMORY, Journal, read_last, tail_of
-from controller.opening import open_journal
-from controller.record import Record, Row, Saved
-from controller.recorder import Recorder
+from controller.journal import journal as module
+from controller.journal import writer as recorder_module
+from controller.journal.journal import MEMORY, Journal, read_last, tail_of
+from controller.journal.records import Record, Row, Saved
+from controller.journal.recovery import open_journal
+from controller.journal.writer import Recorder
 from tests.rows import LATER_S, row, saved
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ from controller.codec import Message
 from controller.config.loader import parse
 from controller.events import Edge
 from controller.gpio.simulated import ACTS, Move
-from controller.journal import Journal, read_last
+from controller.journal.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by
 from controller.service import REREAD_S
 from tests.house import house, times_on

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from controller import journal as module
-from controller.journal import Journal, read_last, tail_of
-from controller.opening import open_journal
-from controller.record import Row, Saved
-from controller.schema import NewerJournalError
-from controller.tail import FLUSHED, Tail, read_tail
+from controller.journal import journal as module
+from controller.journal.append_log import FLUSHED, Tail, read_tail
+from controller.journal.database import NewerJournalError
+from controller.journal.journal import Journal, read_last, tail_of
+from controller.journal.records import Row, Saved
+from controller.journal.recovery import open_journal
 from tests.rows import row, saved
 
 LINES = [f'{{"step": {number}, "name": "Grüße"}}'.encode() for number in range(30)]
@@ -146,7 +146,7 @@ def test_a_sync_that_fails_leaves_it_torn(tail: Tail, monkeypatch: pytest.Monkey
         raise OSError(errno.EIO, "Input/output error")
 
     fill(tail)
-    monkeypatch.setattr("controller.tail.os.fdatasync", broken)
+    monkeypatch.setattr("controller.journal.append_log.os.fdatasync", broken)
     with pytest.raises(OSError, match="Input/output error"):
         tail.sync()
     assert tail.torn

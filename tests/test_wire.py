@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller import codec
 from controller.codec import Stamp, Topics
 from controller.events import Answer, Chime, Note, Reason, Set
-from controller.record import state_of, text_of
+from controller.journal.records import state_of, text_of
 from controller.rules.state import State
 from tests.driver import Room
 

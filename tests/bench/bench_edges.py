@@ -15,11 +15,11 @@ from gpiozero.pins.mock import MockFactory
 from controller.codec import Message
 from controller.config.settings import LineSettings, Mqtt
 from controller.gpio.pins import Pins
-from controller.journal import Journal
+from controller.journal.journal import Journal
+from controller.journal.records import Record, Row, Saved
+from controller.journal.recovery import open_journal
+from controller.journal.writer import Recorder
 from controller.link import TAKEOVER_S, MqttLink
-from controller.opening import open_journal
-from controller.record import Record, Row, Saved
-from controller.recorder import Recorder
 from controller.rules.state import State
 from tests.conftest import Broker
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.config.loader import parse
-from controller.journal import Journal
+from controller.journal.journal import Journal
 from controller.replay import Row, replay, wired_by
 from controller.trace import FlightRecorder
 from tests.bench.bench_start import fill

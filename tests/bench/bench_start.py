@@ -19,8 +19,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from controller.journal import Journal
-from controller.record import Saved
+from controller.journal.journal import Journal
+from controller.journal.records import Saved
 from controller.rules.state import State
 from tests.bench.contestants import ROOT, Contestant, Field, field, mqtt_io_python
 from tests.bench.measure import Report, Samples, interleaved

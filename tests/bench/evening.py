@@ -16,8 +16,8 @@ from controller.config.settings import Config
 from controller.engine import Engine, Told
 from controller.events import Command, Edge
 from controller.gpio.simulated import ACTS
-from controller.journal import Journal
-from controller.recorder import SYNC_S
+from controller.journal.journal import Journal
+from controller.journal.writer import SYNC_S
 from controller.rules.state import State
 from controller.service import FLUSH_EVERY, REREAD_S
 from controller.teller import Teller

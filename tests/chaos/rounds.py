@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from controller import journal
-from controller.journal import Journal, read_last
-from controller.opening import open_journal
+from controller.journal import journal
+from controller.journal.journal import Journal, read_last
+from controller.journal.recovery import open_journal
 from tests.conftest import Broker
 from tests.rows import row, saved
 from tests.test_run import Subscriber

@@ -16,8 +16,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
 
-from controller.journal import Journal
-from controller.record import Record, Row, Saved
+from controller.journal.journal import Journal
+from controller.journal.records import Record, Row, Saved
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from threading import RLock
 from time import monotonic
 
-from controller.record import Row
+from controller.journal.records import Row
 
 #: What was acknowledged so shortly before an outage is told again.
 OVERLAP_S = 2.0

@@ -1,7 +1,7 @@
 """The journal: what happened, and the state after it, in one SQLite file with a tail.
 
-Each step is one line of the tail (`controller.tail`): its events and what they changed of the
-state, so after any crash the state is exactly that of the last event. Some hundred events later
+Each step is one line of the tail (`append_log`): its events and what they changed of the state,
+so after any crash the state is exactly that of the last event. Some hundred events later
 they go into SQLite in one transaction (WAL, ``synchronous=FULL``), and a new tail begins: a
 database of its own pages for each step would write to the card twenty times as much. To start, only
 the one state row, the last ``seq`` and the tail are read.
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from controller.record import Newest, Row, Saved, gathered, line_of, state_of, text_of
-from controller.schema import connect, transaction
-from controller.tail import Tail, check_place, read_tail
+from controller.journal.append_log import Tail, check_place, read_tail
+from controller.journal.database import connect, transaction
+from controller.journal.records import Newest, Row, Saved, gathered, line_of, state_of, text_of
 
 MEMORY = ":memory:"
 #: A tail of so many steps and events goes into the database: a few times an evening.

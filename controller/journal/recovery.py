@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.journal import MEMORY, DamagedJournalError, Journal, read_newest, tail_of
-from controller.schema import NewerJournalError
+from controller.journal.database import NewerJournalError
+from controller.journal.journal import MEMORY, DamagedJournalError, Journal, read_newest, tail_of
 
 
 @dataclass(frozen=True, slots=True)
