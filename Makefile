@@ -161,7 +161,7 @@ CORE := controller/events.py \
   controller/config/schema.py \
   controller/config/settings.py \
   controller/config/loader.py \
-  controller/inbox.py \
+  controller/mqtt/inbox.py \
   controller/night.py \
   controller/journal/records.py \
   controller/entities.py \

@@ -13,7 +13,6 @@ from queue import SimpleQueue
 from typing import Any
 
 from controller import codec
-from controller.bus import MemoryBus
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
 from controller.codec import Topics
 from controller.config.presets import gadgets
@@ -25,14 +24,15 @@ from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
 from controller.home import Hears, Home
-from controller.inbox import Inbox
 from controller.joints import Joints
 from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox
 from controller.journal.records import Row
 from controller.journal.recovery import Opened, open_journal
 from controller.journal.writer import Recorder
-from controller.link import Link
+from controller.mqtt.client import Link
+from controller.mqtt.inbox import Inbox
+from controller.mqtt.memory import MemoryBus
 from controller.parts import Absence, Parts
 from controller.proving import Drill
 from controller.rules.state import House, State
@@ -87,7 +87,7 @@ def real_world(config: Config) -> World:
 def link_maker(config: Config) -> LinkMaker:
     """Return what makes a link to the broker; without one the house talks to itself."""
     if config.mqtt.host:
-        from controller.link import MqttLink
+        from controller.mqtt.client import MqttLink
 
         return partial(MqttLink, config.mqtt)
     return alone(MemoryBus())

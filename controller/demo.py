@@ -16,11 +16,11 @@ from time import monotonic
 from typing import Any
 
 from controller.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
-from controller.bus import MemoryBus
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
 from controller.gpio.simulated import Bench, Move
-from controller.link import MqttLink
+from controller.mqtt.client import MqttLink
+from controller.mqtt.memory import MemoryBus
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State

@@ -11,7 +11,7 @@ from controller.events import Fault
 from controller.home import Home
 from controller.journal.outbox import Outbox
 from controller.journal.records import Record, Row
-from controller.link import Link
+from controller.mqtt.client import Link
 from controller.service import COMMANDS_WAITING, Item, Service
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.gpio.pins import Pins
-from controller.inbox import Inbox
 from controller.journal.outbox import Outbox
 from controller.journal.writer import Recorder
-from controller.link import Link
+from controller.mqtt.client import Link
+from controller.mqtt.inbox import Inbox
 from controller.proving import Drill
 from controller.rules.state import State
 from controller.systemd import Notifier

@@ -20,7 +20,7 @@ from controller.clock import believable, wall_s
 from controller.codec import Message
 from controller.engine import Engine, Told
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
-from controller.inbox import Now
+from controller.mqtt.inbox import Now
 from controller.parts import Absence, Parts
 from controller.rules.state import House, State
 from controller.teller import summary

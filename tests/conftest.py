@@ -108,8 +108,8 @@ def in_memory() -> Iterator[Path]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the goodbye of a link take its time, as on a machine that is busy."""
-    for module in ("link", "connection"):
-        monkeypatch.setattr(f"controller.{module}.STOP_LIMIT_S", 10.0)
+    for module in ("client", "connection"):
+        monkeypatch.setattr(f"controller.mqtt.{module}.STOP_LIMIT_S", 10.0)
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from controller.config.loader import ConfigError, parse
 from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Command, Tick
-from controller.inbox import Inbox, Now
 from controller.journal.records import state_of, text_of
+from controller.mqtt.inbox import Inbox, Now
 from controller.replay import TraceError, read_trace, replay, wired_by
 from controller.rules.state import House, State
 from controller.rules.step import step

@@ -24,13 +24,13 @@ from typing import Any
 
 from controller import assembly
 from controller.assembly import Running, World, alone, assemble, simulated
-from controller.bus import MemoryBus
 from controller.clock import Clock, boottime_ms
 from controller.codec import Message
 from controller.config.loader import parse
 from controller.events import Command
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import read_last
+from controller.mqtt.memory import MemoryBus
 from tests.model import laws
 
 DAY_MS = 86_400_000.0

@@ -15,14 +15,14 @@ from jsonschema import Draft7Validator, FormatChecker
 from controller.codec import Message
 from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Reason
 from controller.gpio.simulated import Move
-from controller.inbox import CAUSES
+from controller.mqtt.inbox import CAUSES
 from controller.replay import read_trace
 from tests.house import BASE, Demo, house
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 TRACES = Path(__file__).parent / "traces"
-DOCUMENT = yaml.safe_load((ROOT / "controller" / "asyncapi.yaml").read_text())
+DOCUMENT = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 MESSAGES = DOCUMENT["components"]["messages"]
 ADDRESSES = {

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from controller.bus import MemoryBus, matches
 from controller.codec import PAYLOAD_LIMIT, Message
+from controller.mqtt.memory import MemoryBus, matches
 from tests.wires import Heard, Wire
 
 LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])

@@ -11,12 +11,12 @@ import pytest
 from click import Command, Group
 
 from controller.assembly import alone
-from controller.bus import MemoryBus
 from controller.cli import main
 from controller.config.loader import parse
 from controller.config.schema import KEYS
 from controller.config.settings import WIRING, Config
 from controller.events import COMMANDS, EVENTS, INPUT_LINES, OUTPUT_LINES, Reason
+from controller.mqtt.memory import MemoryBus
 from controller.replay import HEADER
 from web import create_app
 from web.room import FAULTS

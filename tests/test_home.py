@@ -12,10 +12,10 @@ from threading import Thread, Timer
 import pytest
 
 from controller.assembly import World, alone, assemble, link_maker, simulated
-from controller.bus import MemoryBus
 from controller.codec import Message
 from controller.events import Command
 from controller.home import BIRTH_PAUSE_S, Later
+from controller.mqtt.memory import MemoryBus
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, house, times_on
 from tests.waiting import HANGS_S, eventually

@@ -17,7 +17,7 @@ import pytest
 from controller.assembly import alone
 from controller.codec import Topics
 from controller.config.settings import Mqtt
-from controller.link import MqttLink
+from controller.mqtt.client import MqttLink
 from tests.conftest import Broker
 from tests.house import house
 from tests.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture

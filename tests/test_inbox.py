@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controller.codec import PAYLOAD_LIMIT, Message, iso
 from controller.events import COMMANDS, Command, Reason
-from controller.inbox import Inbox, Now
+from controller.mqtt.inbox import Inbox, Now
 
 START_S = 1_800_000_000.0
 NOW = Now(t_ms=60_000.0, wall_s=START_S + 60)
@@ -212,7 +212,7 @@ def test_the_house_rings_the_chime_by_its_tone() -> None:
 def test_a_flood_of_fresh_ids_is_refused_before_it_costs_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("controller.inbox.IDS", 3)
+    monkeypatch.setattr("controller.mqtt.inbox.IDS", 3)
     inbox = fresh()
     found = [take(inbox, id=str(n)).refusal for n in range(4)]
     assert found == [None, None, None, Reason.NOT_PERMITTED_AT_THIS_TIME]

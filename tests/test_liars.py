@@ -20,14 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.assembly import World, assemble, link_maker, simulated
-from controller.bus import MemoryBus
 from controller.codec import Message
 from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Reason, Set
-from controller.inbox import Inbox, Now
 from controller.journal.outbox import GATHERING_S, OVERLAP_S
-from controller.link import BACKOFF_S
+from controller.mqtt.client import BACKOFF_S
+from controller.mqtt.inbox import Inbox, Now
+from controller.mqtt.memory import MemoryBus
 from controller.rules.state import House
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, times_on

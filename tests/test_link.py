@@ -20,9 +20,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from controller.codec import Message
 from controller.config.settings import Mqtt
-from controller.connection import Connection, Peer
-from controller.link import MqttLink
-from controller.mailbox import Mailbox
+from controller.mqtt.client import MqttLink
+from controller.mqtt.connection import Connection, Peer
+from controller.mqtt.send_queue import Mailbox
 from tests.conftest import Broker
 from tests.waiting import HANGS_S, eventually
 from tests.wires import Ear, Heard, Wire
@@ -249,8 +249,8 @@ def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
 def test_callback_that_hangs_does_not_hold_the_end(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.link.CONNECT_LIMIT_S", 0.1)
-    monkeypatch.setattr("controller.link.STOP_LIMIT_S", 0.1)
+    monkeypatch.setattr("controller.mqtt.client.CONNECT_LIMIT_S", 0.1)
+    monkeypatch.setattr("controller.mqtt.client.STOP_LIMIT_S", 0.1)
     hanging, go_on = threading.Event(), threading.Event()
 
     class Hanging(Heard):
@@ -324,8 +324,8 @@ def test_port_that_never_answers_is_given_up_after_two_seconds() -> None:
 def test_stop_while_connecting_does_not_wait_for_the_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in ("link", "connection"):
-        monkeypatch.setattr(f"controller.{module}.CONNECT_LIMIT_S", 10 * HANGS_S)
+    for module in ("client", "connection"):
+        monkeypatch.setattr(f"controller.mqtt.{module}.CONNECT_LIMIT_S", 10 * HANGS_S)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
@@ -371,7 +371,7 @@ def test_frozen_broker_costs_neither_time_nor_memory(
 def test_frozen_broker_is_given_up_when_messages_wait(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.connection.KEEPALIVE_S", 60)  # before that could find out
+    monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 60)  # before that could find out
     wire = Wire(Mqtt(port=broker.port))
     link, heard = wire.up()
     broker.freeze()
@@ -387,7 +387,9 @@ def test_frozen_broker_is_given_up_when_messages_wait(
 def test_long_outbox_at_once_is_no_reason_to_give_up(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.connection.PROGRESS_LIMIT_S", 20.0)  # the broker may be slow
+    monkeypatch.setattr(
+        "controller.mqtt.connection.PROGRESS_LIMIT_S", 20.0
+    )  # the broker may be slow
     link, heard = wire.up()
     for number in range(5000):
         link.publish(Message("bar/event/entry", b"", 1), number)
@@ -397,7 +399,7 @@ def test_long_outbox_at_once_is_no_reason_to_give_up(
 
 def test_silence_of_the_broker_is_noticed(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing to say either: after keepalive (here 1 s) and as long for its answer."""
-    monkeypatch.setattr("controller.connection.KEEPALIVE_S", 1)
+    monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 1)
     wire = Wire(Mqtt(port=broker.port))
     _, heard = wire.up()
     broker.freeze()

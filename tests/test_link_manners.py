@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.bus import MemoryLink
 from controller.codec import PAYLOAD_LIMIT, Message
 from controller.config.settings import Mqtt
-from controller.link import MqttLink
+from controller.mqtt.client import MqttLink
+from controller.mqtt.memory import MemoryLink
 from tests.conftest import Broker
 from tests.waiting import eventually
 from tests.wires import Heard, Wire

@@ -20,7 +20,7 @@ from web import create_app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = yaml.safe_load((ROOT / "web" / "openapi.yaml").read_text())
-ASYNC = yaml.safe_load((ROOT / "controller" / "asyncapi.yaml").read_text())
+ASYNC = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
 SNAPSHOT = ASYNC["components"]["schemas"]["Snapshot"]
 
 

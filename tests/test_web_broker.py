@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.config.settings import Mqtt
-from controller.link import MqttLink
+from controller.mqtt.client import MqttLink
 from tests.browser.bar import Bar
 from tests.conftest import Broker
 from tests.waiting import eventually

@@ -10,7 +10,7 @@ import pytest
 from controller import codec
 from controller.codec import PAYLOAD_LIMIT, Message, Stamp, Topics
 from controller.events import Answer, Chime, Reason, Set
-from controller.inbox import Inbox, Now
+from controller.mqtt.inbox import Inbox, Now
 from controller.rules.state import State
 from tests.driver import Room
 

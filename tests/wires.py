@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from controller.bus import MemoryBus
 from controller.codec import Message
 from controller.config.settings import Mqtt
-from controller.link import Link, MqttLink
+from controller.mqtt.client import Link, MqttLink
+from controller.mqtt.memory import MemoryBus
 from tests.waiting import HANGS_S, eventually
 
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from controller.codec import Message, Topics
-from controller.link import Link
+from controller.mqtt.client import Link
 from web.snapshot import Json, json_object, moved_on, seconds_since
 
 log = logging.getLogger(__name__)

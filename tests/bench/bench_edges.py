@@ -19,7 +19,7 @@ from controller.journal.journal import Journal
 from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
 from controller.journal.writer import Recorder
-from controller.link import TAKEOVER_S, MqttLink
+from controller.mqtt.client import TAKEOVER_S, MqttLink
 from controller.rules.state import State
 from tests.conftest import Broker
 

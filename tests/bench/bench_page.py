@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from controller.config.settings import Mqtt
 from controller.gpio.simulated import Move
-from controller.link import MqttLink
+from controller.mqtt.client import MqttLink
 from tests.browser.bar import Bar
 from tests.browser.conftest import ARGS, CHROMIUM
 from tests.conftest import Broker

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from controller.assembly import LinkMaker, World, alone, assemble, simulated
-from controller.bus import MemoryBus
 from controller.config.settings import Config, JournalSettings
 from controller.gpio.simulated import Bench
+from controller.mqtt.memory import MemoryBus
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
 from controller.service import BEAT_EVERY

@@ -13,8 +13,8 @@ from functools import partial
 from threading import Lock
 
 from controller.codec import Message
-from controller.connection import Peer, most_of
-from controller.link import check_topic
+from controller.mqtt.client import check_topic
+from controller.mqtt.connection import Peer, most_of
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 
-from controller.client import expiring, manner, new_client
 from controller.codec import PAYLOAD_LIMIT, Message
-from controller.mailbox import Mailbox
+from controller.mqtt.options import expiring, manner, new_client
+from controller.mqtt.send_queue import Mailbox
 
 if TYPE_CHECKING:
     from controller.config.settings import Mqtt

@@ -24,14 +24,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from controller.codec import Message
-from controller.connection import (
+from controller.mqtt.connection import (
     CONNECT_LIMIT_S,
     STOP_LIMIT_S,
     Connection,
     LinkError,
     Peer,
 )
-from controller.mailbox import Mailbox
+from controller.mqtt.send_queue import Mailbox
 
 if TYPE_CHECKING:
     from controller.config.settings import Mqtt
