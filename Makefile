@@ -164,8 +164,8 @@ CORE := controller/events.py \
   controller/mqtt/inbox.py \
   controller/night.py \
   controller/journal/records.py \
-  controller/entities.py \
-  controller/discovery.py \
+  controller/integrations/entities.py \
+  controller/integrations/discovery.py \
   controller/config/presets.py \
   controller/latency.py \
   controller/gpio/header.py

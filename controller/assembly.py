@@ -17,13 +17,13 @@ from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_
 from controller.codec import Topics
 from controller.config.presets import gadgets
 from controller.config.settings import Config, input_lines, output_lines
-from controller.discovery import discovery_messages, stale_topics
 from controller.engine import Engine
 from controller.events import Edge
 from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
-from controller.home import Hears, Home
+from controller.integrations.announcements import Hears, Home
+from controller.integrations.discovery import discovery_messages, stale_topics
 from controller.joints import Joints
 from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from controller.clock import Clock
 from controller.codec import Message, Topics
 from controller.events import Fault
-from controller.home import Home
+from controller.integrations.announcements import Home
 from controller.journal.outbox import Outbox
 from controller.journal.records import Record, Row
 from controller.mqtt.client import Link

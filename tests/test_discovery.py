@@ -13,8 +13,8 @@ import pytest
 from controller.codec import Topics
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.discovery import discovery_messages, node_id, stale_topics
-from controller.entities import components
+from controller.integrations.discovery import discovery_messages, node_id, stale_topics
+from controller.integrations.entities import components
 
 DEVICE = "homeassistant/device/backdoor_bar/config"
 EVERYTHING = parse({}, "x")

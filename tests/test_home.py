@@ -14,7 +14,7 @@ import pytest
 from controller.assembly import World, alone, assemble, link_maker, simulated
 from controller.codec import Message
 from controller.events import Command
-from controller.home import BIRTH_PAUSE_S, Later
+from controller.integrations.announcements import BIRTH_PAUSE_S, Later
 from controller.mqtt.memory import MemoryBus
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, house, times_on
@@ -112,7 +112,7 @@ def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> 
         def start(self) -> None:
             timers.append(self)
 
-    monkeypatch.setattr("controller.home.Timer", ByHand)
+    monkeypatch.setattr("controller.integrations.announcements.Timer", ByHand)
     rings: list[int] = []
     later = Later(lambda: rings.append(1), (0.02, 0.03))
     for number in (1, 2):

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from controller.codec import Message, Topics, encode
 from controller.config.settings import Config
-from controller.entities import Component, components
+from controller.integrations.entities import Component, components
 
 #: Which lines an entity is about: with none of them wired there is no such entity.
 NEEDS: Mapping[str, tuple[str, ...]] = {
