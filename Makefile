@@ -162,12 +162,12 @@ CORE := controller/events.py \
   controller/config/settings.py \
   controller/config/loader.py \
   controller/mqtt/inbox.py \
-  controller/night.py \
+  controller/service/night.py \
   controller/journal/records.py \
   controller/integrations/entities.py \
   controller/integrations/discovery.py \
   controller/config/presets.py \
-  controller/latency.py \
+  controller/service/latency.py \
   controller/gpio/header.py
 
 define CHECK_PYTHON

@@ -220,11 +220,11 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
 @click.option("--safe", is_flag=True, help="Locked, counted by hand: after repeated failures.")
 def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     """Keep the door: the controller, as the service runs it."""
-    from controller.assembly import assemble, real_world
     from controller.config.credentials import with_login
     from controller.config.learned_rhythms import with_learned
     from controller.gpio.factories import PinsError
-    from controller.safe import assemble_safely, say
+    from controller.service.assembly import assemble, real_world
+    from controller.service.safe_mode import assemble_safely, say
 
     _log(logging.INFO)
     with _mendable():

@@ -15,7 +15,6 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
-from controller.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
 from controller.gpio.simulated import Bench, Move
@@ -24,6 +23,7 @@ from controller.mqtt.memory import MemoryBus
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State
+from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
 from controller.systemd import Notifier
 from web import create_app, pair_link
 from web.pairing import PairingError, own_address, qr_text

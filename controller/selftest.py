@@ -18,12 +18,12 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
-from controller.assembly import Running, assemble, real_world
 from controller.config.learned_rhythms import keep
 from controller.config.settings import Config, input_lines
 from controller.events import Command, Edge
-from controller.proving import KNOCKS, STEPS, Proof
 from controller.sensing.rhythms import learn
+from controller.service.assembly import Running, assemble, real_world
+from controller.service.selftest import KNOCKS, STEPS, Proof
 
 UNIT = Path("/etc/systemd/system/backdoor-controller.service")
 INSIDE = "BACKDOOR_SELF_TEST"

@@ -12,13 +12,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from controller.assembly import Running, World, alone, assemble, simulated
 from controller.clock import wall_s
 from controller.codec import Message
 from controller.config.loader import parse
 from controller.config.settings import Config
 from controller.gpio.simulated import Bench
 from controller.mqtt.memory import MemoryBus
+from controller.service.assembly import Running, World, alone, assemble, simulated
 from tests.waiting import HANGS_S, eventually
 
 BASE = "backdoor/bar/"

@@ -22,8 +22,6 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
-from controller import assembly
-from controller.assembly import Running, World, alone, assemble, simulated
 from controller.clock import Clock, boottime_ms
 from controller.codec import Message
 from controller.config.loader import parse
@@ -31,6 +29,8 @@ from controller.events import Command
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import read_last
 from controller.mqtt.memory import MemoryBus
+from controller.service import assembly
+from controller.service.assembly import Running, World, alone, assemble, simulated
 from tests.model import laws
 
 DAY_MS = 86_400_000.0

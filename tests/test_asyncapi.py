@@ -94,7 +94,7 @@ def ours(demo: Demo) -> list[Message]:
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Message]]:
     """All that a house says in three evenings, its restart and a house that does not count."""
     with pytest.MonkeyPatch.context() as patch:  # however slow we are, it was away a moment
-        patch.setattr("controller.parts.PASSAGE_MS", 60_000.0)
+        patch.setattr("controller.service.parts.PASSAGE_MS", 60_000.0)
         yield evenings(tmp_path_factory)
 
 

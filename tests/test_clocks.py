@@ -25,8 +25,8 @@ class Wall:
         self.ahead_s = 0.0
         real = time.time
         monkeypatch.setattr(module, "wall_s", lambda: real() + self.ahead_s)
-        monkeypatch.setattr("controller.service.wall_s", lambda: real() + self.ahead_s)
-        monkeypatch.setattr("controller.assembly.wall_s", lambda: real() + self.ahead_s)
+        monkeypatch.setattr("controller.service.loop.wall_s", lambda: real() + self.ahead_s)
+        monkeypatch.setattr("controller.service.assembly.wall_s", lambda: real() + self.ahead_s)
         monkeypatch.setattr("tests.house.wall_s", lambda: real() + self.ahead_s)
 
     def set(self, to: str | float) -> None:
@@ -86,7 +86,9 @@ def test_a_clock_that_steps_changes_what_is_shown_and_nothing_else(
 def test_a_boot_in_1970_keeps_the_session_and_refuses_what_it_cannot_judge(
     wall: Wall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.parts.PASSAGE_MS", 60_000.0)  # away a moment, however slow
+    monkeypatch.setattr(
+        "controller.service.parts.PASSAGE_MS", 60_000.0
+    )  # away a moment, however slow
     with house(tmp_path) as demo:
         demo.ear.ask("set_count", count=2)
         eventually(lambda: demo.state["session"])

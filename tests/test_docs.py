@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from click import Command, Group
 
-from controller.assembly import alone
 from controller.cli import main
 from controller.config.loader import parse
 from controller.config.schema import KEYS
@@ -18,6 +17,7 @@ from controller.config.settings import WIRING, Config
 from controller.events import COMMANDS, EVENTS, INPUT_LINES, OUTPUT_LINES, Reason
 from controller.mqtt.memory import MemoryBus
 from controller.replay import HEADER
+from controller.service.assembly import alone
 from web import create_app
 from web.room import FAULTS
 

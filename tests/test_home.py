@@ -11,11 +11,11 @@ from threading import Thread, Timer
 
 import pytest
 
-from controller.assembly import World, alone, assemble, link_maker, simulated
 from controller.codec import Message
 from controller.events import Command
 from controller.integrations.announcements import BIRTH_PAUSE_S, Later
 from controller.mqtt.memory import MemoryBus
+from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, house, times_on
 from tests.waiting import HANGS_S, eventually

@@ -14,10 +14,10 @@ from time import monotonic
 
 import pytest
 
-from controller.assembly import alone
 from controller.codec import Topics
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
+from controller.service.assembly import alone
 from tests.conftest import Broker
 from tests.house import house
 from tests.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.latency import BOUNDS_S, Latency
-from controller.radio import signal_dbm
+from controller.service.latency import BOUNDS_S, Latency
+from controller.service.radio import signal_dbm
 
 TABLE = """\
 Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE

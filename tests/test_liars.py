@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.assembly import World, assemble, link_maker, simulated
 from controller.codec import Message
 from controller.config.settings import Config
 from controller.engine import Engine
@@ -29,6 +28,7 @@ from controller.mqtt.client import BACKOFF_S
 from controller.mqtt.inbox import Inbox, Now
 from controller.mqtt.memory import MemoryBus
 from controller.rules.state import House
+from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, times_on
 from tests.test_run import Subscriber

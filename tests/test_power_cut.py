@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from controller import assembly
 from controller.config.settings import WIRING
 from controller.journal.journal import Journal, read_last
+from controller.service import assembly
 from tests.house import house
 from tests.waiting import eventually
 

@@ -10,13 +10,13 @@ from threading import Thread
 
 import pytest
 
-from controller.assembly import Running, assemble, real_world
 from controller.config.credentials import with_login
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Command
 from controller.rules.state import State, door_mode, strike_on
-from controller.safe import FAULT, assemble_safely, safe_config, say
+from controller.service.assembly import Running, assemble, real_world
+from controller.service.safe_mode import FAULT, assemble_safely, safe_config, say
 from tests.house import demo_config
 from tests.waiting import HANGS_S, eventually
 

@@ -17,7 +17,7 @@ from controller.events import Edge
 from controller.gpio.simulated import ACTS, Move
 from controller.journal.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by
-from controller.service import REREAD_S
+from controller.service.loop import REREAD_S
 from tests.house import house, times_on
 from tests.waiting import HANGS_S, eventually
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from controller.assembly import alone
 from controller.cli import main
 from controller.codec import Message, decode
 from controller.replay import read_trace, replay, wired_by
+from controller.service.assembly import alone
 from tests.house import demo_config, house, times_on
 from tests.test_clocks import Wall, wall  # noqa: F401 - a fixture
 from tests.test_hung import mirror_on

@@ -22,10 +22,10 @@ from typing import Any
 
 from controller.codec import Message, Stamp, Topics, heartbeat, snapshot, state_messages, status
 from controller.config.settings import Mqtt
-from controller.latency import Latency
 from controller.mqtt.client import MqttLink
 from controller.rules.occupancy import settled
 from controller.rules.state import House, State
+from controller.service.latency import Latency
 from tests.conftest import Broker
 from web.venues import Venues
 

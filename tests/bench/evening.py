@@ -19,8 +19,8 @@ from controller.gpio.simulated import ACTS
 from controller.journal.journal import Journal
 from controller.journal.writer import SYNC_S
 from controller.rules.state import State
-from controller.service import FLUSH_EVERY, REREAD_S
-from controller.teller import Teller
+from controller.service.loop import FLUSH_EVERY, REREAD_S
+from controller.service.reporter import Teller
 from controller.trace import FlightRecorder
 
 CROSSINGS = 320

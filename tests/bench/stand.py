@@ -18,9 +18,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from controller.assembly import Running, assemble, real_world
 from controller.events import Command
 from controller.gpio.pins import Pins
+from controller.service.assembly import Running, assemble, real_world
 from tests.bench.hand import Hand, obey
 from tests.house import demo_config
 from tests.waiting import eventually

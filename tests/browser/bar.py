@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from controller.assembly import LinkMaker, World, alone, assemble, simulated
 from controller.config.settings import Config, JournalSettings
 from controller.gpio.simulated import Bench
 from controller.mqtt.memory import MemoryBus
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
-from controller.service import BEAT_EVERY
+from controller.service.assembly import LinkMaker, World, alone, assemble, simulated
+from controller.service.loop import BEAT_EVERY
 from tests.waiting import HANGS_S
 from tests.web_house import Serving, settings
 from web import create_app

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from controller.config.settings import Mqtt, input_lines
 from controller.gpio.simulated import ACTS, Move
 from controller.mqtt.client import MqttLink
-from controller.proving import STEPS
+from controller.service.selftest import STEPS
 from tests.browser.bar import Bar
 from tests.browser.conftest import SCREENSHOTS
 from tests.conftest import Broker

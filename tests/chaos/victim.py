@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
-from controller.assembly import Running, World, assemble, link_maker, simulated
 from controller.events import Command
 from controller.gpio.simulated import Bench
+from controller.service.assembly import Running, World, assemble, link_maker, simulated
 from tests.house import demo_config
 
 ACTS = ("walk_in", "walk_in", "walk_out", "turn_back", "knock_hatch", "knock_door", "open_hatch",

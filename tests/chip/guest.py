@@ -18,7 +18,7 @@ import gpiozero.pins.local
 from controller.config.settings import WIRING, LineSettings
 from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
 from controller.gpio.pins import Pins, PinsError, make_factory
-from controller.proving import KNOCKS, STEPS
+from controller.service.selftest import KNOCKS, STEPS
 
 gpiozero.pins.local.get_pi_revision = lambda: 0xC03111  # there is no board to ask
 LINES = "/sys/devices/platform/gpio-sim.*/gpiochip*/sim_gpio{}/{}"

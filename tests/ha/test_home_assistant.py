@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from controller.assembly import World, assemble, link_maker, simulated
 from controller.config.settings import WIRING
 from controller.gpio.simulated import Bench
+from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.ha.homeassistant import HA_PYTHON, HomeAssistant
 from tests.house import demo_config

@@ -308,7 +308,7 @@ def test_an_upgrade_keeps_the_data(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        ("controller/service.py", "notifier.ready()", "notifier.status('never ready')"),
+        ("controller/service/loop.py", "notifier.ready()", "notifier.status('never ready')"),
         ("web/serve.py", "\nclass Server", "\nraise SystemExit('broken')\nclass Server"),
     ],
     ids=["the controller is never ready", "the page does not start"],

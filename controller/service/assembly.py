@@ -24,7 +24,6 @@ from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
 from controller.integrations.announcements import Hears, Home
 from controller.integrations.discovery import discovery_messages, stale_topics
-from controller.joints import Joints
 from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox
 from controller.journal.records import Row
@@ -33,12 +32,13 @@ from controller.journal.writer import Recorder
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.memory import MemoryBus
-from controller.parts import Absence, Parts
-from controller.proving import Drill
 from controller.rules.state import House, State
-from controller.service import Item, Service
+from controller.service.loop import Item, Service
+from controller.service.parts import Absence, Parts
+from controller.service.publisher import Joints
+from controller.service.reporter import Teller, noon_before
+from controller.service.selftest import Drill
 from controller.systemd import Notifier
-from controller.teller import Teller, noon_before
 from controller.trace import FlightRecorder, flights
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from controller.config.presets import Gadgets
 from controller.engine import Told
 from controller.events import Answer, Chime, Set
 from controller.journal.records import Record, Row, Saved
-from controller.latency import Latency
-from controller.night import Night
-from controller.radio import signal_dbm
 from controller.rules.state import House, State, door_mode, wanted
+from controller.service.latency import Latency
+from controller.service.night import Night
+from controller.service.radio import signal_dbm
 
 #: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
 NOON = 12

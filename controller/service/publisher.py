@@ -12,7 +12,7 @@ from controller.integrations.announcements import Home
 from controller.journal.outbox import Outbox
 from controller.journal.records import Record, Row
 from controller.mqtt.client import Link
-from controller.service import COMMANDS_WAITING, Item, Service
+from controller.service.loop import COMMANDS_WAITING, Item, Service
 
 log = logging.getLogger(__name__)
 

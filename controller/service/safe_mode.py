@@ -14,12 +14,12 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from controller.assembly import Running, World, assemble, real_world
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Fault
 from controller.gpio.factories import PinsError
 from controller.rules.state import State
+from controller.service.assembly import Running, World, assemble, real_world
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from controller.codec import Message
 from controller.engine import Engine, Told
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
 from controller.mqtt.inbox import Now
-from controller.parts import Absence, Parts
 from controller.rules.state import House, State
-from controller.teller import summary
+from controller.service.parts import Absence, Parts
+from controller.service.reporter import summary
 
 log = logging.getLogger(__name__)
 

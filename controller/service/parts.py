@@ -10,10 +10,10 @@ from controller.journal.outbox import Outbox
 from controller.journal.writer import Recorder
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
-from controller.proving import Drill
 from controller.rules.state import State
+from controller.service.reporter import Teller
+from controller.service.selftest import Drill
 from controller.systemd import Notifier
-from controller.teller import Teller
 from controller.trace import FlightRecorder
 
 #: Opening the door, walking through and letting it fall shut takes longer than this.
