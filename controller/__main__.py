@@ -1,5 +1,5 @@
 """``python -m controller`` is the command ``backdoor``."""
 
-from controller.cli import main
+from controller.cli.main import main
 
 main(prog_name="backdoor")

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from controller.config.loader import ConfigError
-from controller.demo import (
+from controller.cli.demo import (
     NO_NETWORK,
     ON_THIS_MACHINE,
     OPEN_TO_THE_NETWORK,
     Options,
     demo_config,
 )
+from controller.config.loader import ConfigError
 from tests.conftest import Broker
 from tests.test_run import Subscriber
 from tests.waiting import HANGS_S, eventually
@@ -153,7 +153,7 @@ def test_a_phone_opens_the_page_over_the_local_network(demo: Callable[..., Proce
 def test_the_page_answers_to_the_address_of_its_link(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.demo.own_address", lambda: address)
+    monkeypatch.setattr("controller.cli.demo.own_address", lambda: address)
     web = demo_config(None, (), tmp_path, Options(lan=True), None).web
     assert web.host == "0.0.0.0"
     assert Hosts(web.allowed_hosts, web.public_url).allows(f"{address}:8080")
@@ -162,7 +162,7 @@ def test_the_page_answers_to_the_address_of_its_link(
 def test_without_a_network_there_is_nothing_to_open_it_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.demo.own_address", lambda: None)
+    monkeypatch.setattr("controller.cli.demo.own_address", lambda: None)
     with pytest.raises(ConfigError, match=f"^{re.escape(NO_NETWORK)}$"):
         demo_config(None, (), tmp_path, Options(lan=True), None)
 

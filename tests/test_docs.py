@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click import Command, Group
 
-from controller.cli import main
+from controller.cli.main import main
 from controller.config.loader import parse
 from controller.config.schema import KEYS
 from controller.config.settings import WIRING, Config

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from controller import selftest
+from controller.cli import selftest
+from controller.cli.selftest import Options, change_places, run_self_test
 from controller.config.learned_rhythms import keep, learned_file, with_learned
 from controller.config.settings import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Prove, Reason
 from controller.gpio.simulated import ACTS, Bench, Move, SimulatedPins
 from controller.journal.journal import read_last
 from controller.rules.state import verified_empty
-from controller.selftest import Options, change_places, run_self_test
 from controller.service import selftest as proving_module
 from controller.service.selftest import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
 from tests.driver import Room

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from controller.cli import main
+from controller.cli.main import main
 from controller.codec import Message, decode
 from controller.replay import read_trace, replay, wired_by
 from controller.service.assembly import alone

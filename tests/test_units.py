@@ -106,7 +106,7 @@ def test_unit_is_watched_and_comes_back(unit: Path) -> None:
 
 @pytest.mark.parametrize(("name", "verb"), [("controller", "run"), ("web", "web")])
 def test_unit_starts_a_command_that_there_is(name: str, verb: str) -> None:
-    from controller.cli import main
+    from controller.cli.main import main
 
     started = settings(Path(f"systemd/backdoor-{name}.service"))["ExecStart"].split()
     assert started == [PROGRAM, verb, "--config", "/etc/backdoor/backdoor.toml"]

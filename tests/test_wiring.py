@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from gpiozero.pins.mock import MockFactory
 
-from controller.cli import main
+from controller.cli.main import main
 from controller.config.settings import WIRING, LineSettings
 from controller.gpio.header import GROUNDS, HEADER, NOTES, POWER, svg, table
 

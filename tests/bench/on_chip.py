@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from controller.cli import main
+from controller.cli.main import main
 from tests.gpio_chip import Board
 
 

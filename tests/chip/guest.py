@@ -272,7 +272,7 @@ def main() -> None:
 
 def controller() -> None:
     """Be the controller."""
-    from controller.cli import main as cli
+    from controller.cli.main import main as cli
 
     cli()
 

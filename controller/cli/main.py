@@ -190,10 +190,10 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
 
     It is the controller while it runs: as root it changes places with the service, and back.
     """
+    from controller.cli.selftest import Options, change_places, run_self_test
     from controller.config.credentials import with_login
     from controller.config.learned_rhythms import learned_file, with_learned
     from controller.gpio.factories import PinsError
-    from controller.selftest import Options, change_places, run_self_test
 
     code = change_places(sys.argv)
     if code is None:
@@ -249,8 +249,8 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
 @set_option
 def web(path: str | None, sets: tuple[str, ...]) -> None:
     """Serve the bartender's page: a process of its own, joined to the controller by the broker."""
+    from controller.cli.demo import serve_page
     from controller.config.credentials import with_login
-    from controller.demo import serve_page
 
     _log(logging.INFO)
     with _mendable():
@@ -268,7 +268,7 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
 @click.option("--lan", is_flag=True, help="Let phones on the local network open the page.")
 def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: Any) -> None:
     """Try it: all in one process, on simulated pins; a link, and on a terminal its QR code."""
-    from controller.demo import Options, demo_config, run_demo
+    from controller.cli.demo import Options, demo_config, run_demo
 
     _log(logging.WARNING)
     with _mendable(), tempfile.TemporaryDirectory(prefix="backdoor-demo-") as folder:
