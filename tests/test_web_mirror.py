@@ -12,8 +12,8 @@ import pytest
 
 from controller.codec import Message, Topics
 from tests.web_house import House, calm, joiner, now_iso
+from web.messages import moved_on
 from web.mirror import Mirror
-from web.snapshot import moved_on
 
 BASE = Topics("backdoor/bar")
 

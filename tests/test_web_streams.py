@@ -21,7 +21,7 @@ from flask import Flask
 from tests.waiting import HANGS_S, eventually
 from tests.web_house import House, Serving, page_of, paired
 from web.pairing import Pairing
-from web.serve import ServeError, Server, bind
+from web.server import ServeError, Server, bind
 from web.streams import Streams
 
 
@@ -233,7 +233,7 @@ SCRIPT = """
 import sys, threading
 from pathlib import Path
 from tests.web_house import House, page_of
-from web.serve import Server, run
+from web.server import Server, run
 house = House(); house.show(); house.live()
 server = Server(page_of(house, Path(sys.argv[1])), "127.0.0.1", 0)
 secret = server.app.extensions["backdoor"].pairing.secret

@@ -15,7 +15,7 @@ import pytest
 
 from tests.waiting import HANGS_S, eventually
 from tests.web_house import House, Serving, page_of
-from web.serve import ServeError
+from web.server import ServeError
 
 OPENSSL = shutil.which("openssl")
 

@@ -22,7 +22,7 @@ from controller.mqtt.client import Link
 from controller.mqtt.memory import MemoryBus
 from tests.waiting import HANGS_S
 from web import create_app
-from web.serve import Server
+from web.server import Server
 
 Answer = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 

@@ -15,8 +15,8 @@ from controller.codec import Message, Topics
 from controller.config.settings import Config
 from web.book import Book, Page, Settings
 from web.language import _
+from web.messages import Json
 from web.mirror import Mirror, Seen
-from web.snapshot import Json
 
 LOCALTIME = Path("/etc/localtime")
 #: Buttons that the page has for letting in.

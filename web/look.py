@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from web.language import _
+from web.messages import Json
 from web.mirror import Seen
 from web.room import Room, fault_words, inside, may_come, number, sentence, span
-from web.snapshot import Json
 
 SEATS_DRAWN = 4
 USUAL_SESSION_S = 7200.0

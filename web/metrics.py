@@ -21,8 +21,8 @@ from prometheus_client.registry import Collector
 
 from controller.codec import Message
 from controller.events import Reason
+from web.messages import Json, json_object
 from web.mirror import Mirror, Seen
-from web.snapshot import Json, json_object
 
 log = logging.getLogger(__name__)
 

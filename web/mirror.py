@@ -22,7 +22,7 @@ from typing import Protocol
 
 from controller.codec import Message, Topics
 from controller.mqtt.client import Link
-from web.snapshot import Json, json_object, moved_on, seconds_since
+from web.messages import Json, json_object, moved_on, seconds_since
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from web.language import _, later
-from web.snapshot import Json
+from web.messages import Json
 
 USUAL_CAPACITY = 4
 

@@ -17,7 +17,7 @@ from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
 from controller.codec import Message
-from web.snapshot import Json, json_object
+from web.messages import Json, json_object
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from controller.service.assembly import LinkMaker, World, alone, assemble, link_
 from controller.systemd import Notifier
 from web import create_app, pair_link
 from web.pairing import PairingError, own_address, qr_text
-from web.serve import ServeError, Server
-from web.serve import run as serve
+from web.server import ServeError, Server
+from web.server import run as serve
 
 #: The demo's link is printed when the page hears the controller, or after this long without.
 LIVE_WITHIN_S = 3.0

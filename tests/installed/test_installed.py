@@ -309,7 +309,7 @@ def test_an_upgrade_keeps_the_data(machine: Machine) -> None:
     ("path", "old", "new"),
     [
         ("controller/service/loop.py", "notifier.ready()", "notifier.status('never ready')"),
-        ("web/serve.py", "\nclass Server", "\nraise SystemExit('broken')\nclass Server"),
+        ("web/server.py", "\nclass Server", "\nraise SystemExit('broken')\nclass Server"),
     ],
     ids=["the controller is never ready", "the page does not start"],
 )
