@@ -31,8 +31,8 @@ from tests.conftest import Broker
 from tests.test_run import Subscriber
 from tests.waiting import HANGS_S, eventually
 from web import pair_link
-from web.guard import Hosts
-from web.pairing import own_address, qr_text
+from web.security.gate import Hosts
+from web.security.pairing import own_address, qr_text
 
 
 class Visitor:

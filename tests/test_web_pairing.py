@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from web.pairing import (
+from web.security.pairing import (
     FREE_TRIES,
     LONGEST_WAIT_S,
     REMEMBERED_ADDRESSES,

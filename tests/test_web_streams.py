@@ -20,7 +20,7 @@ from flask import Flask
 
 from tests.waiting import HANGS_S, eventually
 from tests.web_house import House, Serving, page_of, paired
-from web.pairing import Pairing
+from web.security.pairing import Pairing
 from web.server import ServeError, Server, bind
 from web.streams import Streams
 

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from controller.events import COMMANDS
 from tests.web_house import Bench, House, page_of, paired
 from web import create_app, pair_link
-from web.pairing import FREE_TRIES, Pairing
+from web.security.pairing import FREE_TRIES, Pairing
 
 PAIRED_ONLY = ("/", "/api/state", "/api/night", "/events")
 

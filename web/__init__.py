@@ -21,11 +21,11 @@ from controller.codec import Topics
 from controller.config.settings import Config
 from web.bench import ACTIONS, Bench, bench_routes
 from web.expected import Expected
-from web.guard import Hosts, guard, wants_page
 from web.language import speak, spoken
 from web.metrics import metrics_routes
 from web.mirror import Join, Mirror
-from web.pairing import Pairing, Tries, page_url
+from web.security.gate import Hosts, guard, wants_page
+from web.security.pairing import Pairing, Tries, page_url
 from web.space import space_routes
 from web.streams import Streams
 from web.trial import Trial

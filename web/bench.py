@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from flask import Blueprint, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from web.guard import wants_page
 from web.language import later
+from web.security.gate import wants_page
 
 ACTIONS: Mapping[str, Any] = {
     "walk_in": later("Walk in"),

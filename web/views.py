@@ -26,12 +26,12 @@ from flask.typing import ResponseReturnValue
 from controller.events import COMMANDS
 from web.evening import chart, last_events, totals
 from web.expected import Expected
-from web.guard import wants_page
 from web.language import LANGUAGES, NAMES, _, later
 from web.look import look
 from web.mirror import Mirror, Outcome, Seen
-from web.pairing import Pairing, Tries
 from web.room import number, reason_words
+from web.security.gate import wants_page
+from web.security.pairing import Pairing, Tries
 from web.streams import Streams, backlog
 from web.trial import Trial
 

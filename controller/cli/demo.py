@@ -26,7 +26,7 @@ from controller.rules.state import State
 from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
 from controller.systemd import Notifier
 from web import create_app, pair_link
-from web.pairing import PairingError, own_address, qr_text
+from web.security.pairing import PairingError, own_address, qr_text
 from web.server import ServeError, Server
 from web.server import run as serve
 

@@ -165,7 +165,7 @@ def _moment(text: str) -> float:
 def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     """Print the link that pairs a phone, and the same as a QR code."""
     from web import pair_link
-    from web.pairing import Pairing, PairingError, qr_text
+    from web.security.pairing import Pairing, PairingError, qr_text
 
     with _mendable():
         config = _config(path, sets)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.conftest import Broker, free_port
 from tests.waiting import eventually
-from web.pairing import Pairing
+from web.security.pairing import Pairing
 
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from controller.rules.occupancy import Occupancy
 from tests.browser.bar import Bar, BarMaker
 from tests.waiting import eventually
-from web.pairing import Pairing
+from web.security.pairing import Pairing
 
 Opener = Callable[..., Page]
 

@@ -17,7 +17,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
 
-from web.pairing import Pairing, PairingError
+from web.security.pairing import Pairing, PairingError
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Who may see the page: `pairing` (phones, their secret), `gate` (before each request)."""
