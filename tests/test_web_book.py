@@ -23,10 +23,10 @@ from tests.test_asyncapi import mistakes
 from tests.waiting import eventually
 from tests.web_house import House, joiner, now_iso, paired, settings
 from web import create_app
-from web.agenda import near, sized
-from web.book import STALE_S, Book, Settings
+from web.bookings.calendar import STALE_S, Book, Settings
+from web.bookings.download import FetchError, Source
+from web.bookings.parse_ics import near, sized
 from web.expected import house_zone
-from web.fetch import FetchError, Source
 
 ROME = ZoneInfo("Europe/Rome")
 NOW = datetime(2026, 11, 22, 20, 50, tzinfo=ROME)
@@ -195,7 +195,7 @@ def test_a_bomb_costs_a_moment_and_nothing_else(
     found.read()
     bomb = event("10260101T210000", "Bomb x2", "RRULE:FREQ=SECONDLY")
     file.write_bytes(calendar(bomb))
-    monkeypatch.setattr("web.book.READ_LIMIT_S", 2.0)
+    monkeypatch.setattr("web.bookings.calendar.READ_LIMIT_S", 2.0)
     began = time.monotonic()
     found.read()
     assert time.monotonic() - began < 10

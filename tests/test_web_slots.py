@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.slots import Booking, Hours, Question, due, hours_of, next_free, next_party, windows
+from web.bookings.slots import (
+    Booking,
+    Hours,
+    Question,
+    due,
+    hours_of,
+    next_free,
+    next_party,
+    windows,
+)
 
 ROME = ZoneInfo("Europe/Rome")
 EVERY_NIGHT = hours_of(["Mon-Sun 18:00-01:00"])

@@ -13,7 +13,7 @@ from flask_babel import get_locale  # type: ignore[import-untyped]
 
 from controller.codec import Message, Topics
 from controller.config.settings import Config
-from web.book import Book, Page, Settings
+from web.bookings.calendar import Book, Page, Settings
 from web.language import _
 from web.messages import Json
 from web.mirror import Mirror, Seen

@@ -13,10 +13,10 @@ from flask.typing import ResponseReturnValue
 
 from controller.codec import Message
 from controller.config.settings import Config
+from web.bookings.slots import Question, hours_of, windows
 from web.expected import house_zone
 from web.messages import Json
 from web.mirror import Mirror
-from web.slots import Question, hours_of, windows
 
 
 class Sign:

@@ -19,8 +19,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from controller.codec import Message, Topics
-from web.fetch import FetchError, Source
-from web.slots import Booking, Question, due, hours_of, next_free, next_party
+from web.bookings.download import FetchError, Source
+from web.bookings.slots import Booking, Question, due, hours_of, next_free, next_party
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ STALE_S = 1800.0
 READ_LIMIT_S = 90.0
 #: An unchanged calendar is gone through again only for the days that have come nearer.
 AGAIN_S = 3600.0
-AGENDA = Path(__file__).with_name("agenda.py")
+AGENDA = Path(__file__).with_name("parse_ics.py")
 BACK = timedelta(days=1)
 
 
