@@ -19,7 +19,7 @@ from controller.mqtt.memory import MemoryBus
 from controller.replay import HEADER
 from controller.service.assembly import alone
 from web import create_app
-from web.room import FAULTS
+from web.presentation.labels import FAULTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

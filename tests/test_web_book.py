@@ -26,7 +26,7 @@ from web import create_app
 from web.bookings.calendar import STALE_S, Book, Settings
 from web.bookings.download import FetchError, Source
 from web.bookings.parse_ics import near, sized
-from web.expected import house_zone
+from web.presentation.bookings import house_zone
 
 ROME = ZoneInfo("Europe/Rome")
 NOW = datetime(2026, 11, 22, 20, 50, tzinfo=ROME)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.web_house import calm, now_iso
-from web.evening import WIDTH, WORDS, chart, event_words, last_events, totals
 from web.language import speak
-from web.look import look
 from web.mirror import Seen
-from web.room import REASONS, fault_words, reason_words, span
+from web.presentation.chart import WIDTH, WORDS, chart, event_words, last_events, totals
+from web.presentation.labels import REASONS, fault_words, reason_words, span
+from web.presentation.room import look
 
 from controller.events import EVENTS, Reason  # isort: skip
 

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.web_house import House, now_iso, page_of, paired
-from web.trial import Trial
+from web.presentation.selftest import Trial
 
 
 def told(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:

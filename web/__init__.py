@@ -20,15 +20,15 @@ from werkzeug.exceptions import HTTPException
 from controller.codec import Topics
 from controller.config.settings import Config
 from web.bench import ACTIONS, Bench, bench_routes
-from web.expected import Expected
 from web.language import speak, spoken
 from web.metrics import metrics_routes
 from web.mirror import Join, Mirror
+from web.presentation.bookings import Expected
+from web.presentation.selftest import Trial
 from web.security.gate import Hosts, guard, wants_page
 from web.security.pairing import Pairing, Tries, page_url
 from web.space import space_routes
 from web.streams import Streams
-from web.trial import Trial
 from web.venues import Venues, venues_routes
 from web.views import Parts, page
 

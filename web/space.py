@@ -14,9 +14,9 @@ from flask.typing import ResponseReturnValue
 from controller.codec import Message
 from controller.config.settings import Config
 from web.bookings.slots import Question, hours_of, windows
-from web.expected import house_zone
 from web.messages import Json
 from web.mirror import Mirror
+from web.presentation.bookings import house_zone
 
 
 class Sign:

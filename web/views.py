@@ -24,16 +24,16 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from controller.events import COMMANDS
-from web.evening import chart, last_events, totals
-from web.expected import Expected
 from web.language import LANGUAGES, NAMES, _, later
-from web.look import look
 from web.mirror import Mirror, Outcome, Seen
-from web.room import number, reason_words
+from web.presentation.bookings import Expected
+from web.presentation.chart import chart, last_events, totals
+from web.presentation.labels import number, reason_words
+from web.presentation.room import look
+from web.presentation.selftest import Trial
 from web.security.gate import wants_page
 from web.security.pairing import Pairing, Tries
 from web.streams import Streams, backlog
-from web.trial import Trial
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10

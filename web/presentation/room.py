@@ -13,7 +13,7 @@ from typing import Any
 from web.language import _
 from web.messages import Json
 from web.mirror import Seen
-from web.room import Room, fault_words, inside, may_come, number, sentence, span
+from web.presentation.labels import Room, fault_words, inside, may_come, number, sentence, span
 
 SEATS_DRAWN = 4
 USUAL_SESSION_S = 7200.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from web.language import _, later
 from web.messages import Json
-from web.room import fault_words, number, reason_words, span
+from web.presentation.labels import fault_words, number, reason_words, span
 
 WIDTH, HEIGHT = 360.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 20.0, 352.0, 12.0, 108.0

@@ -11,7 +11,7 @@ from controller.codec import Message
 from web.language import _, later
 from web.messages import Json, json_object, seconds_since
 from web.mirror import Mirror, Seen
-from web.room import LINES, number, span
+from web.presentation.labels import LINES, number, span
 
 #: The controller speaks every second while it tests; silent for longer, the test is over.
 SILENT_S = 3.0
