@@ -12,7 +12,7 @@ from controller.codec import Message, encode
 from tests.test_openapi import fits
 from tests.web_house import House, joiner, paired, settings
 from web import create_app
-from web.venues import MOST, STALE_AFTER_S, Venues
+from web.routes.venues import MOST, STALE_AFTER_S, Venues
 
 
 def occupancy(count: int, certain: bool = True) -> bytes:

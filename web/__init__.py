@@ -19,18 +19,18 @@ from werkzeug.exceptions import HTTPException
 
 from controller.codec import Topics
 from controller.config.settings import Config
-from web.bench import ACTIONS, Bench, bench_routes
 from web.language import speak, spoken
-from web.metrics import metrics_routes
 from web.mirror import Join, Mirror
 from web.presentation.bookings import Expected
 from web.presentation.selftest import Trial
+from web.routes.metrics import metrics_routes
+from web.routes.page import Parts, page
+from web.routes.simulator import ACTIONS, Bench, bench_routes
+from web.routes.spaceapi import space_routes
+from web.routes.streams import Streams
+from web.routes.venues import Venues, venues_routes
 from web.security.gate import Hosts, guard, wants_page
 from web.security.pairing import Pairing, Tries, page_url
-from web.space import space_routes
-from web.streams import Streams
-from web.venues import Venues, venues_routes
-from web.views import Parts, page
 
 __all__ = ["Bench", "Join", "create_app", "pair_link"]
 

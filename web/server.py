@@ -21,7 +21,7 @@ from typing import Any
 import waitress.server
 from flask import Flask
 
-from web.streams import Streams
+from web.routes.streams import Streams
 from web.tls import Unwrap, server_context
 
 log = logging.getLogger(__name__)

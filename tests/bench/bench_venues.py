@@ -27,7 +27,7 @@ from controller.rules.occupancy import settled
 from controller.rules.state import House, State
 from controller.service.latency import Latency
 from tests.conftest import Broker
-from web.venues import Venues
+from web.routes.venues import Venues
 
 DOORS, SECONDS = 1000, 30.0
 PROCESSES = 4

@@ -31,9 +31,9 @@ from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import number, reason_words
 from web.presentation.room import look
 from web.presentation.selftest import Trial
+from web.routes.streams import Streams, backlog
 from web.security.gate import wants_page
 from web.security.pairing import Pairing, Tries
-from web.streams import Streams, backlog
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
