@@ -29,7 +29,7 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("sensing", "contacts"), ("test_sensing", "test_shapes")),
 }
 #: Judges a hundred evenings by a sum: what it alone would catch is no mutant worth a second each.
-SLOW = ("tests/test_passages.py::test_held_out_evenings",)
+SLOW = ("tests/controller/sensing/test_passages.py::test_held_out_evenings",)
 DEFAULT = ("rules", "said", "commands", "state", "turn", "occupancy", "wire", "inbox")
 
 

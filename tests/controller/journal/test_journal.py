@@ -394,7 +394,7 @@ def test_locked_file_does_not_stop_the_house(path: Path, monkeypatch: pytest.Mon
 
 READ_ONLY = """
 import os, sys
-from tests.test_journal import *
+from tests.controller.journal.test_journal import *
 if os.geteuid() == 0:
     os.setuid(65534)
 remembers_nothing(open_journal(sys.argv[1]))

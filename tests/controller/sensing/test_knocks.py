@@ -16,7 +16,7 @@ from tests.doorway.score import listen, sense
 from tests.doorway.sketch import edges, pulses
 from tests.doorway.wall import KINDS, NOISES, hour
 
-TRACES = Path(__file__).parent / "traces"
+TRACES = Path(__file__).parents[2] / "traces"
 HELD_OUT = 800_000
 
 

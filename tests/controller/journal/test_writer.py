@@ -314,7 +314,7 @@ def test_whoever_is_told_and_fails_ends_nothing(
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from tests.test_recorder import *
+from tests.controller.journal.test_writer import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 desk = Desk(Journal(sys.argv[1]))
 desk.recorder.start()

@@ -13,7 +13,7 @@ from controller.cli.main import main
 from controller.config.settings import WIRING, LineSettings
 from controller.gpio.header import GROUNDS, HEADER, NOTES, POWER, svg, table
 
-PICTURE = Path(__file__).parent.parent / "web" / "pictures" / "wiring.svg"
+PICTURE = Path(__file__).parents[3] / "web" / "pictures" / "wiring.svg"
 SVG = "{http://www.w3.org/2000/svg}"
 
 

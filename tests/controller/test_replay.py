@@ -14,7 +14,7 @@ from controller.config.loader import parse
 from controller.gpio.simulated import ACTS, Move
 from controller.replay import Row, TraceError, load_trace, read_trace, replay, wired_by
 
-TRACES = Path(__file__).parent / "traces"
+TRACES = Path(__file__).parents[1] / "traces"
 HEADER = "t_ms,line,level"
 
 

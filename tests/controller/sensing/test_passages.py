@@ -14,7 +14,7 @@ from tests.doorway.scenes import CATEGORIES, OPEN, evening, scene
 from tests.doorway.score import judge_ours, judge_rival, merged, sense
 from tests.doorway.sketch import edges
 
-TRACES = Path(__file__).parent / "traces"
+TRACES = Path(__file__).parents[2] / "traces"
 #: Nothing was ever tuned on seeds from here on.
 HELD_OUT = 800_000
 S90 = Settings(beam_spacing_mm=90.0)

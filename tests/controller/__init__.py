@@ -1,0 +1,1 @@
+"""The controller's tests: a folder a package, a file a module."""
