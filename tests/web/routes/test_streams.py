@@ -247,7 +247,7 @@ sys.exit(done)
 def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,

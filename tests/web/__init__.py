@@ -1,0 +1,1 @@
+"""The page's tests: a folder a package, a file a module."""
