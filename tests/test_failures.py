@@ -14,7 +14,7 @@ from controller.events import COMMANDS, Command
 from tests.driver import Room, names
 from tests.house import times_on
 from tests.model.space import key, normal
-from tests.test_liars import house_on
+from tests.process.test_hostile_broker import house_on
 from tests.waiting import eventually
 from tests.web_house import House, page_of
 

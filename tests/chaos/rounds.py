@@ -24,8 +24,8 @@ from controller.journal import journal
 from controller.journal.journal import Journal, read_last
 from controller.journal.recovery import open_journal
 from tests.conftest import Broker
+from tests.process.test_run import Subscriber
 from tests.rows import row, saved
-from tests.test_run import Subscriber
 from tests.waiting import HANGS_S, eventually
 
 Tell = Callable[[str], None]

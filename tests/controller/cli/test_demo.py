@@ -28,7 +28,7 @@ from controller.cli.demo import (
 )
 from controller.config.loader import ConfigError
 from tests.conftest import Broker
-from tests.test_run import Subscriber
+from tests.process.test_run import Subscriber
 from tests.waiting import HANGS_S, eventually
 from web import pair_link
 from web.security.gate import Hosts

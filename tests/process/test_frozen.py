@@ -20,7 +20,7 @@ from controller.mqtt.client import MqttLink
 from controller.service.assembly import alone
 from tests.conftest import Broker
 from tests.house import house
-from tests.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
+from tests.process.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
 from tests.waiting import HANGS_S, eventually
 from web.mirror import Join, Mirror
 

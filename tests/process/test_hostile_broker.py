@@ -31,7 +31,7 @@ from controller.rules.state import House
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.house import Demo, Ear, demo_config, times_on
-from tests.test_run import Subscriber
+from tests.process.test_run import Subscriber
 from tests.waiting import eventually
 
 STRIKE = 16

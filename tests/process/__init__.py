@@ -1,0 +1,1 @@
+"""Whole processes: run, killed, frozen, lied to, with clocks that step."""
