@@ -19,7 +19,7 @@ from flask import Flask
 
 from controller.codec import Message, Topics
 from controller.config.settings import BookSettings
-from tests.test_asyncapi import mistakes
+from tests.contract.test_asyncapi import mistakes
 from tests.waiting import eventually
 from tests.web_house import House, joiner, now_iso, paired, settings
 from web import create_app

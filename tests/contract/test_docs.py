@@ -21,7 +21,7 @@ from controller.service.assembly import alone
 from web import create_app
 from web.presentation.labels import FAULTS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -20,8 +20,8 @@ from controller.replay import read_trace
 from tests.house import BASE, Demo, house
 from tests.waiting import eventually
 
-ROOT = Path(__file__).parent.parent
-TRACES = Path(__file__).parent / "traces"
+ROOT = Path(__file__).parents[2]
+TRACES = Path(__file__).parents[1] / "traces"
 DOCUMENT = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 MESSAGES = DOCUMENT["components"]["messages"]

@@ -18,7 +18,7 @@ from controller.events import COMMANDS
 from tests.web_house import House, joiner, page_of, paired, settings
 from web import create_app
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "web" / "openapi.yaml").read_text())
 ASYNC = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
 SNAPSHOT = ASYNC["components"]["schemas"]["Snapshot"]

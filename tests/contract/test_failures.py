@@ -18,7 +18,7 @@ from tests.process.test_hostile_broker import house_on
 from tests.waiting import eventually
 from tests.web_house import House, page_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TABLE = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in (ROOT / "tests" / "FAILURES.md").read_text().splitlines()

@@ -1,0 +1,1 @@
+"""What the outside may rely on: AsyncAPI, OpenAPI, the documents, known failures of others."""
