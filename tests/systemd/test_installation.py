@@ -19,7 +19,7 @@ import pytest
 #: Each Python's own `make test` runs them; in a container without a network there is no pip to get.
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backdoor-tests"
 #: version -> the line of pips.txt that names it with its hash
 PIPS = {

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-SYSTEMD = Path(__file__).parent.parent / "systemd"
+SYSTEMD = Path(__file__).parents[2] / "systemd"
 STOCK = (
     "# For more options see http://rptl.io/configtxt\ndtparam=audio=on\n\n[all]\nenable_uart=1\n"
 )
