@@ -101,7 +101,7 @@ fuzz: dev
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	  $(PIP) $(EXACTLY) -r tests/fuzz.lock 2>/dev/null || true
 	@$(BIN)/python -m tests.fuzz $(ARGS)
-	@$(BIN)/python -m tests.examples $(MINUTES)
+	@$(BIN)/python -m tests.support.examples $(MINUTES)
 	@$(MAKE) --no-print-directory fuzz-page
 
 # In an environment of its own: it brings many packages, and would sit in every run of pytest.

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import examples
-from tests.waiting import HANGS_S, eventually
+from tests.support import examples
+from tests.support.wait import HANGS_S, eventually
 
 examples.draw_the_same_everywhere()
 

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from controller.codec import Message
 from controller.config.settings import Space
-from tests.web_house import House, calm, joiner, paired, settings
+from tests.support.fake_controller import House, calm, joiner, paired, settings
 from web import create_app
 from web.mirror import Mirror
 

@@ -31,9 +31,9 @@ from controller.codec import Message
 from controller.config.loader import parse
 from controller.config.settings import Space
 from controller.events import Command
-from tests.house import BASE, Demo, house
-from tests.waiting import eventually
-from tests.web_house import Serving, joiner, paired, settings
+from tests.support.demo import BASE, Demo, house
+from tests.support.fake_controller import Serving, joiner, paired, settings
+from tests.support.wait import eventually
 from web import create_app
 
 DOCUMENT = Path(__file__).parent.parent / "web" / "openapi.yaml"

@@ -18,7 +18,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import run_wsgi_app
 
-from tests.web_house import House, page_of, paired
+from tests.support.fake_controller import House, page_of, paired
 
 SEEDS = (
     b"page POST /command/access_door\nContent-Type: application/json\n\n" + b'{"party": 2}',

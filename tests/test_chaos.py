@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.chaos.rounds import brokers, cuts, kills
-from tests.waiting import HANGS_S
+from tests.support.wait import HANGS_S
 
 
 def quiet(line: str) -> None:

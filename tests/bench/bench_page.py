@@ -30,7 +30,7 @@ from controller.mqtt.client import MqttLink
 from tests.browser.bar import Bar
 from tests.browser.conftest import ARGS, CHROMIUM
 from tests.conftest import Broker
-from tests.waiting import eventually
+from tests.support.wait import eventually
 
 KNOCKS = 200
 CLIENTS = 200

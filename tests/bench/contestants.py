@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Broker, free_port
-from tests.waiting import eventually
+from tests.support.wait import eventually
 from web.security.pairing import Pairing
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""The command line on a faked GPIO chip (see ``tests.gpio_chip``), as a process."""
+"""The command line on a faked GPIO chip (see ``tests.support.gpio_chip``), as a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from controller.cli.main import main
-from tests.gpio_chip import Board
+from tests.support.gpio_chip import Board
 
 
 class Patch:

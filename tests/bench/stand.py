@@ -22,8 +22,8 @@ from controller.events import Command
 from controller.gpio.pins import Pins
 from controller.service.assembly import Running, assemble, real_world
 from tests.bench.hand import Hand, obey
-from tests.house import demo_config
-from tests.waiting import eventually
+from tests.support.demo import demo_config
+from tests.support.wait import eventually
 
 WALK_IN = "door.entry=walk_in"
 UNSETTLED = "sensing.contact_settle=0"

@@ -16,8 +16,8 @@ from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
 from controller.service.assembly import LinkMaker, World, alone, assemble, simulated
 from controller.service.loop import BEAT_EVERY
-from tests.waiting import HANGS_S
-from tests.web_house import Serving, settings
+from tests.support.fake_controller import Serving, settings
+from tests.support.wait import HANGS_S
 from web import create_app
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 import web
 from tests.browser.conftest import SCREENSHOTS
-from tests.web_house import Bench, House, Serving, now_iso, page_of
+from tests.support.fake_controller import Bench, House, Serving, now_iso, page_of
 
 SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from controller.rules.occupancy import Occupancy
 from tests.browser.bar import Bar, BarMaker
-from tests.waiting import eventually
+from tests.support.wait import eventually
 from web.security.pairing import Pairing
 
 Opener = Callable[..., Page]
@@ -235,7 +235,7 @@ def test_a_page_that_slept_is_right_again(bar: Bar, page: Page) -> None:
 
 
 def test_a_controller_that_begins_anew_is_shown_anew(tmp_path: Any, open_page: Opener) -> None:
-    from tests.web_house import House, Serving, page_of
+    from tests.support.fake_controller import House, Serving, page_of
 
     house = House()
     house.inside(3)

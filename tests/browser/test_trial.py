@@ -18,7 +18,7 @@ from controller.service.selftest import STEPS
 from tests.browser.bar import Bar
 from tests.browser.conftest import SCREENSHOTS
 from tests.conftest import Broker
-from tests.waiting import eventually
+from tests.support.wait import eventually
 
 Opener = Callable[..., Page]
 SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}

@@ -16,7 +16,7 @@ from threading import Thread
 from controller.events import Command
 from controller.gpio.simulated import Bench
 from controller.service.assembly import Running, World, assemble, link_maker, simulated
-from tests.house import demo_config
+from tests.support.demo import demo_config
 
 ACTS = ("walk_in", "walk_in", "walk_out", "turn_back", "knock_hatch", "knock_door", "open_hatch",
         "close_hatch", "press_release")  # fmt: skip

@@ -17,8 +17,8 @@ from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TO
 from controller.gpio.simulated import Move
 from controller.mqtt.inbox import CAUSES
 from controller.replay import read_trace
-from tests.house import BASE, Demo, house
-from tests.waiting import eventually
+from tests.support.demo import BASE, Demo, house
+from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 TRACES = Path(__file__).parents[1] / "traces"

@@ -10,7 +10,7 @@ DRAWS = """
 import sys
 import hypothesis.strategies as st
 from hypothesis import given, settings
-from tests import examples
+from tests.support import examples
 examples.draw_the_same_everywhere()
 settings.load_profile(sys.argv[1])
 @given(st.integers(), st.floats(), st.text(), st.sets(st.text(), min_size=3))

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from controller.config.settings import Space
 from controller.events import COMMANDS
-from tests.web_house import House, joiner, page_of, paired, settings
+from tests.support.fake_controller import House, joiner, page_of, paired, settings
 from web import create_app
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from controller.codec import Stamp, Topics
 from controller.events import Answer, Chime, Note, Reason, Set
 from controller.journal.records import state_of, text_of
 from controller.rules.state import State
-from tests.driver import Room
+from tests.support.rules_driver import Room
 
 STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)
 TOPICS = Topics("backdoor/bar")

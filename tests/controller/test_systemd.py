@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.systemd import Notifier
-from tests.waiting import HANGS_S
+from tests.support.wait import HANGS_S
 
 
 @pytest.fixture(params=["file", "abstract"])

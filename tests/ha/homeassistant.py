@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import free_port
-from tests.waiting import eventually
+from tests.support.wait import eventually
 
 #: The Python of an environment that has Home Assistant; see ``make test-ha``.
 HA_PYTHON = os.environ.get("HA_PYTHON", "")

@@ -19,8 +19,8 @@ from controller.gpio.simulated import Bench
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.ha.homeassistant import HA_PYTHON, HomeAssistant
-from tests.house import demo_config
-from tests.waiting import eventually
+from tests.support.demo import demo_config
+from tests.support.wait import eventually
 
 pytestmark = [
     pytest.mark.skipif(not HA_PYTHON, reason="needs Home Assistant: make test-ha"),

@@ -11,8 +11,8 @@ import pytest
 
 from controller import clock as module
 from controller.clock import Clock
-from tests.house import Demo, house
-from tests.waiting import eventually
+from tests.support.demo import Demo, house
+from tests.support.wait import eventually
 
 #: The instants at which Europe/Rome turns its clocks, and an hour and a half before each.
 DST_NIGHTS = ("2026-10-25T01:30:00+02:00", "2027-03-28T01:30:00+01:00")
@@ -27,7 +27,7 @@ class Wall:
         monkeypatch.setattr(module, "wall_s", lambda: real() + self.ahead_s)
         monkeypatch.setattr("controller.service.loop.wall_s", lambda: real() + self.ahead_s)
         monkeypatch.setattr("controller.service.assembly.wall_s", lambda: real() + self.ahead_s)
-        monkeypatch.setattr("tests.house.wall_s", lambda: real() + self.ahead_s)
+        monkeypatch.setattr("tests.support.demo.wall_s", lambda: real() + self.ahead_s)
 
     def set(self, to: str | float) -> None:
         wanted = to if isinstance(to, float) else datetime.fromisoformat(to).timestamp()

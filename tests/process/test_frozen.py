@@ -19,9 +19,9 @@ from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from controller.service.assembly import alone
 from tests.conftest import Broker
-from tests.house import house
 from tests.process.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
-from tests.waiting import HANGS_S, eventually
+from tests.support.demo import house
+from tests.support.wait import HANGS_S, eventually
 from web.mirror import Join, Mirror
 
 

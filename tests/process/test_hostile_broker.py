@@ -30,9 +30,9 @@ from controller.mqtt.memory import MemoryBus
 from controller.rules.state import House
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.house import Demo, Ear, demo_config, times_on
 from tests.process.test_run import Subscriber
-from tests.waiting import eventually
+from tests.support.demo import Demo, Ear, demo_config, times_on
+from tests.support.wait import eventually
 
 STRIKE = 16
 

@@ -13,8 +13,8 @@ import pytest
 from controller.config.settings import WIRING
 from controller.journal.journal import Journal, read_last
 from controller.service import assembly
-from tests.house import house
-from tests.waiting import eventually
+from tests.support.demo import house
+from tests.support.wait import eventually
 
 EVACUATE = WIRING["evacuate"].pin
 

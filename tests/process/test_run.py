@@ -20,7 +20,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from tests.conftest import Broker
-from tests.waiting import HANGS_S, eventually
+from tests.support.wait import HANGS_S, eventually
 
 BASE = "backdoor/bar/"
 

@@ -16,10 +16,10 @@ from controller.cli.main import main
 from controller.codec import Message, decode
 from controller.replay import read_trace, replay, wired_by
 from controller.service.assembly import alone
-from tests.house import demo_config, house, times_on
 from tests.process.test_clock_steps import Wall, wall  # noqa: F401 - a fixture
 from tests.process.test_frozen import mirror_on
-from tests.waiting import HANGS_S, eventually
+from tests.support.demo import demo_config, house, times_on
+from tests.support.wait import HANGS_S, eventually
 
 STRIKE = 16
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import eventually
+from tests.support.wait import eventually
 
 LOCKS = [Path("requirements.lock"), Path("requirements-dev.lock")]
 

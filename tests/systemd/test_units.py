@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import free_port
-from tests.waiting import HANGS_S
+from tests.support.wait import HANGS_S
 
 UNITS = sorted(Path("systemd").glob("*.service"))
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"

@@ -13,7 +13,7 @@ from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from tests.browser.bar import Bar
 from tests.conftest import Broker
-from tests.waiting import eventually
+from tests.support.wait import eventually
 
 
 @pytest.fixture

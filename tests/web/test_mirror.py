@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from controller.codec import Message, Topics
-from tests.web_house import House, calm, joiner, now_iso
+from tests.support.fake_controller import House, calm, joiner, now_iso
 from web.messages import moved_on
 from web.mirror import Mirror
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import HANGS_S, eventually
-from tests.web_house import House, Serving, page_of
+from tests.support.fake_controller import House, Serving, page_of
+from tests.support.wait import HANGS_S, eventually
 from web.server import ServeError
 
 OPENSSL = shutil.which("openssl")

@@ -29,7 +29,7 @@ from controller.cli.demo import (
 from controller.config.loader import ConfigError
 from tests.conftest import Broker
 from tests.process.test_run import Subscriber
-from tests.waiting import HANGS_S, eventually
+from tests.support.wait import HANGS_S, eventually
 from web import pair_link
 from web.security.gate import Hosts
 from web.security.pairing import own_address, qr_text
@@ -199,7 +199,7 @@ def test_on_a_mac_nothing_of_linux_is_missed(
     by_broker: bool, demo: Callable[..., Process], broker: Broker
 ) -> None:
     args = ["--mqtt", f"127.0.0.1:{broker.port}"] if by_broker else []
-    process = demo(*args, PYTHONPATH="tests/mac")
+    process = demo(*args, PYTHONPATH="tests/support/mac")
     visitor = process.visit()
     eventually(lambda: visitor.state["link"] == "online")
     assert visitor.post("/bench/walk_in") == {"ok": True}

@@ -15,7 +15,7 @@ from gpiozero.pins.mock import MockFactory
 from controller.config.settings import LineSettings
 from controller.events import CHIME_MS, Edge
 from controller.gpio.pins import TONES, Pins, PinsError, make_factory
-from tests.waiting import HANGS_S, eventually
+from tests.support.wait import HANGS_S, eventually
 
 LIMIT_S = 5.0
 INPUTS = {

@@ -17,8 +17,8 @@ from controller.integrations.announcements import BIRTH_PAUSE_S, Later
 from controller.mqtt.memory import MemoryBus
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.house import Demo, Ear, demo_config, house, times_on
-from tests.waiting import HANGS_S, eventually
+from tests.support.demo import Demo, Ear, demo_config, house, times_on
+from tests.support.wait import HANGS_S, eventually
 
 STRIKE, HATCH_LIGHT = 16, 20
 LAMP = ("hatch_light.preset=tasmota", "hatch_light.device=lamp")

@@ -18,7 +18,7 @@ from controller.journal.database import NewerJournalError
 from controller.journal.journal import Journal, read_last, tail_of
 from controller.journal.records import Row, Saved
 from controller.journal.recovery import open_journal
-from tests.rows import row, saved
+from tests.support.journal_rows import row, saved
 
 LINES = [f'{{"step": {number}, "name": "Grüße"}}'.encode() for number in range(30)]
 

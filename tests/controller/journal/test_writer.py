@@ -18,8 +18,8 @@ from controller.journal.journal import MEMORY, Journal, read_last, tail_of
 from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
 from controller.journal.writer import Recorder
-from tests.rows import LATER_S, row, saved
-from tests.waiting import eventually
+from tests.support.journal_rows import LATER_S, row, saved
+from tests.support.wait import eventually
 
 
 class Desk:

@@ -24,8 +24,8 @@ from controller.mqtt.client import MqttLink
 from controller.mqtt.connection import Connection, Peer
 from controller.mqtt.send_queue import Mailbox
 from tests.conftest import Broker
-from tests.waiting import HANGS_S, eventually
-from tests.wires import Ear, Heard, Wire
+from tests.support.links import Ear, Heard, Wire
+from tests.support.wait import HANGS_S, eventually
 
 OFFLINE = Message("bar/status", b"offline", 1, True)
 ONLINE = Message("bar/status", b"online", 1, True)

@@ -11,8 +11,8 @@ from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import MemoryLink
 from tests.conftest import Broker
-from tests.waiting import eventually
-from tests.wires import Heard, Wire
+from tests.support.links import Heard, Wire
+from tests.support.wait import eventually
 
 OFFLINE = Message("bar/status", b"offline", 1, True)
 ONLINE = Message("bar/status", b"online", 1, True)

@@ -11,7 +11,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from controller.codec import PAYLOAD_LIMIT, Message
 from controller.mqtt.memory import MemoryBus, matches
-from tests.wires import Heard, Wire
+from tests.support.links import Heard, Wire
 
 LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])
 

@@ -12,7 +12,7 @@ from controller.codec import PAYLOAD_LIMIT, Message, Stamp, Topics
 from controller.events import Answer, Chime, Reason, Set
 from controller.mqtt.inbox import Inbox, Now
 from controller.rules.state import State
-from tests.driver import Room
+from tests.support.rules_driver import Room
 
 STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)
 TOPICS = Topics("backdoor/bar")

@@ -25,7 +25,7 @@ from controller.events import (
 )
 from controller.rules.occupancy import Occupancy, moved
 from controller.rules.state import MINUTE_MS, State, lock_state, strike_on, wanted
-from tests.driver import Room
+from tests.support.rules_driver import Room
 
 ZONES = {"outer_ms": 350.3, "inner_ms": 351.8}
 MANUAL = {"lines": frozenset({"door_contact", "release_button"}), "counting": "manual"}

@@ -19,7 +19,7 @@ from controller.events import (
     Tick,
 )
 from controller.rules.state import State, door_mode, lock_state
-from tests.driver import Room, names, note, tones
+from tests.support.rules_driver import Room, names, note, tones
 
 
 def mode(room: Room) -> str:

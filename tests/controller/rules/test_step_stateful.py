@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from controller.events import COMMANDS, Command, Effect, Fault, Note, Set, Started, Tick
 from controller.rules.state import deadline, door_mode, wanted
 from controller.sensing.sensing import SWITCHES
-from tests.driver import Room
+from tests.support.rules_driver import Room
 
 #: What may turn the strike on: a release, or in a walk-in house a place that became free.
 OPENERS = {"access_granted"}

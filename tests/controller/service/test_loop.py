@@ -18,8 +18,8 @@ from controller.gpio.simulated import ACTS, Move
 from controller.journal.journal import Journal, read_last
 from controller.replay import Row, replay, wired_by
 from controller.service.loop import REREAD_S
-from tests.house import house, times_on
-from tests.waiting import HANGS_S, eventually
+from tests.support.demo import house, times_on
+from tests.support.wait import HANGS_S, eventually
 
 STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
 

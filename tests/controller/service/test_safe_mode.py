@@ -17,8 +17,8 @@ from controller.events import OUTPUT_LINES, Command
 from controller.rules.state import State, door_mode, strike_on
 from controller.service.assembly import Running, assemble, real_world
 from controller.service.safe_mode import FAULT, assemble_safely, safe_config, say
-from tests.house import demo_config
-from tests.waiting import HANGS_S, eventually
+from tests.support.demo import demo_config
+from tests.support.wait import HANGS_S, eventually
 
 
 def as_it_is(config: Config) -> Config:

@@ -21,9 +21,9 @@ from controller.journal.journal import read_last
 from controller.rules.state import verified_empty
 from controller.service import selftest as proving_module
 from controller.service.selftest import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
-from tests.driver import Room
-from tests.house import Demo, demo_config, house
-from tests.waiting import HANGS_S, eventually
+from tests.support.demo import Demo, demo_config, house
+from tests.support.rules_driver import Room
+from tests.support.wait import HANGS_S, eventually
 
 
 def edges(line: str, *times_ms: float) -> Iterable[Edge]:

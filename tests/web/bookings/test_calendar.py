@@ -20,8 +20,8 @@ from flask import Flask
 from controller.codec import Message, Topics
 from controller.config.settings import BookSettings
 from tests.contract.test_asyncapi import mistakes
-from tests.waiting import eventually
-from tests.web_house import House, joiner, now_iso, paired, settings
+from tests.support.fake_controller import House, joiner, now_iso, paired, settings
+from tests.support.wait import eventually
 from web import create_app
 from web.bookings.calendar import STALE_S, Book, Settings
 from web.bookings.download import FetchError, Source

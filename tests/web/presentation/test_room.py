@@ -11,7 +11,7 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.web_house import calm, now_iso
+from tests.support.fake_controller import calm, now_iso
 from web.language import speak
 from web.mirror import Seen
 from web.presentation.chart import WIDTH, WORDS, chart, event_words, last_events, totals

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.web_house import House, now_iso, page_of, paired
+from tests.support.fake_controller import House, now_iso, page_of, paired
 from web.presentation.selftest import Trial
 
 

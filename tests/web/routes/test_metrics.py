@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.web_house import House, now_iso, page_of, paired
+from tests.support.fake_controller import House, now_iso, page_of, paired
 
 TOKEN = "scrape-me"
 LOOP = {"bounds_s": [0.001, 0.01], "turns": [5, 2, 1], "sum_s": 0.25}

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from controller.events import COMMANDS
-from tests.web_house import Bench, House, page_of, paired
+from tests.support.fake_controller import Bench, House, page_of, paired
 from web import create_app, pair_link
 from web.security.pairing import FREE_TRIES, Pairing
 
@@ -423,7 +423,7 @@ def test_the_theme_of_this_phone_is_drawn_at_once(client: FlaskClient) -> None:
 
 
 def test_the_pair_link_is_the_one_that_pairs(house: House, tmp_path: Path) -> None:
-    from tests.web_house import joiner, settings
+    from tests.support.fake_controller import joiner, settings
 
     config = settings(tmp_path, public_url="http://localhost")
     link = pair_link(config)

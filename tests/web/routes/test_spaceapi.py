@@ -12,7 +12,7 @@ from flask import Flask
 from jsonschema import Draft7Validator
 
 from controller.config.settings import BookSettings, Space
-from tests.web_house import House, joiner, now_iso, settings
+from tests.support.fake_controller import House, joiner, now_iso, settings
 from web import create_app
 
 #: What SpaceAPI v15 asks of the parts that we fill in (https://schema.spaceapi.io/15.json).

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.waiting import HANGS_S, eventually
-from tests.web_house import House, Serving, page_of, paired
+from tests.support.fake_controller import House, Serving, page_of, paired
+from tests.support.wait import HANGS_S, eventually
 from web.routes.streams import Streams
 from web.security.pairing import Pairing
 from web.server import ServeError, Server, bind
@@ -232,7 +232,7 @@ def test_forwarding_headers_count_from_this_machine_only(house: House, tmp_path:
 SCRIPT = """
 import sys, threading
 from pathlib import Path
-from tests.web_house import House, page_of
+from tests.support.fake_controller import House, page_of
 from web.server import Server, run
 house = House(); house.show(); house.live()
 server = Server(page_of(house, Path(sys.argv[1])), "127.0.0.1", 0)

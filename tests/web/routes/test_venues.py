@@ -10,7 +10,7 @@ import pytest
 
 from controller.codec import Message, encode
 from tests.contract.test_openapi import fits
-from tests.web_house import House, joiner, paired, settings
+from tests.support.fake_controller import House, joiner, paired, settings
 from web import create_app
 from web.routes.venues import MOST, STALE_AFTER_S, Venues
 

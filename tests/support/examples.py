@@ -1,4 +1,4 @@
-"""``python -m tests.examples [MINUTES]``: new examples of property tests (`make fuzz`).
+"""``python -m tests.support.examples [MINUTES]``: new examples of property tests (`make fuzz`).
 
 The suite draws the same examples on every machine, in every order and on every day: what it says
 depends on the commit alone. New ones are drawn here, round after round with another seed, until the

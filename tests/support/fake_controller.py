@@ -20,7 +20,7 @@ from controller.codec import Message, Topics
 from controller.config.settings import Config, Web
 from controller.mqtt.client import Link
 from controller.mqtt.memory import MemoryBus
-from tests.waiting import HANGS_S
+from tests.support.wait import HANGS_S
 from web import create_app
 from web.server import Server
 

@@ -11,7 +11,7 @@ from controller.codec import Message
 from controller.config.settings import Mqtt
 from controller.mqtt.client import Link, MqttLink
 from controller.mqtt.memory import MemoryBus
-from tests.waiting import HANGS_S, eventually
+from tests.support.wait import HANGS_S, eventually
 
 
 @dataclass

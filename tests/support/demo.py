@@ -19,7 +19,7 @@ from controller.config.settings import Config
 from controller.gpio.simulated import Bench
 from controller.mqtt.memory import MemoryBus
 from controller.service.assembly import Running, World, alone, assemble, simulated
-from tests.waiting import HANGS_S, eventually
+from tests.support.wait import HANGS_S, eventually
 
 BASE = "backdoor/bar/"
 HEARD = ["#"]

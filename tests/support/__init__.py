@@ -1,0 +1,1 @@
+"""What tests share: drivers, waiting, a demo, real links. No test stands here."""
