@@ -87,26 +87,26 @@ test-chip: dev
 	@tests/chip/run
 
 chaos: dev
-	@$(BIN)/python -m tests.chaos kills $(or $(ROUNDS),1000) $(JOBS)
-	@$(BIN)/python -m tests.chaos brokers $(or $(ROUNDS),100) $(JOBS)
-	@$(BIN)/python -m tests.chaos cuts $(or $(ROUNDS),9000) $(JOBS)
+	@$(BIN)/python -m tests.tools.chaos kills $(or $(ROUNDS),1000) $(JOBS)
+	@$(BIN)/python -m tests.tools.chaos brokers $(or $(ROUNDS),100) $(JOBS)
+	@$(BIN)/python -m tests.tools.chaos cuts $(or $(ROUNDS),9000) $(JOBS)
 
 model: dev
-	@$(BIN)/python -m tests.model $(ARGS)
+	@$(BIN)/python -m tests.tools.model $(ARGS)
 
 soak: dev
-	@$(BIN)/python -m tests.soak $(ARGS)
+	@$(BIN)/python -m tests.tools.soak $(ARGS)
 
 fuzz: dev
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	  $(PIP) $(EXACTLY) -r tests/fuzz.lock 2>/dev/null || true
-	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@$(BIN)/python -m tests.tools.fuzz $(ARGS)
 	@$(BIN)/python -m tests.support.examples $(MINUTES)
 	@$(MAKE) --no-print-directory fuzz-page
 
 # In an environment of its own: it brings many packages, and would sit in every run of pytest.
 fuzz-page: dev .venv-page/stamp
-	@$(BIN)/python -m tests.fuzz_page .venv-page/bin/schemathesis $(CASES)
+	@$(BIN)/python -m tests.tools.fuzz_page .venv-page/bin/schemathesis $(CASES)
 
 .venv-page/stamp: tests/fuzz-page.lock
 	@$(BIN)/python -m venv --clear .venv-page
@@ -115,11 +115,11 @@ fuzz-page: dev .venv-page/stamp
 
 mutate: dev
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) $(EXACTLY) -r tests/mutate.lock
-	@$(BIN)/python -m tests.mutate $(ARGS)
+	@$(BIN)/python -m tests.tools.mutate $(ARGS)
 
 bench: dev
-	@for bench in tests/bench/bench_*.py; do \
-	  $(BIN)/python -m tests.bench.$$(basename $$bench .py) $(ARGS) || exit 1; done
+	@for bench in tests/tools/bench/bench_*.py; do \
+	  $(BIN)/python -m tests.tools.bench.$$(basename $$bench .py) $(ARGS) || exit 1; done
 
 # A real Home Assistant in an environment of its own; the first time takes some minutes.
 HA_BASE ?= python3.13

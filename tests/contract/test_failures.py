@@ -11,12 +11,12 @@ import pytest
 
 from controller.config.settings import WIRING
 from controller.events import COMMANDS, Command
-from tests.model.space import key, normal
 from tests.process.test_hostile_broker import house_on
 from tests.support.demo import times_on
 from tests.support.fake_controller import House, page_of
 from tests.support.rules_driver import Room, names
 from tests.support.wait import eventually
+from tests.tools.model.space import key, normal
 
 ROOT = Path(__file__).parents[2]
 TABLE = [

@@ -405,7 +405,7 @@ def test_the_bench_on_a_faked_chip_measures_what_runs_in_the_field() -> None:
     program = (
         "import runpy, sys\n"
         "sys.argv = ['backdoor', '--help']\n"
-        "try: runpy.run_module('tests.bench.on_chip', run_name='__main__')\n"
+        "try: runpy.run_module('tests.tools.bench.on_chip', run_name='__main__')\n"
         "except SystemExit: print(*sys.modules)\n"
     )
     command = [sys.executable, "-c", program]

@@ -13,8 +13,8 @@ from controller.sensing.beams import broken_ms, filled
 from controller.sensing.sensing import Settings
 from tests.controller.sensing.test_passages import S90, doorways, faults, passages
 from tests.controller.sensing.test_sensing import storm
-from tests.doorway.score import sense
-from tests.doorway.sketch import edges, pulses
+from tests.tools.doorway.score import sense
+from tests.tools.doorway.sketch import edges, pulses
 
 #: A sketch, and of each passage: told at, at least, at most, why.
 TABLE = """

@@ -13,9 +13,9 @@ import pytest
 from controller.events import Edge, Knock, KnockEnded
 from controller.sensing.rhythms import learn, name_of
 from controller.sensing.sensing import Senses, Settings
-from tests.doorway.scenes import evening
-from tests.doorway.score import sense
-from tests.doorway.sketch import edges, pulses
+from tests.tools.doorway.scenes import evening
+from tests.tools.doorway.score import sense
+from tests.tools.doorway.sketch import edges, pulses
 
 #: How many raps are a knock (if not 2), raps, and a contact that moves; + a knock and - its end.
 TABLE = """

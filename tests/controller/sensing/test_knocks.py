@@ -12,9 +12,9 @@ from controller.events import Edge, Knock, KnockEnded, Sensed
 from controller.sensing.knocks import Knocks
 from controller.sensing.rhythms import learn, name_of
 from controller.sensing.sensing import Senses, Settings
-from tests.doorway.score import listen, sense
-from tests.doorway.sketch import edges, pulses
-from tests.doorway.wall import KINDS, NOISES, hour
+from tests.tools.doorway.score import listen, sense
+from tests.tools.doorway.sketch import edges, pulses
+from tests.tools.doorway.wall import KINDS, NOISES, hour
 
 TRACES = Path(__file__).parents[2] / "traces"
 HELD_OUT = 800_000

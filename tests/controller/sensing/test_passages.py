@@ -10,9 +10,9 @@ import pytest
 
 from controller.events import Doorway, Edge, Fault, Passage, Sensed
 from controller.sensing.sensing import Settings
-from tests.doorway.scenes import CATEGORIES, OPEN, evening, scene
-from tests.doorway.score import judge_ours, judge_rival, merged, sense
-from tests.doorway.sketch import edges
+from tests.tools.doorway.scenes import CATEGORIES, OPEN, evening, scene
+from tests.tools.doorway.score import judge_ours, judge_rival, merged, sense
+from tests.tools.doorway.sketch import edges
 
 TRACES = Path(__file__).parents[2] / "traces"
 #: Nothing was ever tuned on seeds from here on.

@@ -21,9 +21,9 @@ from controller.events import (
     Sensed,
 )
 from controller.sensing.sensing import Senses, Settings
-from tests.doorway.scenes import evening
-from tests.doorway.score import sense
-from tests.doorway.sketch import edges
+from tests.tools.doorway.scenes import evening
+from tests.tools.doorway.score import sense
+from tests.tools.doorway.sketch import edges
 
 STORMY = ("beam_outer", "hatch_knock", "door_contact", "exit_button")
 

@@ -1,0 +1,146 @@
+"""Print how well passages and knocks are decided, ours beside three published decoders.
+
+``python -m tests.tools.bench.bench_doorway [first seed] [scenes per category]``; without arguments
+the held-out seeds, on which nothing was ever tuned.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from controller.events import Doorway, Edge, Passage, Sensed
+from controller.sensing.sensing import Senses, Settings
+from tests.tools.doorway.rivals import RIVALS
+from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
+from tests.tools.doorway.score import Heard, Result, judge_ours, judge_rival, listen, sense
+from tests.tools.doorway.wall import KINDS, NOISES, Wall, hour
+
+#: Seeds from here on are held out.
+HELD_OUT = 800_000
+
+
+def percent(part: float, whole: float) -> str:
+    """A share, with one decimal."""
+    return f"{100 * part / max(1, whole):.1f}"
+
+
+def passages(first: int, count: int, evenings: int) -> None:
+    """The table of categories and evenings."""
+    print(
+        "Share of scenes with the right final count, %; errors = missed + false per 100 crossings"
+    )
+    print(
+        "| scenes | right | silently wrong | asked | truth within | errors | asks a scene |", end=""
+    )
+    print("".join(f" {name} |" for name in RIVALS))
+    print("|---" * (7 + len(RIVALS)) + "|")
+    for category in CATEGORIES:
+        _passages_row(category, [scene(category, first + k) for k in range(count)])
+    _passages_row("evening of 320", [evening(first + k) for k in range(evenings)])
+
+
+def _passages_row(name: str, scenes: Sequence[Scene]) -> None:
+    ours = [judge_ours(s, Settings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
+    n, crossings = len(scenes), sum(len(s.crossings) for s in scenes)
+    cells = [
+        *(percent(part, n) for part in _counts(ours)),
+        f"{100 * sum(r.wrong for r in ours) / max(1, crossings):.2f}",
+        f"{sum(r.asks for r in ours) / n:.2f}",
+    ]
+    for rival in RIVALS:
+        cells.append(percent(sum(judge_rival(s, rival).right for s in scenes), n))
+    print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def _counts(results: Sequence[Result]) -> tuple[int, int, int, int]:
+    return (
+        sum(r.right for r in results),
+        sum(r.silent for r in results),
+        sum(not r.certain for r in results),
+        sum(r.contained for r in results),
+    )
+
+
+def fifth_guest(first: int, evenings: int) -> None:
+    """Every entry could be the fifth guest: did the lock know before, and the count a second on?"""
+    told = seen = entries = 0
+    for k in range(evenings):
+        made = evening(first + k)
+        sensed = sense(made.edges, Settings(beam_spacing_mm=made.spacing_mm))
+        reached = [s.t_ms for s in sensed if isinstance(s, Doorway) and s.coming_in]
+        inside = made.start
+        for t_ms, way in made.crossings:
+            inside += way
+            if way > 0:
+                entries += 1
+                told += any(t_ms - 1500 < at < t_ms + 400 for at in reached)
+                seen += made.start + _most(sensed, t_ms + 1000) >= inside
+    print(f"\nentries told at the inner beam, before any verdict: {percent(told, entries)} %;")
+    print(f"max and who is coming in include them a second later: {percent(seen, entries)} %")
+
+
+def _most(sensed: Sequence[Sensed], until_ms: float) -> int:
+    """The most people that can have come in by then, provisional ones too."""
+    past = [s for s in sensed if s.t_ms <= until_ms]
+    coming = [s.coming_in for s in past if isinstance(s, Doorway)][-1:]
+    return sum(coming) + sum(s.most for s in past if isinstance(s, Passage))
+
+
+def knocks(first: int, hours: int) -> None:
+    """Knocks found and noises mistaken, for both settings of `knock_raps`."""
+    print(
+        "\n| an hour of | knock_raps | found % | right surface % | raps right % | false an hour |"
+    )
+    print("|---|---|---|---|---|---|")
+    for raps in (2, 1):
+        for name, kind in (KINDS | NOISES).items():
+            _knocks_row(name, raps, [hour(first + k, {name: kind}) for k in range(hours)])
+        _knocks_row("everything, mixed", raps, [hour(first + k) for k in range(10 * hours)])
+
+
+def _knocks_row(name: str, raps: int, walls: Sequence[Wall]) -> None:
+    heard = [listen(wall, Settings(knock_raps=raps)) for wall in walls]
+    whole = Heard(*(sum(column) for column in zip(*map(_fields, heard), strict=True)))
+    shares = [percent(part, whole.true) for part in (whole.found, whole.placed, whole.counted)]
+    if not whole.true:
+        shares = ["-"] * 3
+    print(f"| {name} | {raps} | " + " | ".join(shares) + f" | {whole.false / len(walls):.1f} |")
+
+
+def _fields(heard: Heard) -> tuple[int, ...]:
+    return (heard.true, heard.found, heard.placed, heard.counted, heard.false)
+
+
+def speed(first: int) -> None:
+    """Edges a second through `Senses`, ticks included, beside a bare loop over the same rows."""
+    rows = list(evening(first).edges)
+    best = max(_edges_a_second(rows) for _ in range(5))
+    start = time.perf_counter()
+    for row in rows:
+        _ = row.t_ms, row.line, row.level
+    bare = len(rows) / (time.perf_counter() - start)
+    print(f"\ndecoding: {best:,.0f} edges/s (bare loop over the rows: {bare:,.0f}/s)")
+
+
+def _edges_a_second(rows: list[Edge]) -> float:
+    senses = Senses(Settings(), {row.line for row in rows})
+    start = time.perf_counter()
+    for row in rows:
+        while (due := senses.deadline()) is not None and due <= row.t_ms:
+            senses.tick(due)
+        senses.edge(row)
+    return len(rows) / (time.perf_counter() - start)
+
+
+def main(first: int = HELD_OUT, count: int = 400) -> None:
+    """Print everything."""
+    passages(first, count, count // 4)
+    fifth_guest(first, 10)
+    knocks(first, 4)
+    speed(first)
+
+
+if __name__ == "__main__":
+    main(*(int(arg) for arg in sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""Play scenes to `Senses` as the service would, and compare what was said with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+
+from controller.events import Edge, Knock, KnockEnded, Passage, Sensed
+from controller.sensing.sensing import Senses, Settings
+from tests.tools.doorway.rivals import RIVALS
+from tests.tools.doorway.scenes import Scene
+from tests.tools.doorway.wall import Wall
+
+
+def sense(edges: Iterable[Edge], settings: Settings, lines: Iterable[str] = ()) -> list[Sensed]:
+    """Everything sensed from these edges; each deadline is met before a later edge."""
+    edges = list(edges)
+    senses = Senses(settings, set(lines) or {e.line for e in edges})
+    out: list[Sensed] = []
+    for edge in edges:
+        _wake(senses, edge.t_ms, out)
+        out += senses.edge(edge)
+    _wake(senses, inf, out)
+    return out
+
+
+def _wake(senses: Senses, until_ms: float, out: list[Sensed]) -> None:
+    before = -inf
+    while (due := senses.deadline()) is not None and due <= until_ms:
+        assert due > before, f"tick({before}) did not consume its deadline"
+        out += senses.tick(due)
+        before = due
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scene: the final count and its bounds, and crossings that were missed or invented."""
+
+    right: bool
+    certain: bool
+    contained: bool
+    wrong: int
+    asks: int
+
+    @property
+    def silent(self) -> bool:
+        """Said certain, was wrong."""
+        return self.certain and not self.right
+
+
+def judge_ours(scene: Scene, settings: Settings) -> Result:
+    """Our decoder on this scene."""
+    verdicts = [s for s in sense(scene.edges, settings) if isinstance(s, Passage)]
+    least = scene.start + sum(v.least for v in verdicts)
+    most = scene.start + sum(v.most for v in verdicts)
+    asks = sum(v.least != v.most for v in verdicts)
+    said = [(v.began_ms, v.t_ms, v.least, v.most) for v in verdicts]
+    right = least == most == scene.final
+    return Result(right, asks == 0, least <= scene.final <= most, _wrong(scene, said), asks)
+
+
+def _wrong(scene: Scene, said: list[tuple[float, float, int, int]]) -> int:
+    """Missed and invented crossings among certain verdicts, in windows that belong together."""
+    wrong, left = 0, list(scene.crossings)
+    for began, ended, least, most in merged(said):
+        mine = [c for c in left if began - 400 <= c[0] <= ended + 400]
+        left = [c for c in left if c not in mine]
+        true = sum(way for _, way in mine)
+        wrong += max(0, least - true, true - most)
+    return wrong + len(left)
+
+
+def merged(said: list[tuple[float, float, int, int]]) -> list[tuple[float, float, int, int]]:
+    """Verdicts whose windows touch, as one: which of two followers was missed is no matter."""
+    out: list[tuple[float, float, int, int]] = []
+    for began, ended, least, most in sorted(said):
+        if out and began < out[-1][1] + 800:
+            b, e, lo, hi = out[-1]
+            out[-1] = (b, max(e, ended), lo + least, hi + most)
+        else:
+            out.append((began, ended, least, most))
+    return out
+
+
+def judge_rival(scene: Scene, name: str) -> Result:
+    """A rival on this scene: always certain."""
+    said = [(t, t, way, way) for t, way in RIVALS[name](scene.edges)]
+    right = scene.start + sum(s[2] for s in said) == scene.final
+    return Result(right, True, right, _wrong(scene, said), 0)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Knocks of some time: how many there were, were heard, at the right place, and not there."""
+
+    true: int
+    found: int
+    placed: int
+    counted: int
+    false: int
+
+
+def listen(wall: Wall, settings: Settings) -> Heard:
+    """Our knock listener on this wall."""
+    told = _play(wall, settings)
+    knocks = [k for k in told if isinstance(k, Knock)]
+    ends = [k for k in told if isinstance(k, KnockEnded)]
+    found = placed = counted = 0
+    for episode in wall.episodes:
+        first, last = episode.raps_ms[0], episode.raps_ms[-1]
+        mine = [k for k in knocks if first <= k.t_ms <= last + 900]
+        knocks = [k for k in knocks if k not in mine]
+        found += bool(mine)
+        placed += bool(mine) and mine[0].place == episode.place
+        ended = [e for e in ends if mine and e.t_ms > mine[0].t_ms]
+        counted += bool(ended) and ended[0].raps == len(episode.raps_ms)
+    return Heard(len(wall.episodes), found, placed, counted, len(knocks))
+
+
+def _play(wall: Wall, settings: Settings) -> list[Sensed]:
+    edges = wall.edges()
+    senses = Senses(settings, {e.line for e in edges})
+    hushes, out = sorted(wall.hushes_ms, reverse=True), list[Sensed]()
+    for edge in edges:
+        while hushes and hushes[-1] <= edge.t_ms:
+            _wake(senses, hushes[-1], out)
+            senses.hush(hushes.pop())
+        _wake(senses, edge.t_ms, out)
+        out += senses.edge(edge)
+    _wake(senses, inf, out)
+    return out

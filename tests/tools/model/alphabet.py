@@ -1,0 +1,123 @@
+"""What may happen: every kind of event, by name, as moves of the walk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from controller.events import (
+    Command,
+    Contact,
+    Doorway,
+    Event,
+    Fault,
+    Knock,
+    KnockEnded,
+    Passage,
+    Reason,
+    Started,
+)
+from controller.rules.state import House, State
+from controller.rules.step import TIMERS
+from tests.tools.model.space import Move, exit_grows_old, knock_grows_old, next_mark, ring
+
+
+def _say(event: Event) -> Move:
+    def move(state: State, house: House) -> tuple[State, Event]:
+        return state, event
+
+    return move
+
+
+def passages(*spans: tuple[int, int]) -> dict[str, Move]:
+    """Verdicts of the beams."""
+    return {f"passage {low}..{high}": _say(Passage(0.0, low, high, "x")) for low, high in spans}
+
+
+CLEAR = passages((1, 1), (-1, -1))
+AMBIGUOUS = passages((0, 0), (0, 1), (-1, 0), (-1, 1), (1, 2), (-2, -1))
+DOORWAY: dict[str, Move] = {
+    "doorway clear": _say(Doorway(0.0, busy=False)),
+    "doorway busy": _say(Doorway(0.0, busy=True)),
+    "one coming in": _say(Doorway(0.0, busy=True, coming_in=1)),
+    "two coming in": _say(Doorway(0.0, busy=True, coming_in=2)),
+}
+
+
+def contacts(*lines: str) -> dict[str, Move]:
+    """Both levels of each switch."""
+    return {
+        f"{line} {'on' if active else 'off'}": _say(Contact(0.0, line, active))
+        for line in lines
+        for active in (False, True)
+    }
+
+
+def command(name: str, *numbers: int | None, refusal: Reason | None = None) -> dict[str, Move]:
+    """One command, with each of the numbers."""
+    return {
+        f"{name} {'' if number is None else number}".strip(): _say(
+            Command(0.0, name, number, id="x", refusal=refusal)
+        )
+        for number in numbers or (None,)
+    }
+
+
+def commands(*names: str) -> dict[str, Move]:
+    """Commands that take no number."""
+    return {name: move for each in names for name, move in command(each).items()}
+
+
+def releases(house: House) -> dict[str, Move]:
+    """A release for every party that could fit, none, and one too many."""
+    return command("access_door", *range(house.capacity + 2))
+
+
+def counts(house: House) -> dict[str, Move]:
+    """The bartender's word on every count that is walked, and on one that makes no sense."""
+    return command("set_count", *range(house.capacity + 2), -1) | commands("room_empty")
+
+
+RESTARTS: dict[str, Move] = {
+    "restart": _say(Started(0.0, doubt=False)),
+    "restart in doubt": _say(Started(0.0, doubt=True)),
+}
+LOCKS = commands(
+    "block_door", "unblock_door", "lock_down", "lock_down_release", "lock_open", "lock_open_release"
+)
+KNOCKS: dict[str, Move] = {
+    f"{kind.__name__} {place}": _say(kind(0.0, place, 2))
+    for kind in (Knock, KnockEnded)
+    for place in ("hatch", "door")
+}
+NONSENSE = command("open_sesame") | command("access_door", 9, refusal=Reason.STALE_COMMAND)
+
+
+def faults(*names: str) -> dict[str, Move]:
+    """A sensor's trouble, beginning and ending."""
+    return {
+        f"{name} {'begins' if active else 'ends'}": _say(Fault(0.0, name, "beam_outer", active))
+        for name in names
+        for active in (True, False)
+    }
+
+
+def rings(timers: Iterable[str]) -> dict[str, Move]:
+    """Each timer's ringing."""
+    return {f"{timer} rings": ring(timer) for timer in sorted(timers)}
+
+
+MARKS: dict[str, Move] = {"session mark": next_mark}
+EXIT_GROWS_OLD: dict[str, Move] = {"exit press grows old": exit_grows_old}
+KNOCK_GROWS_OLD: dict[str, Move] = {"knock grows old": knock_grows_old}
+
+
+def everything(house: House) -> dict[str, Move]:
+    """The whole alphabet."""
+    switches = contacts(
+        "door_contact", "bolt_contact", "hatch_contact", "release_button", "exit_button", "evacuate"
+    )
+    others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
+    sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamStuck")
+    time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
+    asked = releases(house) | counts(house) | LOCKS | others | NONSENSE
+    return sensors | switches | asked | RESTARTS | time

@@ -1,0 +1,215 @@
+"""A part of the model check small enough for every run, and proof that it would see a fault.
+
+The whole walk is ``make model``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import example, given, settings
+
+from controller.events import INPUT_LINES, Command, Contact, Effect, Event, Fault, Started, Tick
+from controller.rules.occupancy import Occupancy
+from controller.rules.state import Grant, House, State
+from controller.rules.step import step
+from tests.tools.model.alphabet import everything
+from tests.tools.model.slices import FORGOTTEN, TIMERS, forget, moves, part
+from tests.tools.model.space import Move, key, normal
+from tests.tools.model.walk import Slice, Walk
+
+Told = tuple[State, tuple[Effect, ...]]
+ONE = House(capacity=1)
+SMALL = [part(name, ONE) for name in ("knocks", "alarms", "sessions")]
+MANUAL = part("guests", replace(ONE, counting="manual"))
+
+
+@pytest.mark.parametrize("small", [*SMALL, MANUAL], ids=lambda small: small.name)
+def test_every_state_of_a_small_slice_keeps_the_laws(small: Slice) -> None:
+    seen = Walk(small).run()
+    assert not seen.ways, seen.ways[0]
+    assert seen.states > 50
+
+
+# --- would it see a fault? -----------------------------------------------------------------------
+
+
+def _strike_back_on(state: State, event: Event, house: House) -> Told:
+    """A door that closes with nobody through it makes the release live again."""
+    after, effects = step(state, event, house)
+    shut = isinstance(event, Contact) and event.line == "door_contact" and not event.active
+    if shut and after.grant is not None:
+        after = replace(after, grant=replace(after.grant, live=True))
+    return after, effects
+
+
+def _one_too_many(state: State, event: Event, house: House) -> Told:
+    """The rules believe in a place more than there is."""
+    return step(state, event, replace(house, capacity=house.capacity + 1))
+
+
+def _forgets_the_lock(state: State, event: Event, house: House) -> Told:
+    after, effects = step(state, event, house)
+    return (replace(after, locked_open=False), effects) if isinstance(event, Started) else (
+        after, effects)  # fmt: skip
+
+
+def _silent(state: State, event: Event, house: House) -> Told:
+    after, effects = step(state, event, house)
+    return after, () if isinstance(event, Fault) else effects
+
+
+def _half_refused(state: State, event: Event, house: House) -> Told:
+    """A refused set_count ends the staff pass all the same."""
+    after, effects = step(state, event, house)
+    if isinstance(event, Command) and event.name == "set_count" and event.number == -1:
+        after = replace(after, staff_pass=False)
+    return after, effects
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "law"),
+    [
+        (_strike_back_on, "guests", "outputs_are_the_difference"),
+        (_one_too_many, "guests", "outputs_are_the_difference"),
+        (_forgets_the_lock, "locks", "locks_end_by_a_person"),
+        (_silent, "guests", "changes_of_the_count_are_told"),
+        (_half_refused, "guests", "refused_means_nothing_happened"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_fault_in_the_rules_is_found_with_a_short_way_to_it(
+    fault: Callable[[State, Event, House], Told], name: str, law: str
+) -> None:
+    seen = Walk(part(name, House(capacity=1)), step=fault).run(100_000)
+    assert seen.ways
+    assert law in seen.ways[0]
+    assert len(seen.ways[0].splitlines()) <= 7
+
+
+# --- may the slices be walked apart? -------------------------------------------------------------
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> tuple[House, list[str]]:
+    """A house and a way through its whole alphabet."""
+    house = House(
+        capacity=draw(st.integers(1, 3)),
+        entry=draw(st.sampled_from(["release", "walk_in"])),
+        counting=draw(st.sampled_from(["auto", "manual"])),
+        lines=frozenset(INPUT_LINES) - draw(st.sampled_from([frozenset(), {"door_contact"}])),
+    )
+    return house, draw(st.lists(st.sampled_from(sorted(everything(house))), max_size=30))
+
+
+def _after(house: House, way: list[str]) -> State:
+    state, alphabet = normal(State(), house), everything(house)
+    for label in way:
+        moved = alphabet[label](state, house)
+        if moved is not None:
+            state = normal(step(*moved, house)[0], house)
+    return state
+
+
+RELEASED = (ONE, ["access_door 1"])
+STAFF_AT_THE_BEAM = (ONE, ["staff_pass"])
+OVER_WITH_SOMEBODY_IN_THE_DOORWAY = (
+    replace(ONE, counting="manual", lines=ONE.lines - {"door_contact"}),
+    ["access_door 1", "doorway busy", "release rings"],
+)
+
+
+@pytest.mark.parametrize("name", sorted(FORGOTTEN))
+@settings(max_examples=40)
+@given(walk=walks())
+@example(RELEASED)
+@example(STAFF_AT_THE_BEAM)
+@example(OVER_WITH_SOMEBODY_IN_THE_DOORWAY)
+def test_a_slice_does_the_same_whatever_it_forgets(
+    name: str, walk: tuple[House, list[str]]
+) -> None:
+    """From any reachable state in which what speaks to the slice is at rest, each move of the
+    slice leads to the same kept part as from that state with everything forgotten at rest."""
+    house, way = walk
+    state = _settled(_at_rest(name, _after(house, way)), house)
+    assert _at_rest(name, state) == state
+    at_rest = forget(name, house, state)
+    for label, move in moves(name, house).items():
+        whole, alone = (_kept(name, house, begin, move) for begin in (state, at_rest))
+        assert whole == alone, label
+
+
+def _at_rest(name: str, state: State) -> State:
+    """Return the state with what speaks to the slice at rest, timers and all left as they were."""
+    others = tuple(fault for fault in state.faults if fault.name != FAULT_SPEAKS.get(name))
+    speakers = {field: getattr(State(), field) for field in SPEAKS[name]}
+    return replace(state, **{"faults": others, **speakers})
+
+
+def _settled(state: State, house: House) -> State:
+    """Return what the rules make of a state when nothing happens: only such a state is ever left.
+
+    A field put at rest by hand leaves its consequences behind: a timer that runs for a release
+    that is gone.
+    """
+    return normal(step(state, Tick(0.0), house)[0], house)
+
+
+def _kept(name: str, house: House, begin: State, move: Move) -> object:
+    """Return what a slice keeps of the state after a move, None where it cannot happen."""
+    moved = move(begin, house)
+    if moved is None:
+        return None
+    return key(forget(name, house, normal(step(*moved, house)[0], house)))
+
+
+#: What a slice leaves out though it does speak to what it keeps: walked there by another slice.
+SPEAKS: dict[str, tuple[str, ...]] = {
+    "guests": ("blocked", "locked_down", "locked_open"),
+    "locks": ("faults", "staff_pass"),
+    "sessions": ("faults", "grant", "staff_pass"),
+    "alarms": ("faults", "occupancy", "staff_pass", "blocked", "locked_down"),
+    "bolt": ("locked_down", "locked_open", "staff_pass"),
+    "knocks": (),
+}
+#: Where faults are kept: the one among them that no move of the slice raises.
+FAULT_SPEAKS = {"guests": "LockNotLocked", "bolt": "BeamStuck"}
+
+
+@pytest.mark.parametrize("name", sorted(FORGOTTEN))
+def test_only_what_a_slice_forgets_is_put_at_rest_for_it(name: str) -> None:
+    assert set(SPEAKS[name]) <= set(FORGOTTEN[name])
+
+
+@pytest.mark.parametrize("name", sorted(FORGOTTEN))
+def test_what_a_slice_keeps_changes_in_its_walk(name: str) -> None:
+    seen: dict[str, set[object]] = {field: set() for field in vars(State())}
+
+    def see(state: State, event: Event, house: House) -> Told:
+        for field, values in seen.items():
+            values.add(repr(getattr(state, field)))
+        return step(state, event, house)
+
+    Walk(part(name, ONE), step=see).run(100_000)
+    still = {field for field, values in seen.items() if len(values) == 1}
+    assert still - {"t_ms"} <= set(FORGOTTEN[name])
+
+
+def test_every_timer_is_walked() -> None:
+    assert frozenset().union(*TIMERS.values()) == frozenset(everything_that_rings())
+
+
+def everything_that_rings() -> set[str]:
+    return {label.split()[0] for label in everything(House()) if label.endswith(" rings")}
+
+
+def test_a_normal_state_stands_for_itself() -> None:
+    house = House()
+    state = _after(house, ["access_door 2", "one coming in", "Knock hatch", "set_count 1"])
+    assert key(normal(state, house)) == key(state)
+    assert state.grant is not None
+    other = replace(state, occupancy=Occupancy(2, 2, 2), grant=Grant(1))
+    assert key(normal(other, house)) != key(state)
