@@ -82,9 +82,9 @@ test-installed-%: dev
 	@echo '--- installed on Debian $*'
 	@BACKDOOR_INSTALLED=1 SUITE=$* $(BIN)/pytest -p no:cacheprovider tests/installed $(ARGS)
 
-# One module of the kernel is built for it, once; see tests/chip/run for what it needs.
+# One module of the kernel is built for it, once; see tests/gpio_sim/run for what it needs.
 test-chip: dev
-	@tests/chip/run
+	@tests/gpio_sim/run
 
 chaos: dev
 	@$(BIN)/python -m tests.tools.chaos kills $(or $(ROUNDS),1000) $(JOBS)
@@ -126,13 +126,13 @@ HA_BASE ?= python3.13
 HA_VERSION ?= 2025.4.4
 
 test-ha: dev .venv-ha/$(HA_VERSION).stamp
-	@HA_PYTHON=$(CURDIR)/.venv-ha/bin/python $(BIN)/pytest tests/ha $(ARGS)
+	@HA_PYTHON=$(CURDIR)/.venv-ha/bin/python $(BIN)/pytest tests/homeassistant $(ARGS)
 
 .venv-ha/$(HA_VERSION).stamp:
 	@echo 'installing Home Assistant $(HA_VERSION) ...'
 	@$(HA_BASE) -m venv --clear .venv-ha
 	@.venv-ha/bin/pip install --quiet --disable-pip-version-check homeassistant==$(HA_VERSION)
-	@.venv-ha/bin/python -m tests.ha.needs > .venv-ha/needs.txt
+	@.venv-ha/bin/python -m tests.homeassistant.needs > .venv-ha/needs.txt
 	@.venv-ha/bin/pip install --quiet --disable-pip-version-check -r .venv-ha/needs.txt
 	@touch $@
 

@@ -18,7 +18,7 @@ from controller.config.settings import WIRING
 from controller.gpio.simulated import Bench
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.ha.homeassistant import HA_PYTHON, HomeAssistant
+from tests.homeassistant.homeassistant import HA_PYTHON, HomeAssistant
 from tests.support.demo import demo_config
 from tests.support.wait import eventually
 

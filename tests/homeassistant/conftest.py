@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.ha.homeassistant import HA_PYTHON
+from tests.homeassistant.homeassistant import HA_PYTHON
 
 collect_ignore = [] if HA_PYTHON else ["test_home_assistant.py"]
