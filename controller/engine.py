@@ -17,7 +17,7 @@ from controller.sensing.sensing import Senses, Settings
 #: Wake-ups at one single moment before we call it a standstill: a bug, not a busy evening.
 STANDSTILL = 1000
 
-Told = list[tuple[float, Effect]]
+TimedEffects = list[tuple[float, Effect]]
 
 
 class Engine:
@@ -31,7 +31,7 @@ class Engine:
         self._rules_due = self._due = inf
         self._plan()
 
-    def lit(self) -> Told:
+    def lit(self) -> TimedEffects:
         """Return the outputs that are on as things stand: at a start all pins are off."""
         outputs = wanted(self.state, self.house).values()
         return [(self._now_ms, output) for output in outputs if output.level]
@@ -40,9 +40,9 @@ class Engine:
         """Return when `advance` is needed next."""
         return None if self._due == inf else self._due
 
-    def advance(self, t_ms: float) -> Told:
+    def advance(self, t_ms: float) -> TimedEffects:
         """Let everything happen that is due up to ``t_ms``."""
-        told: Told = []
+        told: TimedEffects = []
         rounds = 0
         while (due := self._due) <= t_ms:
             rounds = rounds + 1 if due == self._now_ms else 0
@@ -51,7 +51,7 @@ class Engine:
             self._wake(max(due, self._now_ms), told)
         return told
 
-    def edge(self, edge: Edge) -> Told:
+    def edge(self, edge: Edge) -> TimedEffects:
         """Take one edge; one that comes late is taken as happening now."""
         t_ms = edge.t_ms
         if t_ms < self._now_ms:
@@ -66,14 +66,14 @@ class Engine:
             self._due = self._senses.due
         return told
 
-    def event(self, event: Event) -> Told:
+    def event(self, event: Event) -> TimedEffects:
         """Take a command, or anything else that is not an edge."""
         told = self.advance(event.t_ms)
         self._now_ms = max(self._now_ms, event.t_ms)
         self._say((event,), told)
         return told
 
-    def _wake(self, t_ms: float, told: Told) -> None:
+    def _wake(self, t_ms: float, told: TimedEffects) -> None:
         self._now_ms = t_ms
         if self._senses.due <= t_ms:
             events = self._senses.tick(t_ms)
@@ -83,10 +83,10 @@ class Engine:
             self._say((Tick(t_ms),), told)
         self._due = min(self._senses.due, self._rules_due)
 
-    def _say(self, events: Iterable[Event], told: Told) -> None:
+    def _say(self, events: Iterable[Event], told: TimedEffects) -> None:
         for event in events:
-            self.state, effects = step(self.state, event, self.house)
-            for effect in effects:
+            self.state, caused = step(self.state, event, self.house)
+            for effect in caused:
                 told.append((self.state.t_ms, effect))
                 if not isinstance(effect, Note):
                     self._hush(effect)

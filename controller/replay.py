@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from controller.codec import encode, told_all
 from controller.config.settings import WIRING, Config
-from controller.engine import Engine, Told
+from controller.engine import Engine, TimedEffects
 from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Edge
 from controller.rules.occupancy import settled
 from controller.rules.state import State
@@ -135,7 +135,7 @@ def first_readings(rows: Iterable[Row], lines: Iterable[str]) -> list[Edge]:
     return [Edge(0.0, line, level=False) for line in sorted(lines) if line not in given]
 
 
-def feed(engine: Engine, row: Row) -> Told:
+def feed(engine: Engine, row: Row) -> TimedEffects:
     """Give one row to the engine."""
     if row.line[:4] == "cmd:":
         name = row.line.removeprefix("cmd:")
@@ -143,7 +143,7 @@ def feed(engine: Engine, row: Row) -> Told:
     return engine.edge(Edge(row.t_ms, row.line, row.level == 1))
 
 
-def _lines(effects: Told) -> Iterator[bytes]:
+def _lines(effects: TimedEffects) -> Iterator[bytes]:
     for t_ms, name, data in told_all(effects):
         yield _line(t_ms, name, data)
 

@@ -44,7 +44,7 @@ PLACE = (
 )
 
 Echo = Callable[[str], None]
-Told = Mapping[str, Any]
+Progress = Mapping[str, Any]
 
 #: A rhythm has ended when nobody has knocked for so long.
 RHYTHM_ENDS_S = 2.0
@@ -136,7 +136,7 @@ def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
 
 def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
     """Say what to do, tick off what was done, and what is missing in the end."""
-    told: SimpleQueue[Told] = SimpleQueue()
+    told: SimpleQueue[Progress] = SimpleQueue()
     running.drill.heard = told.put
     running.drill.limit_s = limit_s
     running.service.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
@@ -155,7 +155,7 @@ def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
         now = told.get(timeout=SILENT_S)
 
 
-def _result(last: Told, echo: Echo) -> bool:
+def _result(last: Progress, echo: Echo) -> bool:
     for line in last["lines"]:
         if not line["proven"]:
             echo(f"   MISSING  {line['line']}: {line['edges'] or 'no'} edges")

@@ -25,7 +25,7 @@ from gpiod.line import Edge as Edges
 from gpiozero.exc import PinFixedPull, PinInvalidFunction, PinInvalidPull, PinSetInput
 from gpiozero.pins.local import LocalPiFactory, LocalPiPin
 
-from controller.gpio.listener import Listener, ListenerError, Told
+from controller.gpio.listener import Listener, ListenerError, PendingCall
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
             if self._request is not None:
                 self.factory.listener.forget(self._request.fd)
 
-    def read_edges(self) -> list[Told]:
+    def read_edges(self) -> list[PendingCall]:
         """Return the edges that wait now, without waiting; a line that fails is named broken."""
         with self._lock:
             try:

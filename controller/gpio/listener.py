@@ -16,7 +16,7 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 #: A moment in nanoseconds, and what is to be called for what happened then.
-Told = tuple[int, Callable[[], None]]
+PendingCall = tuple[int, Callable[[], None]]
 
 
 class ListenerError(Exception):
@@ -26,7 +26,7 @@ class ListenerError(Exception):
 class Source(Protocol):
     """What can be listened to."""
 
-    def read_edges(self) -> list[Told]:
+    def read_edges(self) -> list[PendingCall]:
         """Return what waits, without waiting for more."""
 
     def settle(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from controller import codec
 from controller.clock import believable, wall_s
 from controller.codec import Message
-from controller.engine import Engine, Told
+from controller.engine import Engine, TimedEffects
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
 from controller.mqtt.inbox import Now
 from controller.rules.state import House, State
@@ -196,7 +196,7 @@ class Service:
             self._parts.flight.command(command)
             self._do(self._engine.event(command))
 
-    def _do(self, told: Told) -> None:
+    def _do(self, told: TimedEffects) -> None:
         """Perform effects: pins at once, then what journal and network shall know."""
         if not told and self.state is self._done:
             return
@@ -211,7 +211,7 @@ class Service:
                 self._parts.drill.begin()
         self._keep(told)
 
-    def _keep(self, told: Told) -> None:
+    def _keep(self, told: TimedEffects) -> None:
         parts = self._parts
         moment, delivered = parts.clock.moment(), parts.outbox.delivered
         record = parts.teller.record(told, self.state, moment, delivered)
@@ -295,6 +295,6 @@ class Service:
         self._parts.link.stop([codec.status(self._parts.teller.topics, "offline")])
 
 
-def _silent(told: Told) -> Told:
+def _silent(told: TimedEffects) -> TimedEffects:
     """Return what was told without the outputs: at a start they follow together, as they stand."""
     return [(t_ms, effect) for t_ms, effect in told if not isinstance(effect, Set)]

@@ -10,7 +10,7 @@ from controller import codec
 from controller.clock import Clock, Moment
 from controller.codec import Message, Stamp, Topics
 from controller.config.presets import Gadgets
-from controller.engine import Told
+from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Set
 from controller.journal.records import Record, Row, Saved
 from controller.rules.state import House, State, door_mode, wanted
@@ -57,7 +57,9 @@ class Teller:
         self._first = True
         self.night = Night(codec.iso(noon_before(clock.wall_s())))
 
-    def record(self, told: Told, state: State, moment: Moment, delivered: int) -> Record | None:
+    def record(
+        self, told: TimedEffects, state: State, moment: Moment, delivered: int
+    ) -> Record | None:
         """Return what to keep and to tell of one step, or None when there is nothing."""
         stamp = self._stamp(moment.t_ms)
         rows = [self._row(*event, stamp) for event in codec.told_all(told)]
@@ -86,7 +88,7 @@ class Teller:
             return []
         return self.states(state, news_only=True)
 
-    def moments(self, told: Told) -> list[Message]:
+    def moments(self, told: TimedEffects) -> list[Message]:
         """Return answers, chimes and other people's devices: what is said once and never kept."""
         said: list[Message] = []
         for _, effect in told:

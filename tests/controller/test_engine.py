@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from controller.engine import Engine, Told
+from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge, Effect, Note, Set
 from controller.gpio.simulated import ACTS
 from controller.rules.state import House
 from controller.sensing.sensing import Settings
 
 
-def names(told: Told) -> list[str]:
+def names(told: TimedEffects) -> list[str]:
     return [effect.name for _, effect in told if isinstance(effect, Note)]
 
 
-def rest(engine: Engine) -> Told:
-    told: Told = []
+def rest(engine: Engine) -> TimedEffects:
+    told: TimedEffects = []
     for line in sorted(engine.house.lines):
         told += engine.edge(Edge(0.0, line, level=False))
     return told
@@ -45,7 +45,7 @@ def test_our_own_strike_is_not_a_knock() -> None:
     engine = Engine(House(), Settings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
-    told: Told = []
+    told: TimedEffects = []
     for move in ACTS["knock_door"][:20]:
         told += engine.edge(Edge(1001.0 + move.at_ms - 700, move.line, bool(move.level)))
     assert "knock" not in names(told)
@@ -55,7 +55,7 @@ def test_our_own_chime_is_not_a_knock_for_as_long_as_it_rings() -> None:
     engine = Engine(House(), Settings())
     rest(engine)
     engine.event(Command(1000.0, "lock_open"))  # rings for 15 s
-    told: Told = []
+    told: TimedEffects = []
     for move in ACTS["knock_hatch"]:
         told += engine.edge(Edge(12_000.0 + move.at_ms, move.line, bool(move.level)))
     assert "knock" not in names(told + engine.advance(20_000.0))

@@ -21,7 +21,7 @@ from tests.tools.model.slices import FORGOTTEN, TIMERS, forget, moves, part
 from tests.tools.model.space import Move, key, normal
 from tests.tools.model.walk import Slice, Walk
 
-Told = tuple[State, tuple[Effect, ...]]
+TimedEffects = tuple[State, tuple[Effect, ...]]
 ONE = House(capacity=1)
 SMALL = [part(name, ONE) for name in ("knocks", "alarms", "sessions")]
 MANUAL = part("guests", replace(ONE, counting="manual"))
@@ -37,7 +37,7 @@ def test_every_state_of_a_small_slice_keeps_the_laws(small: Slice) -> None:
 # --- would it see a fault? -----------------------------------------------------------------------
 
 
-def _strike_back_on(state: State, event: Event, house: House) -> Told:
+def _strike_back_on(state: State, event: Event, house: House) -> TimedEffects:
     """A door that closes with nobody through it makes the release live again."""
     after, effects = step(state, event, house)
     shut = isinstance(event, Contact) and event.line == "door_contact" and not event.active
@@ -46,23 +46,23 @@ def _strike_back_on(state: State, event: Event, house: House) -> Told:
     return after, effects
 
 
-def _one_too_many(state: State, event: Event, house: House) -> Told:
+def _one_too_many(state: State, event: Event, house: House) -> TimedEffects:
     """The rules believe in a place more than there is."""
     return step(state, event, replace(house, capacity=house.capacity + 1))
 
 
-def _forgets_the_lock(state: State, event: Event, house: House) -> Told:
+def _forgets_the_lock(state: State, event: Event, house: House) -> TimedEffects:
     after, effects = step(state, event, house)
     return (replace(after, locked_open=False), effects) if isinstance(event, Started) else (
         after, effects)  # fmt: skip
 
 
-def _silent(state: State, event: Event, house: House) -> Told:
+def _silent(state: State, event: Event, house: House) -> TimedEffects:
     after, effects = step(state, event, house)
     return after, () if isinstance(event, Fault) else effects
 
 
-def _half_refused(state: State, event: Event, house: House) -> Told:
+def _half_refused(state: State, event: Event, house: House) -> TimedEffects:
     """A refused set_count ends the staff pass all the same."""
     after, effects = step(state, event, house)
     if isinstance(event, Command) and event.name == "set_count" and event.number == -1:
@@ -82,7 +82,7 @@ def _half_refused(state: State, event: Event, house: House) -> Told:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_fault_in_the_rules_is_found_with_a_short_way_to_it(
-    fault: Callable[[State, Event, House], Told], name: str, law: str
+    fault: Callable[[State, Event, House], TimedEffects], name: str, law: str
 ) -> None:
     seen = Walk(part(name, House(capacity=1)), step=fault).run(100_000)
     assert seen.ways
@@ -188,7 +188,7 @@ def test_only_what_a_slice_forgets_is_put_at_rest_for_it(name: str) -> None:
 def test_what_a_slice_keeps_changes_in_its_walk(name: str) -> None:
     seen: dict[str, set[object]] = {field: set() for field in vars(State())}
 
-    def see(state: State, event: Event, house: House) -> Told:
+    def see(state: State, event: Event, house: House) -> TimedEffects:
         for field, values in seen.items():
             values.add(repr(getattr(state, field)))
         return step(state, event, house)

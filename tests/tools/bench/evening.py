@@ -13,7 +13,7 @@ from controller.clock import Clock, Moment
 from controller.codec import Topics
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.engine import Engine, Told
+from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import Journal
@@ -108,7 +108,7 @@ class House:
         while (due_ms := self.engine.deadline()) is not None and due_ms < until_ms:
             yield max(due_ms, self.clock.t_ms)
 
-    def _told(self, told: Told) -> None:
+    def _told(self, told: TimedEffects) -> None:
         record = self.teller.record(told, self.engine.state, self.clock.moment(), self.teller.seq)
         if record is None:
             return
