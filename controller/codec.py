@@ -18,7 +18,7 @@ import msgspec
 from controller.events import Answer, Chime, Effect, Note, Set
 from controller.rules.occupancy import gate
 from controller.rules.state import (
-    House,
+    RuleSettings,
     Session,
     State,
     door_mode,
@@ -98,7 +98,7 @@ def _minute(minute: int) -> str:
 # --- the snapshot --------------------------------------------------------------------------------
 
 
-def snapshot(state: State, house: House, stamp: Stamp) -> dict[str, Any]:
+def snapshot(state: State, settings: RuleSettings, stamp: Stamp) -> dict[str, Any]:
     """Return the whole state as the page and the house see it."""
     occupancy = state.occupancy
     return {
@@ -111,51 +111,51 @@ def snapshot(state: State, house: House, stamp: Stamp) -> dict[str, Any]:
             "min": occupancy.min,
             "max": occupancy.max,
             "certain": occupancy.certain,
-            "capacity": house.capacity,
-            "free_places": max(house.capacity - occupancy.max, 0),
+            "capacity": settings.capacity,
+            "free_places": max(settings.capacity - occupancy.max, 0),
         },
-        "door": _door(state, house),
-        "session": _session(state, house, stamp),
-        "hatch": _hatch(state, house, stamp),
+        "door": _door(state, settings),
+        "session": _session(state, settings, stamp),
+        "hatch": _hatch(state, settings, stamp),
         "door_knock": _door_knock(state, stamp),
         "grant": _grant(state, stamp),
-        "counting": "auto" if house.beams else "manual",
+        "counting": "auto" if settings.beams else "manual",
         "staff_pass": state.staff_pass,
-        "full": full(state, house),
+        "full": full(state, settings),
         "over_capacity": state.over_capacity,
         "faults": [
             {"name": fault.name, "line": fault.line, "since": stamp.at(fault.since_ms)}
             for fault in state.faults
         ],
-        "lines": sorted(house.lines),
+        "lines": sorted(settings.lines),
     }
 
 
-def _door(state: State, house: House) -> dict[str, Any]:
+def _door(state: State, settings: RuleSettings) -> dict[str, Any]:
     return {
-        "mode": door_mode(state, house),
+        "mode": door_mode(state, settings),
         "physical": state.door,
-        "lock": lock_state(state, house),
+        "lock": lock_state(state, settings),
         "alarm": state.alarm,
-        "strike": strike_on(state, house),
+        "strike": strike_on(state, settings),
     }
 
 
-def _session(state: State, house: House, stamp: Stamp) -> dict[str, Any] | None:
+def _session(state: State, settings: RuleSettings, stamp: Stamp) -> dict[str, Any] | None:
     session: Session | None = state.session
     if session is None:
         return None
-    end_ms = session.started_ms + house.session_ms
+    end_ms = session.started_ms + settings.session_ms
     return {
         "started_at": stamp.about(session.started_ms),
         "ends_at": stamp.about(end_ms),
         "remaining_s": round((end_ms - stamp.t_ms) / 1000, 1),
-        "phase": session_phase(session, house),
+        "phase": session_phase(session, settings),
     }
 
 
-def _hatch(state: State, house: House, stamp: Stamp) -> dict[str, Any]:
-    light = wanted(state, house)["hatch_light"]
+def _hatch(state: State, settings: RuleSettings, stamp: Stamp) -> dict[str, Any]:
+    light = wanted(state, settings)["hatch_light"]
     waiting = state.hatch_waiting
     return {
         "light": "ON" if light.level else "OFF",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from math import inf
 
 from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Note, Set, Tick
-from controller.rules.state import House, State, deadline, wanted
+from controller.rules.state import RuleSettings, State, deadline, wanted
 from controller.rules.step import step
 from controller.sensing.sensing import Senses, Settings
 
@@ -23,17 +23,17 @@ TimedEffects = list[tuple[float, Effect]]
 class Engine:
     """The house at work; every method returns ``(t_ms, effect)`` pairs in the order they arose."""
 
-    def __init__(self, house: House, settings: Settings, state: State | None = None) -> None:
-        self.house = house
+    def __init__(self, rules: RuleSettings, sensing: Settings, state: State | None = None) -> None:
+        self.settings = rules
         self.state = State() if state is None else state
-        self._senses = Senses(settings, house.lines)
+        self._senses = Senses(sensing, rules.lines)
         self._now_ms = self.state.t_ms
         self._rules_due = self._due = inf
         self._plan()
 
     def lit(self) -> TimedEffects:
         """Return the outputs that are on as things stand: at a start all pins are off."""
-        outputs = wanted(self.state, self.house).values()
+        outputs = wanted(self.state, self.settings).values()
         return [(self._now_ms, output) for output in outputs if output.level]
 
     def deadline(self) -> float | None:
@@ -85,7 +85,7 @@ class Engine:
 
     def _say(self, events: Iterable[Event], told: TimedEffects) -> None:
         for event in events:
-            self.state, caused = step(self.state, event, self.house)
+            self.state, caused = step(self.state, event, self.settings)
             for effect in caused:
                 told.append((self.state.t_ms, effect))
                 if not isinstance(effect, Note):
@@ -93,7 +93,7 @@ class Engine:
         self._plan()
 
     def _plan(self) -> None:
-        due = deadline(self.state, self.house)
+        due = deadline(self.state, self.settings)
         self._rules_due = inf if due is None else due
         self._due = min(self._senses.due, self._rules_due)
 

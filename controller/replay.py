@@ -116,14 +116,14 @@ def wired_by(config: Config, rows: Iterable[Row]) -> Config:
 
 def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     """Yield one JSON line for every event of the trace, the occupancy at its end last."""
-    engine = Engine(config.house, config.sensing, replace(State(), occupancy=settled(inside)))
+    engine = Engine(config.rules, config.sensing, replace(State(), occupancy=settled(inside)))
     yield from _lines(engine.lit())
-    for edge in first_readings(rows, config.house.lines):
+    for edge in first_readings(rows, config.rules.lines):
         yield from _lines(engine.edge(edge))
     for row in rows:
         if told := feed(engine, row):
             yield from _lines(told)
-    tail_ms = max(TAIL_MS, config.house.release_ms + 1000)
+    tail_ms = max(TAIL_MS, config.rules.release_ms + 1000)
     end_ms = (rows[-1].t_ms if rows else 0.0) + tail_ms
     yield from _lines(engine.advance(end_ms))
     yield _line(end_ms, "end", {"occupancy": count_data(engine.state.occupancy)})

@@ -110,8 +110,8 @@ def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> No
         if svg is not None:
             Path(svg).write_text(drawn(config.lines), encoding="utf-8")
     click.echo("\n".join(table(config.lines)))
-    counted = "by beams" if config.house.beams else "by the bartender"
-    click.echo(f"{config.house.capacity} guests at most, counted {counted}; the file is right")
+    counted = "by beams" if config.rules.beams else "by the bartender"
+    click.echo(f"{config.rules.capacity} guests at most, counted {counted}; the file is right")
 
 
 # --- journal, pair ------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from controller.config.settings import (
     Space,
     Web,
 )
-from controller.rules.state import House
+from controller.rules.state import RuleSettings
 from controller.sensing.sensing import Settings
 
 DEFAULT_PATH = "/etc/backdoor/backdoor.toml"
@@ -119,7 +119,7 @@ class _Reader:
         root = groups.get("root", {})
         config = Config(
             **root,
-            house=House(**groups.get("house", {})),
+            rules=RuleSettings(**groups.get("rules", {})),
             sensing=Settings(**groups.get("sensing", {})),
             mqtt=Mqtt(**groups.get("mqtt", {})),
             web=Web(**groups.get("web", {})),
@@ -193,12 +193,12 @@ class _Reader:
 
     def _agree(self, config: Config) -> None:
         """Check what only makes sense together."""
-        house, lines = config.house, config.lines
-        if house.pre_alarm_ms > house.open_ms:
+        rules, lines = config.rules, config.lines
+        if rules.pre_alarm_ms > rules.open_ms:
             self._say("door", "pre_alarm_time", "must not be longer than open_time; lower it")
-        if house.release_ms > house.strike_max_on_ms:
+        if rules.release_ms > rules.strike_max_on_ms:
             self._say("door", "release_time", "must not be longer than strike_max_on; lower it")
-        if sorted(house.warnings_ms, reverse=True) != list(house.warnings_ms):
+        if sorted(rules.warnings_ms, reverse=True) != list(rules.warnings_ms):
             self._say("house", "session_warnings", "must go from the earliest to the latest")
         self._safe_strike(lines.get("strike"))
         if ("beam_outer" in lines) != ("beam_inner" in lines):

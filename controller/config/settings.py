@@ -1,7 +1,7 @@
 """The configuration as the program sees it: frozen records with their defaults.
 
-Each part of the program receives the small record that it needs (`House`, `Settings`, `Mqtt`...),
-never the whole `Config`, so nothing can reach for a setting that it does not own.
+Each part of the program receives the small record that it needs (`RuleSettings`, `Settings`,
+`Mqtt`...), never the whole `Config`, so nothing can reach for a setting that it does not own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.events import INPUT_LINES, OUTPUT_LINES
-from controller.rules.state import House
+from controller.rules.state import RuleSettings
 from controller.sensing.sensing import Settings
 
 STATE_DIR = "/var/lib/backdoor"
@@ -133,7 +133,7 @@ class Config:
     venue: str = "bar"
     factory: str = "gpiod"
     command_max_age_s: float = 5.0
-    house: House = field(default_factory=House)
+    rules: RuleSettings = field(default_factory=RuleSettings)
     sensing: Settings = field(default_factory=Settings)
     mqtt: Mqtt = field(default_factory=Mqtt)
     web: Web = field(default_factory=Web)
@@ -148,7 +148,7 @@ class Config:
     def wired(self, lines: Mapping[str, LineSettings]) -> Config:
         """Return this configuration with other lines; the rules are told which inputs exist."""
         inputs = frozenset(lines) & frozenset(INPUT_LINES)
-        return replace(self, lines=dict(lines), house=replace(self.house, lines=inputs))
+        return replace(self, lines=dict(lines), rules=replace(self.rules, lines=inputs))
 
 
 def output_lines(config: Config) -> dict[str, LineSettings]:

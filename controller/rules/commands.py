@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from controller.events import TONES, Answer, Command, Prove, Reason
 from controller.rules import occupancy as people
-from controller.rules.state import Grant, House, State, lock_fault, promised_max
+from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
 from controller.rules.transition import Turn
 
 
@@ -30,14 +30,14 @@ def obey(turn: Turn, command: Command) -> None:
 
 def _access_door(turn: Turn, command: Command) -> Reason | None:
     party = 1 if command.number is None else command.number
-    reason = _why_no_access(turn.state, turn.house, party)
+    reason = _why_no_access(turn.state, turn.settings, party)
     if reason is None:
         turn.change(grant=Grant(party), door_knock=None)
         turn.note("access_granted", party=party, cause=command.cause)
     return reason
 
 
-def _why_no_access(state: State, house: House, party: int) -> Reason | None:
+def _why_no_access(state: State, settings: RuleSettings, party: int) -> Reason | None:
     """Return the first reason that stands against letting ``party`` guests in."""
     against = (
         (party < 1, Reason.MALFORMED),
@@ -46,16 +46,16 @@ def _why_no_access(state: State, house: House, party: int) -> Reason | None:
         (state.blocked, Reason.BLOCKED),
         (state.grant is not None, Reason.RELEASE_OPEN),
         (lock_fault(state), Reason.DOOR_FAULT),
-        (promised_max(state) + party > house.capacity, _why_full(state, house, party)),
+        (promised_max(state) + party > settings.capacity, _why_full(state, settings, party)),
         (state.door == "Open", Reason.DOOR_OPEN),
     )
     return next((reason for stands, reason in against if stands), None)
 
 
-def _why_full(state: State, house: House, party: int) -> Reason:
+def _why_full(state: State, settings: RuleSettings, party: int) -> Reason:
     """Tell a room that is full from a room that only may be."""
     sure = state.occupancy.count + state.coming_in + party
-    doubt = not state.occupancy.certain and sure <= house.capacity
+    doubt = not state.occupancy.certain and sure <= settings.capacity
     return Reason.COUNT_UNCERTAIN if doubt else Reason.CAPACITY_REACHED
 
 

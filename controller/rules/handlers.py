@@ -58,7 +58,7 @@ def passage(turn: Turn, event: Passage) -> None:
     elif turn.state.staff_pass:
         turn.change(staff_pass=False)
         turn.note("staff_passed", min=event.least, max=event.most)
-    elif not turn.house.beams:
+    elif not turn.settings.beams:
         turn.note("passage_seen", min=event.least, max=event.most, **zones)
     else:
         _count_passage(turn, event, zones)
@@ -101,7 +101,7 @@ def knock(turn: Turn, event: Knock) -> None:
 
 def _queue_at_hatch(turn: Turn, t_ms: float) -> None:
     waiting = turn.state.hatch_waiting
-    same_people = waiting and t_ms - turn.state.hatch_knock_ms <= turn.house.knock_merge_ms
+    same_people = waiting and t_ms - turn.state.hatch_knock_ms <= turn.settings.knock_merge_ms
     if not same_people:
         waiting = (*waiting, t_ms)[:HATCH_QUEUE]
     turn.change(hatch_waiting=waiting, hatch_knock_ms=t_ms)
@@ -148,11 +148,11 @@ def _opened(turn: Turn) -> None:
 
 def _forced(turn: Turn) -> bool:
     """Tell a forced door from an exit: only a house with an exit button can know."""
-    state, house = turn.state, turn.house
-    if "exit_button" not in house.lines or state.locked_open or house.entry == "walk_in":
+    state, settings = turn.state, turn.settings
+    if "exit_button" not in settings.lines or state.locked_open or settings.entry == "walk_in":
         return False
     asked = state.exit_asked_ms
-    return asked is None or state.t_ms - asked > house.exit_grace_ms
+    return asked is None or state.t_ms - asked > settings.exit_grace_ms
 
 
 def _closed(turn: Turn) -> None:
@@ -161,7 +161,7 @@ def _closed(turn: Turn) -> None:
     turn.change_grant(over=True, live=False)
     if turn.blind():
         turn.doubt(turn.anybody(), "blind")
-    elif not turn.house.beams and state.grant is None and state.occupancy.max > 0:
+    elif not turn.settings.beams and state.grant is None and state.occupancy.max > 0:
         # Opened from inside and nobody counts: some may have left, the bartender knows how many.
         turn.doubt(people.unseen(state.occupancy, least=0, most=0), "opened_from_inside")
 
@@ -212,7 +212,7 @@ def _evacuate(turn: Turn, active: bool) -> None:
 def fault(turn: Turn, event: Fault) -> None:
     """Raise or clear a fault; a beam that can't see makes the count doubtful."""
     turn.fault(event.name, event.line, active=event.active)
-    if event.active and event.name in BEAM_FAULTS and turn.house.beams:
+    if event.active and event.name in BEAM_FAULTS and turn.settings.beams:
         turn.doubt(replace(turn.state.occupancy, doubted=True), event.name)
 
 

@@ -1,8 +1,8 @@
 """What the house knows, and what follows from it without any time passing.
 
-`House` holds the numbers that the owner may set, `State` everything that must survive a restart.
-Levels are never switched, they are *derived*: `wanted` says what strike, lamp and hatch light
-should be in a state, so no forgotten branch can leave one on, and a restart is
+`RuleSettings` holds the numbers that the owner may set, `State` everything that must survive a
+restart. Levels are never switched, they are *derived*: `wanted` says what strike, lamp and hatch
+light should be in a state, so no forgotten branch can leave one on, and a restart is
 ``wanted(restored)``.
 
 | DoorMode     | when (the first that holds)                          | strike                  |
@@ -28,7 +28,7 @@ MINUTE_MS = 60_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class RuleSettings:
     """The owner's numbers, in ms unless the name says otherwise; which inputs are wired."""
 
     capacity: int = 4
@@ -167,17 +167,17 @@ def promised_max(state: State) -> int:
     return state.occupancy.max + state.coming_in
 
 
-def full(state: State, house: House) -> bool:
+def full(state: State, settings: RuleSettings) -> bool:
     """Tell whether the house counts as full: nobody may be let in."""
-    return state.occupancy.max >= house.capacity
+    return state.occupancy.max >= settings.capacity
 
 
-def promises_fit(state: State, house: House) -> bool:
+def promises_fit(state: State, settings: RuleSettings) -> bool:
     """Tell whether the door's mode lets anybody in, and all promised and coming guests fit."""
     if state.locked_open or state.locked_down or state.blocked:
         return False
     promised = state.grant.places_left if state.grant else 0
-    free = house.capacity - state.occupancy.max
+    free = settings.capacity - state.occupancy.max
     return state.coming_in < free and promised <= free
 
 
@@ -186,27 +186,27 @@ def verified_empty(state: State) -> bool:
     return state.occupancy == Occupancy() and state.session is None
 
 
-def release_fits(state: State, house: House) -> bool:
+def release_fits(state: State, settings: RuleSettings) -> bool:
     """Tell whether the open release still has somebody to let in, and place for them."""
     grant = state.grant
-    return grant is not None and grant.places_left > 0 and promises_fit(state, house)
+    return grant is not None and grant.places_left > 0 and promises_fit(state, settings)
 
 
-def strike_on(state: State, house: House) -> bool:
+def strike_on(state: State, settings: RuleSettings) -> bool:
     """Tell whether the strike is to be energised."""
-    if house.entry == "walk_in":
-        return promises_fit(state, house)
-    return state.grant is not None and state.grant.live and release_fits(state, house)
+    if settings.entry == "walk_in":
+        return promises_fit(state, settings)
+    return state.grant is not None and state.grant.live and release_fits(state, settings)
 
 
-def door_mode(state: State, house: House) -> str:
+def door_mode(state: State, settings: RuleSettings) -> str:
     """Return ONVIF's DoorMode for this state (see the module's table)."""
     modes = (
         ("LockedOpen", state.locked_open),
         ("LockedDown", state.locked_down),
-        ("Blocked", state.blocked or full(state, house)),
+        ("Blocked", state.blocked or full(state, settings)),
         ("Accessed", state.grant is not None),
-        ("Unlocked", house.entry == "walk_in"),
+        ("Unlocked", settings.entry == "walk_in"),
     )
     return next((mode for mode, holds in modes if holds), "Locked")
 
@@ -216,13 +216,13 @@ def lock_fault(state: State) -> bool:
     return "LockNotLocked" in [fault.name for fault in state.faults]
 
 
-def lock_state(state: State, house: House) -> str:
+def lock_state(state: State, settings: RuleSettings) -> str:
     """Return ONVIF's LockPhysicalState: the bolt's word where it is wired, else the strike's."""
     if lock_fault(state):
         return "Fault"
-    if "bolt_contact" in house.lines:
+    if "bolt_contact" in settings.lines:
         return state.bolt
-    return "Unlocked" if strike_on(state, house) else "Locked"
+    return "Unlocked" if strike_on(state, settings) else "Locked"
 
 
 def hatch_late(state: State) -> bool:
@@ -238,36 +238,36 @@ _STRIKE, _FULL_LAMP, _HATCH_LIGHT = (
 _BLINKING = Set("hatch_light", level=True, blink=True)
 
 
-def wanted(state: State, house: House) -> dict[str, Set]:
+def wanted(state: State, settings: RuleSettings) -> dict[str, Set]:
     """Return the level that every output should have in this state."""
     light = _HATCH_LIGHT[bool(state.hatch_waiting) or state.locked_open]
     if state.hatch_waiting and hatch_late(state) and not state.locked_open:
         light = _BLINKING
     return {
-        "strike": _STRIKE[strike_on(state, house)],
-        "full_lamp": _FULL_LAMP[full(state, house)],
+        "strike": _STRIKE[strike_on(state, settings)],
+        "full_lamp": _FULL_LAMP[full(state, settings)],
         "hatch_light": light,
     }
 
 
-def mark_ms(session: Session, house: House, mark: int) -> float:
+def mark_ms(session: Session, settings: RuleSettings, mark: int) -> float:
     """Return when ``mark`` is due: the warnings, then time's up, then every overtime."""
-    end_ms = session.started_ms + house.session_ms
-    if mark < len(house.warnings_ms):
-        return end_ms - house.warnings_ms[mark]
-    return end_ms + (mark - len(house.warnings_ms)) * house.overtime_ms
+    end_ms = session.started_ms + settings.session_ms
+    if mark < len(settings.warnings_ms):
+        return end_ms - settings.warnings_ms[mark]
+    return end_ms + (mark - len(settings.warnings_ms)) * settings.overtime_ms
 
 
-def session_phase(session: Session, house: House) -> str:
+def session_phase(session: Session, settings: RuleSettings) -> str:
     """Return ``running``, ``last_call`` from the first warning on, or ``overtime``."""
-    if session.next_mark > len(house.warnings_ms):
+    if session.next_mark > len(settings.warnings_ms):
         return "overtime"
     return "last_call" if session.next_mark else "running"
 
 
-def deadline(state: State, house: House) -> float | None:
+def deadline(state: State, settings: RuleSettings) -> float | None:
     """Return when the rules next need a Tick, or None when nothing is pending."""
     due = [at for at in state.timers.values() if at is not None] if state.timers else []
     if state.session is not None:
-        due.append(mark_ms(state.session, house, state.session.next_mark))
+        due.append(mark_ms(state.session, settings, state.session.next_mark))
     return min(due) if due else None

@@ -47,7 +47,7 @@ from controller.rules import occupancy as people
 from controller.rules.commands import obey
 from controller.rules.state import (
     Grant,
-    House,
+    RuleSettings,
     Session,
     State,
     lock_fault,
@@ -59,16 +59,16 @@ from controller.rules.state import (
 from controller.rules.transition import Turn
 
 
-def step(state: State, event: Event, house: House) -> tuple[State, tuple[Effect, ...]]:
+def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tuple[Effect, ...]]:
     """Return the state after ``event`` and its effects: moments first, then changed outputs.
 
     An event that claims to be older than the state is taken as happening now.
     """
-    turn = Turn(state, max(state.t_ms, event.t_ms), house)
+    turn = Turn(state, max(state.t_ms, event.t_ms), settings)
     _due(turn)
     HANDLERS[type(event)](turn, event)
     _follow(turn)
-    before, after = wanted(state, house), wanted(turn.state, house)
+    before, after = wanted(state, settings), wanted(turn.state, settings)
     if after != before:
         turn.moments += [after[line] for line in after if after[line] != before[line]]
     return turn.state, tuple(turn.moments)
@@ -114,7 +114,7 @@ def _ring_marks(turn: Turn) -> None:
     """Note every mark that time has reached; after a long absence only the last one rings."""
     tone = ""
     while (session := turn.state.session) is not None:
-        at_ms = mark_ms(session, turn.house, session.next_mark)
+        at_ms = mark_ms(session, turn.settings, session.next_mark)
         if at_ms > turn.state.t_ms:
             break
         tone = _mark(turn, session, at_ms)
@@ -124,8 +124,8 @@ def _ring_marks(turn: Turn) -> None:
 
 
 def _mark(turn: Turn, session: Session, at_ms: float) -> str:
-    left_s = round((session.started_ms + turn.house.session_ms - at_ms) / 1000)
-    past = session.next_mark - len(turn.house.warnings_ms)
+    left_s = round((session.started_ms + turn.settings.session_ms - at_ms) / 1000)
+    past = session.next_mark - len(turn.settings.warnings_ms)
     if past < 0:
         turn.note("session_warning", remaining_s=left_s)
         return "warning"
@@ -141,16 +141,16 @@ def _mark(turn: Turn, session: Session, at_ms: float) -> str:
 
 def _follow(turn: Turn) -> None:
     """Look for every situation that asks for something; ``state`` is the draft, always as it is."""
-    state, house = turn.state, turn.house
-    if state.grant is not None and state.grant.live and not release_fits(state, house):
+    state, settings = turn.state, turn.settings
+    if state.grant is not None and state.grant.live and not release_fits(state, settings):
         _spend_grant(turn)
     if state.grant is not None and state.grant.over and not state.busy:
         _reconcile(turn, state.grant)
     if state.session is None and state.occupancy.count > 0:
         _start_session(turn)
-    if state.over_capacity != (state.occupancy.count > house.capacity):
+    if state.over_capacity != (state.occupancy.count > settings.capacity):
         _mark_over_capacity(turn)
-    if state.faults and lock_fault(state) and not _bolt_disagrees(state, house):
+    if state.faults and lock_fault(state) and not _bolt_disagrees(state, settings):
         turn.fault("LockNotLocked", "bolt_contact", active=False)
     _run_timers(turn)
 
@@ -162,7 +162,7 @@ def _spend_grant(turn: Turn) -> None:
 
 def _reconcile(turn: Turn, grant: Grant) -> None:
     """Close a release when the door is shut again (or its time is over) and nobody is in it."""
-    believed = not turn.house.beams and (grant.opened or not turn.house.sees_door)
+    believed = not turn.settings.beams and (grant.opened or not turn.settings.sees_door)
     entered = grant.party if believed else grant.entered
     turn.change(grant=None)
     if believed:
@@ -184,7 +184,7 @@ def _believe(turn: Turn, grant: Grant) -> None:
 
 def _start_session(turn: Turn) -> None:
     """The first guest into a room verified empty starts the two hours."""
-    skipped = sum(warning >= turn.house.session_ms for warning in turn.house.warnings_ms)
+    skipped = sum(warning >= turn.settings.session_ms for warning in turn.settings.warnings_ms)
     turn.change(session=Session(turn.state.t_ms, skipped))
     turn.note("session_started")
 
@@ -199,14 +199,14 @@ def _mark_over_capacity(turn: Turn) -> None:
 
 def _run_timers(turn: Turn) -> None:
     """Start the timers whose situation has begun, forget those whose situation has ended."""
-    state, house, timers = turn.state, turn.house, turn.state.timers
-    names = running(state, house)
+    state, settings, timers = turn.state, turn.settings, turn.state.timers
+    names = running(state, settings)
     if names != list(timers):
-        begun = {name: state.t_ms + TIMERS[name].after_ms(house) for name in names}
+        begun = {name: state.t_ms + TIMERS[name].after_ms(settings) for name in names}
         turn.change(timers={name: timers.get(name, begun[name]) for name in names})
 
 
-def running(state: State, house: House) -> list[str]:
+def running(state: State, settings: RuleSettings) -> list[str]:
     """Name the timers whose situation holds."""
     names = []
     if state.grant is not None and not state.grant.opened:
@@ -217,9 +217,9 @@ def running(state: State, house: House) -> list[str]:
         names.append("empty")
     if state.hatch_waiting:
         names.append("hatch_patience")
-    if state.door == "Open" and not state.locked_open and house.entry != "walk_in":
+    if state.door == "Open" and not state.locked_open and settings.entry != "walk_in":
         names += ["door_pre_alarm", "door_alarm"]
-    if _bolt_disagrees(state, house):
+    if _bolt_disagrees(state, settings):
         names.append("bolt")
     return names
 
@@ -229,15 +229,15 @@ def _looks_empty(state: State) -> bool:
     return nobody and not state.busy and state.door != "Open"
 
 
-def _bolt_disagrees(state: State, house: House) -> bool:
-    return state.bolt == "Unlocked" and state.door == "Closed" and not strike_on(state, house)
+def _bolt_disagrees(state: State, settings: RuleSettings) -> bool:
+    return state.bolt == "Unlocked" and state.door == "Closed" and not strike_on(state, settings)
 
 
 # --- timers -------------------------------------------------------------------------------------
 
 
 class _Timer(NamedTuple):
-    after_ms: Callable[[House], float]
+    after_ms: Callable[[RuleSettings], float]
     ring: Callable[[Turn], None]
 
 
@@ -260,19 +260,21 @@ def _door_open_too_long(turn: Turn) -> None:
 
 
 TIMERS: dict[str, _Timer] = {
-    "release": _Timer(lambda house: min(house.release_ms, house.strike_max_on_ms), _release_over),
-    "staff_pass": _Timer(lambda house: house.staff_pass_ms, _staff_pass_over),
-    "empty": _Timer(lambda house: house.empty_after_ms, Turn.end_session),
+    "release": _Timer(
+        lambda settings: min(settings.release_ms, settings.strike_max_on_ms), _release_over
+    ),
+    "staff_pass": _Timer(lambda settings: settings.staff_pass_ms, _staff_pass_over),
+    "empty": _Timer(lambda settings: settings.empty_after_ms, Turn.end_session),
     "hatch_patience": _Timer(
-        lambda house: house.hatch_patience_ms,
+        lambda settings: settings.hatch_patience_ms,
         lambda turn: None,  # `wanted` blinks the light once this has rung
     ),
     "door_pre_alarm": _Timer(
-        lambda house: max(house.open_ms - house.pre_alarm_ms, 0), _door_pre_alarm
+        lambda settings: max(settings.open_ms - settings.pre_alarm_ms, 0), _door_pre_alarm
     ),
-    "door_alarm": _Timer(lambda house: house.open_ms, _door_open_too_long),
+    "door_alarm": _Timer(lambda settings: settings.open_ms, _door_open_too_long),
     "bolt": _Timer(
-        lambda house: house.bolt_grace_ms,
+        lambda settings: settings.bolt_grace_ms,
         lambda turn: turn.fault("LockNotLocked", "bolt_contact", active=True),
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 from controller.events import Chime, Effect, Note
 from controller.rules import occupancy as people
 from controller.rules.occupancy import Occupancy
-from controller.rules.state import ActiveFault, House, Session, State, draft, redraft
+from controller.rules.state import ActiveFault, RuleSettings, Session, State, draft, redraft
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
@@ -16,9 +16,9 @@ BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 class Turn:
     """The draft of one step: rules change it, `rules.step` makes effects of it."""
 
-    def __init__(self, state: State, t_ms: float, house: House) -> None:
+    def __init__(self, state: State, t_ms: float, settings: RuleSettings) -> None:
         self.state = draft(state, t_ms)
-        self.house = house
+        self.settings = settings
         self.moments: list[Effect] = []
 
     def change(self, **fields: Any) -> None:
@@ -51,7 +51,7 @@ class Turn:
 
     def anybody(self) -> Occupancy:
         """Return the occupancy that admits all we can't exclude: anything up to a full house."""
-        return people.unseen(self.state.occupancy, least=0, most=self.house.capacity)
+        return people.unseen(self.state.occupancy, least=0, most=self.settings.capacity)
 
     def fault(self, name: str, line: str, *, active: bool) -> None:
         """Raise or clear a named fault; what stands already, or stands no more, changes nothing."""
@@ -64,7 +64,7 @@ class Turn:
 
     def blind(self) -> bool:
         """Tell whether a beam that should count is out of order."""
-        return self.house.beams and any(f.name in BEAM_FAULTS for f in self.state.faults)
+        return self.settings.beams and any(f.name in BEAM_FAULTS for f in self.state.faults)
 
     def end_session(self) -> None:
         """Close the party's session: the room was verified empty."""

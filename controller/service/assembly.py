@@ -32,7 +32,7 @@ from controller.journal.writer import Recorder
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.memory import MemoryBus
-from controller.rules.state import House, State
+from controller.rules.state import RuleSettings, State
 from controller.service.loop import Item, Service
 from controller.service.parts import Absence, Parts
 from controller.service.publisher import Joints
@@ -134,7 +134,7 @@ def assemble(config: Config, world: World) -> Running:
     if opened.journal.in_memory and opened.warning:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
-    service = Service(parts, Engine(config.house, config.sensing, state), queue)
+    service = Service(parts, Engine(config.rules, config.sensing, state), queue)
     wiring.service = parts.drill.house = service
     return Running(service, absence, clock, factory, pins, parts.drill)
 
@@ -153,15 +153,15 @@ def _claim(
         output_lines(config),
         on_edge=heard,
         to_house_ms=to_house_ms,
-        strike_max_on_s=_strike_limit_s(config.house),
+        strike_max_on_s=_strike_limit_s(config.rules),
     )
     if isinstance(factory, SimulatedPins):
         factory.rest()
     return factory, pins
 
 
-def _strike_limit_s(house: House) -> float:
-    return WALK_IN_LIMIT_S if house.entry == "walk_in" else house.strike_max_on_ms / 1000
+def _strike_limit_s(rules: RuleSettings) -> float:
+    return WALK_IN_LIMIT_S if rules.entry == "walk_in" else rules.strike_max_on_ms / 1000
 
 
 def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
@@ -185,7 +185,7 @@ def _parts(
     config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: Joints
 ) -> Parts:
     names = topics(config)
-    teller = Teller(config.venue, names, config.house, clock, _newest_told(journal))
+    teller = Teller(config.venue, names, config.rules, clock, _newest_told(journal))
     teller.boot = secrets.token_hex(4)
     teller.gadgets = gadgets(config)
     teller.discovery = discovery_messages(config, version("backdoor"))

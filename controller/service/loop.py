@@ -21,7 +21,7 @@ from controller.codec import Message
 from controller.engine import Engine, TimedEffects
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
 from controller.mqtt.inbox import Now
-from controller.rules.state import House, State
+from controller.rules.state import RuleSettings, State
 from controller.service.parts import Absence, Parts
 from controller.service.reporter import summary
 
@@ -69,9 +69,9 @@ class Service:
         return self._engine.state
 
     @property
-    def house(self) -> House:
+    def settings(self) -> RuleSettings:
         """The owner's numbers."""
-        return self._engine.house
+        return self._engine.settings
 
     def stop(self) -> None:
         """Ask the loop to end, from any thread or signal handler."""
@@ -251,7 +251,7 @@ class Service:
     def _beat(self) -> None:
         teller = self._parts.teller
         self._parts.notifier.watchdog()
-        self._parts.notifier.status(summary(self.state, self.house))
+        self._parts.notifier.status(summary(self.state, self.settings))
         self._tell_flood()
         self._parts.drill.beat()
         self._housekeeping()

@@ -13,7 +13,7 @@ from controller.config.presets import Gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Set
 from controller.journal.records import Record, Row, Saved
-from controller.rules.state import House, State, door_mode, wanted
+from controller.rules.state import RuleSettings, State, door_mode, wanted
 from controller.service.latency import Latency
 from controller.service.night import Night
 from controller.service.radio import signal_dbm
@@ -33,7 +33,9 @@ LASTING = attrgetter(*(vars(State()).keys() - {"t_ms", "busy", "coming_in"}))
 class Teller:
     """Turns effects into records for the journal and messages for the wire."""
 
-    def __init__(self, venue: str, topics: Topics, house: House, clock: Clock, seq: int) -> None:
+    def __init__(
+        self, venue: str, topics: Topics, rules: RuleSettings, clock: Clock, seq: int
+    ) -> None:
         self.topics = topics
         self.boot = ""
         self.seq = seq
@@ -43,7 +45,7 @@ class Teller:
         #: That of the newest snapshot: a page that was told less is behind.
         self.told_seq = seq
         self._venue = venue
-        self._house = house
+        self._rules = rules
         self._clock = clock
         #: Has anything that lasts changed since the newest snapshot?
         self.untold = False
@@ -103,7 +105,7 @@ class Teller:
 
     def bulb(self, state: State) -> list[Message]:
         """Return what other people's bulb is told in this state."""
-        light = wanted(state, self._house)["hatch_light"]
+        light = wanted(state, self._rules)["hatch_light"]
         return self.gadgets.lit(light.level, light.blink)
 
     def everything(self, state: State) -> list[Message]:
@@ -117,7 +119,7 @@ class Teller:
         stamp = self._stamp(self._clock.now_ms())
         self._told_ms = stamp.t_ms
         self.told_seq = self.seq
-        self._snapshot = codec.snapshot(state, self._house, stamp)
+        self._snapshot = codec.snapshot(state, self._rules, stamp)
         return codec.state_messages(self.topics, self._snapshot, before)
 
     def refresh(self, state: State) -> list[Message]:
@@ -182,8 +184,8 @@ def noon_before(wall_s: float) -> float:
     return time.mktime((now.tm_year, now.tm_mon, day, NOON, 0, 0, 0, 0, -1))
 
 
-def summary(state: State, house: House) -> str:
+def summary(state: State, rules: RuleSettings) -> str:
     """Return one line for ``systemctl status``."""
     sure = "" if state.occupancy.certain else "?"
-    inside = f"{state.occupancy.count}{sure} of {house.capacity} inside"
-    return f"{inside}, door {door_mode(state, house)}, {len(state.faults)} faults"
+    inside = f"{state.occupancy.count}{sure} of {rules.capacity} inside"
+    return f"{inside}, door {door_mode(state, rules)}, {len(state.faults)} faults"

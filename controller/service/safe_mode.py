@@ -34,8 +34,8 @@ FAULT = "SafeMode"
 def safe_config(config: Config) -> Config:
     """Return a configuration in which nothing has to be judged and the bartender counts."""
     lines = {name: line for name, line in config.lines.items() if name in LINES}
-    house = replace(config.house, counting="manual", entry="release")
-    return replace(config, house=house).wired(lines)
+    rules = replace(config.rules, counting="manual", entry="release")
+    return replace(config, rules=rules).wired(lines)
 
 
 def kept(state: State) -> State:

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from controller.clock import Clock
 from controller.events import Command, Edge, Note
-from controller.rules.state import House as Numbers
-from controller.rules.state import State, verified_empty
+from controller.rules.state import RuleSettings, State, verified_empty
 
 #: What proves each line, in the order in which a hand gets to them.
 STEPS: Mapping[str, str] = {
@@ -126,7 +125,7 @@ class Proof:
         return rows
 
 
-class House(Protocol):
+class SelfTestHost(Protocol):
     """What the drill needs of the loop that it runs in."""
 
     @property
@@ -134,7 +133,7 @@ class House(Protocol):
         """The rules' state."""
 
     @property
-    def house(self) -> Numbers:
+    def settings(self) -> RuleSettings:
         """The owner's numbers."""
 
     def post(self, item: Command | Callable[[], None]) -> None:
@@ -156,7 +155,7 @@ class Drill:
         self._proof: Proof | None = None
         self._end_ms = 0.0
         self._verified = self._ending = False
-        self.house: House
+        self.house: SelfTestHost
         #: How long the next one may take.
         self.limit_s = PAGE_LIMIT_S
         #: Hears what the house is told: the terminal.
@@ -208,7 +207,7 @@ class Drill:
 
     def _under_way(self) -> bool:
         """Tell whether it is not decided yet who came in."""
-        state, numbers = self.house.state, self.house.house
+        state, numbers = self.house.state, self.house.settings
         release = state.grant is not None and not numbers.beams
         return (state.busy or release) and self._clock.now_ms() < self._end_ms + SETTLE_MS
 
@@ -217,7 +216,7 @@ class Drill:
 
         Never in a walk-in: there an empty room may turn the strike on.
         """
-        state, numbers = self.house.state, self.house.house
+        state, numbers = self.house.state, self.house.settings
         if not self._verified or numbers.beams or numbers.entry == "walk_in":
             return False
         most = state.occupancy.max + (state.grant.party if state.grant else 0)

@@ -58,9 +58,9 @@ def test_a_command_given_twice_is_as_if_given_once(name: str) -> None:
         room = Room()
         room.command(first, 2)
         room.command(name, 2)
-        once = key(normal(room.state, room.house))
+        once = key(normal(room.state, room.settings))
         room.tell(Command(room.now_ms, name, 2))
-        assert key(normal(room.state, room.house)) == once, first
+        assert key(normal(room.state, room.settings)) == once, first
 
 
 def test_pairing_and_looking_ask_the_controller_for_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ TOPICS = Topics("backdoor/bar")
 
 
 def told(room: Room) -> dict[str, Any]:
-    return codec.snapshot(room.state, room.house, STAMP)
+    return codec.snapshot(room.state, room.settings, STAMP)
 
 
 def test_an_empty_room() -> None:

@@ -7,7 +7,7 @@ import pytest
 from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge, Effect, Note, Set
 from controller.gpio.simulated import ACTS
-from controller.rules.state import House
+from controller.rules.state import RuleSettings
 from controller.sensing.sensing import Settings
 
 
@@ -17,13 +17,13 @@ def names(told: TimedEffects) -> list[str]:
 
 def rest(engine: Engine) -> TimedEffects:
     told: TimedEffects = []
-    for line in sorted(engine.house.lines):
+    for line in sorted(engine.settings.lines):
         told += engine.edge(Edge(0.0, line, level=False))
     return told
 
 
 def test_what_is_due_before_an_edge_happens_before_it() -> None:
-    engine = Engine(House(release_ms=5000.0), Settings())
+    engine = Engine(RuleSettings(release_ms=5000.0), Settings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
     told = engine.edge(Edge(60_000.0, "door_contact", level=True))
@@ -32,7 +32,7 @@ def test_what_is_due_before_an_edge_happens_before_it() -> None:
 
 
 def test_an_edge_that_comes_late_is_taken_as_happening_now() -> None:
-    engine = Engine(House(), Settings())
+    engine = Engine(RuleSettings(), Settings())
     rest(engine)
     engine.event(Command(10_000.0, "set_count", 1))
     engine.edge(Edge(5.0, "door_contact", level=True))
@@ -42,7 +42,7 @@ def test_an_edge_that_comes_late_is_taken_as_happening_now() -> None:
 
 
 def test_our_own_strike_is_not_a_knock() -> None:
-    engine = Engine(House(), Settings())
+    engine = Engine(RuleSettings(), Settings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
     told: TimedEffects = []
@@ -52,7 +52,7 @@ def test_our_own_strike_is_not_a_knock() -> None:
 
 
 def test_our_own_chime_is_not_a_knock_for_as_long_as_it_rings() -> None:
-    engine = Engine(House(), Settings())
+    engine = Engine(RuleSettings(), Settings())
     rest(engine)
     engine.event(Command(1000.0, "lock_open"))  # rings for 15 s
     told: TimedEffects = []
@@ -67,15 +67,15 @@ def test_our_own_chime_is_not_a_knock_for_as_long_as_it_rings() -> None:
 def test_a_deadline_that_is_not_consumed_is_a_bug_and_no_endless_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = Engine(House(), Settings())
-    monkeypatch.setattr("controller.engine.deadline", lambda state, house: 5.0)
+    engine = Engine(RuleSettings(), Settings())
+    monkeypatch.setattr("controller.engine.deadline", lambda state, settings: 5.0)
     engine.event(Command(1.0, "ring_chime", 0))
     with pytest.raises(RuntimeError, match="no progress at 5"):
         engine.advance(6.0)
 
 
 def test_the_next_deadline_is_the_earlier_of_both() -> None:
-    engine = Engine(House(), Settings())
+    engine = Engine(RuleSettings(), Settings())
     rest(engine)
     engine.advance(100.0)
     first = engine.deadline()

@@ -27,7 +27,7 @@ from controller.journal.outbox import GATHERING_S, OVERLAP_S
 from controller.mqtt.client import BACKOFF_S
 from controller.mqtt.inbox import Inbox, Now
 from controller.mqtt.memory import MemoryBus
-from controller.rules.state import House
+from controller.rules.state import RuleSettings
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.process.test_run import Subscriber
@@ -224,7 +224,7 @@ def test_whatever_comes_late_twice_kept_or_in_disorder_opens_once_and_only_while
     deliveries: list[Delivery], restarts_ms: list[int]
 ) -> None:
     max_age_s = Config().command_max_age_s
-    engine = Engine(House(), Config().sensing)
+    engine = Engine(RuleSettings(), Config().sensing)
     arrivals = sorted(
         (each.sent_ms + late_ms, number, each)
         for number, each in enumerate(deliveries)

@@ -20,7 +20,7 @@ from controller.events import (
     Set,
     Tick,
 )
-from controller.rules.state import House, State, deadline, wanted
+from controller.rules.state import RuleSettings, State, deadline, wanted
 from controller.rules.step import step
 
 
@@ -28,14 +28,14 @@ class Room:
     """One house in virtual time; every method returns the effects of what it told."""
 
     def __init__(self, **numbers: object) -> None:
-        self.house = replace(House(), **numbers)  # type: ignore[arg-type]
+        self.settings = replace(RuleSettings(), **numbers)  # type: ignore[arg-type]
         self.state = State()
         self.now_ms = 0.0
-        self.outputs = {line: out.level for line, out in wanted(self.state, self.house).items()}
+        self.outputs = {line: out.level for line, out in wanted(self.state, self.settings).items()}
         self.all: list[Effect] = []
 
     def tell(self, event: Event) -> list[Effect]:
-        self.state, effects = step(self.state, event, self.house)
+        self.state, effects = step(self.state, event, self.settings)
         for effect in effects:
             assert not isinstance(effect, Note) or effect.name in EVENTS
             if isinstance(effect, Set):
@@ -47,10 +47,10 @@ class Room:
         """Let time pass, with a Tick at every deadline on the way."""
         told: list[Effect] = []
         end_ms = self.now_ms + seconds * 1000
-        while (due := deadline(self.state, self.house)) is not None and due <= end_ms:
+        while (due := deadline(self.state, self.settings)) is not None and due <= end_ms:
             self.now_ms = max(due, self.now_ms)
             told += self.tell(Tick(self.now_ms))
-            after = deadline(self.state, self.house)
+            after = deadline(self.state, self.settings)
             assert after is None or after > due or self.state.session, "a deadline must be consumed"
         self.now_ms = end_ms
         return told

@@ -34,14 +34,14 @@ from controller.events import COMMANDS, Command, Tick
 from controller.journal.records import state_of, text_of
 from controller.mqtt.inbox import Inbox, Now
 from controller.replay import TraceError, read_trace, replay, wired_by
-from controller.rules.state import House, State
+from controller.rules.state import RuleSettings, State
 from controller.rules.step import step
 from tests.tools import fuzz_heard, fuzz_request
 from tests.tools.model import laws
 
 NOW = Now(t_ms=60_000.0, wall_s=1_800_000_060.0)
 STAMP = Stamp("bar", "b00t", 1, 60_000.0, 1_800_000_060.0)
-HOUSE = House()
+HOUSE = RuleSettings()
 
 
 def command(data: bytes) -> None:

@@ -138,7 +138,7 @@ class Bar:
         """Hold the laws to the state and the strike to its time."""
         self.steps += 1
         service = self._running.service
-        problems = laws.broken(laws.OF_STATES, service.state, service.house)
+        problems = laws.broken(laws.OF_STATES, service.state, service.settings)
         assert not problems, problems
         now_ms, on = VirtualClock.virtual_ms, self._running.factory.pin(STRIKE).state
         if not on:
@@ -146,7 +146,7 @@ class Bar:
         elif self._strike_since_ms is None:
             self._strike_since_ms = now_ms
         else:
-            assert now_ms - self._strike_since_ms <= service.house.strike_max_on_ms
+            assert now_ms - self._strike_since_ms <= service.settings.strike_max_on_ms
 
     def act(self, name: str) -> None:
         """Play one act on the pins, from now on."""

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 
 from controller.events import INPUT_LINES, Command, Contact, Effect, Event, Fault, Started, Tick
 from controller.rules.occupancy import Occupancy
-from controller.rules.state import Grant, House, State
+from controller.rules.state import Grant, RuleSettings, State
 from controller.rules.step import step
 from tests.tools.model.alphabet import everything
 from tests.tools.model.slices import FORGOTTEN, TIMERS, forget, moves, part
@@ -22,7 +22,7 @@ from tests.tools.model.space import Move, key, normal
 from tests.tools.model.walk import Slice, Walk
 
 TimedEffects = tuple[State, tuple[Effect, ...]]
-ONE = House(capacity=1)
+ONE = RuleSettings(capacity=1)
 SMALL = [part(name, ONE) for name in ("knocks", "alarms", "sessions")]
 MANUAL = part("guests", replace(ONE, counting="manual"))
 
@@ -37,34 +37,34 @@ def test_every_state_of_a_small_slice_keeps_the_laws(small: Slice) -> None:
 # --- would it see a fault? -----------------------------------------------------------------------
 
 
-def _strike_back_on(state: State, event: Event, house: House) -> TimedEffects:
+def _strike_back_on(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
     """A door that closes with nobody through it makes the release live again."""
-    after, effects = step(state, event, house)
+    after, effects = step(state, event, rules)
     shut = isinstance(event, Contact) and event.line == "door_contact" and not event.active
     if shut and after.grant is not None:
         after = replace(after, grant=replace(after.grant, live=True))
     return after, effects
 
 
-def _one_too_many(state: State, event: Event, house: House) -> TimedEffects:
+def _one_too_many(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
     """The rules believe in a place more than there is."""
-    return step(state, event, replace(house, capacity=house.capacity + 1))
+    return step(state, event, replace(rules, capacity=rules.capacity + 1))
 
 
-def _forgets_the_lock(state: State, event: Event, house: House) -> TimedEffects:
-    after, effects = step(state, event, house)
+def _forgets_the_lock(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
+    after, effects = step(state, event, rules)
     return (replace(after, locked_open=False), effects) if isinstance(event, Started) else (
         after, effects)  # fmt: skip
 
 
-def _silent(state: State, event: Event, house: House) -> TimedEffects:
-    after, effects = step(state, event, house)
+def _silent(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
+    after, effects = step(state, event, rules)
     return after, () if isinstance(event, Fault) else effects
 
 
-def _half_refused(state: State, event: Event, house: House) -> TimedEffects:
+def _half_refused(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
     """A refused set_count ends the staff pass all the same."""
-    after, effects = step(state, event, house)
+    after, effects = step(state, event, rules)
     if isinstance(event, Command) and event.name == "set_count" and event.number == -1:
         after = replace(after, staff_pass=False)
     return after, effects
@@ -82,9 +82,9 @@ def _half_refused(state: State, event: Event, house: House) -> TimedEffects:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_fault_in_the_rules_is_found_with_a_short_way_to_it(
-    fault: Callable[[State, Event, House], TimedEffects], name: str, law: str
+    fault: Callable[[State, Event, RuleSettings], TimedEffects], name: str, law: str
 ) -> None:
-    seen = Walk(part(name, House(capacity=1)), step=fault).run(100_000)
+    seen = Walk(part(name, RuleSettings(capacity=1)), step=fault).run(100_000)
     assert seen.ways
     assert law in seen.ways[0]
     assert len(seen.ways[0].splitlines()) <= 7
@@ -94,23 +94,23 @@ def test_a_fault_in_the_rules_is_found_with_a_short_way_to_it(
 
 
 @st.composite
-def walks(draw: st.DrawFn) -> tuple[House, list[str]]:
+def walks(draw: st.DrawFn) -> tuple[RuleSettings, list[str]]:
     """A house and a way through its whole alphabet."""
-    house = House(
+    rules = RuleSettings(
         capacity=draw(st.integers(1, 3)),
         entry=draw(st.sampled_from(["release", "walk_in"])),
         counting=draw(st.sampled_from(["auto", "manual"])),
         lines=frozenset(INPUT_LINES) - draw(st.sampled_from([frozenset(), {"door_contact"}])),
     )
-    return house, draw(st.lists(st.sampled_from(sorted(everything(house))), max_size=30))
+    return rules, draw(st.lists(st.sampled_from(sorted(everything(rules))), max_size=30))
 
 
-def _after(house: House, way: list[str]) -> State:
-    state, alphabet = normal(State(), house), everything(house)
+def _after(rules: RuleSettings, way: list[str]) -> State:
+    state, alphabet = normal(State(), rules), everything(rules)
     for label in way:
-        moved = alphabet[label](state, house)
+        moved = alphabet[label](state, rules)
         if moved is not None:
-            state = normal(step(*moved, house)[0], house)
+            state = normal(step(*moved, rules)[0], rules)
     return state
 
 
@@ -129,16 +129,16 @@ OVER_WITH_SOMEBODY_IN_THE_DOORWAY = (
 @example(STAFF_AT_THE_BEAM)
 @example(OVER_WITH_SOMEBODY_IN_THE_DOORWAY)
 def test_a_slice_does_the_same_whatever_it_forgets(
-    name: str, walk: tuple[House, list[str]]
+    name: str, walk: tuple[RuleSettings, list[str]]
 ) -> None:
     """From any reachable state in which what speaks to the slice is at rest, each move of the
     slice leads to the same kept part as from that state with everything forgotten at rest."""
-    house, way = walk
-    state = _settled(_at_rest(name, _after(house, way)), house)
+    rules, way = walk
+    state = _settled(_at_rest(name, _after(rules, way)), rules)
     assert _at_rest(name, state) == state
-    at_rest = forget(name, house, state)
-    for label, move in moves(name, house).items():
-        whole, alone = (_kept(name, house, begin, move) for begin in (state, at_rest))
+    at_rest = forget(name, rules, state)
+    for label, move in moves(name, rules).items():
+        whole, alone = (_kept(name, rules, begin, move) for begin in (state, at_rest))
         assert whole == alone, label
 
 
@@ -149,21 +149,21 @@ def _at_rest(name: str, state: State) -> State:
     return replace(state, **{"faults": others, **speakers})
 
 
-def _settled(state: State, house: House) -> State:
+def _settled(state: State, rules: RuleSettings) -> State:
     """Return what the rules make of a state when nothing happens: only such a state is ever left.
 
     A field put at rest by hand leaves its consequences behind: a timer that runs for a release
     that is gone.
     """
-    return normal(step(state, Tick(0.0), house)[0], house)
+    return normal(step(state, Tick(0.0), rules)[0], rules)
 
 
-def _kept(name: str, house: House, begin: State, move: Move) -> object:
+def _kept(name: str, rules: RuleSettings, begin: State, move: Move) -> object:
     """Return what a slice keeps of the state after a move, None where it cannot happen."""
-    moved = move(begin, house)
+    moved = move(begin, rules)
     if moved is None:
         return None
-    return key(forget(name, house, normal(step(*moved, house)[0], house)))
+    return key(forget(name, rules, normal(step(*moved, rules)[0], rules)))
 
 
 #: What a slice leaves out though it does speak to what it keeps: walked there by another slice.
@@ -188,10 +188,10 @@ def test_only_what_a_slice_forgets_is_put_at_rest_for_it(name: str) -> None:
 def test_what_a_slice_keeps_changes_in_its_walk(name: str) -> None:
     seen: dict[str, set[object]] = {field: set() for field in vars(State())}
 
-    def see(state: State, event: Event, house: House) -> TimedEffects:
+    def see(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
         for field, values in seen.items():
             values.add(repr(getattr(state, field)))
-        return step(state, event, house)
+        return step(state, event, rules)
 
     Walk(part(name, ONE), step=see).run(100_000)
     still = {field for field, values in seen.items() if len(values) == 1}
@@ -203,13 +203,13 @@ def test_every_timer_is_walked() -> None:
 
 
 def everything_that_rings() -> set[str]:
-    return {label.split()[0] for label in everything(House()) if label.endswith(" rings")}
+    return {label.split()[0] for label in everything(RuleSettings()) if label.endswith(" rings")}
 
 
 def test_a_normal_state_stands_for_itself() -> None:
-    house = House()
-    state = _after(house, ["access_door 2", "one coming in", "Knock hatch", "set_count 1"])
-    assert key(normal(state, house)) == key(state)
+    rules = RuleSettings()
+    state = _after(rules, ["access_door 2", "one coming in", "Knock hatch", "set_count 1"])
+    assert key(normal(state, rules)) == key(state)
     assert state.grant is not None
     other = replace(state, occupancy=Occupancy(2, 2, 2), grant=Grant(1))
-    assert key(normal(other, house)) != key(state)
+    assert key(normal(other, rules)) != key(state)

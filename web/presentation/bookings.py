@@ -36,7 +36,7 @@ class Expected:
     def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:
         book = config.book
         self._zone = house_zone(book.timezone)
-        length = timedelta(milliseconds=config.house.session_ms)
+        length = timedelta(milliseconds=config.rules.session_ms)
         self._hours = length / timedelta(hours=1)
         horizon = timedelta(days=book.horizon_days)
         settings = Settings(book.url, book.open, self._zone, horizon, length, book.names)

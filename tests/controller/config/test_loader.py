@@ -123,8 +123,8 @@ def test_durations_are_seconds_or_text_with_a_unit() -> None:
         {"house": {"session_length": "90 min"}, "door": {"release_time": "700ms"}}, "x"
     ).house
     assert (house.session_ms, house.release_ms) == (5_400_000.0, 700.0)
-    assert parse({"house": {"session_length": 7200}}, "x").house.session_ms == 7_200_000.0
-    assert parse({"house": {"session_warnings": ["1 min"]}}, "x").house.warnings_ms == (60_000.0,)
+    assert parse({"house": {"session_length": 7200}}, "x").rules.session_ms == 7_200_000.0
+    assert parse({"house": {"session_warnings": ["1 min"]}}, "x").rules.warnings_ms == (60_000.0,)
 
 
 def test_the_book_of_a_bar_in_rome() -> None:
@@ -136,10 +136,10 @@ def test_the_book_of_a_bar_in_rome() -> None:
 
 def test_lines_tell_the_rules_what_is_wired() -> None:
     config = parse({"lines": {"hatch_knock": 17, "strike": {"pin": 16}}}, "x")
-    assert config.house.lines == {"hatch_knock"}
+    assert config.rules.lines == {"hatch_knock"}
     assert list(input_lines(config)) == ["hatch_knock"]
     assert list(output_lines(config)) == ["strike"]
-    assert not config.house.beams
+    assert not config.rules.beams
 
 
 def test_a_file_that_cannot_be_read_or_is_no_toml(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_file_without_lines_wires_nothing(tmp_path: Path) -> None:
     file.write_text("[house]\ncapacity = 3\n")
     config = load(str(file), ["house.venue=mag"])
     assert config.lines == {}
-    assert (config.house.capacity, config.venue) == (3, "mag")
+    assert (config.rules.capacity, config.venue) == (3, "mag")
 
 
 @given(

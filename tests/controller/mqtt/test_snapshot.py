@@ -37,7 +37,7 @@ def test_the_whole_snapshot() -> None:
     room = full_swing()
     room.tell(_fault(room))
     stamp = Stamp("bar", "b00t", 7, 30_266.0, 1_800_000_000.0)
-    assert codec.snapshot(room.state, room.house, stamp) == {
+    assert codec.snapshot(room.state, room.settings, stamp) == {
         "venue": "bar",
         "boot": "b00t",
         "seq": 7,
@@ -67,7 +67,7 @@ def test_the_whole_snapshot() -> None:
         "faults": [
             {"name": "BeamStuck", "line": "beam_inner", "since": "2027-01-15T07:59:59.767+00:00"}
         ],
-        "lines": sorted(room.house.lines),
+        "lines": sorted(room.settings.lines),
     }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_an_open_hatch_a_manual_house_and_a_full_one() -> None:
     room = Room(capacity=1, counting="manual")
     room.contact("hatch_contact", True)
     room.command("set_count", 3)
-    told = codec.snapshot(room.state, room.house, STAMP)
+    told = codec.snapshot(room.state, room.settings, STAMP)
     assert told["hatch"]["open"] is True
     assert told["counting"] == "manual"
     assert (told["full"], told["over_capacity"]) == (True, True)
@@ -92,10 +92,10 @@ def test_long_ages_are_true_to_a_tenth_of_a_second() -> None:
     room = Room(release_ms=900_000.0, strike_max_on_ms=900_000.0)
     room.knock("hatch")
     room.knock("door")
-    told = codec.snapshot(room.state, room.house, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9))
+    told = codec.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9))
     assert (told["hatch"]["oldest_s"], told["door_knock"]["age_s"]) == (900.0, 900.0)
     room.command("access_door", 1)
-    told = codec.snapshot(room.state, room.house, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
+    told = codec.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
     assert told["grant"]["remaining_s"] == 900.0
 
 
@@ -106,7 +106,7 @@ def test_a_release_tells_what_is_left_of_it(waited_ms: float, left_s: float) -> 
     room = Room()
     room.command("access_door", 2)
     stamp = Stamp("bar", "b00t", 7, waited_ms, 1_800_000_000.0)
-    grant = codec.snapshot(room.state, room.house, stamp)["grant"]
+    grant = codec.snapshot(room.state, room.settings, stamp)["grant"]
     assert grant == {"party": 2, "entered": 0, "remaining_s": left_s}
 
 
@@ -123,7 +123,7 @@ def test_every_message_to_the_letter() -> None:
     assert codec.event(TOPICS, "entry", {"seq": 1}) == Message(
         f"{base}event/entry", b'{"seq":1}', 1
     )
-    told = codec.snapshot(State(), Room().house, STAMP)
+    told = codec.snapshot(State(), Room().settings, STAMP)
     messages = codec.state_messages(TOPICS, told)
     assert {message.topic.removeprefix(base): message.payload for message in messages} == {
         "hatch/light": b"OFF",

@@ -246,7 +246,7 @@ def test_an_exit_at_the_grace_s_end_is_still_asked_for() -> None:
     for line in ("door_contact", "exit_button"):
         room.contact(line, False)
     room.contact("exit_button", True)
-    room.now_ms += room.house.exit_grace_ms
+    room.now_ms += room.settings.exit_grace_ms
     assert notes(room.door(True)) == [("door_opened", {})]
     assert room.state.alarm == "Normal"
 
@@ -308,17 +308,17 @@ def test_a_release_that_is_over_is_not_live() -> None:
     room.wait(5)
     assert room.state.grant is not None
     assert (room.state.grant.live, room.state.grant.over) == (False, True)
-    assert not strike_on(room.state, room.house)
+    assert not strike_on(room.state, room.settings)
 
 
 def test_a_knock_at_the_end_of_the_merging_is_still_the_same() -> None:
     room = Room()
     room.now_ms = 60_000.0
     room.knock()
-    room.now_ms += room.house.knock_merge_ms
+    room.now_ms += room.settings.knock_merge_ms
     room.knock()
     assert room.state.hatch_waiting == (60_000.0,)
-    room.now_ms += room.house.knock_merge_ms + 1
+    room.now_ms += room.settings.knock_merge_ms + 1
     room.knock()
     assert len(room.state.hatch_waiting) == 2
 
@@ -383,9 +383,9 @@ def test_a_lock_fault_ends_as_nothing_but_ended() -> None:
     room.door(False)
     room.contact("bolt_contact", True)
     room.wait(2)
-    assert lock_state(room.state, room.house) == "Fault"
+    assert lock_state(room.state, room.settings) == "Fault"
     room.contact("bolt_contact", False)
-    assert lock_state(room.state, room.house) == "Locked"
+    assert lock_state(room.state, room.settings) == "Locked"
     assert room.state.faults == ()
 
 
@@ -431,4 +431,4 @@ def test_a_timer_of_ours_rings_behind_one_of_another_version() -> None:
 
 
 def test_each_output_goes_by_its_own_name() -> None:
-    assert list(wanted(State(), Room().house)) == ["strike", "full_lamp", "hatch_light"]
+    assert list(wanted(State(), Room().settings)) == ["strike", "full_lamp", "hatch_light"]

@@ -8,7 +8,7 @@ import pytest
 
 from controller.events import Contact
 from controller.rules.occupancy import settled
-from controller.rules.state import House, State, changed, draft, redraft
+from controller.rules.state import RuleSettings, State, changed, draft, redraft
 from controller.rules.step import step
 
 
@@ -35,5 +35,5 @@ def test_a_draft_is_changed_in_place_and_never_what_it_was_drawn_from() -> None:
 def test_a_step_leaves_the_state_before_it_alone() -> None:
     old = State(door="Closed")
     kept = replace(old)
-    new, _ = step(old, Contact(9.0, "door_contact", active=True), House())
+    new, _ = step(old, Contact(9.0, "door_contact", active=True), RuleSettings())
     assert (old, new.door, new.t_ms) == (kept, "Open", 9.0)

@@ -23,7 +23,7 @@ from tests.support.rules_driver import Room, names, note, tones
 
 
 def mode(room: Room) -> str:
-    return door_mode(room.state, room.house)
+    return door_mode(room.state, room.settings)
 
 
 # --- 1 four, 2 full --------------------------------------------------------------------------
@@ -484,12 +484,12 @@ def test_a_bolt_that_does_not_lock_is_a_fault_that_refuses_entry() -> None:
     room = Room(bolt_grace_ms=2000.0)
     room.door(False)
     room.contact("bolt_contact", True)
-    assert lock_state(room.state, room.house) == "Unlocked"
+    assert lock_state(room.state, room.settings) == "Unlocked"
     assert note(room.wait(2), "fault")["name"] == "LockNotLocked"
-    assert lock_state(room.state, room.house) == "Fault"
+    assert lock_state(room.state, room.settings) == "Fault"
     assert room.command("access_door", 1) == Reason.DOOR_FAULT
     assert "fault_cleared" in names(room.contact("bolt_contact", False))
-    assert lock_state(room.state, room.house) == "Locked"
+    assert lock_state(room.state, room.settings) == "Locked"
 
 
 # --- 14 over capacity, 15 doubted sensors -----------------------------------------------------

@@ -44,7 +44,7 @@ def whys(state: State) -> list[str]:
 
 def test_locked_counted_by_hand_and_nothing_to_be_judged(tmp_path: Path) -> None:
     running = assemble_safely(lambda: demo_config(tmp_path, "door.entry=walk_in"), as_it_is)
-    house = running.service.house
+    house = running.service.settings
     assert (house.counting, house.beams, house.entry) == ("manual", False, "release")
     assert not house.lines & {"beam_outer", "beam_inner", "hatch_knock", "door_knock"}
     assert {"door_contact", "release_button", "evacuate"} <= house.lines
@@ -64,7 +64,7 @@ def test_the_bartender_can_still_let_in_and_count(tmp_path: Path) -> None:
         for name, number in (("set_count", 1), ("access_door", 2)):
             now_ms = running.clock.now_ms()
             running.service.post(Command(now_ms, name, number, id=name, cause="page"))
-        eventually(lambda: strike_on(state(), running.service.house))
+        eventually(lambda: strike_on(state(), running.service.settings))
 
 
 def test_count_and_session_are_kept_and_the_count_asks(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_wrong_configuration_leaves_a_page_that_says_so(tmp_path: Path) -> Non
         )
 
     running = assemble_safely(wrong, here)
-    assert not running.service.house.lines
+    assert not running.service.settings.lines
     with at_work(running) as state:
         eventually(lambda: whys(state()) == ["config"])
 

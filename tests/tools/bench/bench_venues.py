@@ -24,7 +24,7 @@ from controller.codec import Message, Stamp, Topics, heartbeat, snapshot, state_
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from controller.rules.occupancy import settled
-from controller.rules.state import House, State
+from controller.rules.state import RuleSettings, State
 from controller.service.latency import Latency
 from tests.conftest import Broker
 from web.routes.venues import Venues
@@ -75,7 +75,7 @@ class Door:
     def _tell(self) -> None:
         self._seq += 1
         stamp = Stamp(self._venue, "00000000", self._seq, 1.0, time.time())
-        told = snapshot(State(occupancy=settled(self._seq % 5)), House(), stamp)
+        told = snapshot(State(occupancy=settled(self._seq % 5)), RuleSettings(), stamp)
         # the moment of saying rides along, for the clock at the other end
         told["occupancy"]["said_s"] = time.time()
         for message in state_messages(self._topics, told):

@@ -73,16 +73,16 @@ class House:
     def __init__(self, journal: Journal | None = None, *sets: str) -> None:
         self.config: Config = parse({}, "bench", ("door.entry=walk_in", *sets))
         self.clock = VirtualClock()
-        self.engine = Engine(self.config.house, self.config.sensing, State())
+        self.engine = Engine(self.config.rules, self.config.sensing, State())
         seq = 0 if journal is None else journal.last_seq()
         topics = Topics("backdoor/bar")
-        self.teller = Teller("bar", topics, self.config.house, self.clock, seq)
+        self.teller = Teller("bar", topics, self.config.rules, self.clock, seq)
         self.journal = journal
         self.flight: FlightRecorder | None = None
         self.syncs = self.events = self.messages = self.payload_bytes = 0
         self._sync_at_ms: float | None = None
         self._flush_at_ms = 0.0
-        for line in sorted(self.config.house.lines):
+        for line in sorted(self.config.rules.lines):
             self._told(self.engine.edge(Edge(0.0, line, level=False)))
 
     def live(self, rows: list[tuple[float, str, int]]) -> None:

@@ -16,13 +16,13 @@ from controller.events import (
     Reason,
     Started,
 )
-from controller.rules.state import House, State
+from controller.rules.state import RuleSettings, State
 from controller.rules.step import TIMERS
 from tests.tools.model.space import Move, exit_grows_old, knock_grows_old, next_mark, ring
 
 
 def _say(event: Event) -> Move:
-    def move(state: State, house: House) -> tuple[State, Event]:
+    def move(state: State, settings: RuleSettings) -> tuple[State, Event]:
         return state, event
 
     return move
@@ -67,14 +67,14 @@ def commands(*names: str) -> dict[str, Move]:
     return {name: move for each in names for name, move in command(each).items()}
 
 
-def releases(house: House) -> dict[str, Move]:
+def releases(settings: RuleSettings) -> dict[str, Move]:
     """A release for every party that could fit, none, and one too many."""
-    return command("access_door", *range(house.capacity + 2))
+    return command("access_door", *range(settings.capacity + 2))
 
 
-def counts(house: House) -> dict[str, Move]:
+def counts(settings: RuleSettings) -> dict[str, Move]:
     """The bartender's word on every count that is walked, and on one that makes no sense."""
-    return command("set_count", *range(house.capacity + 2), -1) | commands("room_empty")
+    return command("set_count", *range(settings.capacity + 2), -1) | commands("room_empty")
 
 
 RESTARTS: dict[str, Move] = {
@@ -111,7 +111,7 @@ EXIT_GROWS_OLD: dict[str, Move] = {"exit press grows old": exit_grows_old}
 KNOCK_GROWS_OLD: dict[str, Move] = {"knock grows old": knock_grows_old}
 
 
-def everything(house: House) -> dict[str, Move]:
+def everything(settings: RuleSettings) -> dict[str, Move]:
     """The whole alphabet."""
     switches = contacts(
         "door_contact", "bolt_contact", "hatch_contact", "release_button", "exit_button", "evacuate"
@@ -119,5 +119,5 @@ def everything(house: House) -> dict[str, Move]:
     others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
     sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamStuck")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
-    asked = releases(house) | counts(house) | LOCKS | others | NONSENSE
+    asked = releases(settings) | counts(settings) | LOCKS | others | NONSENSE
     return sensors | switches | asked | RESTARTS | time

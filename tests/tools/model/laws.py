@@ -23,7 +23,7 @@ from controller.events import (
     Started,
     Tick,
 )
-from controller.rules.state import House, State, door_mode, wanted
+from controller.rules.state import RuleSettings, State, door_mode, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +52,34 @@ class Step:
 
 
 Broken = str | None
-OfState = Callable[[State, House], Broken]
-OfStep = Callable[[Step, House], Broken]
+OfState = Callable[[State, RuleSettings], Broken]
+OfStep = Callable[[Step, RuleSettings], Broken]
 
 
 # --- of every state ------------------------------------------------------------------------------
 
 
-def four(state: State, house: House) -> Broken:
+def four(state: State, settings: RuleSettings) -> Broken:
     """House rules 1 and 2: the strike is on only while all who may be coming fit."""
-    if not wanted(state, house)["strike"].level:
+    if not wanted(state, settings)["strike"].level:
         return None
     grant, people = state.grant, state.occupancy
     places = 0 if grant is None else max(grant.party - grant.entered, 0)
-    if people.max + max(places, state.coming_in) > house.capacity:
+    if people.max + max(places, state.coming_in) > settings.capacity:
         return "the strike is on and they do not all fit"
-    if people.max + state.coming_in >= house.capacity:
+    if people.max + state.coming_in >= settings.capacity:
         return "the strike is on in a full house"
     if state.locked_open or state.locked_down or state.blocked:
         return "the strike is on though the door is locked or blocked"
-    if grant is None and house.entry != "walk_in":
+    if grant is None and settings.entry != "walk_in":
         return "the strike is on without a release"
     return None
 
 
-def not_for_long(state: State, house: House) -> Broken:
+def not_for_long(state: State, settings: RuleSettings) -> Broken:
     """A release's strike is on only while its timer runs and the door has not opened."""
-    grant, walk_in = state.grant, house.entry == "walk_in"
-    if grant is None or walk_in or not wanted(state, house)["strike"].level:
+    grant, walk_in = state.grant, settings.entry == "walk_in"
+    if grant is None or walk_in or not wanted(state, settings)["strike"].level:
         return None
     if state.timers.get("release") is None:
         return "the strike is on and no timer will end it"
@@ -88,19 +88,19 @@ def not_for_long(state: State, house: House) -> Broken:
     return None
 
 
-def full_is_blocked(state: State, house: House) -> Broken:
+def full_is_blocked(state: State, settings: RuleSettings) -> Broken:
     """House rule 2: a full house is Blocked, with the lamp on; no other house has the lamp on."""
-    is_full = state.occupancy.max >= house.capacity
-    if wanted(state, house)["full_lamp"].level != is_full:
+    is_full = state.occupancy.max >= settings.capacity
+    if wanted(state, settings)["full_lamp"].level != is_full:
         return "the FULL lamp does not tell whether the house is full"
-    if is_full and door_mode(state, house) not in ("Blocked", "LockedDown", "LockedOpen"):
+    if is_full and door_mode(state, settings) not in ("Blocked", "LockedDown", "LockedOpen"):
         return "the house is full and not Blocked"
     return None
 
 
-def locks_stand(state: State, house: House) -> Broken:
+def locks_stand(state: State, settings: RuleSettings) -> Broken:
     """House rule 18: an evacuation goes before a lock-down, and that before all else."""
-    mode = door_mode(state, house)
+    mode = door_mode(state, settings)
     if state.evacuate_input and not state.locked_open:
         return "the evacuation input is on and the door is not LockedOpen"
     if state.locked_open != (mode == "LockedOpen"):
@@ -110,7 +110,7 @@ def locks_stand(state: State, house: House) -> Broken:
     return None
 
 
-def honest(state: State, house: House) -> Broken:
+def honest(state: State, settings: RuleSettings) -> Broken:
     """House rule 6: ``0 <= min <= count <= max``, and certain is one number without doubt."""
     people = state.occupancy
     if not 0 <= people.min <= people.count <= people.max <= 99:
@@ -120,21 +120,21 @@ def honest(state: State, house: House) -> Broken:
     return None
 
 
-def over_capacity(state: State, house: House) -> Broken:
+def over_capacity(state: State, settings: RuleSettings) -> Broken:
     """House rule 14: a guest too many is an alarm exactly as long as he is there."""
-    if state.over_capacity != (state.occupancy.count > house.capacity):
+    if state.over_capacity != (state.occupancy.count > settings.capacity):
         return "the over-capacity alarm does not tell the count"
     return None
 
 
-def guests_have_a_session(state: State, house: House) -> Broken:
+def guests_have_a_session(state: State, settings: RuleSettings) -> Broken:
     """House rule 7: nobody sits outside of a session."""
     if state.occupancy.count > 0 and state.session is None:
         return "guests without a session"
     return None
 
 
-def grants_go_on(state: State, house: House) -> Broken:
+def grants_go_on(state: State, settings: RuleSettings) -> Broken:
     """House rule 3: an open release always has something coming that will close it."""
     grant = state.grant
     if grant is None:
@@ -148,13 +148,13 @@ def grants_go_on(state: State, house: House) -> Broken:
     return None
 
 
-def timers_run(state: State, house: House) -> Broken:
+def timers_run(state: State, settings: RuleSettings) -> Broken:
     """Every deadline lies ahead, and every situation that needs a timer has one."""
     if any(at is not None and at <= state.t_ms for at in state.timers.values()):
         return "a deadline has passed and was not consumed"
     nobody = state.occupancy.min == state.occupancy.max == 0 and not state.occupancy.doubted
     empty = state.session is not None and nobody and not state.busy and state.door != "Open"
-    held = state.door == "Open" and not state.locked_open and house.entry != "walk_in"
+    held = state.door == "Open" and not state.locked_open and settings.entry != "walk_in"
     situations = {
         "release": state.grant is not None and not state.grant.opened,
         "staff_pass": state.staff_pass,
@@ -169,9 +169,9 @@ def timers_run(state: State, house: House) -> Broken:
     return None
 
 
-def hatch_light(state: State, house: House) -> Broken:
+def hatch_light(state: State, settings: RuleSettings) -> Broken:
     """House rules 9 and 18: lit while somebody waits or all must leave, blinking when long."""
-    light, waiting = wanted(state, house)["hatch_light"], bool(state.hatch_waiting)
+    light, waiting = wanted(state, settings)["hatch_light"], bool(state.hatch_waiting)
     if light.level != (waiting or state.locked_open):
         return "the hatch light does not tell whether somebody waits"
     late = waiting and state.timers["hatch_patience"] is None
@@ -180,7 +180,7 @@ def hatch_light(state: State, house: House) -> Broken:
     return None
 
 
-def alarms_end(state: State, house: House) -> Broken:
+def alarms_end(state: State, settings: RuleSettings) -> Broken:
     """House rule 13: a shut door has no door alarm."""
     if state.door == "Closed" and state.alarm != "Normal":
         return f"the door is shut and its alarm is {state.alarm}"
@@ -205,35 +205,35 @@ OF_STATES: tuple[OfState, ...] = (
 # --- of every step -------------------------------------------------------------------------------
 
 
-def outputs_are_the_difference(step: Step, house: House) -> Broken:
+def outputs_are_the_difference(step: Step, settings: RuleSettings) -> Broken:
     """An output is told once, and exactly when it changed."""
-    before, after = wanted(step.before, house), wanted(step.after, house)
+    before, after = wanted(step.before, settings), wanted(step.after, settings)
     told = [effect for effect in step.effects if isinstance(effect, Set)]
     if told != [after[line] for line in after if after[line] != before[line]]:
         return "the outputs told are not those that changed"
     return None
 
 
-def only_a_release_opens(step: Step, house: House) -> Broken:
+def only_a_release_opens(step: Step, settings: RuleSettings) -> Broken:
     """Nothing turns the strike on but a release that was granted, or walk-in."""
     opened = any(isinstance(e, Set) and e.line == "strike" and e.level for e in step.effects)
-    if opened and house.entry != "walk_in" and not step.notes("access_granted"):
+    if opened and settings.entry != "walk_in" and not step.notes("access_granted"):
         return "the strike went on without a release"
     return None
 
 
-def strike_is_not_prolonged(step: Step, house: House) -> Broken:
+def strike_is_not_prolonged(step: Step, settings: RuleSettings) -> Broken:
     """No event lengthens the time that a release's strike is on; none is longer than allowed."""
     before, after = step.before.timers.get("release"), step.after.timers.get("release")
     same = step.before.grant is not None and step.after.grant is not None
     if same and None not in (before, after) and before != after:
         return "the release's time was changed under way"
-    if not same and after is not None and after - step.after.t_ms > house.strike_max_on_ms:
+    if not same and after is not None and after - step.after.t_ms > settings.strike_max_on_ms:
         return "the release is longer than strike_max_on"
     return None
 
 
-def releases_are_closed(step: Step, house: House) -> Broken:
+def releases_are_closed(step: Step, settings: RuleSettings) -> Broken:
     """House rule 3: one grant at a time; it ends with one word: taken or not taken."""
     ended = [*step.notes("access_taken"), *step.notes("access_not_taken")]
     began = step.notes("access_granted")
@@ -245,7 +245,7 @@ def releases_are_closed(step: Step, house: House) -> Broken:
     return None
 
 
-def locks_end_by_a_person(step: Step, house: House) -> Broken:
+def locks_end_by_a_person(step: Step, settings: RuleSettings) -> Broken:
     """House rule 18: only their own release ends evacuation, lock-down and block."""
     before, after = step.before, step.after
     ends = (
@@ -259,7 +259,7 @@ def locks_end_by_a_person(step: Step, house: House) -> Broken:
     return None
 
 
-def refused_means_nothing_happened(step: Step, house: House) -> Broken:
+def refused_means_nothing_happened(step: Step, settings: RuleSettings) -> Broken:
     """House rule 16: a refusal has its reason, and leaves all as it was."""
     if not isinstance(step.event, Command):
         return None
@@ -277,7 +277,7 @@ def refused_means_nothing_happened(step: Step, house: House) -> Broken:
     return None
 
 
-def sessions_end_verified_empty(step: Step, house: House) -> Broken:
+def sessions_end_verified_empty(step: Step, settings: RuleSettings) -> Broken:
     """House rules 7 and 8: only a room verified empty ends a session; nothing prolongs it."""
     before, after = step.before.session, step.after.session
     if before is None:
@@ -299,14 +299,14 @@ def _said(step: Step, word: str) -> bool:
     return bool(step.notes(f"session_{word}"))
 
 
-def exits_are_free(step: Step, house: House) -> Broken:
+def exits_are_free(step: Step, settings: RuleSettings) -> Broken:
     """House rule 5: a passage is never refused, and an exit makes the most inside one less."""
     event = step.event
     if not isinstance(event, Passage) or event.least >= 0:
         return None
     if any(isinstance(e, Note) and e.name in REFUSALS for e in step.effects):
         return "an exit was refused"
-    if step.before.staff_pass or not house.beams:
+    if step.before.staff_pass or not settings.beams:
         return None
     before, after = step.before.occupancy, step.after.occupancy
     if event.most < 0 and before.max > 0 and after.max >= before.max:
@@ -317,7 +317,7 @@ def exits_are_free(step: Step, house: House) -> Broken:
 REFUSALS = ("access_denied", "command_refused")
 
 
-def only_requests_are_refused(step: Step, house: House) -> Broken:
+def only_requests_are_refused(step: Step, settings: RuleSettings) -> Broken:
     """House rules 5 and 16: nobody is refused who has not asked."""
     button = isinstance(step.event, Contact) and step.event.line == "release_button"
     if isinstance(step.event, Command) or button:
@@ -327,7 +327,7 @@ def only_requests_are_refused(step: Step, house: House) -> Broken:
     return None
 
 
-def changes_of_the_count_are_told(step: Step, house: House) -> Broken:
+def changes_of_the_count_are_told(step: Step, settings: RuleSettings) -> Broken:
     """House rule 6: no change of the count goes by in silence; the last word is the truth."""
     people = step.after.occupancy
     if people == step.before.occupancy:
@@ -350,35 +350,35 @@ def _told(note: Note) -> object:
 TOLD_IN = {"passage_uncertain": "occupancy", "count_adjusted": "after"}
 
 
-def staff_are_no_guests(step: Step, house: House) -> Broken:
+def staff_are_no_guests(step: Step, settings: RuleSettings) -> Broken:
     """House rule 12: an armed pass covers one passage, and nothing but that."""
     if not (step.before.staff_pass and isinstance(step.event, Passage)):
         return None
     aborted = step.event.least == step.event.most == 0
     if step.after.staff_pass != aborted:
         return "the staff pass was not spent by one passage"
-    covered = not house.beams or step.after.occupancy == step.before.occupancy
+    covered = not settings.beams or step.after.occupancy == step.before.occupancy
     return None if covered else "a passage under the staff pass was counted"
 
 
-def restarts_are_safe(step: Step, house: House) -> Broken:
+def restarts_are_safe(step: Step, settings: RuleSettings) -> Broken:
     """House rule 19: back with the strike off, no release open, and the doubt admitted."""
     if not isinstance(step.event, Started):
         return None
     before, after = step.before, step.after
     if after.grant is not None or after.staff_pass or after.coming_in:
         return "something of the old process lives on"
-    if house.entry != "walk_in" and wanted(after, house)["strike"].level:
+    if settings.entry != "walk_in" and wanted(after, settings)["strike"].level:
         return "the strike is on after a restart"
     doubt = step.event.doubt
-    if doubt and (after.occupancy.certain or after.occupancy.max < house.capacity):
+    if doubt and (after.occupancy.certain or after.occupancy.max < settings.capacity):
         return "a restart in doubt believes its count"
-    if not doubt and after.occupancy != before.occupancy and house.beams:
+    if not doubt and after.occupancy != before.occupancy and settings.beams:
         return "a restart without doubt changed the count"
     return None
 
 
-def bells_have_reasons(step: Step, house: House) -> Broken:
+def bells_have_reasons(step: Step, settings: RuleSettings) -> Broken:
     """House rules 9 and 10: the room rings for marks, a guest too many and evacuation alone."""
     for effect in step.effects:
         if isinstance(effect, Chime) and not step.notes(BELLS[effect.tone]):
@@ -395,7 +395,7 @@ BELLS = {
 }
 
 
-def tested_alone(step: Step, house: House) -> Broken:
+def tested_alone(step: Step, settings: RuleSettings) -> Broken:
     """A self-test begins in an empty room only, and moves nothing by itself."""
     if not any(isinstance(effect, Prove) for effect in step.effects):
         return None

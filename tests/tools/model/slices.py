@@ -36,7 +36,7 @@ from dataclasses import replace
 from itertools import product
 
 from controller.events import INPUT_LINES
-from controller.rules.state import House, Session, State
+from controller.rules.state import RuleSettings, Session, State
 from controller.rules.step import running
 from tests.tools.model import alphabet as may
 from tests.tools.model.space import AHEAD_MS, Move, standing
@@ -84,28 +84,29 @@ TIMERS: dict[str, frozenset[str]] = {
 }
 
 
-def forget(name: str, house: House, state: State) -> State:
+def forget(name: str, settings: RuleSettings, state: State) -> State:
     """Return the state with what slice ``name`` leaves out at rest."""
     dropped = FORGOTTEN[name]
     state = replace(state, **{field: getattr(AT_REST, field) for field in dropped})
     if "session" in dropped and state.occupancy.count > 0:
-        state = replace(state, session=standing(Session(0.0), house, AHEAD_MS))
+        state = replace(state, session=standing(Session(0.0), settings, AHEAD_MS))
     mine = {timer: at for timer, at in state.timers.items() if timer in TIMERS[name]}
-    return replace(state, timers=dict.fromkeys(running(state, house), AHEAD_MS) | mine)
+    return replace(state, timers=dict.fromkeys(running(state, settings), AHEAD_MS) | mine)
 
 
-def moves(name: str, house: House) -> dict[str, Move]:
+def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
     """Return the part of the alphabet that slice ``name`` listens to."""
-    door, release = may.contacts("door_contact"), may.releases(house)
-    asked = release | may.counts(house)
-    if "door_contact" not in house.lines:
+    door, release = may.contacts("door_contact"), may.releases(settings)
+    asked = release | may.counts(settings)
+    if "door_contact" not in settings.lines:
         door = {}
     mine = {
         "guests": door | asked | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.commands("staff_pass", "self_test") | may.faults("BeamStuck") | may.NONSENSE,
         "locks": door | release | may.CLEAR | may.LOCKS | may.DOORWAY
         | may.contacts("evacuate", "release_button") | may.commands("room_empty"),
-        "sessions": door | may.counts(house) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY | may.MARKS,
+        "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
+        | may.MARKS,
         "alarms": door | release | may.contacts("exit_button", "evacuate") | may.EXIT_GROWS_OLD
         | may.DOORWAY
         | may.commands("lock_open", "lock_open_release"),
@@ -117,15 +118,15 @@ def moves(name: str, house: House) -> dict[str, Move]:
     return mine[name] | may.RESTARTS | may.rings(TIMERS[name])
 
 
-def part(name: str, house: House) -> Slice:
+def part(name: str, settings: RuleSettings) -> Slice:
     """Return slice ``name`` of a house with these numbers."""
-    wired = "" if house.sees_door else ", no contact"
-    title = f"{name}: {house.capacity} places, {house.entry}, {house.counting}{wired}"
+    wired = "" if settings.sees_door else ", no contact"
+    title = f"{name}: {settings.capacity} places, {settings.entry}, {settings.counting}{wired}"
 
     def rest(state: State) -> State:
-        return forget(name, house, state)
+        return forget(name, settings, state)
 
-    return Slice(title, house, moves(name, house), rest)
+    return Slice(title, settings, moves(name, settings), rest)
 
 
 def every(capacities: tuple[int, ...] = (1, 2, 3, 4)) -> Iterator[Slice]:
@@ -138,7 +139,7 @@ def every(capacities: tuple[int, ...] = (1, 2, 3, 4)) -> Iterator[Slice]:
         if entry == "walk_in" and capacity == WHOLE_BAR:
             continue
         for name in ("knocks", "alarms", "bolt", "sessions", "locks"):
-            yield part(name, House(capacity=capacity, entry=entry))
+            yield part(name, RuleSettings(capacity=capacity, entry=entry))
         for counting, sees in product(("manual", "auto"), (False, True)):
             lines = ALL if sees else ALL - {"door_contact"}
-            yield part("guests", House(capacity, entry, counting, lines=lines))
+            yield part("guests", RuleSettings(capacity, entry, counting, lines=lines))

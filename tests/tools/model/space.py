@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import fields, replace
 
 from controller.events import Event, Tick
-from controller.rules.state import DoorKnock, Grant, House, Session, State, mark_ms
+from controller.rules.state import DoorKnock, Grant, RuleSettings, Session, State, mark_ms
 
 #: Where deadlines stand that are running: after everything that one step could start.
 AHEAD_MS = 1e9
@@ -30,32 +30,32 @@ LONG_AGO_MS = -1e9
 
 Forget = Callable[[State], State]
 #: A move takes a state to the state in which it happens, and says what happens.
-Move = Callable[[State, House], tuple[State, Event] | None]
+Move = Callable[[State, RuleSettings], tuple[State, Event] | None]
 
 
-def last_mark(house: House) -> int:
+def last_mark(settings: RuleSettings) -> int:
     """Return the mark from which on all are alike."""
-    return len(house.warnings_ms) + 2
+    return len(settings.warnings_ms) + 2
 
 
-def standing(session: Session, house: House, at_ms: float) -> Session:
+def standing(session: Session, settings: RuleSettings, at_ms: float) -> Session:
     """Return the session moved in time so that its next mark is due at ``at_ms``."""
-    mark = min(session.next_mark, last_mark(house))
-    return Session(at_ms - mark_ms(Session(0.0), house, mark), mark)
+    mark = min(session.next_mark, last_mark(settings))
+    return Session(at_ms - mark_ms(Session(0.0), settings, mark), mark)
 
 
-def normal(state: State, house: House) -> State:
+def normal(state: State, settings: RuleSettings) -> State:
     """Return the one state that stands for all that the rules can't tell from this one."""
     now_ms, session, knock = state.t_ms, state.session, state.door_knock
     asked, waiting = state.exit_asked_ms, len(state.hatch_waiting)
-    recent = asked is not None and now_ms - asked <= house.exit_grace_ms
-    merges = waiting > 0 and now_ms - state.hatch_knock_ms <= house.knock_merge_ms
+    recent = asked is not None and now_ms - asked <= settings.exit_grace_ms
+    merges = waiting > 0 and now_ms - state.hatch_knock_ms <= settings.knock_merge_ms
     return replace(
         state,
         t_ms=0.0,
-        grant=_normal_grant(state.grant, house),
+        grant=_normal_grant(state.grant, settings),
         exit_asked_ms=0.0 if recent else None,
-        session=None if session is None else standing(session, house, AHEAD_MS),
+        session=None if session is None else standing(session, settings, AHEAD_MS),
         hatch_waiting=(0.0,) * waiting,
         hatch_knock_ms=0.0 if merges else LONG_AGO_MS,
         door_knock=None if knock is None else DoorKnock(0.0, 0),
@@ -67,14 +67,14 @@ def normal(state: State, house: House) -> State:
     )
 
 
-def _normal_grant(grant: Grant | None, house: House) -> Grant | None:
+def _normal_grant(grant: Grant | None, settings: RuleSettings) -> Grant | None:
     """Return a release as the rules see it: what is said about it in notes they never ask."""
     if grant is None:
         return None
     some = min(grant.entered, 1)
-    if not house.beams:
+    if not settings.beams:
         return replace(grant, entered=some)
-    left = grant.places_left if grant.live or house.entry == "walk_in" else 0
+    left = grant.places_left if grant.live or settings.entry == "walk_in" else 0
     return replace(grant, party=left + some, entered=some, unsure=False)
 
 
@@ -109,7 +109,7 @@ FIELDS = tuple(field.name for field in fields(State) if field.name != "timers")
 def ring(timer: str) -> Move:
     """Let one running timer ring, and no other."""
 
-    def move(state: State, house: House) -> tuple[State, Event] | None:
+    def move(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
         if state.timers.get(timer) is None:
             return None
         return replace(state, timers={**state.timers, timer: 0.0}), Tick(0.0)
@@ -117,20 +117,20 @@ def ring(timer: str) -> Move:
     return move
 
 
-def next_mark(state: State, house: House) -> tuple[State, Event] | None:
+def next_mark(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
     """Let the session reach its next mark."""
     if state.session is None:
         return None
-    return replace(state, session=standing(state.session, house, 0.0)), Tick(0.0)
+    return replace(state, session=standing(state.session, settings, 0.0)), Tick(0.0)
 
 
-def exit_grows_old(state: State, house: House) -> tuple[State, Event] | None:
+def exit_grows_old(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
     """Let the press of the exit button be long ago."""
     asked = None if state.exit_asked_ms is None else LONG_AGO_MS
     return (replace(state, exit_asked_ms=asked), Tick(0.0)) if asked is not None else None
 
 
-def knock_grows_old(state: State, house: House) -> tuple[State, Event] | None:
+def knock_grows_old(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
     """Let the last knock at the hatch be long ago."""
     if not state.hatch_waiting or state.hatch_knock_ms == LONG_AGO_MS:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from controller.events import Effect, Event
-from controller.rules.state import House, State
+from controller.rules.state import RuleSettings, State
 from controller.rules.step import step
 from tests.tools.model import laws
 from tests.tools.model.space import Forget, Move, exactly, key, normal
@@ -21,7 +21,7 @@ class Slice:
     """One part of the house with one set of numbers; ``forget`` drops what it leaves out."""
 
     name: str
-    house: House
+    settings: RuleSettings
     moves: Mapping[str, Move]
     forget: Forget
 
@@ -43,7 +43,7 @@ class Walk:
         self,
         part: Slice,
         tell: Callable[[Walked], None] = lambda walked: None,
-        step: Callable[[State, Event, House], tuple[State, tuple[Effect, ...]]] = step,
+        step: Callable[[State, Event, RuleSettings], tuple[State, tuple[Effect, ...]]] = step,
     ) -> None:
         self.seen = Walked()
         self._part = part
@@ -55,7 +55,7 @@ class Walk:
 
     def run(self, most_steps: int | None = None) -> Walked:
         """Walk until all is seen, a law is broken, or ``most_steps`` are done."""
-        start = self._part.forget(normal(State(), self._part.house))
+        start = self._part.forget(normal(State(), self._part.settings))
         self._meet(start, None)
         while self._next and not self.seen.ways:
             if most_steps is not None and self.seen.steps >= most_steps:
@@ -64,17 +64,19 @@ class Walk:
         return self.seen
 
     def _leave(self, here: Hashable, state: State) -> None:
-        house = self._part.house
+        settings = self._part.settings
         for label, move in self._part.moves.items():
-            moved = move(state, house)
+            moved = move(state, settings)
             if moved is None:
                 continue
             before, event = moved
-            after, effects = self._step(before, event, house)
+            after, effects = self._step(before, event, settings)
             self.seen.steps += 1
             if self.seen.steps % TELL_EVERY == 0:
                 self._tell(self.seen)
-            problems = laws.broken(laws.OF_STEPS, laws.Step(before, event, after, effects), house)
+            problems = laws.broken(
+                laws.OF_STEPS, laws.Step(before, event, after, effects), settings
+            )
             if problems:
                 self._fail(problems, (here, label))
                 return
@@ -84,12 +86,12 @@ class Walk:
                 self._arrive(after, (here, label))
 
     def _arrive(self, after: State, came: tuple[Hashable, str]) -> None:
-        house = self._part.house
-        if after.occupancy.max > house.capacity + 1:
+        settings = self._part.settings
+        if after.occupancy.max > settings.capacity + 1:
             self.seen.beyond += 1
             self._check(after, came)
             return
-        self._meet(self._part.forget(normal(after, house)), came, after)
+        self._meet(self._part.forget(normal(after, settings)), came, after)
 
     def _meet(
         self, state: State, came: tuple[Hashable, str] | None, raw: State | None = None
@@ -104,7 +106,7 @@ class Walk:
         self._next.append((name, state))
 
     def _check(self, state: State, came: tuple[Hashable, str] | None) -> None:
-        problems = laws.broken(laws.OF_STATES, state, self._part.house)
+        problems = laws.broken(laws.OF_STATES, state, self._part.settings)
         if problems:
             self._fail(problems, came)
 
