@@ -162,6 +162,8 @@ CORE := controller/events.py \
   controller/config/settings.py \
   controller/config/loader.py \
   controller/mqtt/inbox.py \
+  controller/mqtt/message.py \
+  controller/mqtt/snapshot.py \
   controller/service/night.py \
   controller/journal/records.py \
   controller/integrations/entities.py \

@@ -17,8 +17,8 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 
-from controller.codec import Topics
 from controller.config.settings import Config
+from controller.mqtt.message import Topics
 from web.language import speak, spoken
 from web.mirror import Join, Mirror
 from web.presentation.bookings import Expected

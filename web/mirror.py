@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from controller.codec import Message, Topics
 from controller.mqtt.client import Link
+from controller.mqtt.message import Message, Topics
 from web.messages import Json, json_object, moved_on, seconds_since
 
 log = logging.getLogger(__name__)

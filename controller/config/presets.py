@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from controller.codec import Message, decode
+from controller.codec import decode
 from controller.config.settings import Config, Device
 from controller.events import TONES
+from controller.mqtt.message import Message
 
 #: What a device of each kind can be told; ``blink`` falls back to ``on``, each tone to the first.
 ACTIONS: Mapping[str, tuple[str, ...]] = {

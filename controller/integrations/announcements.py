@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import uniform
 from threading import Lock, Timer
 
-from controller.codec import Message
 from controller.config.presets import is_back
+from controller.mqtt.message import Message
 
 #: Home Assistant asks for a short random pause; with none, what is said too early is lost.
 BIRTH_PAUSE_S = (1.0, 3.0)

@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
-from controller.codec import Message, Topics, encode
+from controller.codec import encode
 from controller.config.settings import Config
 from controller.integrations.entities import Component, components
+from controller.mqtt.message import Message, Topics
 
 #: Which lines an entity is about: with none of them wired there is no such entity.
 NEEDS: Mapping[str, tuple[str, ...]] = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.codec import Topics
 from controller.events import TONES, Reason
+from controller.mqtt.message import Topics
 from controller.rules.occupancy import MOST_PEOPLE
 
 Component = dict[str, Any]

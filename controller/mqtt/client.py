@@ -23,7 +23,6 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from controller.codec import Message
 from controller.mqtt.connection import (
     CONNECT_LIMIT_S,
     STOP_LIMIT_S,
@@ -31,6 +30,7 @@ from controller.mqtt.connection import (
     LinkError,
     Peer,
 )
+from controller.mqtt.message import Message
 from controller.mqtt.send_queue import Mailbox
 
 if TYPE_CHECKING:

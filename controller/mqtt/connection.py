@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 
-from controller.codec import PAYLOAD_LIMIT, Message
+from controller.mqtt.message import PAYLOAD_LIMIT, Message
 from controller.mqtt.options import expiring, manner, new_client
 from controller.mqtt.send_queue import Mailbox
 

@@ -19,8 +19,8 @@ from datetime import datetime
 
 import msgspec
 
-from controller.codec import PAYLOAD_LIMIT, Message
 from controller.events import COMMANDS, HOUSE_COMMANDS, TONES, Command, Reason
+from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 #: How far the sender's clock may run ahead of ours, in seconds.
 AHEAD_S = 2.0

@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
-from controller.codec import Message
 from controller.mqtt.client import check_topic
 from controller.mqtt.connection import Peer, most_of
+from controller.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from threading import Lock
 
-from controller.codec import Message
+from controller.mqtt.message import Message
 
 
 class Mailbox:

@@ -14,7 +14,6 @@ from typing import Any
 
 from controller import codec
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
-from controller.codec import Topics
 from controller.config.presets import gadgets
 from controller.config.settings import Config, input_lines, output_lines
 from controller.engine import Engine
@@ -29,9 +28,11 @@ from controller.journal.outbox import WINDOW, Outbox
 from controller.journal.records import Row
 from controller.journal.recovery import Opened, open_journal
 from controller.journal.writer import Recorder
+from controller.mqtt import snapshot as payloads
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Topics
 from controller.rules.state import RuleSettings, State
 from controller.service.loop import Item, Service
 from controller.service.parts import Absence, Parts
@@ -206,8 +207,8 @@ def _parts(
         on_up=wiring.up,
         on_down=wiring.down,
         on_ack=wiring.outbox.acked,
-        will=codec.status(names, "offline"),
-        birth=codec.status(names, "online"),
+        will=payloads.status(names, "offline"),
+        birth=payloads.status(names, "online"),
     )
     inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
     flight = FlightRecorder(flights(config.journal.path))

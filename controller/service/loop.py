@@ -17,10 +17,11 @@ from typing import Any
 
 from controller import codec
 from controller.clock import believable, wall_s
-from controller.codec import Message
 from controller.engine import Engine, TimedEffects
 from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
+from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Now
+from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings, State
 from controller.service.parts import Absence, Parts
 from controller.service.reporter import summary
@@ -292,7 +293,7 @@ class Service:
         self._picture()
         self._flush()
         self._parts.recorder.stop()
-        self._parts.link.stop([codec.status(self._parts.teller.topics, "offline")])
+        self._parts.link.stop([payloads.status(self._parts.teller.topics, "offline")])
 
 
 def _silent(told: TimedEffects) -> TimedEffects:

@@ -6,12 +6,12 @@ import logging
 from queue import SimpleQueue
 
 from controller.clock import Clock
-from controller.codec import Message, Topics
 from controller.events import Fault
 from controller.integrations.announcements import Home
 from controller.journal.outbox import Outbox
 from controller.journal.records import Record, Row
 from controller.mqtt.client import Link
+from controller.mqtt.message import Message, Topics
 from controller.service.loop import COMMANDS_WAITING, Item, Service
 
 log = logging.getLogger(__name__)

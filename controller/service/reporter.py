@@ -8,11 +8,13 @@ from typing import Any
 
 from controller import codec
 from controller.clock import Clock, Moment
-from controller.codec import Message, Stamp, Topics
 from controller.config.presets import Gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Set
 from controller.journal.records import Record, Row, Saved
+from controller.mqtt import snapshot as payloads
+from controller.mqtt.message import Message, Topics
+from controller.mqtt.snapshot import Stamp
 from controller.rules.state import RuleSettings, State, door_mode, wanted
 from controller.service.latency import Latency
 from controller.service.night import Night
@@ -95,9 +97,9 @@ class Teller:
         said: list[Message] = []
         for _, effect in told:
             if isinstance(effect, Answer):
-                said.append(codec.result(self.topics, effect))
+                said.append(payloads.result(self.topics, effect))
             elif isinstance(effect, Chime):
-                said.append(codec.chime(self.topics, effect.tone))
+                said.append(payloads.chime(self.topics, effect.tone))
                 said += self.gadgets.rung(effect.tone)
             elif isinstance(effect, Set) and effect.line == "hatch_light":
                 said += self.gadgets.lit(effect.level, effect.blink)
@@ -119,8 +121,8 @@ class Teller:
         stamp = self._stamp(self._clock.now_ms())
         self._told_ms = stamp.t_ms
         self.told_seq = self.seq
-        self._snapshot = codec.snapshot(state, self._rules, stamp)
-        return codec.state_messages(self.topics, self._snapshot, before)
+        self._snapshot = payloads.snapshot(state, self._rules, stamp)
+        return payloads.state_messages(self.topics, self._snapshot, before)
 
     def refresh(self, state: State) -> list[Message]:
         """Return what is due once a second: an ageing snapshot, a changed timeline."""
@@ -141,7 +143,9 @@ class Teller:
             self._signal = signal_dbm()
         radio = {} if self._signal is None else {"signal_dbm": self._signal}
         loop = self.latency.told()
-        return codec.heartbeat(self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio)
+        return payloads.heartbeat(
+            self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio
+        )
 
     def new_night(self) -> bool:
         """Begin a new timeline when noon has passed; tell whether it did, or we just began."""

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
-from controller.codec import Message
 from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Reason
 from controller.gpio.simulated import Move
 from controller.mqtt.inbox import CAUSES
+from controller.mqtt.message import Message
 from controller.replay import read_trace
 from tests.support.demo import BASE, Demo, house
 from tests.support.wait import eventually

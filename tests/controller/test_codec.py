@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import codec
-from controller.codec import Stamp, Topics
 from controller.events import Answer, Chime, Note, Reason, Set
 from controller.journal.records import state_of, text_of
+from controller.mqtt import snapshot as payloads
+from controller.mqtt.message import Topics
+from controller.mqtt.snapshot import Stamp
 from controller.rules.state import State
 from tests.support.rules_driver import Room
 
@@ -22,7 +24,7 @@ TOPICS = Topics("backdoor/bar")
 
 
 def told(room: Room) -> dict[str, Any]:
-    return codec.snapshot(room.state, room.settings, STAMP)
+    return payloads.snapshot(room.state, room.settings, STAMP)
 
 
 def test_an_empty_room() -> None:
@@ -90,31 +92,29 @@ def test_a_lock_follows_the_strike_where_no_bolt_is_wired() -> None:
 
 
 def test_state_messages_are_retained_and_named_by_the_contract() -> None:
-    messages = codec.state_messages(TOPICS, told(Room()))
+    messages = payloads.state_messages(TOPICS, told(Room()))
     assert {m.topic.removeprefix("backdoor/bar/") for m in messages} == {
         "state", "occupancy", "door", "session", "hatch/light",
     }  # fmt: skip
     assert all(m.retain for m in messages)
-    payloads = {m.topic: m.payload for m in messages}
-    assert payloads["backdoor/bar/hatch/light"] == b"OFF"
-    assert payloads["backdoor/bar/session"] == b"null"
+    by_topic = {m.topic: m.payload for m in messages}
+    assert by_topic["backdoor/bar/hatch/light"] == b"OFF"
+    assert by_topic["backdoor/bar/session"] == b"null"
 
 
 def test_moments_are_never_retained() -> None:
     moments = [
-        codec.chime(TOPICS, "time_up"),
-        codec.event(TOPICS, "entry", {"seq": 1}),
-        codec.result(TOPICS, Answer("x", False, Reason.CAPACITY_REACHED)),
-        codec.heartbeat(TOPICS, "b", 3, 1.26),
+        payloads.chime(TOPICS, "time_up"),
+        payloads.result(TOPICS, Answer("x", False, Reason.CAPACITY_REACHED)),
+        payloads.heartbeat(TOPICS, "b", 3, 1.26),
     ]
     assert not any(m.retain for m in moments)
     assert [json.loads(m.payload) for m in moments] == [
         {"tone": "time_up"},
-        {"seq": 1},
         {"id": "x", "ok": False, "reason": "CapacityReached"},
         {"boot": "b", "seq": 3, "uptime_s": 1.3},
     ]
-    assert codec.status(TOPICS, "online").retain
+    assert payloads.status(TOPICS, "online").retain
 
 
 def test_topics_know_their_own() -> None:
@@ -167,5 +167,5 @@ def test_what_is_no_json_is_refused(payload: bytes) -> None:
 def test_of_two_snapshots_only_the_parts_that_differ_are_told_and_the_whole() -> None:
     before = told(Room())
     later = before | {"seq": 2, "occupancy": before["occupancy"] | {"count": 2}}
-    topics = [m.topic for m in codec.state_messages(TOPICS, later, before)]
+    topics = [m.topic for m in payloads.state_messages(TOPICS, later, before)]
     assert topics == ["backdoor/bar/occupancy", "backdoor/bar/state"]

@@ -14,9 +14,9 @@ from time import monotonic
 
 import pytest
 
-from controller.codec import Topics
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
+from controller.mqtt.message import Topics
 from controller.service.assembly import alone
 from tests.conftest import Broker
 from tests.process.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture

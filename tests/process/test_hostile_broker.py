@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.codec import Message
 from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Reason, Set
@@ -27,6 +26,7 @@ from controller.journal.outbox import GATHERING_S, OVERLAP_S
 from controller.mqtt.client import BACKOFF_S
 from controller.mqtt.inbox import Inbox, Now
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker

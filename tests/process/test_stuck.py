@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from controller.cli.main import main
-from controller.codec import Message, decode
+from controller.codec import decode
+from controller.mqtt.message import Message
 from controller.replay import read_trace, replay, wired_by
 from controller.service.assembly import alone
 from tests.process.test_clock_steps import Wall, wall  # noqa: F401 - a fixture

@@ -13,11 +13,11 @@ from threading import Thread
 from typing import Any
 
 from controller.clock import wall_s
-from controller.codec import Message
 from controller.config.loader import parse
 from controller.config.settings import Config
 from controller.gpio.simulated import Bench
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Message
 from controller.service.assembly import Running, World, alone, assemble, simulated
 from tests.support.wait import HANGS_S, eventually
 

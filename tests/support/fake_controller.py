@@ -16,10 +16,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from controller.codec import Message, Topics
 from controller.config.settings import Config, Web
 from controller.mqtt.client import Link
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Message, Topics
 from tests.support.wait import HANGS_S
 from web import create_app
 from web.server import Server

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from controller.codec import Message
 from controller.config.settings import Mqtt
 from controller.mqtt.client import Link, MqttLink
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Message
 from tests.support.wait import HANGS_S, eventually
 
 

@@ -26,13 +26,15 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
 from controller import codec
-from controller.codec import Message, Stamp
 from controller.config.loader import ConfigError, parse
 from controller.config.settings import Config
 from controller.engine import Engine
 from controller.events import COMMANDS, Command, Tick
 from controller.journal.records import state_of, text_of
+from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Inbox, Now
+from controller.mqtt.message import Message
+from controller.mqtt.snapshot import Stamp
 from controller.replay import TraceError, read_trace, replay, wired_by
 from controller.rules.state import RuleSettings, State
 from controller.rules.step import step
@@ -61,7 +63,7 @@ def state(data: bytes) -> None:
         kept = codec.load_state(state_of(data.decode()))
         assert 0 <= kept.occupancy.min <= kept.occupancy.count <= kept.occupancy.max <= 99
         after, _ = step(kept, Tick(kept.t_ms), HOUSE)
-        codec.encode(codec.snapshot(after, HOUSE, STAMP._replace(t_ms=after.t_ms)))
+        codec.encode(payloads.snapshot(after, HOUSE, STAMP._replace(t_ms=after.t_ms)))
 
 
 def trace(data: bytes) -> None:

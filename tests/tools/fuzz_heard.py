@@ -17,8 +17,8 @@ from typing import Any
 import hypothesis.strategies as st
 from flask.testing import FlaskClient
 
-from controller.codec import Message
 from controller.config.settings import Space
+from controller.mqtt.message import Message
 from tests.support.fake_controller import House, calm, joiner, paired, settings
 from web import create_app
 from web.mirror import Mirror

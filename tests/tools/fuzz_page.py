@@ -27,10 +27,10 @@ from typing import Any
 
 from flask import Flask
 
-from controller.codec import Message
 from controller.config.loader import parse
 from controller.config.settings import Space
 from controller.events import Command
+from controller.mqtt.message import Message
 from tests.support.demo import BASE, Demo, house
 from tests.support.fake_controller import Serving, joiner, paired, settings
 from tests.support.wait import eventually

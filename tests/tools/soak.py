@@ -23,12 +23,12 @@ from threading import Event as Flag
 from typing import Any
 
 from controller.clock import Clock, boottime_ms
-from controller.codec import Message
 from controller.config.loader import parse
 from controller.events import Command
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import read_last
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Message
 from controller.service import assembly
 from controller.service.assembly import Running, World, alone, assemble, simulated
 from tests.tools.model import laws

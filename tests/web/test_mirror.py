@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.codec import Message, Topics
+from controller.mqtt.message import Message, Topics
 from tests.support.fake_controller import House, calm, joiner, now_iso
 from web.messages import moved_on
 from web.mirror import Mirror

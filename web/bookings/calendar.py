@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from controller.codec import Message, Topics
+from controller.mqtt.message import Message, Topics
 from web.bookings.download import FetchError, Source
 from web.bookings.slots import Booking, Question, due, hours_of, next_free, next_party
 

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime, format_time
 from flask_babel import get_locale  # type: ignore[import-untyped]
 
-from controller.codec import Message, Topics
 from controller.config.settings import Config
+from controller.mqtt.message import Message, Topics
 from web.bookings.calendar import Book, Page, Settings
 from web.language import _
 from web.messages import Json

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from controller.codec import Message
+from controller.mqtt.message import Message
 from web.language import _, later
 from web.messages import Json, json_object, seconds_since
 from web.mirror import Mirror, Seen

@@ -19,8 +19,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from controller.codec import Message
 from controller.events import Reason
+from controller.mqtt.message import Message
 from web.messages import Json, json_object
 from web.mirror import Mirror, Seen
 

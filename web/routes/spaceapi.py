@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from controller.codec import Message
 from controller.config.settings import Config
+from controller.mqtt.message import Message
 from web.bookings.slots import Question, hours_of, windows
 from web.messages import Json
 from web.mirror import Mirror

@@ -16,7 +16,7 @@ from typing import Any
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
-from controller.codec import Message
+from controller.mqtt.message import Message
 from web.messages import Json, json_object
 
 log = logging.getLogger(__name__)

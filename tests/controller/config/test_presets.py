@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from controller.codec import Message
 from controller.config.loader import ConfigError, parse
 from controller.config.presets import ACTIONS, Gadgets, gadgets, is_back
+from controller.mqtt.message import Message
 
 Said = list[tuple[str, str]]
 

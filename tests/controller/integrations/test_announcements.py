@@ -11,10 +11,10 @@ from threading import Thread, Timer
 
 import pytest
 
-from controller.codec import Message
 from controller.events import Command
 from controller.integrations.announcements import BIRTH_PAUSE_S, Later
 from controller.mqtt.memory import MemoryBus
+from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.support.demo import Demo, Ear, demo_config, house, times_on

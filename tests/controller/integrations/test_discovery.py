@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from controller.codec import Topics
 from controller.config.loader import parse
 from controller.config.settings import Config
 from controller.integrations.discovery import discovery_messages, node_id, stale_topics
 from controller.integrations.entities import components
+from controller.mqtt.message import Topics
 
 DEVICE = "homeassistant/device/backdoor_bar/config"
 EVERYTHING = parse({}, "x")

@@ -18,10 +18,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from controller.codec import Message
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from controller.mqtt.connection import Connection, Peer
+from controller.mqtt.message import Message
 from controller.mqtt.send_queue import Mailbox
 from tests.conftest import Broker
 from tests.support.links import Ear, Heard, Wire

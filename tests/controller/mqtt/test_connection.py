@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.codec import PAYLOAD_LIMIT, Message
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import MemoryLink
+from controller.mqtt.message import PAYLOAD_LIMIT, Message
 from tests.conftest import Broker
 from tests.support.links import Heard, Wire
 from tests.support.wait import eventually

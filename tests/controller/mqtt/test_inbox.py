@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.codec import PAYLOAD_LIMIT, Message, iso
+from controller.codec import iso
 from controller.events import COMMANDS, Command, Reason
 from controller.mqtt.inbox import Inbox, Now
+from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 START_S = 1_800_000_000.0
 NOW = Now(t_ms=60_000.0, wall_s=START_S + 60)

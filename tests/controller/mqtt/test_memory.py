@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from controller.codec import PAYLOAD_LIMIT, Message
 from controller.mqtt.memory import MemoryBus, matches
+from controller.mqtt.message import PAYLOAD_LIMIT, Message
 from tests.support.links import Heard, Wire
 
 LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from controller import codec
-from controller.codec import PAYLOAD_LIMIT, Message, Stamp, Topics
 from controller.events import Answer, Chime, Reason, Set
+from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Inbox, Now
+from controller.mqtt.message import PAYLOAD_LIMIT, Message, Topics
+from controller.mqtt.snapshot import Stamp
 from controller.rules.state import State
 from tests.support.rules_driver import Room
 
@@ -37,7 +39,7 @@ def test_the_whole_snapshot() -> None:
     room = full_swing()
     room.tell(_fault(room))
     stamp = Stamp("bar", "b00t", 7, 30_266.0, 1_800_000_000.0)
-    assert codec.snapshot(room.state, room.settings, stamp) == {
+    assert payloads.snapshot(room.state, room.settings, stamp) == {
         "venue": "bar",
         "boot": "b00t",
         "seq": 7,
@@ -81,7 +83,7 @@ def test_an_open_hatch_a_manual_house_and_a_full_one() -> None:
     room = Room(capacity=1, counting="manual")
     room.contact("hatch_contact", True)
     room.command("set_count", 3)
-    told = codec.snapshot(room.state, room.settings, STAMP)
+    told = payloads.snapshot(room.state, room.settings, STAMP)
     assert told["hatch"]["open"] is True
     assert told["counting"] == "manual"
     assert (told["full"], told["over_capacity"]) == (True, True)
@@ -92,10 +94,10 @@ def test_long_ages_are_true_to_a_tenth_of_a_second() -> None:
     room = Room(release_ms=900_000.0, strike_max_on_ms=900_000.0)
     room.knock("hatch")
     room.knock("door")
-    told = codec.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9))
+    told = payloads.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9))
     assert (told["hatch"]["oldest_s"], told["door_knock"]["age_s"]) == (900.0, 900.0)
     room.command("access_door", 1)
-    told = codec.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
+    told = payloads.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
     assert told["grant"]["remaining_s"] == 900.0
 
 
@@ -106,25 +108,22 @@ def test_a_release_tells_what_is_left_of_it(waited_ms: float, left_s: float) -> 
     room = Room()
     room.command("access_door", 2)
     stamp = Stamp("bar", "b00t", 7, waited_ms, 1_800_000_000.0)
-    grant = codec.snapshot(room.state, room.settings, stamp)["grant"]
+    grant = payloads.snapshot(room.state, room.settings, stamp)["grant"]
     assert grant == {"party": 2, "entered": 0, "remaining_s": left_s}
 
 
 def test_every_message_to_the_letter() -> None:
     base = "backdoor/bar/"
-    assert codec.heartbeat(TOPICS, "b00t", 7, 12.34) == Message(
+    assert payloads.heartbeat(TOPICS, "b00t", 7, 12.34) == Message(
         f"{base}heartbeat", b'{"boot":"b00t","seq":7,"uptime_s":12.3}'
     )
-    assert codec.status(TOPICS, "online") == Message(f"{base}status", b"online", 1, retain=True)
-    assert codec.result(TOPICS, Answer("a", False, Reason.BLOCKED)) == Message(
+    assert payloads.status(TOPICS, "online") == Message(f"{base}status", b"online", 1, retain=True)
+    assert payloads.result(TOPICS, Answer("a", False, Reason.BLOCKED)) == Message(
         f"{base}result", b'{"id":"a","ok":false,"reason":"Blocked"}', 1
     )
-    assert codec.chime(TOPICS, "time_up") == Message(f"{base}chime", b'{"tone":"time_up"}', 1)
-    assert codec.event(TOPICS, "entry", {"seq": 1}) == Message(
-        f"{base}event/entry", b'{"seq":1}', 1
-    )
-    told = codec.snapshot(State(), Room().settings, STAMP)
-    messages = codec.state_messages(TOPICS, told)
+    assert payloads.chime(TOPICS, "time_up") == Message(f"{base}chime", b'{"tone":"time_up"}', 1)
+    told = payloads.snapshot(State(), Room().settings, STAMP)
+    messages = payloads.state_messages(TOPICS, told)
     assert {message.topic.removeprefix(base): message.payload for message in messages} == {
         "hatch/light": b"OFF",
         **{name: codec.encode(told[name]) for name in ("occupancy", "door", "session")},

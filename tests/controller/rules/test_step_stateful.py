@@ -37,7 +37,9 @@ class Evening(RuleBasedStateMachine):
         if switched == [True]:
             self.strike_since_ms = self.room.state.t_ms
             opened = {e.name for e in told if isinstance(e, Note)} & OPENERS
-            assert opened or self.room.rules.entry == "walk_in", "only a release opens the strike"
+            assert opened or self.room.settings.entry == "walk_in", (
+                "only a release opens the strike"
+            )
         elif switched == [False]:
             self.strike_since_ms = None
 
@@ -75,22 +77,22 @@ class Evening(RuleBasedStateMachine):
     def restart(self, doubt: bool) -> None:
         told = self.room.tell(Started(self.room.now_ms, doubt))
         self.after(told)
-        if self.room.rules.entry == "release":
+        if self.room.settings.entry == "release":
             assert not self.room.strike
 
     @rule(seconds=st.sampled_from([0.05, 1, 5, 30, 600, 7200]))
     def wait(self, seconds: float) -> None:
         end_ms = self.room.now_ms + seconds * 1000
-        while (due := deadline(self.room.state, self.room.rules)) is not None and due <= end_ms:
+        while (due := deadline(self.room.state, self.room.settings)) is not None and due <= end_ms:
             self.room.now_ms = max(self.room.now_ms, due)
             self.after(self.room.tell(Tick(self.room.now_ms)))
-            after = deadline(self.room.state, self.room.rules)
+            after = deadline(self.room.state, self.room.settings)
             assert after is None or after > due, "a Tick consumes its deadline"
         self.room.now_ms = end_ms
 
     @invariant()
     def the_strike_is_on_only_while_everybody_fits(self) -> None:
-        state, rules = self.room.state, self.room.rules
+        state, rules = self.room.state, self.room.settings
         if self.room.strike:
             places = state.grant.places_left if state.grant else 0
             assert state.occupancy.max + places <= rules.capacity
@@ -99,12 +101,14 @@ class Evening(RuleBasedStateMachine):
 
     @invariant()
     def the_strike_is_never_on_for_too_long(self) -> None:
-        if self.strike_since_ms is not None and self.room.rules.entry == "release":
-            assert self.room.now_ms - self.strike_since_ms <= self.room.rules.strike_max_on_ms
+        if self.strike_since_ms is not None and self.room.settings.entry == "release":
+            assert self.room.now_ms - self.strike_since_ms <= self.room.settings.strike_max_on_ms
 
     @invariant()
     def pins_are_what_the_state_wants(self) -> None:
-        levels = {line: out.level for line, out in wanted(self.room.state, self.room.rules).items()}
+        levels = {
+            line: out.level for line, out in wanted(self.room.state, self.room.settings).items()
+        }
         assert self.room.outputs == levels
 
     @invariant()
@@ -115,12 +119,12 @@ class Evening(RuleBasedStateMachine):
 
     @invariant()
     def every_deadline_lies_ahead(self) -> None:
-        due = deadline(self.room.state, self.room.rules)
+        due = deadline(self.room.state, self.room.settings)
         assert due is None or due >= self.room.state.t_ms
 
     @invariant()
     def full_is_blocked(self) -> None:
-        state, rules = self.room.state, self.room.rules
+        state, rules = self.room.state, self.room.settings
         if state.occupancy.max >= rules.capacity:
             assert door_mode(state, rules) in ("Blocked", "LockedDown", "LockedOpen")
             assert self.room.outputs["full_lamp"]
@@ -132,7 +136,7 @@ class Evening(RuleBasedStateMachine):
     @precondition(lambda self: self.room.state.locked_open)
     @invariant()
     def evacuation_stands(self) -> None:
-        assert door_mode(self.room.state, self.room.rules) == "LockedOpen"
+        assert door_mode(self.room.state, self.room.settings) == "LockedOpen"
         assert not self.room.strike
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.codec import Message
 from controller.config.loader import parse
 from controller.events import Edge
 from controller.gpio.simulated import ACTS, Move
 from controller.journal.journal import Journal, read_last
+from controller.mqtt.message import Message
 from controller.replay import Row, replay, wired_by
 from controller.service.loop import REREAD_S
 from tests.support.demo import house, times_on

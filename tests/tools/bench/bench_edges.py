@@ -12,7 +12,6 @@ from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
 
-from controller.codec import Message
 from controller.config.settings import LineSettings, Mqtt
 from controller.gpio.pins import Pins
 from controller.journal.journal import Journal
@@ -20,6 +19,7 @@ from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
 from controller.journal.writer import Recorder
 from controller.mqtt.client import TAKEOVER_S, MqttLink
+from controller.mqtt.message import Message
 from controller.rules.state import State
 from tests.conftest import Broker
 

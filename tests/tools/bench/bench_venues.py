@@ -20,9 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from controller.codec import Message, Stamp, Topics, heartbeat, snapshot, state_messages, status
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
+from controller.mqtt.message import Message, Topics
+from controller.mqtt.snapshot import Stamp, heartbeat, snapshot, state_messages, status
 from controller.rules.occupancy import settled
 from controller.rules.state import RuleSettings, State
 from controller.service.latency import Latency

@@ -10,7 +10,6 @@ import random
 from collections.abc import Iterator
 
 from controller.clock import Clock, Moment
-from controller.codec import Topics
 from controller.config.loader import parse
 from controller.config.settings import Config
 from controller.engine import Engine, TimedEffects
@@ -18,6 +17,7 @@ from controller.events import Command, Edge
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import Journal
 from controller.journal.writer import SYNC_S
+from controller.mqtt.message import Topics
 from controller.rules.state import State
 from controller.service.loop import FLUSH_EVERY, REREAD_S
 from controller.service.reporter import Teller

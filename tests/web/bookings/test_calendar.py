@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from controller.codec import Message, Topics
 from controller.config.settings import BookSettings
+from controller.mqtt.message import Message, Topics
 from tests.contract.test_asyncapi import mistakes
 from tests.support.fake_controller import House, joiner, now_iso, paired, settings
 from tests.support.wait import eventually

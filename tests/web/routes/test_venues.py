@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.codec import Message, encode
+from controller.codec import encode
+from controller.mqtt.message import Message
 from tests.contract.test_openapi import fits
 from tests.support.fake_controller import House, joiner, paired, settings
 from web import create_app
