@@ -1,5 +1,7 @@
 """The page's server: waitress on a socket that we bind ourselves, and a clean end.
 
+waitress is shaped by what it leaves to subclasses (a listener, a connection) and by its settings;
+one loop reads and writes all connections, so a slow or silent one costs no thread, with TLS too.
 Every open stream holds one of the threads, so there are a dozen more threads than streams.
 Forwarding headers are believed from this machine only: that is where a reverse proxy runs.
 """
@@ -8,21 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from types import FrameType
 from typing import Any
 
-import waitress.server
 from flask import Flask
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
 
 from web.routes.streams import Streams
-from web.tls import Unwrap, server_context
+from web.tls import RECORD, TlsChannel, server_context
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,23 @@ THREADS = 32
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one phone: more only hides that it is gone
 ALIVE_EVERY_S = 1.0
 GONE_AFTER_MS = 20_000  # a phone that acknowledges nothing for so long is gone
+MOST_UNREAD = 32 * 1024  # bytes that we hold for a phone which does not take them
+ASKED_WITHIN_S = 10.0  # from coming, or a request's first byte, until the whole request is here
+IDLE_S = 60.0  # from an answer to the next request
+
+SETTINGS: dict[str, Any] = {
+    "recv_bytes": RECORD,
+    "channel_timeout": 60,
+    "cleanup_interval": 10,
+    "connection_limit": 400,
+    "max_request_body_size": 64 * 1024,
+    "ident": None,
+    "log_socket_errors": False,  # a phone that left is no error
+    "trusted_proxy": "127.0.0.1",
+    # Not the host: a page in a browser on this machine could send that header too.
+    "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
+    "clear_untrusted_proxy_headers": True,
+}
 
 
 class ServeError(Exception):
@@ -57,62 +78,121 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
+    """One connection: it has to ask for something, and to take what it gets."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self._due_s = time.monotonic() + ASKED_WITHIN_S
+        super().__init__(*args, **more)
+
+    def received(self, data: bytes) -> bool:
+        """Take what has arrived; a request that has begun must be whole in time."""
+        begins = self.request is None
+        taken = bool(super().received(data))
+        if begins and self.request is not None:
+            self._due_s = min(self._due_s, time.monotonic() + ASKED_WITHIN_S)
+        return taken
+
+    def service(self) -> None:
+        """Answer in a worker thread; the next question may take its time."""
+        self._due_s = math.inf
+        super().service()
+        self._due_s = time.monotonic() + IDLE_S
+
+    def is_late(self, now_s: float) -> bool:
+        """Tell whether it has not asked in time, and waits for no answer."""
+        return now_s > self._due_s and not (self.requests or self.total_outbufs_len)
+
+    def check_client_disconnected(self) -> bool:
+        """Tell whether the phone is gone or takes nothing; a stream asks before each event."""
+        return not self.connected or self.total_outbufs_len >= MOST_UNREAD
+
+
+class EncryptedChannel(TlsChannel, Channel):
+    """The same over TLS."""
+
+
+class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
+    """The listening socket; one that it cannot take ends nobody else's."""
+
+    channel_class = Channel
+
+    def __init__(
+        self, app: Flask, bound: socket.socket, context: ssl.SSLContext | None, **settings: Any
+    ) -> None:
+        self._context = context
+        if context is not None:
+            self.channel_class = EncryptedChannel
+            settings["url_scheme"] = "https"
+        info = (bound.family, bound.type, bound.proto, bound.getsockname())
+        super().__init__(app, _sock=bound, bind_socket=False, sockinfo=info, **settings)
+
+    def accept(self) -> tuple[socket.socket, tuple[Any, ...]] | None:
+        """Take one connection; its TLS begins when its first bytes are here."""
+        taken: tuple[socket.socket, tuple[Any, ...]] | None = super().accept()
+        if taken is None or self._context is None:
+            return taken
+        raw, address = taken
+        raw.setblocking(False)
+        tls = self._context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+        return tls, address
+
+    def set_socket_options(self, conn: socket.socket) -> None:
+        """Let the kernel hold little for a phone, and say soon that it is gone."""
+        conn.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            conn.setsockopt(socket.SOL_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_MS)
+
+    def close_late(self, now_s: float) -> None:
+        """Close who came and does not ask, by a clock that nobody sets."""
+        for channel in list(self.active_channels.values()):
+            if channel.is_late(now_s):
+                channel.handle_close()
+
+    def handle_error(self) -> None:
+        """Say what went wrong with one connection; waitress would stop listening for good."""
+        log.exception("a connection could not be taken")
+
+
 class Server:
     """The page on its socket: `serve` in one thread until `stop` from any other."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         self.app = app
         context = _context(app)
-        self._socket = bind(host, port)
+        bound = bind(host, port)
+        self.port: int = bound.getsockname()[1]
         self._streams: Streams = app.extensions["backdoor"].streams
         self._stopping = threading.Event()
-        self.port: int = self._socket.getsockname()[1]
-        self._waitress: Any = waitress.server.create_server(
-            app,
-            sockets=[self._socket],
-            threads=max(THREADS, app.config["MAX_STREAMS"] + 12),
-            channel_timeout=60,
-            cleanup_interval=10,
-            connection_limit=400,
-            max_request_body_size=64 * 1024,
-            ident=None,
-            asyncore_use_poll=True,
-            trusted_proxy="127.0.0.1",
-            # Not the host: a page in a browser on this machine could send that header too.
-            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"},
-            clear_untrusted_proxy_headers=True,
-        )
-        self._waitress.adj.socket_options = _socket_options()  # not among its arguments
-        if context is not None:
-            self._waitress.adj.url_scheme = "https"
-            self._waitress.handle_accept = partial(
-                _accept, self._waitress, _unwrapping(self._waitress, context)
-            )
+        self._map: dict[int, Any] = {}
+        threads = max(THREADS, app.config["MAX_STREAMS"] + 12)
+        self._listener = Listener(app, bound, context, map=self._map, threads=threads, **SETTINGS)
 
     def serve(self, alive: Callable[[], None] = lambda: None) -> None:
         """Answer requests until `stop`; open streams are ended, the socket is closed.
 
         ``alive`` is called about once a second, from the loop that answers.
         """
-        inner = self._waitress
         told_s = 0.0
         try:
             while not self._stopping.is_set():
-                inner.asyncore.loop(timeout=1.0, map=inner._map, use_poll=True, count=1)
-                if time.monotonic() - told_s >= ALIVE_EVERY_S:
-                    told_s = time.monotonic()
+                wasyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
+                now_s = time.monotonic()
+                if now_s - told_s >= ALIVE_EVERY_S:
+                    told_s = now_s
+                    self._listener.close_late(now_s)
                     alive()
         finally:
             self._streams.close()
-            inner.task_dispatcher.shutdown(timeout=2)
-            for channel in list(inner._map.values()):
-                channel.close()
+            self._listener.task_dispatcher.shutdown(timeout=2)
+            wasyncore.close_all(self._map)
 
     def stop(self) -> None:
         """End `serve`, from any thread or signal handler."""
         self._stopping.set()
         with contextlib.suppress(OSError):  # closed: it has ended already
-            self._waitress.pull_trigger()
+            self._listener.pull_trigger()
 
 
 def _context(app: Flask) -> ssl.SSLContext | None:
@@ -121,38 +201,6 @@ def _context(app: Flask) -> ssl.SSLContext | None:
         return server_context(cert, key) if cert or key else None
     except ValueError as error:
         raise ServeError(str(error)) from error
-
-
-def _unwrapping(inner: Any, context: ssl.SSLContext) -> Unwrap:
-    """Return what gives waitress the plain ends of connections, in its own loop."""
-
-    def serve(plain: socket.socket, address: tuple[str, int]) -> None:
-        inner.trigger.pull_trigger(
-            lambda: inner.channel_class(inner, plain, address, inner.adj, map=inner._map)
-        )
-
-    return Unwrap(context, serve)
-
-
-def _accept(inner: Any, unwrap: Unwrap) -> None:
-    """Take one connection in waitress's loop and let a thread of its own do the TLS."""
-    try:
-        accepted = inner.accept()
-        if accepted is not None:
-            inner.set_socket_options(accepted[0])
-            unwrap.take(*accepted)
-    except OSError as error:
-        log.debug("accept: %s", error)
-
-
-def _socket_options() -> list[tuple[int, int, int]]:
-    options = [
-        (socket.SOL_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
-    ]
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        options.append((socket.SOL_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_MS))
-    return options
 
 
 def run(

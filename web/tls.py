@@ -1,32 +1,24 @@
-"""HTTPS with the owner's certificate: waitress speaks plain HTTP only, so we unwrap for it.
+"""HTTPS with the owner's certificate, in waitress's own loop, which knows plain HTTP only.
 
-One thread a connection decrypts into a socket pair whose other end waitress serves as if it had
-accepted it: it keeps the phone's own address, and a slow phone is as visible as without TLS.
-(OpenSSL allows no reading and writing at the same time on one connection; hence one thread, not
-two.)
+The handshake and all records are read and written without waiting: who never shakes hands, or
+sends half a record, holds a connection's place and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import select
-import socket
 import ssl
 import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
+from typing import Any
+
+from waitress.channel import HTTPChannel
 
 log = logging.getLogger(__name__)
 
-CHUNK = 16 * 1024  # bytes: one TLS record
-PATIENCE_S = 20.0  # a phone that takes nothing for so long is gone
-HANDSHAKE_S = 5.0
-IDLE_S = 90.0
-MOST_CONNECTIONS = 128
-PAIR_BUFFER = 32 * 1024
-
-Serve = Callable[[socket.socket, tuple[str, int]], None]
+RECORD = 16 * 1024  # bytes: the longest TLS record; read whole, OpenSSL keeps nothing back
+NOT_NOW = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def server_context(cert: str, key: str) -> ssl.SSLContext:
@@ -48,59 +40,48 @@ def server_context(cert: str, key: str) -> ssl.SSLContext:
     return context
 
 
-class Unwrap:
-    """Takes accepted connections, gives their plain ends to ``serve``."""
+class TlsChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
+    """One connection whose socket is an `ssl.SSLSocket` that has not shaken hands yet.
 
-    def __init__(self, context: ssl.SSLContext, serve: Serve) -> None:
-        self._context, self._serve = context, serve
-        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+    A worker thread may write while the loop reads: OpenSSL allows one at a time.
+    """
 
-    def take(self, raw: socket.socket, address: tuple[str, int]) -> None:
-        """Serve one connection in a thread of its own; with too many it is closed at once."""
-        if not self._places.acquire(blocking=False):
-            raw.close()
-            return
-        threading.Thread(target=self._run, args=(raw, address), name="tls", daemon=True).start()
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self._turn = threading.Lock()
+        self._shaken = False
+        super().__init__(*args, **more)
 
-    def _run(self, raw: socket.socket, address: tuple[str, int]) -> None:
+    def handle_read(self) -> None:
+        """Take what has arrived, be it of the handshake or of a request."""
         try:
-            raw.settimeout(HANDSHAKE_S)
-            with self._context.wrap_socket(raw, server_side=True) as tls:
-                ours, theirs = socket.socketpair()
-                with ours:
-                    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAIR_BUFFER)
-                    self._serve(theirs, address)
-                    relay(tls, ours)
-        except (OSError, ssl.SSLError) as error:
-            log.debug("%s: TLS ended: %s", address[0], error)
-        finally:
-            raw.close()
-            self._places.release()
-
-
-def relay(tls: ssl.SSLSocket, plain: socket.socket) -> None:
-    """Carry bytes both ways until one side ends, or nothing was said for a long time."""
-    while True:
-        ready: list[socket.socket] = [tls] if tls.pending() else []
-        if not ready:
-            ready, _, _ = select.select([tls, plain], [], [], IDLE_S)
-        if not ready:
+            self._shake()
+            data = self.recv(RECORD)
+        except NOT_NOW:
             return
-        if tls in ready and not _carry_in(tls, plain):
-            return
-        if plain in ready:
-            data = plain.recv(CHUNK)
-            if not data:
-                return
-            tls.settimeout(PATIENCE_S)
-            tls.sendall(data)
+        except OSError as error:
+            log.debug("%s: TLS ended: %s", self.addr[0], error)
+            data = b""
+        if data:
+            self.last_activity = time.time()
+            self.received(data)
+        else:
+            self.handle_close()
 
+    def recv(self, buffer_size: int) -> bytes:
+        """Read one record; nothing when the phone has said goodbye."""
+        with self._turn:
+            return bytes(self.socket.recv(buffer_size))
 
-def _carry_in(tls: ssl.SSLSocket, plain: socket.socket) -> bool:
-    """Carry what the phone sent; False when it said goodbye."""
-    tls.setblocking(False)
-    with contextlib.suppress(ssl.SSLWantReadError):  # a record without data of ours
-        data = tls.recv(CHUNK)
-        plain.sendall(data)
-        return bool(data)
-    return True
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Write what goes now, 0 when nothing does; an OSError closes in the loop."""
+        try:
+            with self._turn:
+                return int(self.socket.send(data))
+        except NOT_NOW:
+            return 0
+
+    def _shake(self) -> None:
+        """Go on with the handshake; raises SSLWantReadError when it waits for the phone."""
+        if not self._shaken:
+            self.socket.do_handshake()  # what it writes fits the kernel's buffer
+            self._shaken = True

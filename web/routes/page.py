@@ -31,13 +31,12 @@ from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import number, reason_words
 from web.presentation.room import look
 from web.presentation.selftest import Trial
-from web.routes.streams import Streams, backlog
+from web.routes.streams import Streams
 from web.security.gate import wants_page
 from web.security.pairing import Pairing, Tries
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
-MOST_UNREAD = 32 * 1024  # bytes that the server holds for a phone which does not take them
 NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
 
 NUMBER = re.compile("-?[0-9]{1,9}")
@@ -168,10 +167,10 @@ def events() -> ResponseReturnValue:
     if not here.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
     key = here.pairing.signing_key()
-    environ = request.environ
+    gone = request.environ.get("waitress.client_disconnected", lambda: False)
 
     def welcome() -> bool:
-        return backlog(environ) < MOST_UNREAD and here.pairing.signing_key() == key
+        return not gone() and here.pairing.signing_key() == key
 
     stream = stream_with_context(here.streams.follow(_whole, welcome))
     response = Response(stream, mimetype="text/event-stream")

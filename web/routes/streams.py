@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from web.mirror import Mirror, Seen
 
@@ -23,12 +23,6 @@ Render = Callable[[Seen], str]
 def event(number: int, data: str) -> str:
     """Write one server-sent message; ``data`` must be one line, as JSON is."""
     return f"id: {number}\ndata: {data}\n\n"
-
-
-def backlog(environ: Mapping[str, object]) -> int:
-    """Return how many bytes the server holds for a client that does not take them (waitress)."""
-    channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
-    return int(getattr(channel, "total_outbufs_len", 0))
 
 
 class Streams:

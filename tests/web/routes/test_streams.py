@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,67 @@ def test_forwarding_headers_count_from_this_machine_only(house: House, tmp_path:
         connection.close()
 
 
+def answers(phone: socket.socket) -> bytes:
+    """Return what comes until the page closes; bytes that were never read may make it abrupt."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while chunk := phone.recv(4096):
+            received += chunk
+    return received
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
+def test_who_does_not_ask_in_time_is_closed(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
+    with (
+        Serving(page_of(house, tmp_path)) as serving,
+        socket.create_connection(("127.0.0.1", serving.server.port), timeout=10) as phone,
+    ):
+        phone.sendall(said)
+        assert answers(phone) == b""
+
+
+def test_a_byte_now_and_then_is_no_request(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.server.ASKED_WITHIN_S", 1.0)
+    with (
+        Serving(page_of(house, tmp_path)) as serving,
+        socket.create_connection(("127.0.0.1", serving.server.port), timeout=0.1) as phone,
+    ):
+        phone.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+
+        def closed() -> bool:
+            try:
+                phone.sendall(b"a")
+                return phone.recv(1) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        eventually(closed, 10)
+
+
+def test_a_connection_may_rest_between_two_requests(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
+    with Serving(page_of(house, tmp_path)) as serving:
+        connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=10)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        resting = connection.sock
+        with socket.create_connection(("127.0.0.1", serving.server.port), timeout=10) as silent:
+            assert answers(silent) == b""  # so much later
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        assert connection.sock is resting
+        connection.close()
+
+
 SCRIPT = """
 import sys, threading
 from pathlib import Path
@@ -270,9 +331,9 @@ def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
 
 def test_many_pages_leave_no_thread_behind(house: House, tmp_path: Path) -> None:
     with Serving(page_of(house, tmp_path)) as serving:
-        before = threading.active_count()
+        before = set(threading.enumerate())
         for _ in range(3):
             with phones(serving, 20) as made:
                 assert [phone.answer.status for phone in made] == [200] * 20
             eventually(lambda: streams(serving).count == 0)
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
