@@ -12,28 +12,28 @@ from dataclasses import replace
 from controller.events import TONES, Answer, Command, Prove, Reason
 from controller.rules import occupancy as people
 from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
-from controller.rules.transition import Turn
+from controller.rules.transition import Transition
 
 
-def obey(turn: Turn, command: Command) -> None:
+def obey(transition: Transition, command: Command) -> None:
     """Do what was asked or say why not; every refusal is noted and answered with its reason."""
     reason = command.refusal
     if reason is None:
         handler = COMMANDS.get(command.name)
-        reason = Reason.UNKNOWN_COMMAND if handler is None else handler(turn, command)
+        reason = Reason.UNKNOWN_COMMAND if handler is None else handler(transition, command)
     if reason is not None:
         denied = "access_denied" if command.name == "access_door" else "command_refused"
-        turn.note(denied, command=command.name, reason=reason.value, cause=command.cause)
+        transition.note(denied, command=command.name, reason=reason.value, cause=command.cause)
     if command.id or command.refusal is not None:
-        turn.moments.append(Answer(command.id, reason is None, reason))
+        transition.moments.append(Answer(command.id, reason is None, reason))
 
 
-def _access_door(turn: Turn, command: Command) -> Reason | None:
+def _access_door(transition: Transition, command: Command) -> Reason | None:
     party = 1 if command.number is None else command.number
-    reason = _why_no_access(turn.state, turn.settings, party)
+    reason = _why_no_access(transition.state, transition.settings, party)
     if reason is None:
-        turn.change(grant=Grant(party), door_knock=None)
-        turn.note("access_granted", party=party, cause=command.cause)
+        transition.change(grant=Grant(party), door_knock=None)
+        transition.note("access_granted", party=party, cause=command.cause)
     return reason
 
 
@@ -59,67 +59,69 @@ def _why_full(state: State, settings: RuleSettings, party: int) -> Reason:
     return Reason.COUNT_UNCERTAIN if doubt else Reason.CAPACITY_REACHED
 
 
-def _block_door(turn: Turn, command: Command) -> Reason | None:
-    if turn.state.locked_open or turn.state.locked_down:
-        return Reason.LOCKED_OPEN if turn.state.locked_open else Reason.LOCKED_DOWN
-    turn.change(blocked=command.name == "block_door")
-    turn.note("door_blocked" if turn.state.blocked else "door_unblocked", cause=command.cause)
+def _block_door(transition: Transition, command: Command) -> Reason | None:
+    if transition.state.locked_open or transition.state.locked_down:
+        return Reason.LOCKED_OPEN if transition.state.locked_open else Reason.LOCKED_DOWN
+    transition.change(blocked=command.name == "block_door")
+    transition.note(
+        "door_blocked" if transition.state.blocked else "door_unblocked", cause=command.cause
+    )
     return None
 
 
-def _lock_down(turn: Turn, command: Command) -> Reason | None:
-    if turn.state.locked_open:
+def _lock_down(transition: Transition, command: Command) -> Reason | None:
+    if transition.state.locked_open:
         return Reason.LOCKED_OPEN
-    turn.change(locked_down=command.name == "lock_down")
-    name = "locked_down" if turn.state.locked_down else "lock_down_released"
-    turn.note(name, cause=command.cause)
+    transition.change(locked_down=command.name == "lock_down")
+    name = "locked_down" if transition.state.locked_down else "lock_down_released"
+    transition.note(name, cause=command.cause)
     return None
 
 
-def lock_open(turn: Turn, command: Command) -> Reason | None:
+def lock_open(transition: Transition, command: Command) -> Reason | None:
     """Evacuate: always accepted, also in a lock-down; only a person's release ends it."""
-    if not turn.state.locked_open:
-        turn.change(locked_open=True)
-        turn.note("locked_open", cause=command.cause)
-        turn.chime("evacuate")
+    if not transition.state.locked_open:
+        transition.change(locked_open=True)
+        transition.note("locked_open", cause=command.cause)
+        transition.chime("evacuate")
     return None
 
 
-def _lock_open_release(turn: Turn, command: Command) -> Reason | None:
-    if turn.state.evacuate_input:
+def _lock_open_release(transition: Transition, command: Command) -> Reason | None:
+    if transition.state.evacuate_input:
         return Reason.LOCKED_OPEN  # the alarm that asked for it is still on
-    turn.change(locked_open=False)
-    turn.note("lock_open_released", cause=command.cause)
+    transition.change(locked_open=False)
+    transition.note("lock_open_released", cause=command.cause)
     return None
 
 
-def _set_count(turn: Turn, command: Command) -> Reason | None:
+def _set_count(transition: Transition, command: Command) -> Reason | None:
     if command.number is None or not 0 <= command.number <= people.MOST_PEOPLE:
         return Reason.MALFORMED
-    turn.recount(people.settled(command.number), command.cause)
-    turn.change_grant(unsure=True)
-    turn.fault("CountUnderflow", "occupancy", active=False)
+    transition.recount(people.settled(command.number), command.cause)
+    transition.change_grant(unsure=True)
+    transition.fault("CountUnderflow", "occupancy", active=False)
     return None
 
 
-def _report_wrong(turn: Turn, command: Command) -> Reason | None:
+def _report_wrong(transition: Transition, command: Command) -> Reason | None:
     """Stamp the moment at which the count was wrong; the flight recorder has what led to it."""
-    was = turn.state.occupancy.count
-    refused = _set_count(turn, command)
+    was = transition.state.occupancy.count
+    refused = _set_count(transition, command)
     if refused is None:
-        turn.note("reported_wrong", was=was, count=command.number, cause=command.cause)
+        transition.note("reported_wrong", was=was, count=command.number, cause=command.cause)
     return refused
 
 
-def _room_empty(turn: Turn, command: Command) -> Reason | None:
-    _set_count(turn, replace(command, number=0))
-    turn.end_session()
+def _room_empty(transition: Transition, command: Command) -> Reason | None:
+    _set_count(transition, replace(command, number=0))
+    transition.end_session()
     return None
 
 
-def _staff_pass(turn: Turn, command: Command) -> Reason | None:
-    turn.change(staff_pass=True, timers=_without(turn.state, "staff_pass"))
-    turn.note("staff_pass", cause=command.cause)
+def _staff_pass(transition: Transition, command: Command) -> Reason | None:
+    transition.change(staff_pass=True, timers=_without(transition.state, "staff_pass"))
+    transition.note("staff_pass", cause=command.cause)
     return None
 
 
@@ -128,35 +130,35 @@ def _without(state: State, timer: str) -> dict[str, float | None]:
     return {name: at for name, at in state.timers.items() if name != timer}
 
 
-def _answer_hatch(turn: Turn, command: Command) -> Reason | None:
-    turn.change(hatch_waiting=())
-    turn.note("hatch_answered", cause=command.cause)
+def _answer_hatch(transition: Transition, command: Command) -> Reason | None:
+    transition.change(hatch_waiting=())
+    transition.note("hatch_answered", cause=command.cause)
     return None
 
 
-def _answer_door(turn: Turn, command: Command) -> Reason | None:
-    turn.change(door_knock=None)
-    turn.note("door_answered", cause=command.cause)
+def _answer_door(transition: Transition, command: Command) -> Reason | None:
+    transition.change(door_knock=None)
+    transition.note("door_answered", cause=command.cause)
     return None
 
 
-def _ring_chime(turn: Turn, command: Command) -> Reason | None:
+def _ring_chime(transition: Transition, command: Command) -> Reason | None:
     if command.number is None or not 0 <= command.number < len(TONES):
         return Reason.MALFORMED
-    turn.chime(TONES[command.number])
+    transition.chime(TONES[command.number])
     return None
 
 
-def _self_test(turn: Turn, command: Command) -> Reason | None:
+def _self_test(transition: Transition, command: Command) -> Reason | None:
     """Hands in the beams would be guests: only in an empty room."""
-    if turn.state.occupancy.max > 0 or turn.state.session is not None:
+    if transition.state.occupancy.max > 0 or transition.state.session is not None:
         return Reason.NOT_PERMITTED_AT_THIS_TIME
-    turn.note("self_test_started", cause=command.cause)
-    turn.moments.append(Prove())
+    transition.note("self_test_started", cause=command.cause)
+    transition.moments.append(Prove())
     return None
 
 
-COMMANDS: dict[str, Callable[[Turn, Command], Reason | None]] = {
+COMMANDS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "access_door": _access_door,
     "block_door": _block_door,
     "unblock_door": _block_door,

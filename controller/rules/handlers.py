@@ -21,202 +21,204 @@ from controller.events import (
 from controller.rules import occupancy as people
 from controller.rules.commands import lock_open, obey
 from controller.rules.state import DoorKnock
-from controller.rules.transition import BEAM_FAULTS, Turn, count_data
+from controller.rules.transition import BEAM_FAULTS, Transition, count_data
 
 #: Waiting parties that the hatch remembers: more than ever stood in front of it.
 HATCH_QUEUE = 9
 
 
-def started(turn: Turn, event: Started) -> None:
+def started(transition: Transition, event: Started) -> None:
     """Come back with the strike off; whatever hung on the old process's sensors is over."""
-    turn.note("started", doubt=event.doubt)
-    if turn.state.grant is not None:
-        turn.note("access_not_taken", expected=turn.state.grant.party, reason="restart")
-    turn.change(grant=None, staff_pass=False, busy=False, coming_in=0, exit_asked_ms=None)
-    turn.change(door="Unknown", bolt="Unknown", hatch="Unknown")
-    turn.change(evacuate_input=False, buttons_up=frozenset())
+    transition.note("started", doubt=event.doubt)
+    if transition.state.grant is not None:
+        transition.note("access_not_taken", expected=transition.state.grant.party, reason="restart")
+    transition.change(grant=None, staff_pass=False, busy=False, coming_in=0, exit_asked_ms=None)
+    transition.change(door="Unknown", bolt="Unknown", hatch="Unknown")
+    transition.change(evacuate_input=False, buttons_up=frozenset())
     # Sensors and parts tell their faults anew; only what the count suffered is remembered.
-    turn.change(faults=tuple(f for f in turn.state.faults if f.line == "occupancy"))
+    transition.change(faults=tuple(f for f in transition.state.faults if f.line == "occupancy"))
     if event.doubt:
-        turn.doubt(turn.anybody(), "restart")
+        transition.doubt(transition.anybody(), "restart")
 
 
 # --- passages -----------------------------------------------------------------------------------
 
 
-def doorway(turn: Turn, event: Doorway) -> None:
+def doorway(transition: Transition, event: Doorway) -> None:
     """Count those at the inner beam for the strike; an armed staff pass covers one of them."""
-    staff = 1 if turn.state.staff_pass else 0
-    turn.change(busy=event.busy, coming_in=max(event.coming_in - staff, 0))
+    staff = 1 if transition.state.staff_pass else 0
+    transition.change(busy=event.busy, coming_in=max(event.coming_in - staff, 0))
 
 
-def passage(turn: Turn, event: Passage) -> None:
+def passage(transition: Transition, event: Passage) -> None:
     """Take one verdict: counted, covered by a staff pass, or only noted."""
     zones = {"outer_ms": round(event.outer_ms, 1), "inner_ms": round(event.inner_ms, 1)}
     if event.least == event.most == 0:
-        turn.note("passage_aborted", why=event.why, **zones)
-    elif turn.state.staff_pass:
-        turn.change(staff_pass=False)
-        turn.note("staff_passed", min=event.least, max=event.most)
-    elif not turn.settings.beams:
-        turn.note("passage_seen", min=event.least, max=event.most, **zones)
+        transition.note("passage_aborted", why=event.why, **zones)
+    elif transition.state.staff_pass:
+        transition.change(staff_pass=False)
+        transition.note("staff_passed", min=event.least, max=event.most)
+    elif not transition.settings.beams:
+        transition.note("passage_seen", min=event.least, max=event.most, **zones)
     else:
-        _count_passage(turn, event, zones)
+        _count_passage(transition, event, zones)
 
 
-def _count_passage(turn: Turn, event: Passage, zones: dict[str, float]) -> None:
-    before = turn.state.occupancy
+def _count_passage(transition: Transition, event: Passage, zones: dict[str, float]) -> None:
+    before = transition.state.occupancy
     decided = max(event.most, 0)  # whoever stood at the inner beam is in the count now
-    turn.change(
+    transition.change(
         occupancy=people.moved(before, event.least, event.most),
-        coming_in=max(turn.state.coming_in - decided, 0),
+        coming_in=max(transition.state.coming_in - decided, 0),
     )
     name = {(1, 1): "entry", (-1, -1): "exit"}.get((event.least, event.most))
     if name is not None:
-        turn.note(name, **count_data(turn.state.occupancy), **zones)
+        transition.note(name, **count_data(transition.state.occupancy), **zones)
     else:
-        after = count_data(turn.state.occupancy)
+        after = count_data(transition.state.occupancy)
         span = {"min": event.least, "max": event.most}
-        turn.note("passage_uncertain", **span, why=event.why, occupancy=after, **zones)
+        transition.note("passage_uncertain", **span, why=event.why, occupancy=after, **zones)
     if before.max + event.most < 0:
-        turn.fault("CountUnderflow", "occupancy", active=True)
-    grant = turn.state.grant
+        transition.fault("CountUnderflow", "occupancy", active=True)
+    grant = transition.state.grant
     if grant is not None and event.least > 0:
-        turn.change_grant(entered=grant.entered + event.least)
+        transition.change_grant(entered=grant.entered + event.least)
 
 
 # --- knocks -------------------------------------------------------------------------------------
 
 
-def knock(turn: Turn, event: Knock) -> None:
+def knock(transition: Transition, event: Knock) -> None:
     """Light the hatch or tell the page that somebody is at the front door; neither rings."""
-    turn.note("knock", place=event.place, raps=event.raps)
+    transition.note("knock", place=event.place, raps=event.raps)
     if event.place == "door":
-        standing = turn.state.door_knock
+        standing = transition.state.door_knock
         since_ms = event.t_ms if standing is None else standing.t_ms
-        turn.change(door_knock=DoorKnock(since_ms, event.raps))
-    elif turn.state.hatch != "Open":
-        _queue_at_hatch(turn, event.t_ms)
+        transition.change(door_knock=DoorKnock(since_ms, event.raps))
+    elif transition.state.hatch != "Open":
+        _queue_at_hatch(transition, event.t_ms)
 
 
-def _queue_at_hatch(turn: Turn, t_ms: float) -> None:
-    waiting = turn.state.hatch_waiting
-    same_people = waiting and t_ms - turn.state.hatch_knock_ms <= turn.settings.knock_merge_ms
+def _queue_at_hatch(transition: Transition, t_ms: float) -> None:
+    waiting = transition.state.hatch_waiting
+    same_people = (
+        waiting and t_ms - transition.state.hatch_knock_ms <= transition.settings.knock_merge_ms
+    )
     if not same_people:
         waiting = (*waiting, t_ms)[:HATCH_QUEUE]
-    turn.change(hatch_waiting=waiting, hatch_knock_ms=t_ms)
+    transition.change(hatch_waiting=waiting, hatch_knock_ms=t_ms)
 
 
-def knock_ended(turn: Turn, event: KnockEnded) -> None:
+def knock_ended(transition: Transition, event: KnockEnded) -> None:
     """Tell the final number of raps; a known rhythm only decorates it."""
     named = {"regular": event.regular} if event.regular else {}
-    turn.note("knock_ended", place=event.place, raps=event.raps, **named)
-    if event.place == "door" and turn.state.door_knock is not None:
-        turn.change(door_knock=replace(turn.state.door_knock, raps=event.raps))
+    transition.note("knock_ended", place=event.place, raps=event.raps, **named)
+    if event.place == "door" and transition.state.door_knock is not None:
+        transition.change(door_knock=replace(transition.state.door_knock, raps=event.raps))
 
 
 # --- contacts, buttons, faults ------------------------------------------------------------------
 
 
-def contact(turn: Turn, event: Contact) -> None:
+def contact(transition: Transition, event: Contact) -> None:
     """Pass a settled contact to the row for its line."""
-    CONTACTS[event.line](turn, event.active)
+    CONTACTS[event.line](transition, event.active)
 
 
-def _door_contact(turn: Turn, is_open: bool) -> None:
-    was, now = turn.state.door, "Open" if is_open else "Closed"
-    turn.change(door=now)
+def _door_contact(transition: Transition, is_open: bool) -> None:
+    was, now = transition.state.door, "Open" if is_open else "Closed"
+    transition.change(door=now)
     if was in ("Unknown", now):
         if not is_open:
-            _alarm_over(turn)  # it fell shut while nobody looked
+            _alarm_over(transition)  # it fell shut while nobody looked
         return  # a first reading tells where the door is, not that it moved
-    turn.note("door_opened" if is_open else "door_closed")
+    transition.note("door_opened" if is_open else "door_closed")
     if is_open:
-        _opened(turn)
+        _opened(transition)
     else:
-        _closed(turn)
+        _closed(transition)
 
 
-def _opened(turn: Turn) -> None:
-    turn.change(door_knock=None)
-    if turn.state.grant is not None:
-        turn.change_grant(opened=True, live=False)
-    elif _forced(turn):
-        turn.change(alarm="DoorForcedOpen")
-        turn.note("door_alarm", alarm="DoorForcedOpen")
+def _opened(transition: Transition) -> None:
+    transition.change(door_knock=None)
+    if transition.state.grant is not None:
+        transition.change_grant(opened=True, live=False)
+    elif _forced(transition):
+        transition.change(alarm="DoorForcedOpen")
+        transition.note("door_alarm", alarm="DoorForcedOpen")
 
 
-def _forced(turn: Turn) -> bool:
+def _forced(transition: Transition) -> bool:
     """Tell a forced door from an exit: only a house with an exit button can know."""
-    state, settings = turn.state, turn.settings
+    state, settings = transition.state, transition.settings
     if "exit_button" not in settings.lines or state.locked_open or settings.entry == "walk_in":
         return False
     asked = state.exit_asked_ms
     return asked is None or state.t_ms - asked > settings.exit_grace_ms
 
 
-def _closed(turn: Turn) -> None:
-    state = turn.state
-    _alarm_over(turn)
-    turn.change_grant(over=True, live=False)
-    if turn.blind():
-        turn.doubt(turn.anybody(), "blind")
-    elif not turn.settings.beams and state.grant is None and state.occupancy.max > 0:
+def _closed(transition: Transition) -> None:
+    state = transition.state
+    _alarm_over(transition)
+    transition.change_grant(over=True, live=False)
+    if transition.blind():
+        transition.doubt(transition.anybody(), "blind")
+    elif not transition.settings.beams and state.grant is None and state.occupancy.max > 0:
         # Opened from inside and nobody counts: some may have left, the bartender knows how many.
-        turn.doubt(people.unseen(state.occupancy, least=0, most=0), "opened_from_inside")
+        transition.doubt(people.unseen(state.occupancy, least=0, most=0), "opened_from_inside")
 
 
-def _alarm_over(turn: Turn) -> None:
-    if turn.state.alarm != "Normal":
-        turn.change(alarm="Normal")
-        turn.note("door_alarm", alarm="Normal")
+def _alarm_over(transition: Transition) -> None:
+    if transition.state.alarm != "Normal":
+        transition.change(alarm="Normal")
+        transition.note("door_alarm", alarm="Normal")
 
 
-def _bolt_contact(turn: Turn, unlocked: bool) -> None:
-    turn.change(bolt="Unlocked" if unlocked else "Locked")
+def _bolt_contact(transition: Transition, unlocked: bool) -> None:
+    transition.change(bolt="Unlocked" if unlocked else "Locked")
 
 
-def _hatch_contact(turn: Turn, is_open: bool) -> None:
-    was, now = turn.state.hatch, "Open" if is_open else "Closed"
-    turn.change(hatch=now)
+def _hatch_contact(transition: Transition, is_open: bool) -> None:
+    was, now = transition.state.hatch, "Open" if is_open else "Closed"
+    transition.change(hatch=now)
     if is_open:
-        turn.change(hatch_waiting=())
+        transition.change(hatch_waiting=())
     if was not in ("Unknown", now):
-        turn.note("hatch_opened" if is_open else "hatch_closed")
+        transition.note("hatch_opened" if is_open else "hatch_closed")
 
 
-def _pressed(turn: Turn, line: str, down: bool) -> bool:
+def _pressed(transition: Transition, line: str, down: bool) -> bool:
     """Tell a press from a button that was down when we came: that one may be stuck."""
-    was_up = line in turn.state.buttons_up
-    up = turn.state.buttons_up - {line} if down else turn.state.buttons_up | {line}
-    turn.change(buttons_up=up)
+    was_up = line in transition.state.buttons_up
+    up = transition.state.buttons_up - {line} if down else transition.state.buttons_up | {line}
+    transition.change(buttons_up=up)
     return down and was_up
 
 
-def _release_button(turn: Turn, down: bool) -> None:
-    if _pressed(turn, "release_button", down):
-        obey(turn, Command(turn.state.t_ms, "access_door", 1, cause="button"))
+def _release_button(transition: Transition, down: bool) -> None:
+    if _pressed(transition, "release_button", down):
+        obey(transition, Command(transition.state.t_ms, "access_door", 1, cause="button"))
 
 
-def _exit_button(turn: Turn, down: bool) -> None:
-    if _pressed(turn, "exit_button", down):
-        turn.change(exit_asked_ms=turn.state.t_ms)
+def _exit_button(transition: Transition, down: bool) -> None:
+    if _pressed(transition, "exit_button", down):
+        transition.change(exit_asked_ms=transition.state.t_ms)
 
 
-def _evacuate(turn: Turn, active: bool) -> None:
-    turn.change(evacuate_input=active)
+def _evacuate(transition: Transition, active: bool) -> None:
+    transition.change(evacuate_input=active)
     if active:
-        lock_open(turn, Command(turn.state.t_ms, "lock_open", cause="evacuate"))
+        lock_open(transition, Command(transition.state.t_ms, "lock_open", cause="evacuate"))
 
 
-def fault(turn: Turn, event: Fault) -> None:
+def fault(transition: Transition, event: Fault) -> None:
     """Raise or clear a fault; a beam that can't see makes the count doubtful."""
-    turn.fault(event.name, event.line, active=event.active)
-    if event.active and event.name in BEAM_FAULTS and turn.settings.beams:
-        turn.doubt(replace(turn.state.occupancy, doubted=True), event.name)
+    transition.fault(event.name, event.line, active=event.active)
+    if event.active and event.name in BEAM_FAULTS and transition.settings.beams:
+        transition.doubt(replace(transition.state.occupancy, doubted=True), event.name)
 
 
-CONTACTS: dict[str, Callable[[Turn, bool], None]] = {
+CONTACTS: dict[str, Callable[[Transition, bool], None]] = {
     "door_contact": _door_contact,
     "bolt_contact": _bolt_contact,
     "hatch_contact": _hatch_contact,

@@ -56,7 +56,7 @@ from controller.rules.state import (
     strike_on,
     wanted,
 )
-from controller.rules.transition import Turn
+from controller.rules.transition import Transition
 
 
 def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tuple[Effect, ...]]:
@@ -64,21 +64,21 @@ def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tup
 
     An event that claims to be older than the state is taken as happening now.
     """
-    turn = Turn(state, max(state.t_ms, event.t_ms), settings)
-    _due(turn)
-    HANDLERS[type(event)](turn, event)
-    _follow(turn)
-    before, after = wanted(state, settings), wanted(turn.state, settings)
+    transition = Transition(state, max(state.t_ms, event.t_ms), settings)
+    _due(transition)
+    HANDLERS[type(event)](transition, event)
+    _follow(transition)
+    before, after = wanted(state, settings), wanted(transition.state, settings)
     if after != before:
-        turn.moments += [after[line] for line in after if after[line] != before[line]]
-    return turn.state, tuple(turn.moments)
+        transition.moments += [after[line] for line in after if after[line] != before[line]]
+    return transition.state, tuple(transition.moments)
 
 
-def _tick(turn: Turn, event: Tick) -> None:
+def _tick(transition: Transition, event: Tick) -> None:
     """Nothing but the time."""
 
 
-HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+HANDLERS: dict[type, Callable[[Transition, Any], None]] = {
     Tick: _tick,
     Started: handlers.started,
     Doorway: handlers.doorway,
@@ -94,116 +94,122 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
 # --- what is due --------------------------------------------------------------------------------
 
 
-def _due(turn: Turn) -> None:
+def _due(transition: Transition) -> None:
     """Ring the timers that time has reached, oldest first, then the session's marks.
 
     A journal of another version may know timers that these rules don't: they end unheard.
     """
-    timers, now_ms = turn.state.timers, turn.state.t_ms
+    timers, now_ms = transition.state.timers, transition.state.t_ms
     if timers:
         ripe = [(at, name) for name, at in timers.items() if at is not None and at <= now_ms]
         for _, name in sorted(ripe):
             if name not in TIMERS:
                 continue
-            turn.change(timers={**turn.state.timers, name: None})
-            TIMERS[name].ring(turn)
-    _ring_marks(turn)
+            transition.change(timers={**transition.state.timers, name: None})
+            TIMERS[name].ring(transition)
+    _ring_marks(transition)
 
 
-def _ring_marks(turn: Turn) -> None:
+def _ring_marks(transition: Transition) -> None:
     """Note every mark that time has reached; after a long absence only the last one rings."""
     tone = ""
-    while (session := turn.state.session) is not None:
-        at_ms = mark_ms(session, turn.settings, session.next_mark)
-        if at_ms > turn.state.t_ms:
+    while (session := transition.state.session) is not None:
+        at_ms = mark_ms(session, transition.settings, session.next_mark)
+        if at_ms > transition.state.t_ms:
             break
-        tone = _mark(turn, session, at_ms)
-        turn.change(session=replace(session, next_mark=session.next_mark + 1))
+        tone = _mark(transition, session, at_ms)
+        transition.change(session=replace(session, next_mark=session.next_mark + 1))
     if tone:
-        turn.chime(tone)
+        transition.chime(tone)
 
 
-def _mark(turn: Turn, session: Session, at_ms: float) -> str:
-    left_s = round((session.started_ms + turn.settings.session_ms - at_ms) / 1000)
-    past = session.next_mark - len(turn.settings.warnings_ms)
+def _mark(transition: Transition, session: Session, at_ms: float) -> str:
+    left_s = round((session.started_ms + transition.settings.session_ms - at_ms) / 1000)
+    past = session.next_mark - len(transition.settings.warnings_ms)
     if past < 0:
-        turn.note("session_warning", remaining_s=left_s)
+        transition.note("session_warning", remaining_s=left_s)
         return "warning"
     if past == 0:
-        turn.note("session_time_up")
+        transition.note("session_time_up")
         return "time_up"
-    turn.note("session_overtime", over_s=-left_s)
+    transition.note("session_overtime", over_s=-left_s)
     return "overtime"
 
 
 # --- what follows, whatever caused it -----------------------------------------------------------
 
 
-def _follow(turn: Turn) -> None:
+def _follow(transition: Transition) -> None:
     """Look for every situation that asks for something; ``state`` is the draft, always as it is."""
-    state, settings = turn.state, turn.settings
+    state, settings = transition.state, transition.settings
     if state.grant is not None and state.grant.live and not release_fits(state, settings):
-        _spend_grant(turn)
+        _spend_grant(transition)
     if state.grant is not None and state.grant.over and not state.busy:
-        _reconcile(turn, state.grant)
+        _reconcile(transition, state.grant)
     if state.session is None and state.occupancy.count > 0:
-        _start_session(turn)
+        _start_session(transition)
     if state.over_capacity != (state.occupancy.count > settings.capacity):
-        _mark_over_capacity(turn)
+        _mark_over_capacity(transition)
     if state.faults and lock_fault(state) and not _bolt_disagrees(state, settings):
-        turn.fault("LockNotLocked", "bolt_contact", active=False)
-    _run_timers(turn)
+        transition.fault("LockNotLocked", "bolt_contact", active=False)
+    _run_timers(transition)
 
 
-def _spend_grant(turn: Turn) -> None:
+def _spend_grant(transition: Transition) -> None:
     """A release whose strike had to go off is over: only another one turns it on again."""
-    turn.change_grant(live=False, over=True, unsure=True)
+    transition.change_grant(live=False, over=True, unsure=True)
 
 
-def _reconcile(turn: Turn, grant: Grant) -> None:
+def _reconcile(transition: Transition, grant: Grant) -> None:
     """Close a release when the door is shut again (or its time is over) and nobody is in it."""
-    believed = not turn.settings.beams and (grant.opened or not turn.settings.sees_door)
+    believed = not transition.settings.beams and (grant.opened or not transition.settings.sees_door)
     entered = grant.party if believed else grant.entered
-    turn.change(grant=None)
+    transition.change(grant=None)
     if believed:
-        _believe(turn, grant)
+        _believe(transition, grant)
     if grant.opened or entered:
-        turn.note("access_taken", expected=grant.party, entered=entered)
+        transition.note("access_taken", expected=grant.party, entered=entered)
     else:
-        turn.note("access_not_taken", expected=grant.party)
+        transition.note("access_not_taken", expected=grant.party)
 
 
-def _believe(turn: Turn, grant: Grant) -> None:
+def _believe(transition: Transition, grant: Grant) -> None:
     """Count a party that nobody saw, or doubt, if it may be inside or not."""
-    before, party = turn.state.occupancy, grant.party
+    before, party = transition.state.occupancy, grant.party
     if grant.unsure:
-        turn.doubt(people.unseen(before, least=before.min, most=before.max + party), "release")
+        transition.doubt(
+            people.unseen(before, least=before.min, most=before.max + party), "release"
+        )
     else:
-        turn.recount(people.moved(before, party, party), "release")
+        transition.recount(people.moved(before, party, party), "release")
 
 
-def _start_session(turn: Turn) -> None:
+def _start_session(transition: Transition) -> None:
     """The first guest into a room verified empty starts the two hours."""
-    skipped = sum(warning >= turn.settings.session_ms for warning in turn.settings.warnings_ms)
-    turn.change(session=Session(turn.state.t_ms, skipped))
-    turn.note("session_started")
+    skipped = sum(
+        warning >= transition.settings.session_ms for warning in transition.settings.warnings_ms
+    )
+    transition.change(session=Session(transition.state.t_ms, skipped))
+    transition.note("session_started")
 
 
-def _mark_over_capacity(turn: Turn) -> None:
-    over = not turn.state.over_capacity
-    turn.change(over_capacity=over)
-    turn.note("over_capacity" if over else "over_capacity_ended", count=turn.state.occupancy.count)
+def _mark_over_capacity(transition: Transition) -> None:
+    over = not transition.state.over_capacity
+    transition.change(over_capacity=over)
+    transition.note(
+        "over_capacity" if over else "over_capacity_ended", count=transition.state.occupancy.count
+    )
     if over:
-        turn.chime("over_capacity")
+        transition.chime("over_capacity")
 
 
-def _run_timers(turn: Turn) -> None:
+def _run_timers(transition: Transition) -> None:
     """Start the timers whose situation has begun, forget those whose situation has ended."""
-    state, settings, timers = turn.state, turn.settings, turn.state.timers
+    state, settings, timers = transition.state, transition.settings, transition.state.timers
     names = running(state, settings)
     if names != list(timers):
         begun = {name: state.t_ms + TIMERS[name].after_ms(settings) for name in names}
-        turn.change(timers={name: timers.get(name, begun[name]) for name in names})
+        transition.change(timers={name: timers.get(name, begun[name]) for name in names})
 
 
 def running(state: State, settings: RuleSettings) -> list[str]:
@@ -238,25 +244,25 @@ def _bolt_disagrees(state: State, settings: RuleSettings) -> bool:
 
 class _Timer(NamedTuple):
     after_ms: Callable[[RuleSettings], float]
-    ring: Callable[[Turn], None]
+    ring: Callable[[Transition], None]
 
 
-def _release_over(turn: Turn) -> None:
-    turn.change_grant(live=False, over=True)
+def _release_over(transition: Transition) -> None:
+    transition.change_grant(live=False, over=True)
 
 
-def _staff_pass_over(turn: Turn) -> None:
-    turn.change(staff_pass=False)
-    turn.note("staff_pass_expired")
+def _staff_pass_over(transition: Transition) -> None:
+    transition.change(staff_pass=False)
+    transition.note("staff_pass_expired")
 
 
-def _door_pre_alarm(turn: Turn) -> None:
-    turn.note("door_pre_alarm", alarm="DoorOpenTooLong")
+def _door_pre_alarm(transition: Transition) -> None:
+    transition.note("door_pre_alarm", alarm="DoorOpenTooLong")
 
 
-def _door_open_too_long(turn: Turn) -> None:
-    turn.change(alarm="DoorOpenTooLong")
-    turn.note("door_alarm", alarm="DoorOpenTooLong")
+def _door_open_too_long(transition: Transition) -> None:
+    transition.change(alarm="DoorOpenTooLong")
+    transition.note("door_alarm", alarm="DoorOpenTooLong")
 
 
 TIMERS: dict[str, _Timer] = {
@@ -264,10 +270,10 @@ TIMERS: dict[str, _Timer] = {
         lambda settings: min(settings.release_ms, settings.strike_max_on_ms), _release_over
     ),
     "staff_pass": _Timer(lambda settings: settings.staff_pass_ms, _staff_pass_over),
-    "empty": _Timer(lambda settings: settings.empty_after_ms, Turn.end_session),
+    "empty": _Timer(lambda settings: settings.empty_after_ms, Transition.end_session),
     "hatch_patience": _Timer(
         lambda settings: settings.hatch_patience_ms,
-        lambda turn: None,  # `wanted` blinks the light once this has rung
+        lambda transition: None,  # `wanted` blinks the light once this has rung
     ),
     "door_pre_alarm": _Timer(
         lambda settings: max(settings.open_ms - settings.pre_alarm_ms, 0), _door_pre_alarm
@@ -275,6 +281,6 @@ TIMERS: dict[str, _Timer] = {
     "door_alarm": _Timer(lambda settings: settings.open_ms, _door_open_too_long),
     "bolt": _Timer(
         lambda settings: settings.bolt_grace_ms,
-        lambda turn: turn.fault("LockNotLocked", "bolt_contact", active=True),
+        lambda transition: transition.fault("LockNotLocked", "bolt_contact", active=True),
     ),
 }

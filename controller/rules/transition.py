@@ -13,7 +13,7 @@ from controller.rules.state import ActiveFault, RuleSettings, Session, State, dr
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
 
-class Turn:
+class Transition:
     """The draft of one step: rules change it, `rules.step` makes effects of it."""
 
     def __init__(self, state: State, t_ms: float, settings: RuleSettings) -> None:
