@@ -15,7 +15,7 @@ from controller.rules.state import Grant, RuleSettings, State, lock_fault, promi
 from controller.rules.transition import Transition
 
 
-def obey(transition: Transition, command: Command) -> None:
+def handle_command(transition: Transition, command: Command) -> None:
     """Do what was asked or say why not; every refusal is noted and answered with its reason."""
     reason = command.refusal
     if reason is None:

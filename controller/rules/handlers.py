@@ -19,7 +19,7 @@ from controller.events import (
     Started,
 )
 from controller.rules import occupancy as people
-from controller.rules.commands import lock_open, obey
+from controller.rules.commands import handle_command, lock_open
 from controller.rules.state import DoorKnock
 from controller.rules.transition import BEAM_FAULTS, Transition, count_data
 
@@ -197,7 +197,7 @@ def _pressed(transition: Transition, line: str, down: bool) -> bool:
 
 def _release_button(transition: Transition, down: bool) -> None:
     if _pressed(transition, "release_button", down):
-        obey(transition, Command(transition.state.t_ms, "access_door", 1, cause="button"))
+        handle_command(transition, Command(transition.state.t_ms, "access_door", 1, cause="button"))
 
 
 def _exit_button(transition: Transition, down: bool) -> None:

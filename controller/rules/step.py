@@ -44,7 +44,7 @@ from controller.events import (
 )
 from controller.rules import handlers
 from controller.rules import occupancy as people
-from controller.rules.commands import obey
+from controller.rules.commands import handle_command
 from controller.rules.state import (
     Grant,
     RuleSettings,
@@ -87,7 +87,7 @@ HANDLERS: dict[type, Callable[[Transition, Any], None]] = {
     KnockEnded: handlers.knock_ended,
     Contact: handlers.contact,
     Fault: handlers.fault,
-    Command: obey,
+    Command: handle_command,
 }
 
 
