@@ -89,7 +89,7 @@ class Engine:
             for effect in caused:
                 told.append((self.state.t_ms, effect))
                 if not isinstance(effect, Note):
-                    self._hush(effect)
+                    self._mute_knocks(effect)
         self._plan()
 
     def _plan(self) -> None:
@@ -97,9 +97,9 @@ class Engine:
         self._rules_due = inf if due is None else due
         self._due = min(self._senses.due, self._rules_due)
 
-    def _hush(self, effect: Effect) -> None:
+    def _mute_knocks(self, effect: Effect) -> None:
         """Tell the knock sensors of what they are about to hear from ourselves."""
         if isinstance(effect, Chime):
-            self._senses.hush(self.state.t_ms, CHIME_MS[effect.tone])
+            self._senses.mute_knocks(self.state.t_ms, CHIME_MS[effect.tone])
         elif isinstance(effect, Set) and effect.line == "strike":
-            self._senses.hush(self.state.t_ms)
+            self._senses.mute_knocks(self.state.t_ms)

@@ -33,7 +33,7 @@ SLAM_MS = 500.0
 #: Steps come at 470-730 ms, knuckles hardly ever more than this apart.
 STEP_MS = 570.0
 #: Our own strike and chime ring for less than this.
-HUSH_MS = 250.0
+OWN_NOISE_MS = 250.0
 #: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
 SOFT = 3.2
 STRONG = 6.0
@@ -113,9 +113,9 @@ class Knocks:
             self.due = due
         return []
 
-    def hush(self, t_ms: float, lasting_ms: float) -> None:
+    def mute_knocks(self, t_ms: float, lasting_ms: float) -> None:
         """Our own strike or chime sounds: forget what is sounding, and what follows so long."""
-        self._forget(t_ms, lasting_ms + HUSH_MS)
+        self._forget(t_ms, lasting_ms + OWN_NOISE_MS)
 
     def slam(self, t_ms: float) -> None:
         """The door or the hatch moved: what came just before, or follows, was its slam."""

@@ -134,9 +134,9 @@ class Senses:
         """When `tick` is needed next, or None."""
         return None if self.due == inf else self.due
 
-    def hush(self, t_ms: float, lasting_ms: float = 0.0) -> None:
+    def mute_knocks(self, t_ms: float, lasting_ms: float = 0.0) -> None:
         """Our own strike or chime sounds: what the knock sensors hear so long is not a guest."""
-        self._knocks.hush(t_ms, lasting_ms)
+        self._knocks.mute_knocks(t_ms, lasting_ms)
 
     def _first(self, port: Port, edge: Edge) -> list[Sensed]:
         """Take a line's level at boot: a switch tells it, a beam or knock sensor keeps it."""

@@ -121,11 +121,11 @@ def listen(wall: Wall, settings: Settings) -> Heard:
 def _play(wall: Wall, settings: Settings) -> list[Sensed]:
     edges = wall.edges()
     senses = Senses(settings, {e.line for e in edges})
-    hushes, out = sorted(wall.hushes_ms, reverse=True), list[Sensed]()
+    own_noise, out = sorted(wall.own_noise_ms, reverse=True), list[Sensed]()
     for edge in edges:
-        while hushes and hushes[-1] <= edge.t_ms:
-            _wake(senses, hushes[-1], out)
-            senses.hush(hushes.pop())
+        while own_noise and own_noise[-1] <= edge.t_ms:
+            _wake(senses, own_noise[-1], out)
+            senses.mute_knocks(own_noise.pop())
         _wake(senses, edge.t_ms, out)
         out += senses.edge(edge)
     _wake(senses, inf, out)

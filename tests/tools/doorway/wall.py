@@ -33,7 +33,7 @@ class Wall:
         default_factory=lambda: {p: [] for p in PLACES}
     )
     contacts: list[Edge] = field(default_factory=list)
-    hushes_ms: list[float] = field(default_factory=list)
+    own_noise_ms: list[float] = field(default_factory=list)
     episodes: list[Episode] = field(default_factory=list)
 
     def ring(self, place: str, t_ms: float, pulses: int, length_ms: float) -> None:
@@ -190,7 +190,7 @@ def slam(wall: Wall, t_ms: float) -> float:
 def strike(wall: Wall, t_ms: float) -> float:
     """Our own strike: the coil pulls and lets go; the controller knows both moments."""
     for at in (t_ms, t_ms + wall.rng.uniform(150, 900)):
-        wall.hushes_ms.append(at)
+        wall.own_noise_ms.append(at)
         rap(wall, "door", at + wall.rng.uniform(1, 15), 0.8)
     return t_ms + 1200
 
