@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -76,4 +75,5 @@ def load_state(fields: object) -> State:
         state = msgspec.convert(fields, State)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"not a state: {error}") from None
-    return replace(state, occupancy=gate(state.occupancy))
+    state.occupancy = gate(state.occupancy)
+    return state

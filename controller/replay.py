@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -116,7 +115,7 @@ def wired_by(config: Config, rows: Iterable[Row]) -> Config:
 
 def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     """Yield one JSON line for every event of the trace, the occupancy at its end last."""
-    engine = Engine(config.rules, config.sensing, replace(State(), occupancy=settled(inside)))
+    engine = Engine(config.rules, config.sensing, State(occupancy=settled(inside)))
     yield from _lines(engine.lit())
     for edge in first_readings(rows, config.rules.lines):
         yield from _lines(engine.edge(edge))

@@ -94,7 +94,7 @@ def run_demo(
     """Run controller and page until told to stop; prints the page's link when both are ready."""
     moves = _moves(options.trace) if options.trace else []
     links: LinkMaker = link_maker(config) if config.mqtt.host else alone(MemoryBus())
-    fresh = replace(State(), occupancy=settled(options.inside))
+    fresh = State(occupancy=settled(options.inside))
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)
     service = running.service

@@ -32,7 +32,8 @@ def _access_door(transition: Transition, command: Command) -> Reason | None:
     party = 1 if command.number is None else command.number
     reason = _why_no_access(transition.state, transition.settings, party)
     if reason is None:
-        transition.change(grant=Grant(party), door_knock=None)
+        transition.state.grant = Grant(party)
+        transition.state.door_knock = None
         transition.note("access_granted", party=party, cause=command.cause)
     return reason
 
@@ -62,7 +63,7 @@ def _why_full(state: State, settings: RuleSettings, party: int) -> Reason:
 def _block_door(transition: Transition, command: Command) -> Reason | None:
     if transition.state.locked_open or transition.state.locked_down:
         return Reason.LOCKED_OPEN if transition.state.locked_open else Reason.LOCKED_DOWN
-    transition.change(blocked=command.name == "block_door")
+    transition.state.blocked = command.name == "block_door"
     transition.note(
         "door_blocked" if transition.state.blocked else "door_unblocked", cause=command.cause
     )
@@ -72,7 +73,7 @@ def _block_door(transition: Transition, command: Command) -> Reason | None:
 def _lock_down(transition: Transition, command: Command) -> Reason | None:
     if transition.state.locked_open:
         return Reason.LOCKED_OPEN
-    transition.change(locked_down=command.name == "lock_down")
+    transition.state.locked_down = command.name == "lock_down"
     name = "locked_down" if transition.state.locked_down else "lock_down_released"
     transition.note(name, cause=command.cause)
     return None
@@ -81,7 +82,7 @@ def _lock_down(transition: Transition, command: Command) -> Reason | None:
 def lock_open(transition: Transition, command: Command) -> Reason | None:
     """Evacuate: always accepted, also in a lock-down; only a person's release ends it."""
     if not transition.state.locked_open:
-        transition.change(locked_open=True)
+        transition.state.locked_open = True
         transition.note("locked_open", cause=command.cause)
         transition.chime("evacuate")
     return None
@@ -90,7 +91,7 @@ def lock_open(transition: Transition, command: Command) -> Reason | None:
 def _lock_open_release(transition: Transition, command: Command) -> Reason | None:
     if transition.state.evacuate_input:
         return Reason.LOCKED_OPEN  # the alarm that asked for it is still on
-    transition.change(locked_open=False)
+    transition.state.locked_open = False
     transition.note("lock_open_released", cause=command.cause)
     return None
 
@@ -99,7 +100,9 @@ def _set_count(transition: Transition, command: Command) -> Reason | None:
     if command.number is None or not 0 <= command.number <= people.MOST_PEOPLE:
         return Reason.MALFORMED
     transition.recount(people.settled(command.number), command.cause)
-    transition.change_grant(unsure=True)
+    grant = transition.state.grant
+    if grant is not None:
+        transition.state.grant = replace(grant, unsure=True)
     transition.fault("CountUnderflow", "occupancy", active=False)
     return None
 
@@ -120,7 +123,8 @@ def _room_empty(transition: Transition, command: Command) -> Reason | None:
 
 
 def _staff_pass(transition: Transition, command: Command) -> Reason | None:
-    transition.change(staff_pass=True, timers=_without(transition.state, "staff_pass"))
+    transition.state.staff_pass = True
+    transition.state.timers = _without(transition.state, "staff_pass")
     transition.note("staff_pass", cause=command.cause)
     return None
 
@@ -131,13 +135,13 @@ def _without(state: State, timer: str) -> dict[str, float | None]:
 
 
 def _answer_hatch(transition: Transition, command: Command) -> Reason | None:
-    transition.change(hatch_waiting=())
+    transition.state.hatch_waiting = ()
     transition.note("hatch_answered", cause=command.cause)
     return None
 
 
 def _answer_door(transition: Transition, command: Command) -> Reason | None:
-    transition.change(door_knock=None)
+    transition.state.door_knock = None
     transition.note("door_answered", cause=command.cause)
     return None
 

@@ -32,11 +32,18 @@ def started(transition: Transition, event: Started) -> None:
     transition.note("started", doubt=event.doubt)
     if transition.state.grant is not None:
         transition.note("access_not_taken", expected=transition.state.grant.party, reason="restart")
-    transition.change(grant=None, staff_pass=False, busy=False, coming_in=0, exit_asked_ms=None)
-    transition.change(door="Unknown", bolt="Unknown", hatch="Unknown")
-    transition.change(evacuate_input=False, buttons_up=frozenset())
+    transition.state.grant = None
+    transition.state.staff_pass = False
+    transition.state.busy = False
+    transition.state.coming_in = 0
+    transition.state.exit_asked_ms = None
+    transition.state.door = "Unknown"
+    transition.state.bolt = "Unknown"
+    transition.state.hatch = "Unknown"
+    transition.state.evacuate_input = False
+    transition.state.buttons_up = frozenset()
     # Sensors and parts tell their faults anew; only what the count suffered is remembered.
-    transition.change(faults=tuple(f for f in transition.state.faults if f.line == "occupancy"))
+    transition.state.faults = tuple(f for f in transition.state.faults if f.line == "occupancy")
     if event.doubt:
         transition.doubt(transition.anybody(), "restart")
 
@@ -47,7 +54,8 @@ def started(transition: Transition, event: Started) -> None:
 def doorway(transition: Transition, event: Doorway) -> None:
     """Count those at the inner beam for the strike; an armed staff pass covers one of them."""
     staff = 1 if transition.state.staff_pass else 0
-    transition.change(busy=event.busy, coming_in=max(event.coming_in - staff, 0))
+    transition.state.busy = event.busy
+    transition.state.coming_in = max(event.coming_in - staff, 0)
 
 
 def passage(transition: Transition, event: Passage) -> None:
@@ -56,7 +64,7 @@ def passage(transition: Transition, event: Passage) -> None:
     if event.least == event.most == 0:
         transition.note("passage_aborted", why=event.why, **zones)
     elif transition.state.staff_pass:
-        transition.change(staff_pass=False)
+        transition.state.staff_pass = False
         transition.note("staff_passed", min=event.least, max=event.most)
     elif not transition.settings.beams:
         transition.note("passage_seen", min=event.least, max=event.most, **zones)
@@ -67,10 +75,8 @@ def passage(transition: Transition, event: Passage) -> None:
 def _count_passage(transition: Transition, event: Passage, zones: dict[str, float]) -> None:
     before = transition.state.occupancy
     decided = max(event.most, 0)  # whoever stood at the inner beam is in the count now
-    transition.change(
-        occupancy=people.moved(before, event.least, event.most),
-        coming_in=max(transition.state.coming_in - decided, 0),
-    )
+    transition.state.occupancy = people.moved(before, event.least, event.most)
+    transition.state.coming_in = max(transition.state.coming_in - decided, 0)
     name = {(1, 1): "entry", (-1, -1): "exit"}.get((event.least, event.most))
     if name is not None:
         transition.note(name, **count_data(transition.state.occupancy), **zones)
@@ -82,7 +88,7 @@ def _count_passage(transition: Transition, event: Passage, zones: dict[str, floa
         transition.fault("CountUnderflow", "occupancy", active=True)
     grant = transition.state.grant
     if grant is not None and event.least > 0:
-        transition.change_grant(entered=grant.entered + event.least)
+        transition.state.grant = replace(grant, entered=grant.entered + event.least)
 
 
 # --- knocks -------------------------------------------------------------------------------------
@@ -94,7 +100,7 @@ def knock(transition: Transition, event: Knock) -> None:
     if event.place == "door":
         standing = transition.state.door_knock
         since_ms = event.t_ms if standing is None else standing.t_ms
-        transition.change(door_knock=DoorKnock(since_ms, event.raps))
+        transition.state.door_knock = DoorKnock(since_ms, event.raps)
     elif transition.state.hatch != "Open":
         _queue_at_hatch(transition, event.t_ms)
 
@@ -106,7 +112,8 @@ def _queue_at_hatch(transition: Transition, t_ms: float) -> None:
     )
     if not same_people:
         waiting = (*waiting, t_ms)[:HATCH_QUEUE]
-    transition.change(hatch_waiting=waiting, hatch_knock_ms=t_ms)
+    transition.state.hatch_waiting = waiting
+    transition.state.hatch_knock_ms = t_ms
 
 
 def knock_ended(transition: Transition, event: KnockEnded) -> None:
@@ -114,7 +121,7 @@ def knock_ended(transition: Transition, event: KnockEnded) -> None:
     named = {"regular": event.regular} if event.regular else {}
     transition.note("knock_ended", place=event.place, raps=event.raps, **named)
     if event.place == "door" and transition.state.door_knock is not None:
-        transition.change(door_knock=replace(transition.state.door_knock, raps=event.raps))
+        transition.state.door_knock = replace(transition.state.door_knock, raps=event.raps)
 
 
 # --- contacts, buttons, faults ------------------------------------------------------------------
@@ -127,7 +134,7 @@ def contact(transition: Transition, event: Contact) -> None:
 
 def _door_contact(transition: Transition, is_open: bool) -> None:
     was, now = transition.state.door, "Open" if is_open else "Closed"
-    transition.change(door=now)
+    transition.state.door = now
     if was in ("Unknown", now):
         if not is_open:
             _alarm_over(transition)  # it fell shut while nobody looked
@@ -140,11 +147,12 @@ def _door_contact(transition: Transition, is_open: bool) -> None:
 
 
 def _opened(transition: Transition) -> None:
-    transition.change(door_knock=None)
-    if transition.state.grant is not None:
-        transition.change_grant(opened=True, live=False)
+    transition.state.door_knock = None
+    grant = transition.state.grant
+    if grant is not None:
+        transition.state.grant = replace(grant, opened=True, live=False)
     elif _forced(transition):
-        transition.change(alarm="DoorForcedOpen")
+        transition.state.alarm = "DoorForcedOpen"
         transition.note("door_alarm", alarm="DoorForcedOpen")
 
 
@@ -160,7 +168,7 @@ def _forced(transition: Transition) -> bool:
 def _closed(transition: Transition) -> None:
     state = transition.state
     _alarm_over(transition)
-    transition.change_grant(over=True, live=False)
+    transition.end_release()
     if transition.blind():
         transition.doubt(transition.anybody(), "blind")
     elif not transition.settings.beams and state.grant is None and state.occupancy.max > 0:
@@ -170,19 +178,19 @@ def _closed(transition: Transition) -> None:
 
 def _alarm_over(transition: Transition) -> None:
     if transition.state.alarm != "Normal":
-        transition.change(alarm="Normal")
+        transition.state.alarm = "Normal"
         transition.note("door_alarm", alarm="Normal")
 
 
 def _bolt_contact(transition: Transition, unlocked: bool) -> None:
-    transition.change(bolt="Unlocked" if unlocked else "Locked")
+    transition.state.bolt = "Unlocked" if unlocked else "Locked"
 
 
 def _hatch_contact(transition: Transition, is_open: bool) -> None:
     was, now = transition.state.hatch, "Open" if is_open else "Closed"
-    transition.change(hatch=now)
+    transition.state.hatch = now
     if is_open:
-        transition.change(hatch_waiting=())
+        transition.state.hatch_waiting = ()
     if was not in ("Unknown", now):
         transition.note("hatch_opened" if is_open else "hatch_closed")
 
@@ -191,7 +199,7 @@ def _pressed(transition: Transition, line: str, down: bool) -> bool:
     """Tell a press from a button that was down when we came: that one may be stuck."""
     was_up = line in transition.state.buttons_up
     up = transition.state.buttons_up - {line} if down else transition.state.buttons_up | {line}
-    transition.change(buttons_up=up)
+    transition.state.buttons_up = up
     return down and was_up
 
 
@@ -202,11 +210,11 @@ def _release_button(transition: Transition, down: bool) -> None:
 
 def _exit_button(transition: Transition, down: bool) -> None:
     if _pressed(transition, "exit_button", down):
-        transition.change(exit_asked_ms=transition.state.t_ms)
+        transition.state.exit_asked_ms = transition.state.t_ms
 
 
 def _evacuate(transition: Transition, active: bool) -> None:
-    transition.change(evacuate_input=active)
+    transition.state.evacuate_input = active
     if active:
         lock_open(transition, Command(transition.state.t_ms, "lock_open", cause="evacuate"))
 

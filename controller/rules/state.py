@@ -17,9 +17,9 @@ light should be in a state, so no forgotten branch can leave one on, and a resta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+
+import msgspec
 
 from controller.events import INPUT_LINES, Set
 from controller.rules.occupancy import Occupancy
@@ -107,12 +107,15 @@ class ActiveFault:
     since_ms: float
 
 
-@dataclass(frozen=True)  # without slots: see `changed`
-class State:
-    """Everything the rules remember; ``timers`` hold absolute deadlines, None once rung."""
+class State(msgspec.Struct):
+    """Everything the rules remember; ``timers`` hold absolute deadlines, None once rung.
+
+    Only a `Transition` assigns to its fields, in a copy of its own. What the fields hold is never
+    changed in place, so two states may share it.
+    """
 
     t_ms: float = 0.0
-    occupancy: Occupancy = field(default_factory=Occupancy)
+    occupancy: Occupancy = Occupancy()
     busy: bool = False
     coming_in: int = 0
     door: str = "Unknown"
@@ -133,33 +136,7 @@ class State:
     alarm: str = "Normal"
     over_capacity: bool = False
     faults: tuple[ActiveFault, ...] = ()
-    timers: Mapping[str, float | None] = field(default_factory=dict)
-
-
-FIELDS = len(vars(State()))
-
-
-def changed(state: State, **fields: Any) -> State:
-    """Return ``state`` with these fields: `dataclasses.replace` takes ten times as long."""
-    new = draft(state, state.t_ms)
-    redraft(new, fields)
-    return new
-
-
-def draft(state: State, t_ms: float) -> State:
-    """Return a copy of ``state`` at ``t_ms``, for `redraft` until anybody else has seen it."""
-    fields = {**vars(state), "t_ms": t_ms}  # not copy(): its attributes are read at half the speed
-    new = object.__new__(State)
-    object.__setattr__(new, "__dict__", fields)
-    return new
-
-
-def redraft(state: State, fields: Mapping[str, Any]) -> None:
-    """Change a draft in place."""
-    known = vars(state)
-    known.update(fields)
-    if len(known) != FIELDS:
-        raise TypeError(f"State has no field {', '.join(list(known)[FIELDS:])}")
+    timers: dict[str, float | None] = {}
 
 
 def promised_max(state: State) -> int:

@@ -105,7 +105,7 @@ def _due(transition: Transition) -> None:
         for _, name in sorted(ripe):
             if name not in TIMERS:
                 continue
-            transition.change(timers={**transition.state.timers, name: None})
+            transition.state.timers = {**transition.state.timers, name: None}
             TIMERS[name].ring(transition)
     _ring_marks(transition)
 
@@ -118,7 +118,7 @@ def _ring_marks(transition: Transition) -> None:
         if at_ms > transition.state.t_ms:
             break
         tone = _mark(transition, session, at_ms)
-        transition.change(session=replace(session, next_mark=session.next_mark + 1))
+        transition.state.session = replace(session, next_mark=session.next_mark + 1)
     if tone:
         transition.chime(tone)
 
@@ -143,7 +143,7 @@ def _follow(transition: Transition) -> None:
     """Look for every situation that asks for something; ``state`` is the draft, always as it is."""
     state, settings = transition.state, transition.settings
     if state.grant is not None and state.grant.live and not release_fits(state, settings):
-        _spend_grant(transition)
+        _spend_grant(transition, state.grant)
     if state.grant is not None and state.grant.over and not state.busy:
         _reconcile(transition, state.grant)
     if state.session is None and state.occupancy.count > 0:
@@ -155,16 +155,16 @@ def _follow(transition: Transition) -> None:
     _run_timers(transition)
 
 
-def _spend_grant(transition: Transition) -> None:
+def _spend_grant(transition: Transition, grant: Grant) -> None:
     """A release whose strike had to go off is over: only another one turns it on again."""
-    transition.change_grant(live=False, over=True, unsure=True)
+    transition.state.grant = replace(grant, live=False, over=True, unsure=True)
 
 
 def _reconcile(transition: Transition, grant: Grant) -> None:
     """Close a release when the door is shut again (or its time is over) and nobody is in it."""
     believed = not transition.settings.beams and (grant.opened or not transition.settings.sees_door)
     entered = grant.party if believed else grant.entered
-    transition.change(grant=None)
+    transition.state.grant = None
     if believed:
         _believe(transition, grant)
     if grant.opened or entered:
@@ -189,13 +189,13 @@ def _start_session(transition: Transition) -> None:
     skipped = sum(
         warning >= transition.settings.session_ms for warning in transition.settings.warnings_ms
     )
-    transition.change(session=Session(transition.state.t_ms, skipped))
+    transition.state.session = Session(transition.state.t_ms, skipped)
     transition.note("session_started")
 
 
 def _mark_over_capacity(transition: Transition) -> None:
     over = not transition.state.over_capacity
-    transition.change(over_capacity=over)
+    transition.state.over_capacity = over
     transition.note(
         "over_capacity" if over else "over_capacity_ended", count=transition.state.occupancy.count
     )
@@ -209,7 +209,7 @@ def _run_timers(transition: Transition) -> None:
     names = running(state, settings)
     if names != list(timers):
         begun = {name: state.t_ms + TIMERS[name].after_ms(settings) for name in names}
-        transition.change(timers={name: timers.get(name, begun[name]) for name in names})
+        transition.state.timers = {name: timers.get(name, begun[name]) for name in names}
 
 
 def running(state: State, settings: RuleSettings) -> list[str]:
@@ -247,12 +247,8 @@ class _Timer(NamedTuple):
     ring: Callable[[Transition], None]
 
 
-def _release_over(transition: Transition) -> None:
-    transition.change_grant(live=False, over=True)
-
-
 def _staff_pass_over(transition: Transition) -> None:
-    transition.change(staff_pass=False)
+    transition.state.staff_pass = False
     transition.note("staff_pass_expired")
 
 
@@ -261,13 +257,14 @@ def _door_pre_alarm(transition: Transition) -> None:
 
 
 def _door_open_too_long(transition: Transition) -> None:
-    transition.change(alarm="DoorOpenTooLong")
+    transition.state.alarm = "DoorOpenTooLong"
     transition.note("door_alarm", alarm="DoorOpenTooLong")
 
 
 TIMERS: dict[str, _Timer] = {
     "release": _Timer(
-        lambda settings: min(settings.release_ms, settings.strike_max_on_ms), _release_over
+        lambda settings: min(settings.release_ms, settings.strike_max_on_ms),
+        Transition.end_release,
     ),
     "staff_pass": _Timer(lambda settings: settings.staff_pass_ms, _staff_pass_over),
     "empty": _Timer(lambda settings: settings.empty_after_ms, Transition.end_session),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
-from typing import Any
 
 from controller.events import Chime, Effect, Note
 from controller.rules import occupancy as people
 from controller.rules.occupancy import Occupancy
-from controller.rules.state import ActiveFault, RuleSettings, Session, State, draft, redraft
+from controller.rules.state import ActiveFault, RuleSettings, Session, State
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
@@ -17,18 +17,15 @@ class Transition:
     """The draft of one step: rules change it, `rules.step` makes effects of it."""
 
     def __init__(self, state: State, t_ms: float, settings: RuleSettings) -> None:
-        self.state = draft(state, t_ms)
+        self.state = copy(state)
+        self.state.t_ms = t_ms
         self.settings = settings
         self.moments: list[Effect] = []
 
-    def change(self, **fields: Any) -> None:
-        """Change fields of the draft."""
-        redraft(self.state, fields)
-
-    def change_grant(self, **fields: Any) -> None:
-        """Replace fields of the open release, if there is one."""
+    def end_release(self) -> None:
+        """End the strike's part of the open release, if there is one: it is to be reconciled."""
         if self.state.grant is not None:
-            self.change(grant=replace(self.state.grant, **fields))
+            self.state.grant = replace(self.state.grant, live=False, over=True)
 
     def note(self, event: str, /, **data: object) -> None:
         """Tell journal, house and replay that something happened."""
@@ -41,7 +38,7 @@ class Transition:
     def recount(self, after: Occupancy, cause: str) -> None:
         """Change the count other than by a passage; who or what did it is always told."""
         before = self.state.occupancy
-        self.change(occupancy=after)
+        self.state.occupancy = after
         self.note("count_adjusted", before=count_data(before), after=count_data(after), cause=cause)
 
     def doubt(self, after: Occupancy, cause: str) -> None:
@@ -59,7 +56,7 @@ class Transition:
         if active == (len(others) < len(self.state.faults)):
             return
         new = (ActiveFault(name, line, self.state.t_ms),) if active else ()
-        self.change(faults=others + new)
+        self.state.faults = others + new
         self.note("fault" if active else "fault_cleared", name=name, line=line)
 
     def blind(self) -> bool:
@@ -70,7 +67,7 @@ class Transition:
         """Close the party's session: the room was verified empty."""
         session: Session | None = self.state.session
         if session is not None:
-            self.change(session=None)
+            self.state.session = None
             self.note("session_ended", lasted_s=round((self.state.t_ms - session.started_ms) / 1e3))
 
 

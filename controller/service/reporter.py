@@ -6,6 +6,8 @@ import time
 from operator import attrgetter
 from typing import Any
 
+from msgspec.structs import asdict
+
 from controller import codec
 from controller.clock import Clock, Moment
 from controller.config.presets import Gadgets
@@ -29,7 +31,7 @@ RADIO_S = 10.0
 #: What no power cut may take back, whoever did it: a locked door, the two hours.
 GRAVE = attrgetter("locked_down", "locked_open", "session")
 #: All of a state but what changes with every edge.
-LASTING = attrgetter(*(vars(State()).keys() - {"t_ms", "busy", "coming_in"}))
+LASTING = attrgetter(*(set(State.__struct_fields__) - {"t_ms", "busy", "coming_in"}))
 
 
 class Teller:
@@ -75,7 +77,7 @@ class Teller:
             moment.boot_id,
             round(moment.boottime_ms, 3),
             round(moment.wall_s, 3),
-            vars(state),
+            asdict(state),
         )
         done = any(isinstance(effect, Answer) and effect.ok for _, effect in told)
         grave, self._grave = self._grave, GRAVE(state)

@@ -39,7 +39,7 @@ class Bar:
         )
         links = links or alone(MemoryBus())
         occupancy = settled(inside) if isinstance(inside, int) else inside
-        fresh = replace(State(), occupancy=occupancy)
+        fresh = State(occupancy=occupancy)
         self.running = assemble(
             self.config, World(partial(simulated, self.config), links, fresh=fresh)
         )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from controller import codec
 from controller.events import Answer, Chime, Note, Reason, Set
@@ -141,14 +142,14 @@ def test_a_state_survives_the_journal() -> None:
     room.contact("release_button", False)
     room.contact("exit_button", False)
     room.command("access_door", 1)
-    text = text_of(vars(room.state))
+    text = text_of(asdict(room.state))
     again = codec.load_state(state_of(text))
     assert again == room.state
-    assert text_of(vars(again)) == text
+    assert text_of(asdict(again)) == text
 
 
 def test_a_restored_count_passes_its_gate() -> None:
-    text = text_of(vars(State())).replace('"count":0', '"count":111227')
+    text = text_of(asdict(State())).replace('"count":0', '"count":111227')
     assert codec.load_state(state_of(text)).occupancy == replace(State().occupancy, count=0)
 
 

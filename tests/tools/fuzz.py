@@ -24,6 +24,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import asdict
 
 from controller import codec
 from controller.config.loader import ConfigError, parse
@@ -105,7 +106,7 @@ def _lived() -> bytes:
     after = State()
     for name, number in (("set_count", 2), ("access_door", 1), ("staff_pass", None)):
         after, _ = step(after, Command(0.0, name, number), HOUSE)
-    return text_of(vars(after)).encode()
+    return text_of(asdict(after)).encode()
 
 
 SEEDS: dict[str, tuple[bytes, ...]] = {

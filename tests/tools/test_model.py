@@ -11,6 +11,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given, settings
+from msgspec import structs
 
 from controller.events import INPUT_LINES, Command, Contact, Effect, Event, Fault, Started, Tick
 from controller.rules.occupancy import Occupancy
@@ -42,7 +43,7 @@ def _strike_back_on(state: State, event: Event, rules: RuleSettings) -> TimedEff
     after, effects = step(state, event, rules)
     shut = isinstance(event, Contact) and event.line == "door_contact" and not event.active
     if shut and after.grant is not None:
-        after = replace(after, grant=replace(after.grant, live=True))
+        after = structs.replace(after, grant=replace(after.grant, live=True))
     return after, effects
 
 
@@ -53,7 +54,7 @@ def _one_too_many(state: State, event: Event, rules: RuleSettings) -> TimedEffec
 
 def _forgets_the_lock(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
     after, effects = step(state, event, rules)
-    return (replace(after, locked_open=False), effects) if isinstance(event, Started) else (
+    return (structs.replace(after, locked_open=False), effects) if isinstance(event, Started) else (
         after, effects)  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _half_refused(state: State, event: Event, rules: RuleSettings) -> TimedEffec
     """A refused set_count ends the staff pass all the same."""
     after, effects = step(state, event, rules)
     if isinstance(event, Command) and event.name == "set_count" and event.number == -1:
-        after = replace(after, staff_pass=False)
+        after = structs.replace(after, staff_pass=False)
     return after, effects
 
 
@@ -146,7 +147,7 @@ def _at_rest(name: str, state: State) -> State:
     """Return the state with what speaks to the slice at rest, timers and all left as they were."""
     others = tuple(fault for fault in state.faults if fault.name != FAULT_SPEAKS.get(name))
     speakers = {field: getattr(State(), field) for field in SPEAKS[name]}
-    return replace(state, **{"faults": others, **speakers})
+    return structs.replace(state, **{"faults": others, **speakers})
 
 
 def _settled(state: State, rules: RuleSettings) -> State:
@@ -211,5 +212,5 @@ def test_a_normal_state_stands_for_itself() -> None:
     state = _after(rules, ["access_door 2", "one coming in", "Knock hatch", "set_count 1"])
     assert key(normal(state, rules)) == key(state)
     assert state.grant is not None
-    other = replace(state, occupancy=Occupancy(2, 2, 2), grant=Grant(1))
+    other = structs.replace(state, occupancy=Occupancy(2, 2, 2), grant=Grant(1))
     assert key(normal(other, rules)) != key(state)

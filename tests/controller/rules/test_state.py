@@ -1,39 +1,40 @@
-"""The state's own copy, on which every rule works."""
+"""The state belongs to whoever holds it: a step works on a copy of its own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import deepcopy
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from controller.events import Contact
-from controller.rules.occupancy import settled
-from controller.rules.state import RuleSettings, State, changed, draft, redraft
+from controller.events import Event, Tick
+from controller.rules.state import RuleSettings, State, deadline
 from controller.rules.step import step
+from tests.tools.model.alphabet import everything
+
+SETTINGS = RuleSettings()
+MOVES = everything(SETTINGS)
+TIME = "time reaches the next deadline"
 
 
-def test_a_changed_state_is_what_replace_would_give_and_leaves_the_old_one_alone() -> None:
-    old = State(t_ms=5.0)
-    new = changed(old, occupancy=settled(3), busy=True)
-    assert new == replace(old, occupancy=settled(3), busy=True)
-    assert old == State(t_ms=5.0)
+def moved(name: str, state: State) -> tuple[State, Event] | None:
+    """Return the state in which a move happens, and its event; None when it can't happen."""
+    if name != TIME:
+        return MOVES[name](state, SETTINGS)
+    due_ms = deadline(state, SETTINGS)
+    return None if due_ms is None else (state, Tick(due_ms))
 
 
-def test_a_field_that_state_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="State has no field ocupancy"):
-        changed(State(), ocupancy=settled(3))
-
-
-def test_a_draft_is_changed_in_place_and_never_what_it_was_drawn_from() -> None:
-    old = State(t_ms=5.0, busy=True)
-    new = draft(old, 6.0)
-    redraft(new, {"occupancy": settled(2), "busy": False})
-    assert new == State(t_ms=6.0, occupancy=settled(2))
-    assert old == State(t_ms=5.0, busy=True)
-
-
-def test_a_step_leaves_the_state_before_it_alone() -> None:
-    old = State(door="Closed")
-    kept = replace(old)
-    new, _ = step(old, Contact(9.0, "door_contact", active=True), RuleSettings())
-    assert (old, new.door, new.t_ms) == (kept, "Open", 9.0)
+@given(st.lists(st.just(TIME) | st.sampled_from(sorted(MOVES)), min_size=1, max_size=40))
+def test_step_never_changes_its_input_state(names: list[str]) -> None:
+    state = State()
+    inputs: list[tuple[State, State]] = []
+    for name in names:
+        move = moved(name, state)
+        if move is not None:
+            before, event = move
+            inputs.append((before, deepcopy(before)))
+            state, _ = step(before, event, SETTINGS)
+            assert state is not before
+    for before, as_it_was in inputs:
+        assert before == as_it_was

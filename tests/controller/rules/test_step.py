@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from controller.events import (
     Command,
@@ -699,7 +698,7 @@ def test_a_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
 def test_a_timer_of_another_version_ends_unheard() -> None:
     """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
     room = Room()
-    room.state = replace(room.state, timers={"closing_time": 0.0, "last_orders": 9e9})
+    room.state = structs.replace(room.state, timers={"closing_time": 0.0, "last_orders": 9e9})
     assert room.tell(Tick(1.0)) == []
     assert room.state.timers == {}
 
@@ -725,7 +724,7 @@ def test_a_self_test_begins_in_an_empty_room_only_and_moves_nothing() -> None:
     effects = room.tell(Command(0.0, "self_test", cause="page"))
     assert note(effects, "self_test_started") == {"cause": "page"}
     assert [effect for effect in effects if isinstance(effect, Prove)] == [Prove()]
-    assert replace(room.state, t_ms=before.t_ms) == before
+    assert structs.replace(room.state, t_ms=before.t_ms) == before
     room.passes(0, 1)  # perhaps somebody
     assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME
     room.passes(1)

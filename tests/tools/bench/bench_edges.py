@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
+from msgspec.structs import asdict
 
 from controller.config.settings import LineSettings, Mqtt
 from controller.gpio.pins import Pins
@@ -23,7 +24,7 @@ from controller.mqtt.message import Message
 from controller.rules.state import State
 from tests.conftest import Broker
 
-SAVED = Saved(1.0, "boot", 1.0, 1.0, vars(State()))
+SAVED = Saved(1.0, "boot", 1.0, 1.0, asdict(State()))
 
 
 def show(what: str, times_s: list[float]) -> None:

@@ -19,6 +19,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from controller.journal.journal import Journal
 from controller.journal.records import Saved
 from controller.rules.state import State
@@ -47,7 +49,7 @@ hatch_light = 20
 def fill(path: Path, evenings: int, events: int = EVENTS) -> None:
     """Write a journal with so many evenings, all delivered."""
     journal = Journal(path)
-    journal.write([], Saved(0.0, "boot", 0.0, time.time() - 60, vars(State())))
+    journal.write([], Saved(0.0, "boot", 0.0, time.time() - 60, asdict(State())))
     journal.finish()
     rows, now_s = evenings * events, time.time()
     with closing(sqlite3.connect(path)) as db:

@@ -7,7 +7,9 @@ sentence when it is broken, nothing when it holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from controller.events import (
     Answer,
@@ -272,7 +274,7 @@ def refused_means_nothing_happened(step: Step, settings: RuleSettings) -> Broken
     told = [e for e in step.effects if not isinstance(e, Answer)]
     if [e.name if isinstance(e, Note) else "" for e in told] != [word]:
         return "a refusal did more than say so"
-    if step.after != replace(step.before, t_ms=step.after.t_ms):
+    if step.after != structs.replace(step.before, t_ms=step.after.t_ms):
         return "a refused command changed the state"
     return None
 

@@ -32,8 +32,9 @@ evacuation. Only the bolt speaks back, by one refusal (``DoorFault``): it is wal
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
+
+from msgspec import structs
 
 from controller.events import INPUT_LINES
 from controller.rules.state import RuleSettings, Session, State
@@ -87,11 +88,11 @@ TIMERS: dict[str, frozenset[str]] = {
 def forget(name: str, settings: RuleSettings, state: State) -> State:
     """Return the state with what slice ``name`` leaves out at rest."""
     dropped = FORGOTTEN[name]
-    state = replace(state, **{field: getattr(AT_REST, field) for field in dropped})
+    state = structs.replace(state, **{field: getattr(AT_REST, field) for field in dropped})
     if "session" in dropped and state.occupancy.count > 0:
-        state = replace(state, session=standing(Session(0.0), settings, AHEAD_MS))
+        state = structs.replace(state, session=standing(Session(0.0), settings, AHEAD_MS))
     mine = {timer: at for timer, at in state.timers.items() if timer in TIMERS[name]}
-    return replace(state, timers=dict.fromkeys(running(state, settings), AHEAD_MS) | mine)
+    return structs.replace(state, timers=dict.fromkeys(running(state, settings), AHEAD_MS) | mine)
 
 
 def moves(name: str, settings: RuleSettings) -> dict[str, Move]:

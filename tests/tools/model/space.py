@@ -18,7 +18,9 @@ Further bounds, each with its reason:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import fields, replace
+from dataclasses import replace
+
+from msgspec import structs
 
 from controller.events import Event, Tick
 from controller.rules.state import DoorKnock, Grant, RuleSettings, Session, State, mark_ms
@@ -50,7 +52,7 @@ def normal(state: State, settings: RuleSettings) -> State:
     asked, waiting = state.exit_asked_ms, len(state.hatch_waiting)
     recent = asked is not None and now_ms - asked <= settings.exit_grace_ms
     merges = waiting > 0 and now_ms - state.hatch_knock_ms <= settings.knock_merge_ms
-    return replace(
+    return structs.replace(
         state,
         t_ms=0.0,
         grant=_normal_grant(state.grant, settings),
@@ -100,7 +102,7 @@ def exactly(state: State) -> Hashable:
     return (*[getattr(state, name) for name in FIELDS], timers)
 
 
-FIELDS = tuple(field.name for field in fields(State) if field.name != "timers")
+FIELDS = tuple(name for name in State.__struct_fields__ if name != "timers")
 
 
 # --- time as moves -------------------------------------------------------------------------------
@@ -112,7 +114,7 @@ def ring(timer: str) -> Move:
     def move(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
         if state.timers.get(timer) is None:
             return None
-        return replace(state, timers={**state.timers, timer: 0.0}), Tick(0.0)
+        return structs.replace(state, timers={**state.timers, timer: 0.0}), Tick(0.0)
 
     return move
 
@@ -121,17 +123,17 @@ def next_mark(state: State, settings: RuleSettings) -> tuple[State, Event] | Non
     """Let the session reach its next mark."""
     if state.session is None:
         return None
-    return replace(state, session=standing(state.session, settings, 0.0)), Tick(0.0)
+    return structs.replace(state, session=standing(state.session, settings, 0.0)), Tick(0.0)
 
 
 def exit_grows_old(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
     """Let the press of the exit button be long ago."""
     asked = None if state.exit_asked_ms is None else LONG_AGO_MS
-    return (replace(state, exit_asked_ms=asked), Tick(0.0)) if asked is not None else None
+    return (structs.replace(state, exit_asked_ms=asked), Tick(0.0)) if asked is not None else None
 
 
 def knock_grows_old(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
     """Let the last knock at the hatch be long ago."""
     if not state.hatch_waiting or state.hatch_knock_ms == LONG_AGO_MS:
         return None
-    return replace(state, hatch_knock_ms=LONG_AGO_MS), Tick(0.0)
+    return structs.replace(state, hatch_knock_ms=LONG_AGO_MS), Tick(0.0)
