@@ -31,7 +31,7 @@ class Engine:
         self._rules_due = self._due = inf
         self._plan()
 
-    def lit(self) -> TimedEffects:
+    def active_outputs(self) -> TimedEffects:
         """Return the outputs that are on as things stand: at a start all pins are off."""
         outputs = wanted(self.state, self.settings).values()
         return [(self._now_ms, output) for output in outputs if output.level]

@@ -116,7 +116,7 @@ def wired_by(config: Config, rows: Iterable[Row]) -> Config:
 def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     """Yield one JSON line for every event of the trace, the occupancy at its end last."""
     engine = Engine(config.rules, config.sensing, State(occupancy=settled(inside)))
-    yield from _lines(engine.lit())
+    yield from _lines(engine.active_outputs())
     for edge in first_readings(rows, config.rules.lines):
         yield from _lines(engine.edge(edge))
     for row in rows:

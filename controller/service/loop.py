@@ -117,7 +117,7 @@ class Service:
         for edge in edges:
             self._parts.flight.edge(edge)
             self._do(_silent(self._engine.edge(edge)))
-        self._do(self._engine.lit())
+        self._do(self._engine.active_outputs())
         self._parts.recorder.start()
         self._keep([])
         self._picture()
