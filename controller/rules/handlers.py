@@ -45,7 +45,7 @@ def started(transition: Transition, event: Started) -> None:
     # Sensors and parts tell their faults anew; only what the count suffered is remembered.
     transition.state.faults = tuple(f for f in transition.state.faults if f.line == "occupancy")
     if event.doubt:
-        transition.doubt(transition.anybody(), "restart")
+        transition.widen_count(transition.unknown_occupancy(), "restart")
 
 
 # --- passages -----------------------------------------------------------------------------------
@@ -169,11 +169,13 @@ def _closed(transition: Transition) -> None:
     state = transition.state
     _alarm_over(transition)
     transition.end_release()
-    if transition.blind():
-        transition.doubt(transition.anybody(), "blind")
+    if transition.beam_faulty():
+        transition.widen_count(transition.unknown_occupancy(), "blind")
     elif not transition.settings.beams and state.grant is None and state.occupancy.max > 0:
         # Opened from inside and nobody counts: some may have left, the bartender knows how many.
-        transition.doubt(people.unseen(state.occupancy, least=0, most=0), "opened_from_inside")
+        transition.widen_count(
+            people.unseen(state.occupancy, least=0, most=0), "opened_from_inside"
+        )
 
 
 def _alarm_over(transition: Transition) -> None:
@@ -223,7 +225,7 @@ def fault(transition: Transition, event: Fault) -> None:
     """Raise or clear a fault; a beam that can't see makes the count doubtful."""
     transition.fault(event.name, event.line, active=event.active)
     if event.active and event.name in BEAM_FAULTS and transition.settings.beams:
-        transition.doubt(replace(transition.state.occupancy, doubted=True), event.name)
+        transition.widen_count(replace(transition.state.occupancy, doubted=True), event.name)
 
 
 CONTACTS: dict[str, Callable[[Transition, bool], None]] = {

@@ -177,7 +177,7 @@ def _believe(transition: Transition, grant: Grant) -> None:
     """Count a party that nobody saw, or doubt, if it may be inside or not."""
     before, party = transition.state.occupancy, grant.party
     if grant.unsure:
-        transition.doubt(
+        transition.widen_count(
             people.unseen(before, least=before.min, most=before.max + party), "release"
         )
     else:

@@ -41,12 +41,12 @@ class Transition:
         self.state.occupancy = after
         self.note("count_adjusted", before=count_data(before), after=count_data(after), cause=cause)
 
-    def doubt(self, after: Occupancy, cause: str) -> None:
+    def widen_count(self, after: Occupancy, cause: str) -> None:
         """Widen the count to ``after``; what was as doubtful before is not told again."""
         if after != self.state.occupancy:
             self.recount(after, cause)
 
-    def anybody(self) -> Occupancy:
+    def unknown_occupancy(self) -> Occupancy:
         """Return the occupancy that admits all we can't exclude: anything up to a full house."""
         return people.unseen(self.state.occupancy, least=0, most=self.settings.capacity)
 
@@ -59,7 +59,7 @@ class Transition:
         self.state.faults = others + new
         self.note("fault" if active else "fault_cleared", name=name, line=line)
 
-    def blind(self) -> bool:
+    def beam_faulty(self) -> bool:
         """Tell whether a beam that should count is out of order."""
         return self.settings.beams and any(f.name in BEAM_FAULTS for f in self.state.faults)
 
