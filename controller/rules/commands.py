@@ -25,7 +25,7 @@ def handle_command(transition: Transition, command: Command) -> None:
         denied = "access_denied" if command.name == "access_door" else "command_refused"
         transition.note(denied, command=command.name, reason=reason.value, cause=command.cause)
     if command.id or command.refusal is not None:
-        transition.moments.append(Answer(command.id, reason is None, reason))
+        transition.effects.append(Answer(command.id, reason is None, reason))
 
 
 def _access_door(transition: Transition, command: Command) -> Reason | None:
@@ -158,7 +158,7 @@ def _self_test(transition: Transition, command: Command) -> Reason | None:
     if transition.state.occupancy.max > 0 or transition.state.session is not None:
         return Reason.NOT_PERMITTED_AT_THIS_TIME
     transition.note("self_test_started", cause=command.cause)
-    transition.moments.append(Prove())
+    transition.effects.append(Prove())
     return None
 
 

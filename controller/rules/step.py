@@ -70,8 +70,8 @@ def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tup
     _follow(transition)
     before, after = wanted(state, settings), wanted(transition.state, settings)
     if after != before:
-        transition.moments += [after[line] for line in after if after[line] != before[line]]
-    return transition.state, tuple(transition.moments)
+        transition.effects += [after[line] for line in after if after[line] != before[line]]
+    return transition.state, tuple(transition.effects)
 
 
 def _tick(transition: Transition, event: Tick) -> None:

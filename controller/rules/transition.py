@@ -20,7 +20,7 @@ class Transition:
         self.state = copy(state)
         self.state.t_ms = t_ms
         self.settings = settings
-        self.moments: list[Effect] = []
+        self.effects: list[Effect] = []
 
     def end_release(self) -> None:
         """End the strike's part of the open release, if there is one: it is to be reconciled."""
@@ -29,11 +29,11 @@ class Transition:
 
     def note(self, event: str, /, **data: object) -> None:
         """Tell journal, house and replay that something happened."""
-        self.moments.append(Note(event, data))
+        self.effects.append(Note(event, data))
 
     def chime(self, tone: str) -> None:
         """Ring once."""
-        self.moments.append(Chime(tone))
+        self.effects.append(Chime(tone))
 
     def recount(self, after: Occupancy, cause: str) -> None:
         """Change the count other than by a passage; who or what did it is always told."""
