@@ -33,11 +33,8 @@ class Reason(StrEnum):
     NOT_PERMITTED_AT_THIS_TIME = "NotPermittedAtThisTime"
 
 
-INPUT_LINES = (
-    "hatch_knock",
-    "door_knock",
-    "beam_outer",
-    "beam_inner",
+#: Inputs that stand at one level or the other: once settled, each is reported as a `Contact`.
+SWITCHES = (
     "door_contact",
     "bolt_contact",
     "hatch_contact",
@@ -45,6 +42,7 @@ INPUT_LINES = (
     "exit_button",
     "evacuate",
 )
+INPUT_LINES = ("hatch_knock", "door_knock", "beam_outer", "beam_inner", *SWITCHES)
 OUTPUT_LINES = ("strike", "hatch_light", "full_lamp", "chime")
 
 COMMANDS = (

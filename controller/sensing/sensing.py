@@ -12,21 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
-from controller.events import Edge, Fault, Sensed
+from controller.events import SWITCHES, Edge, Fault, Sensed
 from controller.sensing.contacts import Contacts
 from controller.sensing.knocks import Knocks
 from controller.sensing.passages import CALM_MS, Passages
 from controller.sensing.rhythms import Rhythm
 
-#: Switches: what settles and is told as `Contact`.
-SWITCHES = (
-    "door_contact",
-    "bolt_contact",
-    "hatch_contact",
-    "release_button",
-    "exit_button",
-    "evacuate",
-)
 #: A storm is this many edges within a second. A slam gives a knock sensor some 300 in that time,
 #: a person at a chattering receiver 20.
 STORM_EDGES = 1000

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
-from controller.events import OUTPUT_LINES, Fault
+from controller.events import OUTPUT_LINES, SWITCHES, Fault
 from controller.gpio.factories import PinsError
 from controller.rules.state import State
 from controller.service.assembly import Running, World, assemble, real_world
@@ -24,10 +24,7 @@ from controller.service.assembly import Running, World, assemble, real_world
 log = logging.getLogger(__name__)
 
 #: Switches that a hand moves, and what is switched; nothing that has to be judged.
-LINES = frozenset(
-    {"door_contact", "bolt_contact", "hatch_contact", "release_button", "exit_button", "evacuate"}
-    | set(OUTPUT_LINES)
-)
+LINES = frozenset((*SWITCHES, *OUTPUT_LINES))
 FAULT = "SafeMode"
 
 

@@ -6,9 +6,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.events import COMMANDS, Command, Effect, Fault, Note, Set, Started, Tick
+from controller.events import COMMANDS, SWITCHES, Command, Effect, Fault, Note, Set, Started, Tick
 from controller.rules.state import deadline, door_mode, wanted
-from controller.sensing.sensing import SWITCHES
 from tests.support.rules_driver import Room
 
 #: What may turn the strike on: a release, or in a walk-in house a place that became free.

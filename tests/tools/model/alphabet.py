@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.events import (
+    SWITCHES,
     Command,
     Contact,
     Doorway,
@@ -113,9 +114,7 @@ KNOCK_GROWS_OLD: dict[str, Move] = {"knock grows old": knock_grows_old}
 
 def everything(settings: RuleSettings) -> dict[str, Move]:
     """The whole alphabet."""
-    switches = contacts(
-        "door_contact", "bolt_contact", "hatch_contact", "release_button", "exit_button", "evacuate"
-    )
+    switches = contacts(*SWITCHES)
     others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
     sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamStuck")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
