@@ -45,24 +45,28 @@ SWITCHES = (
 INPUT_LINES = ("hatch_knock", "door_knock", "beam_outer", "beam_inner", *SWITCHES)
 OUTPUT_LINES = ("strike", "hatch_light", "full_lamp", "chime")
 
-COMMANDS = (
-    "access_door",
-    "block_door",
-    "unblock_door",
-    "lock_down",
-    "lock_down_release",
-    "lock_open",
-    "lock_open_release",
-    "set_count",
-    "report_wrong",
-    "staff_pass",
-    "answer_hatch",
-    "answer_door",
-    "room_empty",
-    "self_test",
-)
-#: Asked by the house and not by the page: the chime is heard where it rings.
-HOUSE_COMMANDS = ("ring_chime",)
+#: Every command, and the name of its one parameter on MQTT and HTTP; None if it has none.
+COMMANDS: Mapping[str, str | None] = {
+    "access_door": "party",
+    "block_door": None,
+    "unblock_door": None,
+    "lock_down": None,
+    "lock_down_release": None,
+    "lock_open": None,
+    "lock_open_release": None,
+    "set_count": "count",
+    "report_wrong": "count",
+    "staff_pass": None,
+    "answer_hatch": None,
+    "answer_door": None,
+    "room_empty": None,
+    "self_test": None,
+    "ring_chime": "tone",
+}
+#: What the page may ask for: it has no button for the chime, which is heard only where it rings.
+PAGE_COMMANDS = tuple(name for name in COMMANDS if name != "ring_chime")
+#: A release that names no party is for so many guests.
+USUAL_PARTY = 1
 #: What `ring_chime` may ring; ``evacuate`` rings for an evacuation and for nothing else.
 TONES = ("warning", "time_up", "overtime", "over_capacity")
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from controller.codec import encode, told_all
 from controller.config.settings import WIRING, Config
 from controller.engine import Engine, TimedEffects
-from controller.events import COMMANDS, HOUSE_COMMANDS, INPUT_LINES, Command, Edge
+from controller.events import COMMANDS, INPUT_LINES, Command, Edge
 from controller.rules.occupancy import settled
 from controller.rules.state import State
 from controller.rules.transition import count_data
@@ -25,8 +25,6 @@ from controller.rules.transition import count_data
 HEADER = ["t_ms", "line", "level"]
 #: How long the trace runs on after its last row, so that what was under way comes to its end.
 TAIL_MS = 10_000.0
-#: Commands that mean nothing without their number.
-NUMBERED = ("access_door", "set_count", "report_wrong", "ring_chime")
 #: A hundred years: a larger number is not a time.
 LAST_MS = 3.2e12
 
@@ -97,11 +95,10 @@ def _time(field: str, last_ms: float) -> float:
 
 def _command_number(line: str, field: str) -> int:
     name = line.removeprefix("cmd:")
-    known = (*COMMANDS, *HOUSE_COMMANDS)
-    if name not in known:
-        raise ValueError(f'unknown command "{line}"; known are {", ".join(known)}')
+    if name not in COMMANDS:
+        raise ValueError(f'unknown command "{line}"; known are {", ".join(COMMANDS)}')
     try:
-        return int(field if name in NUMBERED else field or "0")
+        return int(field if COMMANDS[name] else field or "0")
     except ValueError:
         raise ValueError(f'the number of {line} must be whole, got "{field}"') from None
 

@@ -14,14 +14,12 @@ from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.events import Command, Edge
+from controller.events import USUAL_PARTY, Command, Edge
 
 log = logging.getLogger(__name__)
 
 HEADER = "t_ms,line,level\n"
 HOUR_MS = 3_600_000.0
-#: What a command means that says no number.
-USUAL_NUMBER = {"access_door": 1}
 #: A day, and the hour that is being written.
 FILES = 25
 #: Rows of one hour; a line in a storm gives ten thousand a second, and says it in the first few.
@@ -59,8 +57,8 @@ class FlightRecorder:
     def command(self, command: Command) -> None:
         """Note a command that was passed on to the rules."""
         if command.refusal is None:
-            unsaid = USUAL_NUMBER.get(command.name, 0)
-            number = unsaid if command.number is None else command.number
+            usual = USUAL_PARTY if command.name == "access_door" else 0
+            number = usual if command.number is None else command.number
             self._rows.append((command.t_ms, f"cmd:{command.name}", number))
 
     def take(self) -> list[tuple[float, str, int]]:

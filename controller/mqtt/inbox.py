@@ -19,7 +19,7 @@ from datetime import datetime
 
 import msgspec
 
-from controller.events import COMMANDS, HOUSE_COMMANDS, TONES, Command, Reason
+from controller.events import COMMANDS, TONES, Command, Reason
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 #: How far the sender's clock may run ahead of ours, in seconds.
@@ -98,7 +98,7 @@ class Inbox:
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._decode = msgspec.json.Decoder(_Payload).decode
         #: One for each command: a flood of one must not drown another.
-        self._passed = {name: _Bucket(*PASSED) for name in (*COMMANDS, *HOUSE_COMMANDS)}
+        self._passed = {name: _Bucket(*PASSED) for name in COMMANDS}
         self._refused = _Bucket(*REFUSED)
 
     def take(self, name: str, message: Message, now: Now) -> Command | None:
@@ -135,7 +135,7 @@ class Inbox:
 
     def _refusal(self, name: str, message: Message, payload: _Payload, now: Now) -> Reason | None:
         issued_s = _seconds(payload.issued_at)
-        if name not in COMMANDS and name not in HOUSE_COMMANDS:
+        if name not in COMMANDS:
             return Reason.UNKNOWN_COMMAND
         if message.retain:
             return Reason.RETAINED
@@ -168,7 +168,7 @@ class Inbox:
 def _number(name: str, payload: _Payload) -> int | None:
     if name == "ring_chime":
         return TONES.index(payload.tone) if payload.tone in TONES else None
-    own = payload.party if name == "access_door" else payload.count
+    own = payload.party if COMMANDS.get(name) == "party" else payload.count
     said = (own, payload.value, payload.number, payload.n, payload.party, payload.count)
     return next((number for number in said if number is not None), None)
 

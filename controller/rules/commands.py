@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from controller.events import TONES, Answer, Command, Prove, Reason
+from controller.events import TONES, USUAL_PARTY, Answer, Command, Prove, Reason
 from controller.rules import occupancy as people
 from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
 from controller.rules.transition import Transition
@@ -19,7 +19,7 @@ def handle_command(transition: Transition, command: Command) -> None:
     """Do what was asked or say why not; every refusal is noted and answered with its reason."""
     reason = command.refusal
     if reason is None:
-        handler = COMMANDS.get(command.name)
+        handler = HANDLERS.get(command.name)
         reason = Reason.UNKNOWN_COMMAND if handler is None else handler(transition, command)
     if reason is not None:
         denied = "access_denied" if command.name == "access_door" else "command_refused"
@@ -29,7 +29,7 @@ def handle_command(transition: Transition, command: Command) -> None:
 
 
 def _access_door(transition: Transition, command: Command) -> Reason | None:
-    party = 1 if command.number is None else command.number
+    party = USUAL_PARTY if command.number is None else command.number
     reason = _why_no_access(transition.state, transition.settings, party)
     if reason is None:
         transition.state.grant = Grant(party)
@@ -162,7 +162,7 @@ def _self_test(transition: Transition, command: Command) -> Reason | None:
     return None
 
 
-COMMANDS: dict[str, Callable[[Transition, Command], Reason | None]] = {
+HANDLERS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "access_door": _access_door,
     "block_door": _block_door,
     "unblock_door": _block_door,

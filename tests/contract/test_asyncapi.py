@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
-from controller.events import COMMANDS, EVENTS, HOUSE_COMMANDS, OUTPUT_LINES, TONES, Reason
+from controller.events import COMMANDS, EVENTS, OUTPUT_LINES, TONES, Reason
 from controller.gpio.simulated import Move
 from controller.mqtt.inbox import CAUSES
 from controller.mqtt.message import Message
@@ -130,7 +130,7 @@ def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
 
 def test_nobody_is_named_who_says_nothing(heard: list[Message]) -> None:
     said = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
-    asked = {f"cmd_{name}" for name in (*COMMANDS, *HOUSE_COMMANDS)}
+    asked = {f"cmd_{name}" for name in COMMANDS}
     assert said - asked == SAID - {"book_next"}  # the page's: see test_web_book
     assert {f"event_{name}" for name in EVENTS} == {n for n in SAID if n.startswith("event_")}
 
@@ -144,7 +144,7 @@ def test_retained_and_quality_are_as_told(heard: list[Message]) -> None:
 
 def test_every_command_is_heard() -> None:
     obeyed = {name for name in ADDRESSES.values() if name not in SAID}
-    assert obeyed == {f"cmd_{name}" for name in (*COMMANDS, *HOUSE_COMMANDS)}
+    assert obeyed == {f"cmd_{name}" for name in COMMANDS}
 
 
 def test_every_reference_leads_somewhere_and_everything_is_used() -> None:

@@ -14,7 +14,7 @@ from controller.cli.main import main
 from controller.config.loader import parse
 from controller.config.schema import KEYS
 from controller.config.settings import WIRING, Config
-from controller.events import COMMANDS, EVENTS, INPUT_LINES, OUTPUT_LINES, Reason
+from controller.events import EVENTS, INPUT_LINES, OUTPUT_LINES, PAGE_COMMANDS, Reason
 from controller.mqtt.memory import MemoryBus
 from controller.replay import HEADER
 from controller.service.assembly import alone
@@ -89,7 +89,7 @@ def test_every_make_target_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("word", [*COMMANDS, *EVENTS, *map(str, Reason)])
+@pytest.mark.parametrize("word", [*PAGE_COMMANDS, *EVENTS, *map(str, Reason)])
 def test_every_command_event_and_reason_is_named(word: str) -> None:
     assert f"`{word}`" in README
 

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
 from controller.config.settings import Space
-from controller.events import COMMANDS
+from controller.events import PAGE_COMMANDS
 from tests.support.fake_controller import House, joiner, page_of, paired, settings
 from web import create_app
 
@@ -81,7 +81,7 @@ def test_every_route_is_told_and_no_other(house: House, tmp_path: Path) -> None:
 
 def test_the_commands_are_the_commands() -> None:
     name = DOCUMENT["paths"]["/command/{name}"]["post"]["parameters"][0]
-    assert tuple(name["schema"]["enum"]) == COMMANDS
+    assert tuple(name["schema"]["enum"]) == PAGE_COMMANDS
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/api/state", "/api/night", "/metrics"])

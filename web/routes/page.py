@@ -23,7 +23,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from controller.events import COMMANDS
+from controller.events import COMMANDS, PAGE_COMMANDS
 from web.language import LANGUAGES, NAMES, _, later
 from web.mirror import Mirror, Outcome, Seen
 from web.presentation.bookings import Expected
@@ -37,7 +37,6 @@ from web.security.pairing import Pairing, Tries
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
-NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
 
 NUMBER = re.compile("-?[0-9]{1,9}")
 
@@ -185,7 +184,7 @@ def _number_of(name: str) -> dict[str, int]:
 
     A missing number is the controller's to judge. Raises ValueError.
     """
-    key = NUMBERED.get(name)
+    key = COMMANDS[name]
     body = _body()
     if set(body) - {key} - FORM_FIELDS:
         raise ValueError("a key that this command does not have")
@@ -210,7 +209,7 @@ def _body() -> dict[str, object]:
 @page.post("/command/<name>")
 def command(name: str) -> ResponseReturnValue:
     """Ask the controller and say how it ended: done, refused with its reason, or no answer."""
-    if name not in COMMANDS:
+    if name not in PAGE_COMMANDS:
         return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
     try:
         number = _number_of(name)

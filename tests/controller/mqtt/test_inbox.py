@@ -219,7 +219,9 @@ def test_a_flood_of_fresh_ids_is_refused_before_it_costs_memory(
     assert found == [None, None, None, Reason.NOT_PERMITTED_AT_THIS_TIME]
 
 
-@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.sampled_from(COMMANDS))
+@given(
+    st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.sampled_from([*COMMANDS])
+)
 def test_no_bytes_get_past_or_break_anything(raw: bytes, name: str) -> None:
     assert take(name=name, raw=raw).refusal is not None
 

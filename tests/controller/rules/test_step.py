@@ -6,6 +6,8 @@ import pytest
 from msgspec import structs
 
 from controller.events import (
+    COMMANDS,
+    SWITCHES,
     Command,
     Contact,
     Fault,
@@ -17,6 +19,7 @@ from controller.events import (
     Started,
     Tick,
 )
+from controller.rules import commands, handlers
 from controller.rules.state import State, door_mode, lock_state
 from tests.support.rules_driver import Room, names, note, tones
 
@@ -713,6 +716,11 @@ def test_an_old_event_is_taken_as_happening_now() -> None:
 
 def test_a_fresh_state_is_empty_and_certain() -> None:
     assert State().occupancy.certain
+
+
+def test_every_switch_and_every_command_has_its_handler() -> None:
+    assert set(handlers.CONTACTS) == set(SWITCHES)
+    assert set(commands.HANDLERS) == set(COMMANDS)
 
 
 # --- the self-test -------------------------------------------------------------------------------

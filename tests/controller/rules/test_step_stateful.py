@@ -58,7 +58,7 @@ class Evening(RuleBasedStateMachine):
     def knock(self, place: str) -> None:
         self.after(self.room.knock(place))
 
-    @rule(name=st.sampled_from(COMMANDS), number=st.none() | st.integers(-1, 6))
+    @rule(name=st.sampled_from([*COMMANDS]), number=st.none() | st.integers(-1, 6))
     def command(self, name: str, number: int | None) -> None:
         before = self.room.state
         told = self.room.tell(Command(self.room.now_ms, name, number, id="x"))

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from controller.events import COMMANDS
+from controller.events import PAGE_COMMANDS
 from tests.support.fake_controller import Bench, House, page_of, paired
 from web import create_app, pair_link
 from web.security.pairing import FREE_TRIES, Pairing
@@ -197,7 +197,7 @@ def test_healthz_follows_the_link_and_tells_no_more(house: House, app: Flask) ->
 # --- commands -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", PAGE_COMMANDS)
 def test_every_command_reaches_the_controller(house: House, client: FlaskClient, name: str) -> None:
     answer = ask(client, name)
     assert answer.json == {"ok": True, "reason": None, "state": "done", "words": "Done"}
@@ -298,7 +298,7 @@ def test_the_page_refreshes_itself_and_every_action_is_a_form(client: FlaskClien
     page = client.get("/").text
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
     offered = set(re.findall(r'action="/command/(\w+)"', page))
-    assert offered == set(COMMANDS)
+    assert offered == set(PAGE_COMMANDS)
     assert page.count("csrf_token") >= page.count('action="/command/')
 
 
