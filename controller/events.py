@@ -282,8 +282,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Prove:
+class StartSelfTest:
     """Let the self-test begin: the raw edges are looked at, wire by wire."""
 
 
-Effect = Set | Chime | Note | Answer | Prove
+Effect = Set | Chime | Note | Answer | StartSelfTest

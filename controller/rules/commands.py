@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from controller.events import TONES, USUAL_PARTY, Answer, Command, Prove, Reason
+from controller.events import TONES, USUAL_PARTY, Answer, Command, Reason, StartSelfTest
 from controller.rules import occupancy as people
 from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
 from controller.rules.transition import Transition
@@ -158,7 +158,7 @@ def _self_test(transition: Transition, command: Command) -> Reason | None:
     if transition.state.occupancy.max > 0 or transition.state.session is not None:
         return Reason.NOT_PERMITTED_AT_THIS_TIME
     transition.note("self_test_started", cause=command.cause)
-    transition.effects.append(Prove())
+    transition.effects.append(StartSelfTest())
     return None
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from controller import codec
 from controller.clock import believable, wall_s
 from controller.engine import Engine, TimedEffects
-from controller.events import Chime, Command, Edge, Fault, Note, Prove, Set, Started
+from controller.events import Chime, Command, Edge, Fault, Note, Set, Started, StartSelfTest
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Now
 from controller.mqtt.message import Message
@@ -208,7 +208,7 @@ class Service:
         for _, effect in told:
             if isinstance(effect, Chime):
                 self._parts.pins.chime(effect.tone)
-            elif isinstance(effect, Prove):
+            elif isinstance(effect, StartSelfTest):
                 self._parts.drill.begin()
         self._keep(told)
 

@@ -13,10 +13,10 @@ from controller.events import (
     Fault,
     KnockEnded,
     Passage,
-    Prove,
     Reason,
     Set,
     Started,
+    StartSelfTest,
     Tick,
 )
 from controller.rules import commands, handlers
@@ -731,7 +731,7 @@ def test_a_self_test_begins_in_an_empty_room_only_and_moves_nothing() -> None:
     before = room.state
     effects = room.tell(Command(0.0, "self_test", cause="page"))
     assert note(effects, "self_test_started") == {"cause": "page"}
-    assert [effect for effect in effects if isinstance(effect, Prove)] == [Prove()]
+    assert [effect for effect in effects if isinstance(effect, StartSelfTest)] == [StartSelfTest()]
     assert structs.replace(room.state, t_ms=before.t_ms) == before
     room.passes(0, 1)  # perhaps somebody
     assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME

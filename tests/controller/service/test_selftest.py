@@ -15,7 +15,7 @@ from controller.cli import selftest
 from controller.cli.selftest import Options, change_places, run_self_test
 from controller.config.learned_rhythms import keep, learned_file, with_learned
 from controller.config.settings import WIRING, Config, input_lines
-from controller.events import INPUT_LINES, Edge, Prove, Reason
+from controller.events import INPUT_LINES, Edge, Reason, StartSelfTest
 from controller.gpio.simulated import ACTS, Bench, Move, SimulatedPins
 from controller.journal.journal import read_last
 from controller.rules.state import verified_empty
@@ -269,7 +269,7 @@ def test_a_house_that_closes_in_the_middle_ends_it(tmp_path: Path) -> None:
 def test_with_guests_inside_there_is_no_drill() -> None:
     room = Room()
     assert room.command("self_test") is None
-    assert any(isinstance(effect, Prove) for effect in room.all)
+    assert any(isinstance(effect, StartSelfTest) for effect in room.all)
     room.inside(1)
     assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME
     room.passes(-1)

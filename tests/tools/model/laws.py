@@ -20,9 +20,9 @@ from controller.events import (
     Event,
     Note,
     Passage,
-    Prove,
     Set,
     Started,
+    StartSelfTest,
     Tick,
 )
 from controller.rules.state import RuleSettings, State, door_mode, wanted
@@ -399,7 +399,7 @@ BELLS = {
 
 def tested_alone(step: Step, settings: RuleSettings) -> Broken:
     """A self-test begins in an empty room only, and moves nothing by itself."""
-    if not any(isinstance(effect, Prove) for effect in step.effects):
+    if not any(isinstance(effect, StartSelfTest) for effect in step.effects):
         return None
     if step.before.occupancy.max > 0 or step.before.session is not None:
         return "a self-test begins with guests inside"
