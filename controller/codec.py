@@ -27,7 +27,7 @@ def _minute(minute: int) -> str:
     return datetime.fromtimestamp(60 * minute, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
-def told(effect: Effect) -> tuple[str, dict[str, Any]] | None:
+def named_event(effect: Effect) -> tuple[str, dict[str, Any]] | None:
     """Return an effect as an event: its name in the contract and its data; None for answers."""
     match effect:
         case Note():
@@ -40,11 +40,13 @@ def told(effect: Effect) -> tuple[str, dict[str, Any]] | None:
     return None
 
 
-def told_all(effects: Iterable[tuple[float, Effect]]) -> list[tuple[float, str, dict[str, Any]]]:
+def named_events(
+    effects: Iterable[tuple[float, Effect]],
+) -> list[tuple[float, str, dict[str, Any]]]:
     """Return timed effects as events: house time, name and data; answers are no events."""
     events = []
     for t_ms, effect in effects:
-        named = told(effect)
+        named = named_event(effect)
         if named is not None:
             events.append((t_ms, *named))
     return events

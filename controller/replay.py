@@ -14,7 +14,7 @@ from pathlib import Path
 from sys import intern
 from typing import NamedTuple
 
-from controller.codec import encode, told_all
+from controller.codec import encode, named_events
 from controller.config.settings import WIRING, Config
 from controller.engine import Engine, TimedEffects
 from controller.events import COMMANDS, INPUT_LINES, Command, Edge
@@ -140,7 +140,7 @@ def feed(engine: Engine, row: Row) -> TimedEffects:
 
 
 def _lines(effects: TimedEffects) -> Iterator[bytes]:
-    for t_ms, name, data in told_all(effects):
+    for t_ms, name, data in named_events(effects):
         yield _line(t_ms, name, data)
 
 

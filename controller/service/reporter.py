@@ -68,7 +68,7 @@ class Teller:
     ) -> Record | None:
         """Return what to keep and to tell of one step, or None when there is nothing."""
         stamp = self._stamp(moment.t_ms)
-        rows = [self._row(*event, stamp) for event in codec.told_all(told)]
+        rows = [self._row(*event, stamp) for event in codec.named_events(told)]
         news = self._news(state)
         if not rows and not news:
             return None

@@ -124,14 +124,14 @@ def test_topics_know_their_own() -> None:
 
 
 def test_effects_become_events() -> None:
-    assert codec.told(Note("entry", {"count": 1})) == ("entry", {"count": 1})
-    assert codec.told(Chime("warning")) == ("chime", {"tone": "warning"})
-    assert codec.told(Set("strike", True)) == ("output", {"line": "strike", "level": 1})
-    assert codec.told(Set("hatch_light", True, blink=True)) == (
+    assert codec.named_event(Note("entry", {"count": 1})) == ("entry", {"count": 1})
+    assert codec.named_event(Chime("warning")) == ("chime", {"tone": "warning"})
+    assert codec.named_event(Set("strike", True)) == ("output", {"line": "strike", "level": 1})
+    assert codec.named_event(Set("hatch_light", True, blink=True)) == (
         "output",
         {"line": "hatch_light", "level": 1, "blink": True},
     )
-    assert codec.told(Answer("x", True)) is None
+    assert codec.named_event(Answer("x", True)) is None
 
 
 def test_a_state_survives_the_journal() -> None:

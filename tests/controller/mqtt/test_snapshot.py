@@ -208,7 +208,7 @@ def test_a_tone_is_a_number_and_evacuation_is_none_that_anybody_may_ring(
 
 def test_effects_are_told_with_their_times_and_answers_are_no_events() -> None:
     effects = [(5.0, Set("strike", True)), (6.0, Answer("a", True, None)), (7.5, Chime("warning"))]
-    assert codec.told_all(effects) == [
+    assert codec.named_events(effects) == [
         (5.0, "output", {"line": "strike", "level": 1}),
         (7.5, "chime", {"tone": "warning"}),
     ]
