@@ -12,7 +12,8 @@ from math import inf
 from controller.events import CHIME_MS, Chime, Edge, Effect, Event, Note, Set, Tick
 from controller.rules.state import RuleSettings, State, deadline, wanted
 from controller.rules.step import step
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 
 #: Wake-ups at one single moment before we call it a standstill: a bug, not a busy evening.
 STANDSTILL = 1000
@@ -23,7 +24,9 @@ TimedEffects = list[tuple[float, Effect]]
 class Engine:
     """The house at work; every method returns ``(t_ms, effect)`` pairs in the order they arose."""
 
-    def __init__(self, rules: RuleSettings, sensing: Settings, state: State | None = None) -> None:
+    def __init__(
+        self, rules: RuleSettings, sensing: SensingSettings, state: State | None = None
+    ) -> None:
         self.settings = rules
         self.state = State() if state is None else state
         self._senses = Senses(sensing, rules.lines)

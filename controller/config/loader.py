@@ -29,7 +29,7 @@ from controller.config.settings import (
     Web,
 )
 from controller.rules.state import RuleSettings
-from controller.sensing.sensing import Settings
+from controller.sensing.settings import SensingSettings
 
 DEFAULT_PATH = "/etc/backdoor/backdoor.toml"
 #: BCM numbers on the 40-pin header.
@@ -120,7 +120,7 @@ class _Reader:
         config = Config(
             **root,
             rules=RuleSettings(**groups.get("rules", {})),
-            sensing=Settings(**groups.get("sensing", {})),
+            sensing=SensingSettings(**groups.get("sensing", {})),
             mqtt=Mqtt(**groups.get("mqtt", {})),
             web=Web(**groups.get("web", {})),
             journal=JournalSettings(**groups.get("journal", {})),

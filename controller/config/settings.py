@@ -1,6 +1,6 @@
 """The configuration as the program sees it: frozen records with their defaults.
 
-Each part of the program receives the small record that it needs (`RuleSettings`, `Settings`,
+Each part of the program receives the small record that it needs (`RuleSettings`, `SensingSettings`,
 `Mqtt`...), never the whole `Config`, so nothing can reach for a setting that it does not own.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from controller.events import INPUT_LINES, OUTPUT_LINES
 from controller.rules.state import RuleSettings
-from controller.sensing.sensing import Settings
+from controller.sensing.settings import SensingSettings
 
 STATE_DIR = "/var/lib/backdoor"
 
@@ -134,7 +134,7 @@ class Config:
     factory: str = "gpiod"
     command_max_age_s: float = 5.0
     rules: RuleSettings = field(default_factory=RuleSettings)
-    sensing: Settings = field(default_factory=Settings)
+    sensing: SensingSettings = field(default_factory=SensingSettings)
     mqtt: Mqtt = field(default_factory=Mqtt)
     web: Web = field(default_factory=Web)
     journal: JournalSettings = field(default_factory=JournalSettings)

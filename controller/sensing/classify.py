@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import fsum, inf
-from typing import Protocol
 
 from controller.sensing.beams import Span, filled, quarter_turns
+from controller.sensing.settings import SensingSettings
 
 Verdict = tuple[int, int, str]
 
@@ -57,15 +57,6 @@ GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
 
 
-class Numbers(Protocol):
-    """The settings that a shape is judged with."""
-
-    @property
-    def beam_spacing_mm(self) -> float: ...
-    @property
-    def beam_dropout_ms(self) -> float: ...
-
-
 class Thing:
     """What somebody looked like: the stretches for which each beam was broken."""
 
@@ -84,9 +75,9 @@ class Thing:
         return Thing(self.outs + other.outs, self.ins + other.ins)
 
 
-def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[Verdict]:
+def judge(outer: list[float], inner: list[float], settings: SensingSettings) -> list[Verdict]:
     """Say (least, most, why) for each passage in these changes (broken, clear, ... a beam)."""
-    spacing_mm = numbers.beam_spacing_mm
+    spacing_mm = settings.beam_spacing_mm
     if len(outer) == 2 and len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
         return [_single((outer[0], outer[1]), (inner[0], inner[1]), spacing_mm)]
     if not outer or not inner:
@@ -101,12 +92,12 @@ def judge(outer: list[float], inner: list[float], numbers: Numbers) -> list[Verd
     cuts = _pair_gaps(outs, ins, way, spacing_mm)
     if not cuts and not through:
         cuts = _pair_gaps(outs, ins, -way, spacing_mm)
-    things = _rejoined(_cut(outs, ins, cuts), numbers)
-    verdicts = [_judge_thing(thing, numbers) for thing in things]
+    things = _rejoined(_cut(outs, ins, cuts), settings)
+    verdicts = [_judge_thing(thing, settings) for thing in things]
     if len(things) > 1 and not through:
         return [_back(verdicts)]
     people = [v for v in verdicts if v[0] or v[1]]
-    return people or [_judge_thing(Thing(outs, ins), numbers)]
+    return people or [_judge_thing(Thing(outs, ins), settings)]
 
 
 def _back(verdicts: list[Verdict]) -> Verdict:
@@ -214,7 +205,7 @@ def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) ->
     return 1.0 + short / long + least_ms / most_ms + 2 * like_walked
 
 
-def _rejoined(things: list[Thing], numbers: Numbers) -> list[Thing]:
+def _rejoined(things: list[Thing], settings: SensingSettings) -> list[Thing]:
     """Join neighbours that together are no deeper than one body: drop-outs met by chance."""
     out = things[:1]
     for thing in things[1:]:
@@ -223,8 +214,8 @@ def _rejoined(things: list[Thing], numbers: Numbers) -> list[Thing]:
         outer_gap_ms = thing.outs[0][0] - before.outs[-1][1]
         inner_gap_ms = thing.ins[0][0] - before.ins[-1][1]
         if (
-            max(outer_gap_ms, inner_gap_ms) <= numbers.beam_dropout_ms
-            and _hull_mm(both, numbers.beam_spacing_mm) < TWO_LEAST_MM
+            max(outer_gap_ms, inner_gap_ms) <= settings.beam_dropout_ms
+            and _hull_mm(both, settings.beam_spacing_mm) < TWO_LEAST_MM
         ):
             out[-1] = both
         else:
@@ -240,13 +231,13 @@ def _hull_mm(thing: Thing, spacing_mm: float) -> float:
     return depths_mm(outer, inner, spacing_mm)[0]
 
 
-def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
+def _judge_thing(thing: Thing, settings: SensingSettings) -> Verdict:
     """Judge one thing: fill what only one beam saw as a drop-out, then count quarter turns."""
-    outs = filled(thing.outs, numbers.beam_dropout_ms)
-    ins = filled(thing.ins, numbers.beam_dropout_ms)
+    outs = filled(thing.outs, settings.beam_dropout_ms)
+    ins = filled(thing.ins, settings.beam_dropout_ms)
     outer, inner = thing.hull()
     if len(outs) == len(ins) == 1:
-        return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
+        return _deep(thing, _single(outer, inner, settings.beam_spacing_mm), settings)
     people = quarter_turns(outs, ins) // 4
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if people and lag_on * lag_off > 0 > people * lag_on:
@@ -255,24 +246,24 @@ def _judge_thing(thing: Thing, numbers: Numbers) -> Verdict:
         verdict = _signed(1, abs(people), people, "close" if abs(people) > 1 else "")
         # a gap that one beam alone saw was shorter than the way to the other beam
         brief = all(b - a < min(abs(lag_on), abs(lag_off)) for a, b in _gaps(outs) + _gaps(ins))
-        near = brief and _hull_mm(thing, numbers.beam_spacing_mm) < STOOD_MM
-        return _deep(thing, verdict, numbers) if near else verdict
+        near = brief and _hull_mm(thing, settings.beam_spacing_mm) < STOOD_MM
+        return _deep(thing, verdict, settings) if near else verdict
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
     if _alike(lag_on, lag_off, LAG_FACTOR):
-        return _deep(thing, _single(outer, inner, numbers.beam_spacing_mm), numbers)
+        return _deep(thing, _single(outer, inner, settings.beam_spacing_mm), settings)
     return _signed(0, 1, lag_on, "order")
 
 
-def _deep(thing: Thing, verdict: Verdict, numbers: Numbers) -> Verdict:
+def _deep(thing: Thing, verdict: Verdict, settings: SensingSettings) -> Verdict:
     """Settle what is too deep for one body by the gaps that one beam saw: bodies and arms."""
     (on, off), (inner_on, inner_off) = thing.hull()
     lag_on, lag_off = inner_on - on, inner_off - off
     if lag_on * lag_off <= 0 or not _alike(lag_on, lag_off, EVEN_FACTOR):
         return verdict
-    if _hull_mm(thing, numbers.beam_spacing_mm) <= BODY_MOST_MM:
+    if _hull_mm(thing, settings.beam_spacing_mm) <= BODY_MOST_MM:
         return verdict
-    mm_per_ms = 2 * numbers.beam_spacing_mm / abs(lag_on + lag_off)
+    mm_per_ms = 2 * settings.beam_spacing_mm / abs(lag_on + lag_off)
     people = [
         n
         for spans in (thing.outs, thing.ins)

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from math import fsum, inf
-from typing import Protocol
 
 from controller.events import Knock, KnockEnded, Sensed
 from controller.sensing.hits import Hit, Rap
-from controller.sensing.rhythms import Rhythm, name_of
+from controller.sensing.rhythms import name_of
+from controller.sensing.settings import SensingSettings
 
 PLACES = ("hatch", "door")
 #: Pulses of one rap come closer than this (a piezo rings 5-60 ms), raps at least 130 ms apart.
@@ -63,23 +63,12 @@ MOST_RAPS = 32
 MOST_PAST = 8
 
 
-class Numbers(Protocol):
-    """The settings that knocks are heard with (see ``sensing.Settings``)."""
-
-    @property
-    def knock_raps(self) -> int: ...
-    @property
-    def knock_gap_ms(self) -> float: ...
-    @property
-    def regulars(self) -> tuple[Rhythm, ...]: ...
-
-
 class Knocks:
     """Both knock sensors as one stream."""
 
-    def __init__(self, numbers: Numbers) -> None:
+    def __init__(self, settings: SensingSettings) -> None:
         self.due = inf
-        self._n = numbers
+        self._settings = settings
         self._hit: Hit | None = None
         self._hit_due = self._pair_due = self._end_due = inf
         self._raps: deque[Rap] = deque(maxlen=MOST_RAPS)
@@ -131,7 +120,7 @@ class Knocks:
             told += self._close(self._hit, t_ms)
         if self._pair_due <= t_ms:
             self._pair_due = inf
-            told += self._tell(t_ms) if len(self._raps) >= self._n.knock_raps else []
+            told += self._tell(t_ms) if len(self._raps) >= self._settings.knock_raps else []
         if self._end_due <= t_ms:
             told += self._finish(t_ms)
         self.due = min(self._hit_due, self._pair_due, self._end_due)
@@ -177,7 +166,7 @@ class Knocks:
             before = None
         self._raps.append(rap)
         if before is None:
-            sure = self._n.knock_raps == 1 and self._lone(rap)
+            sure = self._settings.knock_raps == 1 and self._lone(rap)
         else:
             apart_ms = rap.t_ms - before.t_ms
             sure = (
@@ -185,7 +174,7 @@ class Knocks:
                 if music
                 else self._knuckles(before, rap)
             )
-        if sure and len(self._raps) >= self._n.knock_raps:
+        if sure and len(self._raps) >= self._settings.knock_raps:
             self._floor = music
             return self._tell(t_ms)
         return []
@@ -242,7 +231,7 @@ class Knocks:
     def _tell(self, t_ms: float) -> list[Sensed]:
         """It is a knock."""
         self._told, self._pair_due = True, inf
-        self._end_due = self._raps[-1].t_ms + self._n.knock_gap_ms
+        self._end_due = self._raps[-1].t_ms + self._settings.knock_gap_ms
         return [Knock(t_ms, PLACES[self._place(*self._raps)], len(self._raps))]
 
     def _go_on(self, rap: Rap, t_ms: float) -> list[Sensed]:
@@ -253,7 +242,7 @@ class Knocks:
             return self._change_over(rap, t_ms)
         if rap.strengths[place] >= max(RAP_PART * mean, OVER_MUSIC * self._floor):
             self._raps.append(rap)
-            self._end_due = rap.t_ms + self._n.knock_gap_ms
+            self._end_due = rap.t_ms + self._settings.knock_gap_ms
         return []
 
     def _elsewhere(self, rap: Rap, other: int) -> bool:
@@ -266,12 +255,12 @@ class Knocks:
         if self._others and rap.t_ms - self._others[-1].t_ms > RAPS_MS[1]:
             self._others.clear()
         self._others.append(rap)
-        enough = len(self._others) >= max(self._n.knock_raps, 2)
+        enough = len(self._others) >= max(self._settings.knock_raps, 2)
         return self._finish(t_ms) + self._tell(t_ms) if enough else []
 
     def _finish(self, t_ms: float) -> list[Sensed]:
         place, raps = PLACES[self._place(*self._raps)], len(self._raps)
-        regular = name_of([r.t_ms for r in self._raps], self._n.regulars)
+        regular = name_of([r.t_ms for r in self._raps], self._settings.regulars)
         ended = KnockEnded(t_ms, place, raps, regular)
         self._told, self._end_due = False, inf
         knocked = {r.t_ms for r in self._raps}

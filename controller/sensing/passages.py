@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from math import inf
-from typing import Protocol
 
 from controller.events import Doorway, Fault, Passage, Sensed
 from controller.sensing.beams import Beam, broken_ms
 from controller.sensing.classify import BODY_MS, Verdict, judge
+from controller.sensing.settings import SensingSettings
 
 #: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
 MOST_CHANGES = 64
@@ -30,26 +30,13 @@ DEAD_AFTER = 4
 CALM_MS = 5_000.0
 
 
-class Numbers(Protocol):
-    """The settings that passages are decided with (see ``sensing.Settings``)."""
-
-    @property
-    def beam_spacing_mm(self) -> float: ...
-    @property
-    def beam_settle_ms(self) -> float: ...
-    @property
-    def beam_dropout_ms(self) -> float: ...
-    @property
-    def beam_stuck_after_ms(self) -> float: ...
-
-
 class Passages:
     """The doorway as a stream: raw beam edges in, `Doorway`, `Passage` and beam faults out."""
 
-    def __init__(self, numbers: Numbers, *, door: bool) -> None:
+    def __init__(self, settings: SensingSettings, *, door: bool) -> None:
         self.due = inf
-        self._n = numbers
-        self._covered_ms = min(COVERED_MS, numbers.beam_stuck_after_ms)
+        self._settings = settings
+        self._covered_ms = min(COVERED_MS, settings.beam_stuck_after_ms)
         self._door_wired = door
         self._door_open = False
         self._door_moved_ms = -inf
@@ -65,7 +52,7 @@ class Passages:
         beam.raw = level
         if beam.due == inf:
             beam.since = t_ms
-        beam.due = due = t_ms + self._n.beam_settle_ms
+        beam.due = due = t_ms + self._settings.beam_settle_ms
         if due < self.due:
             self.due = due
         self._clear_ms = max(self._clear_ms, due)  # somebody may come before the last was decided
@@ -119,7 +106,7 @@ class Passages:
             if beam.calm_ms is not None:
                 due = min(due, beam.calm_ms)
             elif beam.stable and not beam.stuck:
-                wait_ms = self._n.beam_stuck_after_ms if beam.covered else self._covered_ms
+                wait_ms = self._settings.beam_stuck_after_ms if beam.covered else self._covered_ms
                 due = min(due, beam.broken_ms + wait_ms)
         self.due = due
 
@@ -179,7 +166,7 @@ class Passages:
             beam.covered = True
             if not mate.stable:
                 told += self._evidence(mate, beam, t_ms)
-        if not beam.stuck and t_ms >= beam.broken_ms + self._n.beam_stuck_after_ms:
+        if not beam.stuck and t_ms >= beam.broken_ms + self._settings.beam_stuck_after_ms:
             beam.stuck = True
             told.append(Fault(t_ms, "BeamStuck", beam.line, True))
         return told
@@ -196,12 +183,12 @@ class Passages:
         if not outer or not inner:
             wait_ms = HAND_PATIENCE * (broken_ms(outer) + broken_ms(inner))
         elif len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
-            return self._n.beam_dropout_ms
+            return self._settings.beam_dropout_ms
         elif (outer[0] < inner[0]) == (outer[-1] < inner[-1]) or len(outer) == len(inner) == 2:
             wait_ms = 1.5 * abs(outer[0] - inner[0])
         else:
             wait_ms = MOST_PATIENCE_MS
-        return max(self._n.beam_dropout_ms, min(wait_ms, MOST_PATIENCE_MS))
+        return max(self._settings.beam_dropout_ms, min(wait_ms, MOST_PATIENCE_MS))
 
     def _reach(self, t_ms: float) -> list[Sensed]:
         """Somebody is at the inner beam; if they came from outside the lock must know now."""
@@ -237,7 +224,7 @@ class Passages:
     def _verdict(self, now: float) -> list[Sensed]:
         """Both beams are clear: judge what they saw, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
-        told: list[Sensed] = [self._passage(now, v) for v in judge(outer, inner, self._n)]
+        told: list[Sensed] = [self._passage(now, v) for v in judge(outer, inner, self._settings)]
         told += self._count_alone(self.outer, self.inner, now)
         told += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []

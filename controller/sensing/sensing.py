@@ -8,7 +8,6 @@ the same supply) is named and muted until it is quiet, so it costs bounded work.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 
@@ -16,7 +15,7 @@ from controller.events import SWITCHES, Edge, Fault, Sensed
 from controller.sensing.contacts import Contacts
 from controller.sensing.knocks import Knocks
 from controller.sensing.passages import CALM_MS, Passages
-from controller.sensing.rhythms import Rhythm
+from controller.sensing.settings import SensingSettings
 
 #: A storm is this many edges within a second. A slam gives a knock sensor some 300 in that time,
 #: a person at a chattering receiver 20.
@@ -24,28 +23,6 @@ STORM_EDGES = 1000
 STORM_MS = 1000.0
 #: A muted line is heard again when a second has brought fewer edges than this.
 CALM_EDGES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every number that sensing is tuned with, in milliseconds and millimetres."""
-
-    #: Distance between the two beams, 60-120 mm, right to 5 %: depth is measured with it.
-    beam_spacing_mm: float = 90.0
-    #: A beam's level must stand this long: receivers chatter for up to 5 ms, glitches last 2.
-    beam_settle_ms: float = 6.0
-    #: Sunlight makes receivers drop out for 10-40 ms.
-    beam_dropout_ms: float = 45.0
-    #: A beam broken for longer is a fault; before that somebody may be standing there.
-    beam_stuck_after_ms: float = 60_000.0
-    #: A switch's level must stand this long; 0 believes the first edge.
-    contact_settle_ms: float = 30.0
-    #: So many raps are a knock: 2, or 1 where no bottle is ever put down near the sensor.
-    knock_raps: int = 2
-    #: Silence that ends a knock.
-    knock_gap_ms: float = 1200.0
-    #: Rhythms that have a name: (name, intervals relative to the longest), see ``regulars.learn``.
-    regulars: tuple[Rhythm, ...] = ()
 
 
 Detector = Contacts | Knocks | Passages
@@ -70,7 +47,7 @@ class Port:
 class Senses:
     """All inputs of one house; the driver ticks every deadline before it gives a later edge."""
 
-    def __init__(self, settings: Settings, lines: Collection[str]) -> None:
+    def __init__(self, settings: SensingSettings, lines: Collection[str]) -> None:
         self._passages = Passages(settings, door="door_contact" in lines)
         self._knocks = Knocks(settings)
         self._contacts = Contacts(settings.contact_settle_ms)

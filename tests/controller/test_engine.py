@@ -8,7 +8,7 @@ from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge, Effect, Note, Set
 from controller.gpio.simulated import ACTS
 from controller.rules.state import RuleSettings
-from controller.sensing.sensing import Settings
+from controller.sensing.settings import SensingSettings
 
 
 def names(told: TimedEffects) -> list[str]:
@@ -23,7 +23,7 @@ def rest(engine: Engine) -> TimedEffects:
 
 
 def test_what_is_due_before_an_edge_happens_before_it() -> None:
-    engine = Engine(RuleSettings(release_ms=5000.0), Settings())
+    engine = Engine(RuleSettings(release_ms=5000.0), SensingSettings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
     told = engine.edge(Edge(60_000.0, "door_contact", level=True))
@@ -32,17 +32,17 @@ def test_what_is_due_before_an_edge_happens_before_it() -> None:
 
 
 def test_an_edge_that_comes_late_is_taken_as_happening_now() -> None:
-    engine = Engine(RuleSettings(), Settings())
+    engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.event(Command(10_000.0, "set_count", 1))
     engine.edge(Edge(5.0, "door_contact", level=True))
     told = engine.advance(11_000.0)
     assert names(told)[0] == "door_opened"
-    assert told[0][0] == 10_000.0 + Settings().contact_settle_ms
+    assert told[0][0] == 10_000.0 + SensingSettings().contact_settle_ms
 
 
 def test_our_own_strike_is_not_a_knock() -> None:
-    engine = Engine(RuleSettings(), Settings())
+    engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
     told: TimedEffects = []
@@ -52,7 +52,7 @@ def test_our_own_strike_is_not_a_knock() -> None:
 
 
 def test_our_own_chime_is_not_a_knock_for_as_long_as_it_rings() -> None:
-    engine = Engine(RuleSettings(), Settings())
+    engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.event(Command(1000.0, "lock_open"))  # rings for 15 s
     told: TimedEffects = []
@@ -67,7 +67,7 @@ def test_our_own_chime_is_not_a_knock_for_as_long_as_it_rings() -> None:
 def test_a_deadline_that_is_not_consumed_is_a_bug_and_no_endless_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = Engine(RuleSettings(), Settings())
+    engine = Engine(RuleSettings(), SensingSettings())
     monkeypatch.setattr("controller.engine.deadline", lambda state, settings: 5.0)
     engine.event(Command(1.0, "ring_chime", 0))
     with pytest.raises(RuntimeError, match="no progress at 5"):
@@ -75,7 +75,7 @@ def test_a_deadline_that_is_not_consumed_is_a_bug_and_no_endless_loop(
 
 
 def test_the_next_deadline_is_the_earlier_of_both() -> None:
-    engine = Engine(RuleSettings(), Settings())
+    engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.advance(100.0)
     first = engine.deadline()

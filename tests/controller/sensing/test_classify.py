@@ -10,7 +10,7 @@ import pytest
 
 from controller.events import Contact, Doorway, Edge, Fault, Knock, Passage, Sensed
 from controller.sensing.beams import broken_ms, filled
-from controller.sensing.sensing import Settings
+from controller.sensing.settings import SensingSettings
 from tests.controller.sensing.test_passages import S90, doorways, faults, passages
 from tests.controller.sensing.test_sensing import storm
 from tests.tools.doorway.score import sense
@@ -272,7 +272,7 @@ def test_detectors_that_are_due_at_once_are_all_heard() -> None:
     rest = [Edge(0.0, line, False) for line in ("exit_button", "evacuate")]
     both = [Edge(1000.0, line, True) for line in ("exit_button", "evacuate")]
     rows = [*edges(f"{pulses('h958x6')} O+1024 O-1100", wired="OIh"), *rest, *both]
-    told = sense(sorted(rows, key=at), Settings(knock_raps=1))
+    told = sense(sorted(rows, key=at), SensingSettings(knock_raps=1))
     at_once = [type(s) for s in told if s.t_ms == 1030.0]
     assert at_once == [Contact, Contact, Doorway, Knock]
 
@@ -336,5 +336,5 @@ def test_what_a_line_was_at_the_end_of_its_storm_is_told_when_it_is_heard_again(
 
 def test_a_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:
     rows = edges("D+1000 D-1000.5 D+2000", wired="D")
-    told = sense(rows, Settings(contact_settle_ms=1.0))
+    told = sense(rows, SensingSettings(contact_settle_ms=1.0))
     assert [s.t_ms for s in told if isinstance(s, Contact)] == [0.0, 2001.0]

@@ -12,7 +12,8 @@ import pytest
 
 from controller.events import Edge, Knock, KnockEnded
 from controller.sensing.rhythms import learn, name_of
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.scenes import evening
 from tests.tools.doorway.score import sense
 from tests.tools.doorway.sketch import edges, pulses
@@ -87,7 +88,7 @@ SAID = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True)
 def test_raps(text: str) -> None:
     raps, drawn = (int(text[0]), text[2:]) if text[0].isdigit() else (2, text)
     drawn, _, moved = drawn.partition(" / ")
-    told = sense(edges(f"{pulses(drawn)} {moved}", wired="hdDH"), Settings(knock_raps=raps))
+    told = sense(edges(f"{pulses(drawn)} {moved}", wired="hdDH"), SensingSettings(knock_raps=raps))
     said = [
         f"{s.t_ms:g}:{'+' if isinstance(s, Knock) else '-'}{s.place},{s.raps}"
         for s in told
@@ -112,7 +113,7 @@ def test_two_raps_of_middling_strength_are_put_off_until_no_rumble_follows() -> 
     assert knock.t_ms == 1300 + 19 + 110
 
 
-TWO = Settings()
+TWO = SensingSettings()
 
 
 def held_by(root: object) -> int:

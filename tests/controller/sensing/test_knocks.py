@@ -11,7 +11,8 @@ import pytest
 from controller.events import Edge, Knock, KnockEnded, Sensed
 from controller.sensing.knocks import Knocks
 from controller.sensing.rhythms import learn, name_of
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.score import listen, sense
 from tests.tools.doorway.sketch import edges, pulses
 from tests.tools.doorway.wall import KINDS, NOISES, hour
@@ -20,9 +21,9 @@ TRACES = Path(__file__).parents[2] / "traces"
 HELD_OUT = 800_000
 
 
-def heard(text: str, settings: Settings | None = None, also: str = "") -> list[Sensed]:
+def heard(text: str, settings: SensingSettings | None = None, also: str = "") -> list[Sensed]:
     """What is told of these raps (and sketched edges)."""
-    told = sense(edges(pulses(text) + " " + also, wired="hdDH"), settings or Settings())
+    told = sense(edges(pulses(text) + " " + also, wired="hdDH"), settings or SensingSettings())
     return [s for s in told if isinstance(s, Knock | KnockEnded)]
 
 
@@ -65,7 +66,7 @@ def test_one_rap_at_the_other_place_is_nobody() -> None:
 
 def test_one_rap_is_a_bottle_unless_the_bartender_says_otherwise() -> None:
     assert heard("h1000x6") == []
-    once = Settings(knock_raps=1)
+    once = SensingSettings(knock_raps=1)
     assert short(heard("h1000x6", once)) == [("Knock", "hatch", 1), ("KnockEnded", "hatch", 1)]
     assert heard("h1000x1", once) == []
     # soon after other sounds even a single rap must be a strong one
@@ -74,7 +75,7 @@ def test_one_rap_is_a_bottle_unless_the_bartender_says_otherwise() -> None:
 
 
 def test_three_raps_can_be_asked_for() -> None:
-    thrice = Settings(knock_raps=3)
+    thrice = SensingSettings(knock_raps=3)
     assert heard("h1000x6 h1300x6", thrice) == []
     assert short(heard("h1000x6 h1300x6 h1600x6", thrice))[0] == ("Knock", "hatch", 3)
     assert heard("h1000x2 h1300x2", thrice) == []  # a soft pair, waited for, is still only two
@@ -118,7 +119,7 @@ def test_a_door_or_hatch_that_moves_masks_before_and_after() -> None:
 
 
 def test_our_own_strike_and_chime_are_not_heard() -> None:
-    senses = Senses(Settings(), {"hatch_knock"})
+    senses = Senses(SensingSettings(), {"hatch_knock"})
     for edge in edges(pulses("h1000x6"), wired="h"):
         senses.edge(edge)
     senses.mute_knocks(1001.0)
@@ -131,7 +132,7 @@ def test_our_own_strike_and_chime_are_not_heard() -> None:
 
 
 def test_a_pulse_that_began_before_us_ends_without_a_word() -> None:
-    knocks = Knocks(Settings())
+    knocks = Knocks(SensingSettings())
     assert knocks.edge(0, 5.0, False) == []
     assert knocks.edge(0, 10.0, True) == []
     assert knocks.edge(1, 11.0, False) == []
@@ -140,7 +141,9 @@ def test_a_pulse_that_began_before_us_ends_without_a_word() -> None:
 
 def test_a_rhythm_has_a_name_at_any_tempo_and_only_decorates() -> None:
     shave = [0, 400, 600, 800, 1200, 2000, 2400]
-    settings = Settings(regulars=(("Ada", learn([2 * t for t in shave])), ("Bo", (1.0, 0.5))))
+    settings = SensingSettings(
+        regulars=(("Ada", learn([2 * t for t in shave])), ("Bo", (1.0, 0.5)))
+    )
     told = heard(" ".join(f"h{1000 + t}x6" for t in shave), settings)
     assert [s.regular for s in told if isinstance(s, KnockEnded)] == ["Ada"]
     other = heard("h1000x6 h1300x6 h1600x6", settings)
@@ -160,7 +163,7 @@ def test_learning_needs_two_raps_and_a_name_three() -> None:
     [("double", 0.985), ("triple", 0.99), ("rhythm", 0.99), ("soft", 0.9), ("in loud bass", 0.75)],
 )
 def test_held_out_knocks(kind: str, share: float) -> None:
-    heard = [listen(hour(HELD_OUT + k, {kind: KINDS[kind]}), Settings()) for k in range(5)]
+    heard = [listen(hour(HELD_OUT + k, {kind: KINDS[kind]}), SensingSettings()) for k in range(5)]
     true, found = sum(h.true for h in heard), sum(h.found for h in heard)
     assert found >= share * true
     assert sum(h.placed for h in heard) >= 0.97 * found
@@ -171,14 +174,14 @@ def test_held_out_knocks(kind: str, share: float) -> None:
     [("bottle", 0), ("phone", 0), ("slam", 0), ("strike", 0), ("drag", 2), ("music", 4)],
 )
 def test_held_out_noises(kind: str, most: int) -> None:
-    assert listen(hour(HELD_OUT, {kind: NOISES[kind]}), Settings()).false <= most
+    assert listen(hour(HELD_OUT, {kind: NOISES[kind]}), SensingSettings()).false <= most
 
 
 def test_an_hour_of_another_generator() -> None:
     with (TRACES / "knocks.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
     truth = json.loads((TRACES / "knocks.truth.json").read_text())["episodes"]
-    told = sense(rows, Settings())
+    told = sense(rows, SensingSettings())
     knocks = [k for k in told if isinstance(k, Knock)]
     ends = [k for k in told if isinstance(k, KnockEnded)]
     assert [(k.place, k.raps) for k in ends] == [(e["sensor"], e["raps"]) for e in truth]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.events import Doorway, Edge, Fault, Passage, Sensed
-from controller.sensing.sensing import Settings
+from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.scenes import CATEGORIES, OPEN, evening, scene
 from tests.tools.doorway.score import judge_ours, judge_rival, merged, sense
 from tests.tools.doorway.sketch import edges
@@ -17,15 +17,17 @@ from tests.tools.doorway.sketch import edges
 TRACES = Path(__file__).parents[2] / "traces"
 #: Nothing was ever tuned on seeds from here on.
 HELD_OUT = 800_000
-S90 = Settings(beam_spacing_mm=90.0)
+S90 = SensingSettings(beam_spacing_mm=90.0)
 
 
-def said(text: str, settings: Settings = S90, wired: str = "OI") -> list[tuple[int, int, str]]:
+def said(
+    text: str, settings: SensingSettings = S90, wired: str = "OI"
+) -> list[tuple[int, int, str]]:
     """Verdicts on sketched edges."""
     return [(p.least, p.most, p.why) for p in passages(text, settings, wired)]
 
 
-def passages(text: str, settings: Settings = S90, wired: str = "OI") -> list[Passage]:
+def passages(text: str, settings: SensingSettings = S90, wired: str = "OI") -> list[Passage]:
     """Passages of sketched edges."""
     return [s for s in sense(edges(text, wired=wired), settings) if isinstance(s, Passage)]
 
@@ -87,9 +89,9 @@ def test_shape(text: str, verdicts: list[tuple[int, int, str]]) -> None:
 
 def test_uneven_ends_with_arms_are_asked() -> None:
     hand_then_body = "O+1000 O-1053 I+1085 O+1108 I-1130 I+1317 O-1582 I-1916"
-    assert said(hand_then_body, Settings(beam_spacing_mm=102.0)) == [(0, 1, "order")]
+    assert said(hand_then_body, SensingSettings(beam_spacing_mm=102.0)) == [(0, 1, "order")]
     there = hand_then_body.translate(str.maketrans("OI", "IO"))
-    assert said(there, Settings(beam_spacing_mm=102.0)) == [(-1, 0, "order")]
+    assert said(there, SensingSettings(beam_spacing_mm=102.0)) == [(-1, 0, "order")]
 
 
 def test_chatter_and_glitches_are_no_passage_and_date_nothing_late() -> None:
@@ -211,7 +213,7 @@ def test_a_beam_that_flutters_all_the_time_is_not_trusted_until_it_is_calm() -> 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_held_out_scenes(category: str) -> None:
     scenes = [scene(category, HELD_OUT + k) for k in range(100)]
-    results = [judge_ours(s, Settings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
+    results = [judge_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
     assert sum(r.contained for r in results) >= (50 if category == "abreast" else 95)
     silent = {"abreast": 50, "passing": 4, "arms and bags": 1}.get(category, 0)
     assert sum(r.silent for r in results) <= silent
@@ -221,7 +223,7 @@ def test_held_out_scenes(category: str) -> None:
 
 def test_held_out_evenings() -> None:
     evenings = [evening(HELD_OUT + k) for k in range(20)]
-    results = [judge_ours(s, Settings(beam_spacing_mm=s.spacing_mm)) for s in evenings]
+    results = [judge_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in evenings]
     assert sum(r.silent or not r.contained for r in results) <= 1
     assert sum(r.asks for r in results) <= 60
     assert sum(r.wrong for r in results) <= 0.0015 * sum(len(s.crossings) for s in evenings)
@@ -240,7 +242,7 @@ def test_an_evening_of_another_generator(spacing_mm: float) -> None:
     with (TRACES / "evening.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
     truth = json.loads((TRACES / "evening.truth.json").read_text())
-    told = sense(rows, Settings(beam_spacing_mm=spacing_mm))
+    told = sense(rows, SensingSettings(beam_spacing_mm=spacing_mm))
     verdicts = [p for p in told if isinstance(p, Passage)]
     ways = [(c["t_ms"], 1 if c["kind"] == "entry" else -1) for c in truth["crossings"]]
     for began, ended, least, most in merged(

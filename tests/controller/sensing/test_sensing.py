@@ -20,7 +20,8 @@ from controller.events import (
     Passage,
     Sensed,
 )
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.scenes import evening
 from tests.tools.doorway.score import sense
 from tests.tools.doorway.sketch import edges
@@ -34,22 +35,22 @@ def contacts(told: list[Sensed]) -> list[tuple[float, str, bool]]:
 
 
 def test_a_switch_tells_its_first_level_and_then_what_stood_still() -> None:
-    told = sense(edges("D+1000 D-1002 D+1004 D-2000 D+2003", wired="D"), Settings())
+    told = sense(edges("D+1000 D-1002 D+1004 D-2000 D+2003", wired="D"), SensingSettings())
     assert contacts(told) == [(0.0, "door_contact", False), (1034.0, "door_contact", True)]
 
 
 def test_a_press_may_be_believed_at_its_edge() -> None:
-    told = sense(edges("X+1000 X-1001", wired="X"), Settings(contact_settle_ms=0.0))
+    told = sense(edges("X+1000 X-1001", wired="X"), SensingSettings(contact_settle_ms=0.0))
     assert contacts(told)[1:] == [(1000.0, "exit_button", True), (1001.0, "exit_button", False)]
 
 
 def test_two_switches_settle_each_for_itself() -> None:
-    told = sense(edges("D+1000 X+1010", wired="DX"), Settings())
+    told = sense(edges("D+1000 X+1010", wired="DX"), SensingSettings())
     assert contacts(told)[2:] == [(1030.0, "door_contact", True), (1040.0, "exit_button", True)]
 
 
 def test_levels_that_are_known_and_lines_that_are_not_say_nothing() -> None:
-    senses = Senses(Settings(), {"beam_outer", "beam_inner", "hatch_knock"})
+    senses = Senses(SensingSettings(), {"beam_outer", "beam_inner", "hatch_knock"})
     assert senses.deadline() is None
     assert senses.edge(Edge(0.0, "evacuate", True)) == []
     assert senses.edge(Edge(0.0, "hatch_knock", True)) == []
@@ -62,7 +63,7 @@ def test_levels_that_are_known_and_lines_that_are_not_say_nothing() -> None:
 def test_an_edge_found_by_re_reading_the_pin_is_an_edge() -> None:
     told = edges("O+1000 I+1090 O-1300 I-1390")
     found = [Edge(e.t_ms, e.line, e.level, resync=True) for e in told]
-    assert sense(found, Settings()) == sense(told, Settings())
+    assert sense(found, SensingSettings()) == sense(told, SensingSettings())
 
 
 def storm(line: str, began_ms: float = 5000.0, lasts_ms: float = 3000.0) -> list[Edge]:
@@ -73,7 +74,7 @@ def storm(line: str, began_ms: float = 5000.0, lasts_ms: float = 3000.0) -> list
 
 @pytest.mark.parametrize("line", STORMY)
 def test_a_storm_is_named_within_a_fifth_of_a_second_and_over_when_it_is_quiet(line: str) -> None:
-    told = sense([Edge(0.0, line, False), *storm(line)], Settings(), {*STORMY, "beam_inner"})
+    told = sense([Edge(0.0, line, False), *storm(line)], SensingSettings(), {*STORMY, "beam_inner"})
     begun, over = [s for s in told if isinstance(s, Fault)]
     assert begun.name == over.name == ("BeamChatter" if line == "beam_outer" else "LineChatter")
     assert begun.line == over.line == line
@@ -87,7 +88,7 @@ def test_a_storm_is_named_within_a_fifth_of_a_second_and_over_when_it_is_quiet(l
 def test_a_storm_does_not_hold_up_the_other_lines() -> None:
     walk = edges("O+6000 I+6090 O-6300 I-6390 D+6000", wired="OID")
     both = sorted([Edge(0.0, "hatch_knock", False), *walk, *storm("hatch_knock")], key=at)
-    told = sense(both, Settings())
+    told = sense(both, SensingSettings())
     assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(1, 1)]
     assert (6030.0, "door_contact", True) in contacts(told)
 
@@ -99,7 +100,7 @@ def at(edge: Edge) -> float:
 
 def test_a_beam_in_a_storm_leaves_the_other_as_evidence_and_comes_back() -> None:
     walk = edges("I+6090 I-6390 O+20000 I+20090 O-20300 I-20390")
-    told = sense(sorted([*walk, *storm("beam_outer")], key=at), Settings())
+    told = sense(sorted([*walk, *storm("beam_outer")], key=at), SensingSettings())
     assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
         (-1, 1, "beam_chatter"),
         (1, 1, ""),
@@ -109,12 +110,12 @@ def test_a_beam_in_a_storm_leaves_the_other_as_evidence_and_comes_back() -> None
 
 def test_many_edges_over_a_long_time_are_no_storm() -> None:
     slow = [Edge(10.0 * k, "hatch_knock", k % 2 == 1) for k in range(3000)]
-    assert not [s for s in sense(slow, Settings()) if isinstance(s, Fault)]
+    assert not [s for s in sense(slow, SensingSettings()) if isinstance(s, Fault)]
 
 
 def test_a_storm_that_goes_on_is_told_once() -> None:
     told = sense(
-        [Edge(0.0, "hatch_knock", False), *storm("hatch_knock", lasts_ms=6000)], Settings()
+        [Edge(0.0, "hatch_knock", False), *storm("hatch_knock", lasts_ms=6000)], SensingSettings()
     )
     assert len([s for s in told if isinstance(s, Fault)]) == 2
 
@@ -139,7 +140,7 @@ def test_whatever_happens_time_runs_on_and_the_doorway_gets_free(
         now += later_ms
         rows.append(Edge(now, line, level))
     rows += [Edge(now + 1, line, False) for line in INPUT_LINES]
-    told = sense(rows, Settings())  # asserts that each tick consumes its deadline
+    told = sense(rows, SensingSettings())  # asserts that each tick consumes its deadline
     busy = [d for d in told if isinstance(d, Doorway)]
     assert not busy or (busy[-1].busy, busy[-1].coming_in) == (False, 0)
     assert all(p.least <= p.most and p.began_ms <= p.t_ms for p in told if isinstance(p, Passage))
@@ -148,11 +149,11 @@ def test_whatever_happens_time_runs_on_and_the_doorway_gets_free(
 
 def test_the_same_edges_give_the_same_events_also_in_pieces() -> None:
     rows = evening(7, crossings=30).edges
-    once = sense(rows, Settings())
-    assert json.dumps([asdict(s) for s in sense(rows, Settings())]) == json.dumps(
+    once = sense(rows, SensingSettings())
+    assert json.dumps([asdict(s) for s in sense(rows, SensingSettings())]) == json.dumps(
         [asdict(s) for s in once]
     )
-    ticked = Senses(Settings(), {e.line for e in rows})
+    ticked = Senses(SensingSettings(), {e.line for e in rows})
     told: list[Sensed] = []
     for row in rows:
         told += _woken(ticked, row.t_ms)
@@ -174,6 +175,6 @@ def test_lost_edges_that_are_re_read_converge() -> None:
     walk = edges("O+1000 I+1090 O-1300 I-1390")
     lost = [e for e in walk if e.t_ms != 1300.0]
     lost.append(Edge(1400.0, "beam_outer", False, resync=True))
-    told = sense(sorted(lost, key=at), Settings())
+    told = sense(sorted(lost, key=at), SensingSettings())
     assert [d.busy for d in told if isinstance(d, Doorway)][-1] is False
     assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(0, 0)]

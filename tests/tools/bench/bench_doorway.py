@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 
 from controller.events import Doorway, Edge, Passage, Sensed
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
 from tests.tools.doorway.score import Heard, Result, judge_ours, judge_rival, listen, sense
@@ -42,7 +43,7 @@ def passages(first: int, count: int, evenings: int) -> None:
 
 
 def _passages_row(name: str, scenes: Sequence[Scene]) -> None:
-    ours = [judge_ours(s, Settings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
+    ours = [judge_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
     n, crossings = len(scenes), sum(len(s.crossings) for s in scenes)
     cells = [
         *(percent(part, n) for part in _counts(ours)),
@@ -68,7 +69,7 @@ def fifth_guest(first: int, evenings: int) -> None:
     told = seen = entries = 0
     for k in range(evenings):
         made = evening(first + k)
-        sensed = sense(made.edges, Settings(beam_spacing_mm=made.spacing_mm))
+        sensed = sense(made.edges, SensingSettings(beam_spacing_mm=made.spacing_mm))
         reached = [s.t_ms for s in sensed if isinstance(s, Doorway) and s.coming_in]
         inside = made.start
         for t_ms, way in made.crossings:
@@ -101,7 +102,7 @@ def knocks(first: int, hours: int) -> None:
 
 
 def _knocks_row(name: str, raps: int, walls: Sequence[Wall]) -> None:
-    heard = [listen(wall, Settings(knock_raps=raps)) for wall in walls]
+    heard = [listen(wall, SensingSettings(knock_raps=raps)) for wall in walls]
     whole = Heard(*(sum(column) for column in zip(*map(_fields, heard), strict=True)))
     shares = [percent(part, whole.true) for part in (whole.found, whole.placed, whole.counted)]
     if not whole.true:
@@ -125,7 +126,7 @@ def speed(first: int) -> None:
 
 
 def _edges_a_second(rows: list[Edge]) -> float:
-    senses = Senses(Settings(), {row.line for row in rows})
+    senses = Senses(SensingSettings(), {row.line for row in rows})
     start = time.perf_counter()
     for row in rows:
         while (due := senses.deadline()) is not None and due <= row.t_ms:

@@ -23,7 +23,8 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.events import Edge, Knock
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 from tests.tools.bench.contestants import Contestant, Field, field
 from tests.tools.bench.hand import Move
 from tests.tools.bench.loads import chattering, commanded, nothing, slow_disk, streaming
@@ -122,7 +123,7 @@ class Turn:
 
 def listening_us(moves: Sequence[Move]) -> float:
     """Return how long after the last of these edges our sensing knows that they were a knock."""
-    senses = Senses(Settings(), [moves[0][1]])
+    senses = Senses(SensingSettings(), [moves[0][1]])
     senses.edge(Edge(0.0, moves[0][1], level=False))
     for at_ms, line, level in moves:
         while (due := senses.deadline()) is not None and due <= at_ms:

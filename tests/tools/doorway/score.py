@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from math import inf
 
 from controller.events import Edge, Knock, KnockEnded, Passage, Sensed
-from controller.sensing.sensing import Senses, Settings
+from controller.sensing.sensing import Senses
+from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import Scene
 from tests.tools.doorway.wall import Wall
 
 
-def sense(edges: Iterable[Edge], settings: Settings, lines: Iterable[str] = ()) -> list[Sensed]:
+def sense(
+    edges: Iterable[Edge], settings: SensingSettings, lines: Iterable[str] = ()
+) -> list[Sensed]:
     """Everything sensed from these edges; each deadline is met before a later edge."""
     edges = list(edges)
     senses = Senses(settings, set(lines) or {e.line for e in edges})
@@ -49,7 +52,7 @@ class Result:
         return self.certain and not self.right
 
 
-def judge_ours(scene: Scene, settings: Settings) -> Result:
+def judge_ours(scene: Scene, settings: SensingSettings) -> Result:
     """Our decoder on this scene."""
     verdicts = [s for s in sense(scene.edges, settings) if isinstance(s, Passage)]
     least = scene.start + sum(v.least for v in verdicts)
@@ -101,7 +104,7 @@ class Heard:
     false: int
 
 
-def listen(wall: Wall, settings: Settings) -> Heard:
+def listen(wall: Wall, settings: SensingSettings) -> Heard:
     """Our knock listener on this wall."""
     told = _play(wall, settings)
     knocks = [k for k in told if isinstance(k, Knock)]
@@ -118,7 +121,7 @@ def listen(wall: Wall, settings: Settings) -> Heard:
     return Heard(len(wall.episodes), found, placed, counted, len(knocks))
 
 
-def _play(wall: Wall, settings: Settings) -> list[Sensed]:
+def _play(wall: Wall, settings: SensingSettings) -> list[Sensed]:
     edges = wall.edges()
     senses = Senses(settings, {e.line for e in edges})
     own_noise, out = sorted(wall.own_noise_ms, reverse=True), list[Sensed]()
