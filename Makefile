@@ -151,7 +151,6 @@ CORE := controller/events.py \
   controller/sensing/classify.py \
   controller/sensing/beams.py \
   controller/sensing/contacts.py \
-  controller/sensing/hits.py \
   controller/sensing/knocks.py \
   controller/sensing/passages.py \
   controller/sensing/rhythms.py \

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from math import fsum, inf
+from typing import NamedTuple
 
 from controller.events import Knock, KnockEnded, Sensed
-from controller.sensing.hits import Hit, Rap
 from controller.sensing.rhythms import name_of
 from controller.sensing.settings import SensingSettings
 
@@ -61,6 +61,32 @@ CLEAR = 7.0
 RAP_PART = 0.35
 MOST_RAPS = 32
 MOST_PAST = 8
+
+
+class Rap(NamedTuple):
+    """One hit that could be a knuckle: when, how strong at each place, and where first."""
+
+    t_ms: float
+    strengths: tuple[float, float]
+    first: int
+
+
+class Hit:
+    """Pulses of both sensors that belong together, while they come."""
+
+    __slots__ = ("end_ms", "first", "on_ms", "pulses", "since_ms", "up_ms")
+
+    def __init__(self, t_ms: float, first: int) -> None:
+        self.since_ms = self.end_ms = t_ms
+        self.first = first
+        self.pulses = [0, 0]
+        self.on_ms = [0.0, 0.0]
+        self.up_ms: list[float | None] = [None, None]
+
+    def rap(self) -> Rap:
+        """What this hit was, if it was a knuckle."""
+        hatch, door = (n + on / 3 for n, on in zip(self.pulses, self.on_ms, strict=True))
+        return Rap(self.since_ms, (hatch, door), self.first)
 
 
 class Knocks:
