@@ -149,7 +149,6 @@ CORE := controller/events.py \
   controller/rules/handlers.py \
   controller/rules/step.py \
   controller/sensing/classify.py \
-  controller/sensing/beams.py \
   controller/sensing/contacts.py \
   controller/sensing/knocks.py \
   controller/sensing/passages.py \

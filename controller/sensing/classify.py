@@ -17,9 +17,10 @@ from __future__ import annotations
 from itertools import pairwise
 from math import fsum, inf
 
-from controller.sensing.beams import Span, filled, quarter_turns
 from controller.sensing.settings import SensingSettings
 
+#: One stretch for which a beam was broken: from, to (ms).
+Span = tuple[float, float]
 Verdict = tuple[int, int, str]
 
 #: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90,
@@ -287,3 +288,38 @@ def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
 def _signed(least: int, most: int, way: float, why: str) -> Verdict:
     """So many people this way (> 0: in)."""
     return (least, most, why) if way > 0 else (-most, -least, why)
+
+
+# --- spans and steps of two beams ----------------------------------------------------------------
+
+
+def broken_ms(changes: list[float]) -> float:
+    """How long these changes say that the beam was broken, in ms (up to its last clear)."""
+    # `fsum`: exact, so that every Python adds up to the same bytes
+    return fsum(changes[1::2]) - fsum(changes[: len(changes) // 2 * 2 : 2])
+
+
+def filled(spans: list[Span], dropout_ms: float) -> list[Span]:
+    """These broken stretches with the drop-outs between them filled."""
+    out = spans[:1]
+    for on, off in spans[1:]:
+        if on - out[-1][1] <= dropout_ms:
+            out[-1] = (out[-1][0], off)
+        else:
+            out.append((on, off))
+    return out
+
+
+#: Place of each pair of levels (outer + 2 x inner) on the way through the door.
+_PLACE = (0, 1, 3, 2)
+
+
+def quarter_turns(outs: list[Span], ins: list[Span]) -> int:
+    """Walk through the four states and add up signed quarter turns; +4 is one person in."""
+    steps = [(t, 1) for span in outs for t in span] + [(t, 2) for span in ins for t in span]
+    levels, total = 0, 0
+    for _, beam in sorted(steps):
+        before = _PLACE[levels]
+        levels ^= beam
+        total += 1 if (_PLACE[levels] - before) % 4 == 1 else -1
+    return total

@@ -12,8 +12,7 @@ from bisect import bisect_right
 from math import inf
 
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.sensing.beams import Beam, broken_ms
-from controller.sensing.classify import BODY_MS, Verdict, judge
+from controller.sensing.classify import BODY_MS, Verdict, broken_ms, judge
 from controller.sensing.settings import SensingSettings
 
 #: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
@@ -28,6 +27,40 @@ COVERED_MS = 10_000.0
 DEAD_AFTER = 4
 #: A beam that chattered is trusted again after this much quiet.
 CALM_MS = 5_000.0
+
+
+class Beam:
+    """One receiver: its raw level, its filtered level and its changes in this passage."""
+
+    __slots__ = (
+        "alone", "broken_ms", "calm_ms", "changes", "covered", "dead", "due", "ghost", "line",
+        "raw", "since", "stable", "stuck",
+    )  # fmt: skip
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.raw: bool | None = None
+        self.stable = False
+        #: First raw edge of the unsettled stretch, and when it will have settled.
+        self.since = inf
+        self.due = inf
+        #: Times of filtered changes: broken, clear, broken, ... in turn.
+        self.changes: list[float] = []
+        #: Since when it is broken (inf: it is not), and what we think of it.
+        self.broken_ms = inf
+        self.covered = self.stuck = self.dead = self.ghost = False
+        #: When a chattering beam is trusted again; None: it does not chatter.
+        self.calm_ms: float | None = None
+        #: Bodies seen in a row by this beam alone.
+        self.alone = 0
+
+    def doubt(self) -> str:
+        """Why this beam says nothing about a passage, or ''."""
+        if self.calm_ms is not None:
+            return "beam_chatter"
+        if self.dead:
+            return "beam_dead"
+        return "beam_covered" if self.covered else ""
 
 
 class Passages:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from controller.events import Contact, Doorway, Edge, Fault, Knock, Passage, Sensed
-from controller.sensing.beams import broken_ms, filled
+from controller.sensing.classify import broken_ms, filled
 from controller.sensing.settings import SensingSettings
 from tests.controller.sensing.test_passages import S90, doorways, faults, passages
 from tests.controller.sensing.test_sensing import storm
