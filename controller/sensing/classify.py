@@ -58,7 +58,7 @@ GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
 
 
-class Thing:
+class BeamPattern:
     """What somebody looked like: the stretches for which each beam was broken."""
 
     __slots__ = ("ins", "outs")
@@ -71,12 +71,12 @@ class Thing:
         """First broken to last clear on each beam."""
         return (self.outs[0][0], self.outs[-1][1]), (self.ins[0][0], self.ins[-1][1])
 
-    def joined(self, other: Thing) -> Thing:
+    def joined(self, other: BeamPattern) -> BeamPattern:
         """This thing and the next as one."""
-        return Thing(self.outs + other.outs, self.ins + other.ins)
+        return BeamPattern(self.outs + other.outs, self.ins + other.ins)
 
 
-def judge(outer: list[float], inner: list[float], settings: SensingSettings) -> list[Verdict]:
+def classify(outer: list[float], inner: list[float], settings: SensingSettings) -> list[Verdict]:
     """Say (least, most, why) for each passage in these changes (broken, clear, ... a beam)."""
     spacing_mm = settings.beam_spacing_mm
     if len(outer) == 2 and len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
@@ -93,12 +93,12 @@ def judge(outer: list[float], inner: list[float], settings: SensingSettings) -> 
     cuts = _pair_gaps(outs, ins, way, spacing_mm)
     if not cuts and not through:
         cuts = _pair_gaps(outs, ins, -way, spacing_mm)
-    things = _rejoined(_cut(outs, ins, cuts), settings)
-    verdicts = [_judge_thing(thing, settings) for thing in things]
-    if len(things) > 1 and not through:
+    patterns = _rejoined(_cut(outs, ins, cuts), settings)
+    verdicts = [_classify_pattern(pattern, settings) for pattern in patterns]
+    if len(patterns) > 1 and not through:
         return [_back(verdicts)]
     people = [v for v in verdicts if v[0] or v[1]]
-    return people or [_judge_thing(Thing(outs, ins), settings)]
+    return people or [_classify_pattern(BeamPattern(outs, ins), settings)]
 
 
 def _back(verdicts: list[Verdict]) -> Verdict:
@@ -156,13 +156,13 @@ def _gaps(spans: list[Span]) -> list[Span]:
     return [(a[1], b[0]) for a, b in pairwise(spans)]
 
 
-def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list[Thing]:
+def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list[BeamPattern]:
     """Cut both beams' spans wherever both saw the same gap."""
-    things, i, j = [], 0, 0
+    patterns, i, j = [], 0, 0
     for ci, cj in [*cuts, (len(outs) - 1, len(ins) - 1)]:
-        things.append(Thing(outs[i : ci + 1], ins[j : cj + 1]))
+        patterns.append(BeamPattern(outs[i : ci + 1], ins[j : cj + 1]))
         i, j = ci + 1, cj + 1
-    return things
+    return patterns
 
 
 def _pair_gaps(
@@ -206,39 +206,39 @@ def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) ->
     return 1.0 + short / long + least_ms / most_ms + 2 * like_walked
 
 
-def _rejoined(things: list[Thing], settings: SensingSettings) -> list[Thing]:
+def _rejoined(patterns: list[BeamPattern], settings: SensingSettings) -> list[BeamPattern]:
     """Join neighbours that together are no deeper than one body: drop-outs met by chance."""
-    out = things[:1]
-    for thing in things[1:]:
+    out = patterns[:1]
+    for pattern in patterns[1:]:
         before = out[-1]
-        both = before.joined(thing)
-        outer_gap_ms = thing.outs[0][0] - before.outs[-1][1]
-        inner_gap_ms = thing.ins[0][0] - before.ins[-1][1]
+        both = before.joined(pattern)
+        outer_gap_ms = pattern.outs[0][0] - before.outs[-1][1]
+        inner_gap_ms = pattern.ins[0][0] - before.ins[-1][1]
         if (
             max(outer_gap_ms, inner_gap_ms) <= settings.beam_dropout_ms
             and _hull_mm(both, settings.beam_spacing_mm) < TWO_LEAST_MM
         ):
             out[-1] = both
         else:
-            out.append(thing)
+            out.append(pattern)
     return out
 
 
-def _hull_mm(thing: Thing, spacing_mm: float) -> float:
+def _hull_mm(pattern: BeamPattern, spacing_mm: float) -> float:
     """Depth of the whole thing by its mean lag, infinite if it did not go through."""
-    outer, inner = thing.hull()
+    outer, inner = pattern.hull()
     if (inner[0] - outer[0]) * (inner[1] - outer[1]) <= 0:
         return inf
     return depths_mm(outer, inner, spacing_mm)[0]
 
 
-def _judge_thing(thing: Thing, settings: SensingSettings) -> Verdict:
+def _classify_pattern(pattern: BeamPattern, settings: SensingSettings) -> Verdict:
     """Judge one thing: fill what only one beam saw as a drop-out, then count quarter turns."""
-    outs = filled(thing.outs, settings.beam_dropout_ms)
-    ins = filled(thing.ins, settings.beam_dropout_ms)
-    outer, inner = thing.hull()
+    outs = filled(pattern.outs, settings.beam_dropout_ms)
+    ins = filled(pattern.ins, settings.beam_dropout_ms)
+    outer, inner = pattern.hull()
     if len(outs) == len(ins) == 1:
-        return _deep(thing, _single(outer, inner, settings.beam_spacing_mm), settings)
+        return _deep(pattern, _single(outer, inner, settings.beam_spacing_mm), settings)
     people = quarter_turns(outs, ins) // 4
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if people and lag_on * lag_off > 0 > people * lag_on:
@@ -247,27 +247,27 @@ def _judge_thing(thing: Thing, settings: SensingSettings) -> Verdict:
         verdict = _signed(1, abs(people), people, "close" if abs(people) > 1 else "")
         # a gap that one beam alone saw was shorter than the way to the other beam
         brief = all(b - a < min(abs(lag_on), abs(lag_off)) for a, b in _gaps(outs) + _gaps(ins))
-        near = brief and _hull_mm(thing, settings.beam_spacing_mm) < STOOD_MM
-        return _deep(thing, verdict, settings) if near else verdict
+        near = brief and _hull_mm(pattern, settings.beam_spacing_mm) < STOOD_MM
+        return _deep(pattern, verdict, settings) if near else verdict
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
     if _alike(lag_on, lag_off, LAG_FACTOR):
-        return _deep(thing, _single(outer, inner, settings.beam_spacing_mm), settings)
+        return _deep(pattern, _single(outer, inner, settings.beam_spacing_mm), settings)
     return _signed(0, 1, lag_on, "order")
 
 
-def _deep(thing: Thing, verdict: Verdict, settings: SensingSettings) -> Verdict:
+def _deep(pattern: BeamPattern, verdict: Verdict, settings: SensingSettings) -> Verdict:
     """Settle what is too deep for one body by the gaps that one beam saw: bodies and arms."""
-    (on, off), (inner_on, inner_off) = thing.hull()
+    (on, off), (inner_on, inner_off) = pattern.hull()
     lag_on, lag_off = inner_on - on, inner_off - off
     if lag_on * lag_off <= 0 or not _alike(lag_on, lag_off, EVEN_FACTOR):
         return verdict
-    if _hull_mm(thing, settings.beam_spacing_mm) <= BODY_MOST_MM:
+    if _hull_mm(pattern, settings.beam_spacing_mm) <= BODY_MOST_MM:
         return verdict
     mm_per_ms = 2 * settings.beam_spacing_mm / abs(lag_on + lag_off)
     people = [
         n
-        for spans in (thing.outs, thing.ins)
+        for spans in (pattern.outs, pattern.ins)
         for n in _bodies([(b - a) * mm_per_ms for a, b in spans])
     ]
     if not people:

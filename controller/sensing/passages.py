@@ -12,7 +12,7 @@ from bisect import bisect_right
 from math import inf
 
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.sensing.classify import BODY_MS, Verdict, broken_ms, judge
+from controller.sensing.classify import BODY_MS, Verdict, broken_ms, classify
 from controller.sensing.settings import SensingSettings
 
 #: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
@@ -257,7 +257,7 @@ class Passages:
     def _verdict(self, now: float) -> list[Sensed]:
         """Both beams are clear: judge what they saw, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
-        told: list[Sensed] = [self._passage(now, v) for v in judge(outer, inner, self._settings)]
+        told: list[Sensed] = [self._passage(now, v) for v in classify(outer, inner, self._settings)]
         told += self._count_alone(self.outer, self.inner, now)
         told += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []
