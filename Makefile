@@ -153,6 +153,7 @@ CORE := controller/events.py \
   controller/sensing/knocks.py \
   controller/sensing/passages.py \
   controller/sensing/rhythms.py \
+  controller/sensing/settings.py \
   controller/sensing/sensing.py \
   controller/codec.py \
   controller/config/types.py \

@@ -1,33 +1,120 @@
-"""The flight recorder: every raw edge and command of the last day, in the very form of a trace.
+"""Traces: their reader, the flight recorder that writes them, and the cutter that joins its files.
 
-An hour a file, each a trace of its own: it begins with the level of every line at its time 0. The
-name tells house time and wall time of that moment, so any stretch can be cut out later and
-replayed: every complaint becomes a trace.
+A trace is CSV with the header ``t_ms,line,level``. A row whose line is ``cmd:NAME`` is a command
+with ``level`` as its number. Rows at ``t_ms`` 0 are first readings, not changes.
+
+The flight recorder keeps every raw edge and command of the last day. An hour a file, each a trace
+of its own: it begins with the level of every line at its time 0. The name of the file gives house
+time and wall time of that moment, so any stretch can be cut out later and replayed: every complaint
+becomes a trace.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator
-from math import floor
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
-from controller.events import USUAL_PARTY, Command, Edge
+from controller.events import COMMANDS, INPUT_LINES, USUAL_PARTY, Command, Edge
 
 log = logging.getLogger(__name__)
 
-HEADER = "t_ms,line,level\n"
+HEADER = "t_ms,line,level"
+#: A hundred years: a larger number is not a time.
+LAST_MS = 3.2e12
 HOUR_MS = 3_600_000.0
-#: A day, and the hour that is being written.
+#: Files kept: a day, and the hour that is being written.
 FILES = 25
-#: Rows of one hour; a line in a storm gives ten thousand a second, and says it in the first few.
+#: Rows of one hour. A line in a storm gives ten thousand a second; the first few show the storm.
 ROWS = 200_000
 
 
+# --- reading a trace ------------------------------------------------------------------------------
+
+
+class TraceError(Exception):
+    """A trace can't be read; the text names file, line and reason."""
+
+
+class Row(NamedTuple):
+    """One row of a trace; ``level`` is the number of a command, 0 or 1 otherwise."""
+
+    t_ms: float
+    line: str
+    level: int
+
+
+def load_trace(path: str) -> list[Row]:
+    """Return the rows of a trace file; bytes that are no text stand as ``\\xNN`` in the error."""
+    odd = "backslashreplace"
+    with Path(path).open(encoding="utf-8-sig", errors=odd, newline="") as text:
+        return read_trace(text, path)
+
+
+def read_trace(text: Iterable[str], name: str) -> list[Row]:
+    """Return the rows of a trace; raises `TraceError` at the first malformed one."""
+    reader = csv.reader(text)
+    rows: list[Row] = []
+    try:
+        if next(reader, None) != HEADER.split(","):
+            raise ValueError(f"the first line must be {HEADER}")
+        last_ms = 0.0
+        for fields in reader:
+            row = _row(fields, last_ms)
+            last_ms = row.t_ms
+            rows.append(row)
+    except (ValueError, csv.Error) as error:
+        raise TraceError(f"{name}:{max(reader.line_num, 1)}: {error}") from None
+    return rows
+
+
+def _row(fields: list[str], last_ms: float) -> Row:
+    if len(fields) != 3:
+        raise ValueError(f"must have 3 fields ({HEADER}), has {len(fields)}")
+    t_ms = _time(fields[0], last_ms)
+    line = intern(fields[1].strip())  # a night has a million rows and a dozen names
+    if line.startswith("cmd:"):
+        return Row(t_ms, line, _command_number(line, fields[2]))
+    if line not in INPUT_LINES:
+        raise ValueError(f'unknown line "{line}"; known are {", ".join(INPUT_LINES)} and cmd:NAME')
+    if fields[2].strip() not in ("0", "1"):
+        raise ValueError(f'level must be 0 or 1, got "{fields[2]}"')
+    return Row(t_ms, line, int(fields[2]))
+
+
+def _time(field: str, last_ms: float) -> float:
+    try:
+        if not field.isascii() or "_" in field:
+            raise ValueError  # Python would take it, nobody else
+        t_ms = float(field)
+    except ValueError:
+        raise ValueError(f't_ms must be a number of milliseconds, got "{field}"') from None
+    if not 0 <= t_ms <= LAST_MS or math.isnan(t_ms):
+        raise ValueError(f't_ms must be 0 or more, got "{field}"')
+    if t_ms < last_ms:
+        raise ValueError(f"t_ms must not go back, got {field} after {last_ms:g}")
+    return t_ms
+
+
+def _command_number(line: str, field: str) -> int:
+    name = line.removeprefix("cmd:")
+    if name not in COMMANDS:
+        raise ValueError(f'unknown command "{line}"; known are {", ".join(COMMANDS)}')
+    try:
+        return int(field if COMMANDS[name] else field or "0")
+    except ValueError:
+        raise ValueError(f'the number of {line} must be whole, got "{field}"') from None
+
+
+# --- the flight recorder --------------------------------------------------------------------------
+
+
 def flights(journal: str) -> Path:
-    """Return where the recorder of a house writes: beside its journal."""
+    """Return the folder of the flight recorder: beside the journal."""
     return Path(journal).with_name("edges")
 
 
@@ -38,7 +125,7 @@ class _Hour(NamedTuple):
 
 
 class FlightRecorder:
-    """Collects in the loop (`edge`, `command`), writes elsewhere (`flush`)."""
+    """Collects rows in the loop (`edge`, `command`) and writes them in another thread (`flush`)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -69,14 +156,17 @@ class FlightRecorder:
     def flush(self, rows: list[tuple[float, str, int]], wall_s: float, t_ms: float) -> None:
         """Append ``rows`` to this hour's file; wall clock and house time are those of now.
 
-        What the disk does not take is lost, and said once.
+        What the disk does not take is lost; the log says so once.
         """
         try:
             if rows:
                 self._append(rows, wall_s, t_ms)
         except OSError as error:
             if not self._failing:
-                log.warning("flight recorder: %s; edges are not kept", error)
+                log.warning(
+                    "flight recorder: %s; edges are not kept until it can write",
+                    error,
+                )
             self._failing = True
         else:
             self._failing = False
@@ -88,7 +178,7 @@ class FlightRecorder:
         fit = rows[: ROWS - self._written]
         with hour.path.open("a", encoding="ascii") as file:
             for at_ms, line, level in fit:
-                # An edge may be told after what came later: a trace does not go back.
+                # An edge may arrive after a later one: a trace does not go back.
                 self._last_ms = max(self._last_ms, at_ms - hour.start_ms)
                 file.write(f"{self._last_ms:.3f},{line},{level}\n")
         self._written += len(fit)
@@ -98,10 +188,10 @@ class FlightRecorder:
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in _hours(self._folder)[: 1 - FILES]:
             old.path.unlink()
-        start_ms = floor(start_ms)
+        start_ms = math.floor(start_ms)
         path = self._folder / f"edges-{start_ms}-{wall_s * 1000:.0f}.csv"
         known = "".join(f"0,{line},{int(level)}\n" for line, level in self._levels.items())
-        path.write_text(HEADER + known, encoding="ascii")
+        path.write_text(f"{HEADER}\n{known}", encoding="ascii")
         self._hour, self._written, self._last_ms = _Hour(path, start_ms, wall_s), 0, 0.0
         return self._hour
 
@@ -115,7 +205,10 @@ def _hours(folder: Path) -> list[_Hour]:
     return sorted(found, key=lambda hour: hour.start_ms)
 
 
-class _Row(NamedTuple):
+# --- cutting a stretch out of its files -----------------------------------------------------------
+
+
+class _Recorded(NamedTuple):
     house_ms: float
     wall_s: float
     line: str
@@ -128,13 +221,13 @@ def cut(folder: Path, from_s: float, to_s: float) -> Iterator[str]:
     What lies between two rows is house time: the wall clock may have stepped in the night.
     """
     levels: dict[str, str] = {}
-    rows: list[_Row] = []
-    for row in _rows(folder):
+    rows: list[_Recorded] = []
+    for row in _recorded(folder):
         if from_s <= row.wall_s <= to_s:
             rows.append(row)
         elif not rows and not row.line.startswith("cmd:"):
             levels[row.line] = row.level
-    yield HEADER
+    yield f"{HEADER}\n"
     yield from (f"0,{line},{level}\n" for line, level in levels.items())
     start_ms = rows[0].house_ms - (rows[0].wall_s - from_s) * 1000 if rows else 0.0
     last_ms = 0.0
@@ -143,7 +236,7 @@ def cut(folder: Path, from_s: float, to_s: float) -> Iterator[str]:
         yield f"{last_ms:.3f},{row.line},{row.level}\n"
 
 
-def _rows(folder: Path) -> Iterator[_Row]:
+def _recorded(folder: Path) -> Iterator[_Recorded]:
     for hour in _hours(folder):
         with hour.path.open(encoding="ascii", newline="") as file:
             for fields in list(csv.reader(file))[1:]:
@@ -151,4 +244,4 @@ def _rows(folder: Path) -> Iterator[_Row]:
                     continue  # a power cut in the middle of a row
                 t_ms = float(fields[0])
                 house_ms, wall_s = hour.start_ms + t_ms, hour.wall_s + t_ms / 1000
-                yield _Row(house_ms, wall_s, fields[1], fields[2])
+                yield _Recorded(house_ms, wall_s, fields[1], fields[2])

@@ -20,11 +20,11 @@ from controller.config.settings import Config, JournalSettings, Web
 from controller.gpio.simulated import Bench, Move
 from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import MemoryBus
-from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State
 from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
 from controller.systemd import Notifier
+from controller.trace import TraceError, load_trace
 from web import create_app, pair_link
 from web.security.pairing import PairingError, own_address, qr_text
 from web.server import ServeError, Server

@@ -81,8 +81,9 @@ def main() -> None:
 def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> None:
     """Run a TRACE (CSV) through sensing and rules in virtual time, one JSON object a line."""
     from controller.config.loader import parse
-    from controller.replay import TraceError, load_trace, wired_by
     from controller.replay import replay as lines_of
+    from controller.replay import wired_by
+    from controller.trace import TraceError, load_trace
 
     with _mendable():
         try:

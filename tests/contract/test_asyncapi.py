@@ -16,7 +16,7 @@ from controller.events import COMMANDS, EVENTS, OUTPUT_LINES, TONES, Reason
 from controller.gpio.simulated import Move
 from controller.mqtt.inbox import CAUSES
 from controller.mqtt.message import Message
-from controller.replay import read_trace
+from controller.trace import read_trace
 from tests.support.demo import BASE, Demo, house
 from tests.support.wait import eventually
 

@@ -16,8 +16,8 @@ from controller.config.schema import KEYS
 from controller.config.settings import WIRING, Config
 from controller.events import EVENTS, INPUT_LINES, OUTPUT_LINES, PAGE_COMMANDS, Reason
 from controller.mqtt.memory import MemoryBus
-from controller.replay import HEADER
 from controller.service.assembly import alone
+from controller.trace import HEADER
 from web import create_app
 from web.presentation.labels import FAULTS
 
@@ -132,4 +132,4 @@ class Bench:
 
 
 def test_the_trace_header_is_told() -> None:
-    assert f"`{','.join(HEADER)}`" in README
+    assert f"`{HEADER}`" in README

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from controller.config.loader import parse
 from controller.gpio.simulated import ACTS, Move
-from controller.replay import Row, TraceError, load_trace, read_trace, replay, wired_by
+from controller.replay import replay, wired_by
+from controller.trace import Row, TraceError, load_trace, read_trace
 
 TRACES = Path(__file__).parents[1] / "traces"
 HEADER = "t_ms,line,level"

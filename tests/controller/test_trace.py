@@ -8,8 +8,7 @@ import pytest
 
 from controller import trace
 from controller.events import Command, Edge, Reason
-from controller.replay import read_trace
-from controller.trace import FILES, FlightRecorder, cut
+from controller.trace import FILES, FlightRecorder, cut, read_trace
 
 WALL_S = 1_800_000_000.0
 

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from controller.cli.main import main
 from controller.codec import decode
 from controller.mqtt.message import Message
-from controller.replay import read_trace, replay, wired_by
+from controller.replay import replay, wired_by
 from controller.service.assembly import alone
+from controller.trace import read_trace
 from tests.process.test_clock_steps import Wall, wall  # noqa: F401 - a fixture
 from tests.process.test_frozen import mirror_on
 from tests.support.demo import demo_config, house, times_on

@@ -36,9 +36,10 @@ from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Inbox, Now
 from controller.mqtt.message import Message
 from controller.mqtt.snapshot import Stamp
-from controller.replay import TraceError, read_trace, replay, wired_by
+from controller.replay import replay, wired_by
 from controller.rules.state import RuleSettings, State
 from controller.rules.step import step
+from controller.trace import TraceError, read_trace
 from tests.tools import fuzz_heard, fuzz_request
 from tests.tools.model import laws
 

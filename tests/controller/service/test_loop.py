@@ -16,8 +16,9 @@ from controller.events import Edge
 from controller.gpio.simulated import ACTS, Move
 from controller.journal.journal import Journal, read_last
 from controller.mqtt.message import Message
-from controller.replay import Row, replay, wired_by
+from controller.replay import replay, wired_by
 from controller.service.loop import REREAD_S
+from controller.trace import Row
 from tests.support.demo import house, times_on
 from tests.support.wait import HANGS_S, eventually
 

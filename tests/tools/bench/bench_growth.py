@@ -15,8 +15,8 @@ from typing import Any
 
 from controller.config.loader import parse
 from controller.journal.journal import Journal
-from controller.replay import Row, replay, wired_by
-from controller.trace import FlightRecorder
+from controller.replay import replay, wired_by
+from controller.trace import FlightRecorder, Row
 from tests.tools.bench.bench_start import fill
 from tests.tools.bench.bench_wire import Ear, Turn
 from tests.tools.bench.contestants import field
