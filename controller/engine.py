@@ -45,14 +45,14 @@ class Engine:
 
     def advance(self, t_ms: float) -> TimedEffects:
         """Let everything happen that is due up to ``t_ms``."""
-        told: TimedEffects = []
+        effects: TimedEffects = []
         rounds = 0
         while (due := self._due) <= t_ms:
             rounds = rounds + 1 if due == self._now_ms else 0
             if rounds > STANDSTILL:
                 raise RuntimeError(f"no progress at {due} ms: a deadline is not consumed")
-            self._wake(max(due, self._now_ms), told)
-        return told
+            self._wake(max(due, self._now_ms), effects)
+        return effects
 
     def edge(self, edge: Edge) -> TimedEffects:
         """Take one edge; one that comes late is taken as happening now."""
@@ -60,37 +60,37 @@ class Engine:
         if t_ms < self._now_ms:
             t_ms = self._now_ms
             edge = edge._replace(t_ms=t_ms)
-        told = self.advance(t_ms)
+        effects = self.advance(t_ms)
         self._now_ms = t_ms
         events = self._senses.edge(edge)
         if events:
-            self._say(events, told)
+            self._take(events, effects)
         if self._senses.due < self._due:
             self._due = self._senses.due
-        return told
+        return effects
 
     def event(self, event: Event) -> TimedEffects:
         """Take a command, or anything else that is not an edge."""
-        told = self.advance(event.t_ms)
+        effects = self.advance(event.t_ms)
         self._now_ms = max(self._now_ms, event.t_ms)
-        self._say((event,), told)
-        return told
+        self._take((event,), effects)
+        return effects
 
-    def _wake(self, t_ms: float, told: TimedEffects) -> None:
+    def _wake(self, t_ms: float, effects: TimedEffects) -> None:
         self._now_ms = t_ms
         if self._senses.due <= t_ms:
             events = self._senses.tick(t_ms)
             if events:
-                self._say(events, told)
+                self._take(events, effects)
         if self._rules_due <= t_ms:
-            self._say((Tick(t_ms),), told)
+            self._take((Tick(t_ms),), effects)
         self._due = min(self._senses.due, self._rules_due)
 
-    def _say(self, events: Iterable[Event], told: TimedEffects) -> None:
+    def _take(self, events: Iterable[Event], effects: TimedEffects) -> None:
         for event in events:
             self.state, caused = step(self.state, event, self.settings)
             for effect in caused:
-                told.append((self.state.t_ms, effect))
+                effects.append((self.state.t_ms, effect))
                 if not isinstance(effect, Note):
                     self._mute_knocks(effect)
         self._plan()

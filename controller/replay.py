@@ -34,8 +34,8 @@ def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     for edge in first_readings(rows, config.rules.lines):
         yield from _lines(engine.edge(edge))
     for row in rows:
-        if told := feed(engine, row):
-            yield from _lines(told)
+        if effects := feed(engine, row):
+            yield from _lines(effects)
     tail_ms = max(TAIL_MS, config.rules.release_ms + 1000)
     end_ms = (rows[-1].t_ms if rows else 0.0) + tail_ms
     yield from _lines(engine.advance(end_ms))

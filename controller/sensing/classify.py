@@ -1,4 +1,4 @@
-"""What a finished passage was, judged from the times at which each beam was broken and clear.
+"""What a finished passage was, from the times at which each beam was broken and clear.
 
 Inward, the front of a body reaches the outer beam, then the inner one (``spacing`` further), then
 its back leaves the outer beam, then the inner one:
@@ -21,6 +21,7 @@ from controller.sensing.settings import SensingSettings
 
 #: One stretch for which a beam was broken: from, to (ms).
 Span = tuple[float, float]
+#: Least and most people who went in (negative: out), and why that is uncertain or nobody.
 Verdict = tuple[int, int, str]
 
 #: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90,
@@ -43,10 +44,10 @@ FASTEST_HAND = 3.0
 #: Slower than this somebody stands, and a lag says nothing about depth.
 SLOWEST = 0.2
 SLOWEST_HAND = 0.12
-#: The two lags of one thing agree within this factor: a hand swings up to twice as fast as its
+#: The two lags of one pattern agree within this factor: a hand swings up to twice as fast as its
 #: body walks; beyond it somebody stopped between the beams.
 LAG_FACTOR = 2.5
-#: The lags of two bodies side by side: they walk evenly, or the shape would be an arm and a body.
+#: The lags of two bodies side by side: they walk evenly, or it would be an arm and a body.
 EVEN_FACTOR = 1.45
 #: A body breaks a beam for this long: 200 mm at 1.6 m/s, 350 mm at 0.15 m/s.
 BODY_MS = (110.0, 2400.0)
@@ -59,7 +60,7 @@ GAP_SLACK_MS = 25.0
 
 
 class BeamPattern:
-    """What somebody looked like: the stretches for which each beam was broken."""
+    """What the beams saw of somebody: the stretches for which each was broken."""
 
     __slots__ = ("ins", "outs")
 
@@ -68,16 +69,16 @@ class BeamPattern:
         self.ins = ins
 
     def hull(self) -> tuple[Span, Span]:
-        """First broken to last clear on each beam."""
+        """Return first broken to last clear, of the outer and of the inner beam."""
         return (self.outs[0][0], self.outs[-1][1]), (self.ins[0][0], self.ins[-1][1])
 
     def joined(self, other: BeamPattern) -> BeamPattern:
-        """This thing and the next as one."""
+        """Return this pattern and the next as one."""
         return BeamPattern(self.outs + other.outs, self.ins + other.ins)
 
 
 def classify(outer: list[float], inner: list[float], settings: SensingSettings) -> list[Verdict]:
-    """Say (least, most, why) for each passage in these changes (broken, clear, ... a beam)."""
+    """Return a verdict for each passage in these changes (broken, clear, ...) of the two beams."""
     spacing_mm = settings.beam_spacing_mm
     if len(outer) == 2 and len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
         return [_single((outer[0], outer[1]), (inner[0], inner[1]), spacing_mm)]
@@ -102,13 +103,13 @@ def classify(outer: list[float], inner: list[float], settings: SensingSettings) 
 
 
 def _back(verdicts: list[Verdict]) -> Verdict:
-    """Who ended where they began may have paced to and fro, whatever the gaps look like."""
+    """Return the verdict on people who ended where they began: they may have paced to and fro."""
     least, most = sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
     return (min(0, least), max(0, most), "paced" if least or most else "turned_back")
 
 
 def _veiled(long: list[Span], short: list[Span]) -> int:
-    """How many body-long breaks of one beam lie deep within one lonely break of the other."""
+    """Return how many body-long breaks of one beam lie deep within one long break of the other."""
     if len(long) > 1 or any(abs(t - end) < VEIL_MS for s in short for t in s for end in long[0]):
         return 0
     on, off = long[0]
@@ -116,7 +117,7 @@ def _veiled(long: list[Span], short: list[Span]) -> int:
 
 
 def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float]:
-    """Depth of what passed (least, most): by its mean lag, and by its mean speed at both lags.
+    """Return the depth of what passed: by its mean lag (least), by its mean speed (most).
 
     They agree for whoever walks through; they differ for whoever stopped half-way.
     """
@@ -128,7 +129,7 @@ def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float
 
 
 def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
-    """One unbroken stretch on each beam: a person, an arm, somebody who turned back, or two."""
+    """Classify one stretch on each beam: a person, an arm, somebody who turned back, or two."""
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
@@ -147,7 +148,7 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
 
 
 def _alike(lag_on: float, lag_off: float, factor: float) -> bool:
-    """Are these two lags of one sign within this factor of each other?"""
+    """Return whether these two lags of one sign are within this factor of each other."""
     low, high = sorted((abs(lag_on), abs(lag_off)))
     return high < factor * low
 
@@ -168,7 +169,7 @@ def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list
 def _pair_gaps(
     outs: list[Span], ins: list[Span], way: int, spacing_mm: float
 ) -> list[tuple[int, int]]:
-    """Gaps, in order, that both beams saw one lag apart (indices of the spans before them)."""
+    """Return the gaps that both beams saw one lag apart, as indices of the spans before them."""
     first, second = _gaps(outs), _gaps(ins)
     lag_ms = min(abs(ins[0][0] - outs[0][0]), abs(ins[-1][1] - outs[-1][1]))
     like = [[_likeness(a, b, way, (spacing_mm, lag_ms)) for b in second] for a in first]
@@ -190,7 +191,7 @@ def _pair_gaps(
 
 
 def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) -> float:
-    """How well both beams can have seen one gap between two bodies, moving this way: 0, or 1-5.
+    """Return how well two gaps can be one gap between two bodies, moving this way: 0, or 1-5.
 
     ``scale`` is the spacing and the lag of whoever came first or went last, whoever was quicker.
     """
@@ -225,7 +226,7 @@ def _rejoined(patterns: list[BeamPattern], settings: SensingSettings) -> list[Be
 
 
 def _hull_mm(pattern: BeamPattern, spacing_mm: float) -> float:
-    """Depth of the whole thing by its mean lag, infinite if it did not go through."""
+    """Return the depth of the whole pattern by its mean lag; infinite if it did not go through."""
     outer, inner = pattern.hull()
     if (inner[0] - outer[0]) * (inner[1] - outer[1]) <= 0:
         return inf
@@ -233,7 +234,7 @@ def _hull_mm(pattern: BeamPattern, spacing_mm: float) -> float:
 
 
 def _classify_pattern(pattern: BeamPattern, settings: SensingSettings) -> Verdict:
-    """Judge one thing: fill what only one beam saw as a drop-out, then count quarter turns."""
+    """Classify one pattern: fill drop-outs that one beam alone saw, then count quarter turns."""
     outs = filled(pattern.outs, settings.beam_dropout_ms)
     ins = filled(pattern.ins, settings.beam_dropout_ms)
     outer, inner = pattern.hull()
@@ -257,7 +258,7 @@ def _classify_pattern(pattern: BeamPattern, settings: SensingSettings) -> Verdic
 
 
 def _deep(pattern: BeamPattern, verdict: Verdict, settings: SensingSettings) -> Verdict:
-    """Settle what is too deep for one body by the gaps that one beam saw: bodies and arms."""
+    """Decide a pattern too deep for one body by the gaps that one beam saw: bodies and arms."""
     (on, off), (inner_on, inner_off) = pattern.hull()
     lag_on, lag_off = inner_on - on, inner_off - off
     if lag_on * lag_off <= 0 or not _alike(lag_on, lag_off, EVEN_FACTOR):
@@ -276,7 +277,7 @@ def _deep(pattern: BeamPattern, verdict: Verdict, settings: SensingSettings) -> 
 
 
 def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
-    """How many bodies (at least, at most) one beam saw with gaps between; () if it cannot tell."""
+    """Return the least and most bodies that one beam saw with gaps between; () if it can't tell."""
     if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM or max(depths_mm) < BODY_LEAST_MM:
         return ()
     sure = sum(depth > BODY_SURE_MM for depth in depths_mm)
@@ -286,7 +287,7 @@ def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
 
 
 def _signed(least: int, most: int, way: float, why: str) -> Verdict:
-    """So many people this way (> 0: in)."""
+    """Return the verdict for ``least`` to ``most`` people going this way (> 0: in)."""
     return (least, most, why) if way > 0 else (-most, -least, why)
 
 
@@ -294,13 +295,13 @@ def _signed(least: int, most: int, way: float, why: str) -> Verdict:
 
 
 def broken_ms(changes: list[float]) -> float:
-    """How long these changes say that the beam was broken, in ms (up to its last clear)."""
+    """Return how long the beam was broken by these changes, in ms (up to its last clear)."""
     # `fsum`: exact, so that every Python adds up to the same bytes
     return fsum(changes[1::2]) - fsum(changes[: len(changes) // 2 * 2 : 2])
 
 
 def filled(spans: list[Span], dropout_ms: float) -> list[Span]:
-    """These broken stretches with the drop-outs between them filled."""
+    """Return these broken stretches with the drop-outs between them filled."""
     out = spans[:1]
     for on, off in spans[1:]:
         if on - out[-1][1] <= dropout_ms:
@@ -315,7 +316,7 @@ _PLACE = (0, 1, 3, 2)
 
 
 def quarter_turns(outs: list[Span], ins: list[Span]) -> int:
-    """Walk through the four states and add up signed quarter turns; +4 is one person in."""
+    """Return the sum of signed quarter turns through the four states; +4 is one person in."""
     steps = [(t, 1) for span in outs for t in span] + [(t, 2) for span in ins for t in span]
     levels, total = 0, 0
     for _, beam in sorted(steps):

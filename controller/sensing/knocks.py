@@ -84,7 +84,7 @@ class Hit:
         self.up_ms: list[float | None] = [None, None]
 
     def rap(self) -> Rap:
-        """What this hit was, if it was a knuckle."""
+        """Return the rap that this hit was, if it was a knuckle."""
         hatch, door = (n + on / 3 for n, on in zip(self.pulses, self.on_ms, strict=True))
         return Rap(self.since_ms, (hatch, door), self.first)
 
@@ -100,7 +100,7 @@ class Knocks:
         self._raps: deque[Rap] = deque(maxlen=MOST_RAPS)
         #: Clear raps on the other surface while a knock is on.
         self._others: deque[Rap] = deque(maxlen=MOST_RAPS)
-        self._told = False
+        self._announced = False
         #: Mean strength of the music that a knock was heard in, and no rap of it is below.
         self._floor = 0.0
         #: Hits of the last seconds: (when, how strong).
@@ -129,34 +129,34 @@ class Knocks:
         return []
 
     def mute_knocks(self, t_ms: float, lasting_ms: float) -> None:
-        """Our own strike or chime sounds: forget what is sounding, and what follows so long."""
+        """Ignore what is sounding and what follows for ``lasting_ms``: our own strike or chime."""
         self._forget(t_ms, lasting_ms + OWN_NOISE_MS)
 
     def slam(self, t_ms: float) -> None:
-        """The door or the hatch moved: what came just before, or follows, was its slam."""
+        """Ignore what came just before or follows: the door or the hatch slammed."""
         self._forget(t_ms, SLAM_MS)
-        if not self._told and self._raps and self._raps[-1].t_ms > t_ms - SLAM_MS:
+        if not self._announced and self._raps and self._raps[-1].t_ms > t_ms - SLAM_MS:
             self._raps.clear()
             self._pair_due = inf
 
     def tick(self, t_ms: float) -> list[Sensed]:
-        """Close a hit, believe a soft pair, end a knock."""
-        told: list[Sensed] = []
+        """End a hit, accept a soft pair, end a knock: what is due at ``t_ms``."""
+        events: list[Sensed] = []
         if self._hit is not None and self._hit_due <= t_ms:
-            told += self._close(self._hit, t_ms)
+            events += self._close(self._hit, t_ms)
         if self._pair_due <= t_ms:
             self._pair_due = inf
-            told += self._tell(t_ms) if len(self._raps) >= self._settings.knock_raps else []
+            events += self._announce(t_ms) if len(self._raps) >= self._settings.knock_raps else []
         if self._end_due <= t_ms:
-            told += self._finish(t_ms)
+            events += self._finish(t_ms)
         self.due = min(self._hit_due, self._pair_due, self._end_due)
-        return told
+        return events
 
     def _forget(self, t_ms: float, deaf_ms: float) -> None:
         self._deaf_until_ms = max(self._deaf_until_ms, t_ms + deaf_ms)
 
     def _close(self, hit: Hit, t_ms: float) -> list[Sensed]:
-        """A hit is over: rumble, or a rap to be weighed with the one before."""
+        """Take a hit that is over: rumble, or a rap to be weighed with the one before."""
         self._hit, self._hit_due = None, inf
         quiet_ms, self._end_ms = hit.since_ms - self._end_ms, hit.end_ms
         close = quiet_ms < QUIET_MS and not self._music(hit.since_ms, MUSIC_HITS)
@@ -166,20 +166,20 @@ class Knocks:
         if hit.since_ms < self._deaf_until_ms:
             return []
         rap = hit.rap()
-        told = self._weigh(rap, t_ms)
+        events = self._weigh(rap, t_ms)
         self._past.append((rap.t_ms, max(rap.strengths)))
-        return told
+        return events
 
     def _drop(self) -> None:
         """Forget raps that did not become a knock."""
         self._pair_due = inf
-        if not self._told:
+        if not self._announced:
             self._raps.clear()
 
     def _weigh(self, rap: Rap, t_ms: float) -> list[Sensed]:
-        """Does this rap make a knock, or belong to the one that is on?"""
-        if self._told:
-            return self._go_on(rap, t_ms)
+        """Return a knock if this rap completes one; count it if a knock is on."""
+        if self._announced:
+            return self._continue(rap, t_ms)
         if self._raps and rap.t_ms - self._raps[-1].t_ms > RAPS_MS[1]:
             self._raps.clear()
         before = self._raps[-1] if self._raps else None
@@ -202,21 +202,21 @@ class Knocks:
             )
         if sure and len(self._raps) >= self._settings.knock_raps:
             self._floor = music
-            return self._tell(t_ms)
+            return self._announce(t_ms)
         return []
 
     def _place(self, *raps: Rap) -> int:
-        """The surface that these raps shook most; of two equals the one that heard it first."""
+        """Return the surface that these raps shook most; if equal, the one that felt it first."""
         hatch, door = _sums(raps)
         return raps[0].first if hatch == door else int(door > hatch)
 
     def _lone(self, rap: Rap) -> bool:
-        """Is one rap enough, where the bartender set it so?"""
+        """Return whether this one rap is clear enough to be a knock."""
         music = self._music(rap.t_ms, 1)
         return _over(rap, music) if music else max(rap.strengths) >= SOFT
 
     def _knuckles(self, before: Rap, rap: Rap) -> bool:
-        """Are these two raps a knock? A soft pair is put off until no rumble or beat followed."""
+        """Return whether two raps are a knock. A soft pair must wait for rumble or a third beat."""
         apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
         quick = apart_ms < BEAT_MS
@@ -232,35 +232,35 @@ class Knocks:
         return False
 
     def _fresh(self) -> bool:
-        """Was it quiet before these raps, and are they heard on one surface?"""
+        """Return whether it was quiet before these raps, and they are felt on one surface."""
         since_ms = self._raps[0].t_ms
         quiet = not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
         one_side = all(min(r.strengths) <= MOST_SIDE * max(r.strengths) for r in self._raps)
         return quiet and one_side and self._one_side(MOST_SOFT_SIDE)
 
     def _few(self, place: int) -> bool:
-        """Steps and beats are many, and soft; so many, or so soft, are not waited for."""
+        """Return whether the raps are few enough; many soft ones are steps or beats."""
         n = len(self._raps)
         mean = fsum(r.strengths[place] for r in self._raps) / n
         return n <= MOST_WAIT or (n <= MOST_RAPPED and mean >= FIRM)
 
     def _one_side(self, most: float) -> bool:
-        """Did one surface shake, the other with at most this part of its strength?"""
+        """Return whether one surface shook, the other with at most this part of its strength."""
         hatch, door = _sums(self._raps)
         return min(hatch, door) <= most * max(hatch, door)
 
     def _music(self, t_ms: float, hits: int) -> float:
-        """Mean strength of what was heard before this time; 0 when it was fewer hits: quiet."""
+        """Return the mean strength of the hits before this time; 0 if fewer than ``hits``."""
         beats = [s for at, s in self._past if t_ms - MUSIC_MS < at < t_ms]
         return fsum(beats) / len(beats) if len(beats) >= hits else 0.0
 
-    def _tell(self, t_ms: float) -> list[Sensed]:
-        """It is a knock."""
-        self._told, self._pair_due = True, inf
+    def _announce(self, t_ms: float) -> list[Sensed]:
+        """Report the raps as a knock."""
+        self._announced, self._pair_due = True, inf
         self._end_due = self._raps[-1].t_ms + self._settings.knock_gap_ms
         return [Knock(t_ms, PLACES[self._place(*self._raps)], len(self._raps))]
 
-    def _go_on(self, rap: Rap, t_ms: float) -> list[Sensed]:
+    def _continue(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Count one more rap of the knock that is on, unless it is only a beat under it."""
         place = self._place(*self._raps)
         mean = fsum(r.strengths[place] for r in self._raps) / len(self._raps)
@@ -272,23 +272,23 @@ class Knocks:
         return []
 
     def _elsewhere(self, rap: Rap, other: int) -> bool:
-        """Was this a clear rap on the other surface, not one that only came through the wall?"""
+        """Return whether this was a clear rap on the other surface, not felt through the wall."""
         top, side = rap.strengths[other], rap.strengths[1 - other]
         return top >= max(STRONG, OVER_MUSIC * self._floor) and side <= MOST_SIDE * top
 
     def _change_over(self, rap: Rap, t_ms: float) -> list[Sensed]:
-        """Somebody else knocks at the other place: enough of his raps end the first knock."""
+        """Count a rap at the other place; enough of them end the first knock and begin another."""
         if self._others and rap.t_ms - self._others[-1].t_ms > RAPS_MS[1]:
             self._others.clear()
         self._others.append(rap)
         enough = len(self._others) >= max(self._settings.knock_raps, 2)
-        return self._finish(t_ms) + self._tell(t_ms) if enough else []
+        return self._finish(t_ms) + self._announce(t_ms) if enough else []
 
     def _finish(self, t_ms: float) -> list[Sensed]:
         place, raps = PLACES[self._place(*self._raps)], len(self._raps)
         regular = name_of([r.t_ms for r in self._raps], self._settings.regulars)
         ended = KnockEnded(t_ms, place, raps, regular)
-        self._told, self._end_due = False, inf
+        self._announced, self._end_due = False, inf
         knocked = {r.t_ms for r in self._raps}
         self._past = deque((p for p in self._past if p[0] not in knocked), maxlen=MOST_PAST)
         self._raps.clear()
@@ -298,17 +298,17 @@ class Knocks:
 
 
 def _sums(raps: Iterable[Rap]) -> tuple[float, float]:
-    """How strong these raps were together, at each place."""
+    """Return how strong these raps were together, at each place."""
     return fsum([r.strengths[0] for r in raps]), fsum([r.strengths[1] for r in raps])
 
 
 def _over(rap: Rap, music: float) -> bool:
-    """Is this stronger than the beats, and on one surface, as they are not?"""
+    """Return whether this is stronger than the beats, and on one surface, as beats are not."""
     side, top = sorted(rap.strengths)
     return top >= max(STRONG, OVER_MUSIC * music) and side <= MOST_SIDE * top
 
 
 def _well_over(before: Rap, rap: Rap, music: float) -> bool:
-    """Two raps as far apart as beats must be no two strong beats."""
+    """Return whether two raps as far apart as beats are too strong to be beats."""
     weaker = min(max(before.strengths), max(rap.strengths))
     return weaker >= WELL_OVER * max(STRONG, OVER_MUSIC * music)

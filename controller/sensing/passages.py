@@ -1,8 +1,8 @@
 """Two break-beams across a doorway: who went through, which way, and when we do not know.
 
 The raw levels pass a stable-for filter that dates every change at its first raw edge. What is left
-is collected until both beams are clear for longer than a drop-out lasts, then judged as a whole
-(see ``shapes``). While one beam cannot be trusted (covered, chattering, dead) whatever breaks the
+is collected until both beams are clear for longer than a drop-out lasts, then classified as a whole
+(see `classify`). While one beam cannot be trusted (covered, chattering, dead) whatever breaks the
 other for as long as a body does was somebody, in or out or neither: least -1, most +1.
 """
 
@@ -15,7 +15,7 @@ from controller.events import Doorway, Fault, Passage, Sensed
 from controller.sensing.classify import BODY_MS, Verdict, broken_ms, classify
 from controller.sensing.settings import SensingSettings
 
-#: Filtered changes remembered a beam and passage. Nobody dances that long: the beam chatters.
+#: Filtered changes kept for one beam and passage; nobody makes more, so the beam chatters.
 MOST_CHANGES = 64
 #: A bag at 0.3 m/s takes this long from one beam to the other, 120 mm further.
 MOST_PATIENCE_MS = 400.0
@@ -46,16 +46,16 @@ class Beam:
         self.due = inf
         #: Times of filtered changes: broken, clear, broken, ... in turn.
         self.changes: list[float] = []
-        #: Since when it is broken (inf: it is not), and what we think of it.
+        #: Since when it is broken (inf: it is not), and why it is not trusted.
         self.broken_ms = inf
         self.covered = self.stuck = self.dead = self.ghost = False
-        #: When a chattering beam is trusted again; None: it does not chatter.
+        #: When a chattering beam is trusted again; None if it does not chatter.
         self.calm_ms: float | None = None
         #: Bodies seen in a row by this beam alone.
         self.alone = 0
 
-    def doubt(self) -> str:
-        """Why this beam says nothing about a passage, or ''."""
+    def distrusted(self) -> str:
+        """Return why this beam can't be trusted, as a passage's ``why``; "" if it can."""
         if self.calm_ms is not None:
             return "beam_chatter"
         if self.dead:
@@ -81,7 +81,7 @@ class Passages:
         self._coming_in = 0
 
     def edge(self, beam: Beam, t_ms: float, level: bool) -> list[Sensed]:
-        """Take a raw edge; reaching the inner beam from outside is told at once."""
+        """Take a raw edge; somebody who reaches the inner beam from outside is reported at once."""
         beam.raw = level
         if beam.due == inf:
             beam.since = t_ms
@@ -90,7 +90,7 @@ class Passages:
             self.due = due
         self._clear_ms = max(self._clear_ms, due)  # somebody may come before the last was decided
         if level and beam is self.inner and not beam.stable and self.outer.stable:
-            return self._reach(t_ms)
+            return self._announce_arrival(t_ms)
         return []
 
     def first(self, beam: Beam, t_ms: float, level: bool) -> list[Sensed]:
@@ -98,7 +98,7 @@ class Passages:
         beam.raw = beam.stable = beam.ghost = level
         beam.broken_ms = t_ms if level else inf
         self._plan()
-        return self._tell(t_ms, 0)
+        return self._doorway(t_ms, 0)
 
     def door_edge(self, t_ms: float, level: bool) -> None:
         """Remember whether the door was open at any time during a passage."""
@@ -106,32 +106,32 @@ class Passages:
         self._door_moved_ms = t_ms
 
     def distrust(self, beam: Beam, t_ms: float, calm_ms: float) -> list[Sensed]:
-        """Take a chattering beam out of the decision until ``calm_ms`` (inf: until told)."""
-        told: list[Sensed] = []
+        """Take a chattering beam out of the decision until ``calm_ms`` (inf: not yet known)."""
+        events: list[Sensed] = []
         if beam.calm_ms is None:
-            told.append(Fault(t_ms, "BeamChatter", beam.line, True))
+            events.append(Fault(t_ms, "BeamChatter", beam.line, True))
             if self._busy:
-                told.append(self._passage(t_ms, (-1, 1, "beam_chatter")))
+                events.append(self._passage(t_ms, (-1, 1, "beam_chatter")))
         beam.calm_ms = calm_ms
-        beam.raw, beam.since, beam.due = beam.stable, inf, inf  # what it said last settles nothing
+        beam.raw, beam.since, beam.due = beam.stable, inf, inf  # its last edge settles nothing
         for each in (self.outer, self.inner):
             each.changes, each.ghost = [], each.stable
         self._clear_ms = inf
         self._plan()
-        return told + self._tell(t_ms, 0)
+        return events + self._doorway(t_ms, 0)
 
     def tick(self, t_ms: float) -> list[Sensed]:
-        """Settle what has stood still, decide what is clear, doubt what stays broken."""
-        told: list[Sensed] = []
+        """Settle levels, decide a passage that is over, distrust a beam that stays broken."""
+        events: list[Sensed] = []
         for beam, mate in self._pairs:
             if beam.due <= t_ms:
-                told += self._settle(beam, mate)
+                events += self._settle(beam, mate)
             if beam.stable or beam.calm_ms is not None:
-                told += self._doubt(beam, mate, t_ms)
+                events += self._check_trust(beam, mate, t_ms)
         if self._clear_ms <= t_ms:
-            told += self._verdict(self._clear_ms)
+            events += self._decide(self._clear_ms)
         self._plan()
-        return told
+        return events
 
     def _plan(self) -> None:
         due = min(self.outer.due, self.inner.due, self._clear_ms)
@@ -144,65 +144,65 @@ class Passages:
         self.due = due
 
     def _settle(self, beam: Beam, mate: Beam) -> list[Sensed]:
-        """Believe a level that stood still, or forget a glitch."""
+        """Accept a level that stood still, or forget a glitch."""
         now, since = beam.due, beam.since
         beam.due = beam.since = inf
         if beam.raw == beam.stable:  # a glitch: it was never there
-            return self._tell(now, self._reached())
+            return self._doorway(now, self._arrivals())
         beam.stable = beam.raw is True
         beam.broken_ms = since if beam.stable else inf
-        told = self._revive(beam, now)
+        events = self._revive(beam, now)
         if beam.calm_ms is not None:
             beam.calm_ms = now + CALM_MS
-            return told
+            return events
         if beam.ghost:
             beam.ghost = beam.stable
-            return told + self._tell(now, 0)
+            return events + self._doorway(now, 0)
         beam.changes.append(since)
         if len(beam.changes) > MOST_CHANGES:
-            return told + self.distrust(beam, now, now + CALM_MS)
-        if not beam.stable and mate.doubt():
-            told += self._evidence(beam, mate, now)
+            return events + self.distrust(beam, now, now + CALM_MS)
+        if not beam.stable and mate.distrusted():
+            events += self._lone_bodies(beam, mate, now)
         self._await_clear(since)
-        return told + self._tell(now, self._reached())
+        return events + self._doorway(now, self._arrivals())
 
     def _revive(self, beam: Beam, now: float) -> list[Sensed]:
-        """A beam that moves is neither covered nor stuck nor dead."""
-        told: list[Sensed] = []
+        """End the faults of a beam that moves: it is neither covered nor stuck nor dead."""
+        events: list[Sensed] = []
         if beam.stuck:
-            told.append(Fault(now, "BeamStuck", beam.line, False))
+            events.append(Fault(now, "BeamStuck", beam.line, False))
         if beam.dead:
-            told.append(Fault(now, "BeamDead", beam.line, False))
+            events.append(Fault(now, "BeamDead", beam.line, False))
         beam.covered = beam.stuck = beam.dead = False
-        return told
+        return events
 
-    def _evidence(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
+    def _lone_bodies(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
         """Doubt every body that this beam saw since its mate says nothing."""
         since = mate.broken_ms if mate.covered else -inf
         spans = zip(beam.changes[::2], beam.changes[1::2], strict=True)
         bodies = [a for a, b in spans if a > since and BODY_MS[0] <= b - a <= BODY_MS[1]]
         if not bodies:
             return []
-        doubt = self._passage(now, (-len(bodies), len(bodies), mate.doubt()), bodies[0])
+        passage = self._passage(now, (-len(bodies), len(bodies), mate.distrusted()), bodies[0])
         beam.changes = [t for t in beam.changes if t < bodies[0]]
-        return [doubt]
+        return [passage]
 
-    def _doubt(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
-        """Lose, or find again, trust in a beam as time goes by."""
-        told: list[Sensed] = []
+    def _check_trust(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
+        """Distrust a beam that stays broken; trust one again that was calm long enough."""
+        events: list[Sensed] = []
         if beam.calm_ms is not None:
             if beam.calm_ms > t_ms:
                 return []
             beam.calm_ms, beam.ghost = None, beam.stable
-            told += [Fault(t_ms, "BeamChatter", beam.line, False), *self._tell(t_ms, 0)]
+            events += [Fault(t_ms, "BeamChatter", beam.line, False), *self._doorway(t_ms, 0)]
         if not beam.covered and t_ms >= beam.broken_ms + self._covered_ms:
             beam.covered = True
             if not mate.stable:
-                told += self._evidence(mate, beam, t_ms)
+                events += self._lone_bodies(mate, beam, t_ms)
         if not beam.stuck and t_ms >= beam.broken_ms + self._settings.beam_stuck_after_ms:
             beam.stuck = True
-            told.append(Fault(t_ms, "BeamStuck", beam.line, True))
-        return told
+            events.append(Fault(t_ms, "BeamStuck", beam.line, True))
+        return events
 
     def _await_clear(self, since: float) -> None:
         if self.outer.stable or self.inner.stable:
@@ -211,7 +211,7 @@ class Passages:
             self._clear_ms = since + self._patience_ms()
 
     def _patience_ms(self) -> float:
-        """How long both beams must be clear: a drop-out, or an arm still between the beams."""
+        """Return how long both beams must be clear: an arm may still be between them."""
         outer, inner = self.outer.changes, self.inner.changes
         if not outer or not inner:
             wait_ms = HAND_PATIENCE * (broken_ms(outer) + broken_ms(inner))
@@ -223,15 +223,15 @@ class Passages:
             wait_ms = MOST_PATIENCE_MS
         return max(self._settings.beam_dropout_ms, min(wait_ms, MOST_PATIENCE_MS))
 
-    def _reach(self, t_ms: float) -> list[Sensed]:
-        """Somebody is at the inner beam; if they came from outside the lock must know now."""
+    def _announce_arrival(self, t_ms: float) -> list[Sensed]:
+        """Report somebody at the inner beam, if from outside: the strike depends on it now."""
         outer, inner = self.outer.changes, self.inner.changes
         if outer and (not inner or outer[0] <= inner[0]):
-            return self._tell(t_ms, self._reached() + 1)
+            return self._doorway(t_ms, self._arrivals() + 1)
         return []
 
-    def _reached(self) -> int:
-        """People who came from outside and reached the inner beam, less those who turned back."""
+    def _arrivals(self) -> int:
+        """Return how many came from outside to the inner beam and did not turn back."""
         outer, inner = self.outer.changes, self.inner.changes
         if not outer or not inner or outer[0] > inner[0]:
             return 0
@@ -245,7 +245,7 @@ class Passages:
                 reached -= 1
         return max(0, reached)
 
-    def _tell(self, t_ms: float, coming_in: int) -> list[Sensed]:
+    def _doorway(self, t_ms: float, coming_in: int) -> list[Sensed]:
         busy = bool(
             self.outer.stable or self.inner.stable or self.outer.changes or self.inner.changes
         )
@@ -254,19 +254,21 @@ class Passages:
         self._busy, self._coming_in = busy, coming_in
         return [Doorway(t_ms, busy, coming_in)]
 
-    def _verdict(self, now: float) -> list[Sensed]:
-        """Both beams are clear: judge what they saw, and begin anew."""
+    def _decide(self, now: float) -> list[Sensed]:
+        """Classify what the beams saw, now that both are clear, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
-        told: list[Sensed] = [self._passage(now, v) for v in classify(outer, inner, self._settings)]
-        told += self._count_alone(self.outer, self.inner, now)
-        told += self._count_alone(self.inner, self.outer, now)
+        events: list[Sensed] = [
+            self._passage(now, v) for v in classify(outer, inner, self._settings)
+        ]
+        events += self._count_alone(self.outer, self.inner, now)
+        events += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []
         self._clear_ms = inf
-        return told + self._tell(now, 0)
+        return events + self._doorway(now, 0)
 
     def _count_alone(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
-        """Find a mate dead that missed several bodies in a row; doubt those it missed."""
-        if mate.changes or mate.doubt() or not beam.changes:
+        """Report a mate as dead that missed several bodies in a row, and those as uncertain."""
+        if mate.changes or mate.distrusted() or not beam.changes:
             beam.alone = 0
             return []
         body = BODY_MS[0] <= beam.changes[1] - beam.changes[0] <= BODY_MS[1]
@@ -283,7 +285,7 @@ class Passages:
         return self._door_wired and not self._door_open and self._door_moved_ms < t_ms
 
     def _passage(self, now: float, verdict: Verdict, began: float | None = None) -> Passage:
-        """Word a verdict; nobody passes a door that was shut all the time."""
+        """Return a verdict as an event; nobody passes a door that was shut all the time."""
         outer, inner = self.outer.changes, self.inner.changes
         if began is None:
             began = min(outer[:1] + inner[:1], default=now)

@@ -1,4 +1,4 @@
-"""Rhythms of regulars: recognised without regard to tempo, and only ever a name on an event."""
+"""Rhythms of regulars: recognised at any tempo, and used only as a name on an event."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MEAN_OFF = 0.12
 
 
 def learn(rap_times_ms: Sequence[float]) -> tuple[float, ...]:
-    """Relative intervals (longest = 1.0) of a rhythm that was knocked once."""
+    """Return the relative intervals (longest = 1.0) of a rhythm that was knocked once."""
     gaps = [b - a for a, b in pairwise(rap_times_ms)]
     longest = max(gaps, default=0.0)
     return tuple(round(gap / longest, 3) for gap in gaps) if longest > 0 else ()
 
 
 def name_of(rap_times_ms: Sequence[float], regulars: Sequence[Rhythm]) -> str:
-    """Name of the rhythm that these raps are most like, or ''."""
+    """Return the name of the rhythm that these raps are most like, or ""."""
     if not regulars:
         return ""
     heard = learn(rap_times_ms)
