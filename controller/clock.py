@@ -123,5 +123,5 @@ class Clock:
 
 
 def believable(seconds: float) -> bool:
-    """Tell whether a wall clock reading can be true."""
+    """Return whether a wall clock reading can be true."""
     return seconds >= FIRST_BELIEVABLE_S

@@ -1,5 +1,5 @@
-"""What the house does with an event: the state, and what follows from it. Pure: no clock, no pin.
+"""The rules: events in, effects out. Pure: no clock, no pin, no network.
 
-Read `step` first (how the rules work), then `state`, `occupancy`, `transition`, `handlers`
-(what the sensors say) and `commands` (what people ask for).
+Read `step` first (how the rules work), then `state`, `occupancy` (the count), `transition` (one
+step under way), `handlers` (what sensing reports) and `commands` (what people ask for).
 """

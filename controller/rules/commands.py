@@ -16,7 +16,7 @@ from controller.rules.transition import Transition
 
 
 def handle_command(transition: Transition, command: Command) -> None:
-    """Do what was asked or say why not; every refusal is noted and answered with its reason."""
+    """Do what was asked, or refuse: a refusal is noted and answered with its reason."""
     reason = command.refusal
     if reason is None:
         handler = HANDLERS.get(command.name)
@@ -39,7 +39,7 @@ def _access_door(transition: Transition, command: Command) -> Reason | None:
 
 
 def _why_no_access(state: State, settings: RuleSettings, party: int) -> Reason | None:
-    """Return the first reason that stands against letting ``party`` guests in."""
+    """Return the first reason against letting ``party`` guests in."""
     against = (
         (party < 1, Reason.MALFORMED),
         (state.locked_open, Reason.LOCKED_OPEN),
@@ -54,7 +54,7 @@ def _why_no_access(state: State, settings: RuleSettings, party: int) -> Reason |
 
 
 def _why_full(state: State, settings: RuleSettings, party: int) -> Reason:
-    """Tell a room that is full from a room that only may be."""
+    """Return the reason for a room that is full, or for one that only may be."""
     sure = state.occupancy.count + state.coming_in + party
     doubt = not state.occupancy.certain and sure <= settings.capacity
     return Reason.COUNT_UNCERTAIN if doubt else Reason.CAPACITY_REACHED
@@ -80,7 +80,7 @@ def _lock_down(transition: Transition, command: Command) -> Reason | None:
 
 
 def lock_open(transition: Transition, command: Command) -> Reason | None:
-    """Evacuate: always accepted, also in a lock-down; only a person's release ends it."""
+    """Evacuate: always accepted, also in a lock-down; only `lock_open_release` ends it."""
     if not transition.state.locked_open:
         transition.state.locked_open = True
         transition.note("locked_open", cause=command.cause)
@@ -108,7 +108,7 @@ def _set_count(transition: Transition, command: Command) -> Reason | None:
 
 
 def _report_wrong(transition: Transition, command: Command) -> Reason | None:
-    """Stamp the moment at which the count was wrong; the flight recorder has what led to it."""
+    """Set the count and note when it was wrong: the flight recorder has what led to it."""
     was = transition.state.occupancy.count
     refused = _set_count(transition, command)
     if refused is None:
@@ -154,7 +154,7 @@ def _ring_chime(transition: Transition, command: Command) -> Reason | None:
 
 
 def _self_test(transition: Transition, command: Command) -> Reason | None:
-    """Hands in the beams would be guests: only in an empty room."""
+    """Start the self-test in an empty room only: hands in the beams count as guests."""
     if transition.state.occupancy.max > 0 or transition.state.session is not None:
         return Reason.NOT_PERMITTED_AT_THIS_TIME
     transition.note("self_test_started", cause=command.cause)

@@ -1,4 +1,4 @@
-"""What the sensors say, and what the house makes of it: passages, knocks, contacts, faults.
+"""What sensing reports, and what the rules make of it: passages, knocks, contacts, faults.
 
 No event from inside is ever refused: these handlers record what happened, they permit nothing.
 """
@@ -23,12 +23,12 @@ from controller.rules.commands import handle_command, lock_open
 from controller.rules.state import DoorKnock
 from controller.rules.transition import BEAM_FAULTS, Transition, count_data
 
-#: Waiting parties that the hatch remembers: more than ever stood in front of it.
+#: Waiting parties that the hatch remembers: more than its place holds.
 HATCH_QUEUE = 9
 
 
 def started(transition: Transition, event: Started) -> None:
-    """Come back with the strike off; whatever hung on the old process's sensors is over."""
+    """Begin with the strike off; what depended on the old process's sensors is over."""
     transition.note("started", doubt=event.doubt)
     if transition.state.grant is not None:
         transition.note("access_not_taken", expected=transition.state.grant.party, reason="restart")
@@ -42,7 +42,7 @@ def started(transition: Transition, event: Started) -> None:
     transition.state.hatch = "Unknown"
     transition.state.evacuate_input = False
     transition.state.buttons_up = frozenset()
-    # Sensors and parts tell their faults anew; only what the count suffered is remembered.
+    # Sensors and parts report their faults anew; only the count's is remembered.
     transition.state.faults = tuple(f for f in transition.state.faults if f.line == "occupancy")
     if event.doubt:
         transition.widen_count(transition.unknown_occupancy(), "restart")
@@ -59,7 +59,7 @@ def doorway(transition: Transition, event: Doorway) -> None:
 
 
 def passage(transition: Transition, event: Passage) -> None:
-    """Take one verdict: counted, covered by a staff pass, or only noted."""
+    """Count one passage, let a staff pass cover it, or only note it."""
     zones = {"outer_ms": round(event.outer_ms, 1), "inner_ms": round(event.inner_ms, 1)}
     if event.least == event.most == 0:
         transition.note("passage_aborted", why=event.why, **zones)
@@ -74,7 +74,7 @@ def passage(transition: Transition, event: Passage) -> None:
 
 def _count_passage(transition: Transition, event: Passage, zones: dict[str, float]) -> None:
     before = transition.state.occupancy
-    decided = max(event.most, 0)  # whoever stood at the inner beam is in the count now
+    decided = max(event.most, 0)  # whoever was at the inner beam is in the count now
     transition.state.occupancy = people.moved(before, event.least, event.most)
     transition.state.coming_in = max(transition.state.coming_in - decided, 0)
     name = {(1, 1): "entry", (-1, -1): "exit"}.get((event.least, event.most))
@@ -95,7 +95,7 @@ def _count_passage(transition: Transition, event: Passage, zones: dict[str, floa
 
 
 def knock(transition: Transition, event: Knock) -> None:
-    """Light the hatch or tell the page that somebody is at the front door; neither rings."""
+    """Light the hatch, or remember who is at the front door for the page; neither rings."""
     transition.note("knock", place=event.place, raps=event.raps)
     if event.place == "door":
         standing = transition.state.door_knock
@@ -117,7 +117,7 @@ def _queue_at_hatch(transition: Transition, t_ms: float) -> None:
 
 
 def knock_ended(transition: Transition, event: KnockEnded) -> None:
-    """Tell the final number of raps; a known rhythm only decorates it."""
+    """Note the final number of raps; a known rhythm only adds its name."""
     named = {"regular": event.regular} if event.regular else {}
     transition.note("knock_ended", place=event.place, raps=event.raps, **named)
     if event.place == "door" and transition.state.door_knock is not None:
@@ -128,7 +128,7 @@ def knock_ended(transition: Transition, event: KnockEnded) -> None:
 
 
 def contact(transition: Transition, event: Contact) -> None:
-    """Pass a settled contact to the row for its line."""
+    """Pass a settled contact to the handler of its line."""
     CONTACTS[event.line](transition, event.active)
 
 
@@ -137,8 +137,8 @@ def _door_contact(transition: Transition, is_open: bool) -> None:
     transition.state.door = now
     if was in ("Unknown", now):
         if not is_open:
-            _alarm_over(transition)  # it fell shut while nobody looked
-        return  # a first reading tells where the door is, not that it moved
+            _alarm_over(transition)  # it fell shut while the controller was away
+        return  # a first reading shows where the door is, not that it moved
     transition.note("door_opened" if is_open else "door_closed")
     if is_open:
         _opened(transition)
@@ -157,7 +157,7 @@ def _opened(transition: Transition) -> None:
 
 
 def _forced(transition: Transition) -> bool:
-    """Tell a forced door from an exit: only a house with an exit button can know."""
+    """Return whether this opening is no exit: only a house with an exit button can know."""
     state, settings = transition.state, transition.settings
     if "exit_button" not in settings.lines or state.locked_open or settings.entry == "walk_in":
         return False
@@ -198,7 +198,7 @@ def _hatch_contact(transition: Transition, is_open: bool) -> None:
 
 
 def _pressed(transition: Transition, line: str, down: bool) -> bool:
-    """Tell a press from a button that was down when we came: that one may be stuck."""
+    """Return whether this is a press: a button that is down from the start may be stuck."""
     was_up = line in transition.state.buttons_up
     up = transition.state.buttons_up - {line} if down else transition.state.buttons_up | {line}
     transition.state.buttons_up = up
@@ -222,7 +222,7 @@ def _evacuate(transition: Transition, active: bool) -> None:
 
 
 def fault(transition: Transition, event: Fault) -> None:
-    """Raise or clear a fault; a beam that can't see makes the count doubtful."""
+    """Raise or clear a fault; a beam that can't see makes the count uncertain."""
     transition.fault(event.name, event.line, active=event.active)
     if event.active and event.name in BEAM_FAULTS and transition.settings.beams:
         transition.widen_count(replace(transition.state.occupancy, doubted=True), event.name)

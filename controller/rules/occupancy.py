@@ -25,12 +25,12 @@ class Occupancy:
 
     @property
     def certain(self) -> bool:
-        """Whether the count may be trusted as it stands."""
+        """Whether the count is exact and can be trusted."""
         return self.min == self.max and not self.doubted
 
 
 def settled(count: int) -> Occupancy:
-    """Return the occupancy after somebody who can see the room said how many are inside."""
+    """Return the occupancy after somebody who sees the room has set the count."""
     count = _bounded(count)
     return Occupancy(count, count, count)
 

@@ -1,8 +1,8 @@
-"""What the house knows, and what follows from it without any time passing.
+"""What the rules remember, and what follows from it without any time passing.
 
 `RuleSettings` holds the numbers that the owner may set, `State` everything that must survive a
-restart. Levels are never switched, they are *derived*: `wanted` says what strike, lamp and hatch
-light should be in a state, so no forgotten branch can leave one on, and a restart is
+restart. Levels are never switched, they are *derived*: `wanted` returns what strike, lamp and hatch
+light should be in a state, so no forgotten branch can leave one on, and after a restart they are
 ``wanted(restored)``.
 
 | DoorMode     | when (the first that holds)                          | strike                  |
@@ -56,7 +56,7 @@ class RuleSettings:
 
     @property
     def sees_door(self) -> bool:
-        """Whether a contact tells when the door opens."""
+        """Whether a contact shows when the door opens."""
         return "door_contact" in self.lines
 
 
@@ -65,8 +65,8 @@ class Grant:
     """A release for ``party`` guests that is not reconciled yet.
 
     ``live`` is the strike's part of it: once off (opened, timed out, full) it never comes back.
-    ``unsure`` tells that the count was set meanwhile, or the release taken back: where nobody
-    counts at the door, the party may be inside or not.
+    ``unsure``: the count was set meanwhile, or the release taken back. Where nobody counts at the
+    door, the party may then be inside or not.
     """
 
     party: int
@@ -92,7 +92,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class DoorKnock:
-    """Somebody stands at the front door since ``t_ms``."""
+    """Somebody has been at the front door since ``t_ms``, and knocked so many raps."""
 
     t_ms: float
     raps: int
@@ -100,7 +100,7 @@ class DoorKnock:
 
 @dataclass(frozen=True, slots=True)
 class ActiveFault:
-    """A fault that has not gone away."""
+    """A fault that has not ended."""
 
     name: str
     line: str
@@ -145,12 +145,12 @@ def promised_max(state: State) -> int:
 
 
 def full(state: State, settings: RuleSettings) -> bool:
-    """Tell whether the house counts as full: nobody may be let in."""
+    """Return whether the house counts as full: nobody may be let in."""
     return state.occupancy.max >= settings.capacity
 
 
 def promises_fit(state: State, settings: RuleSettings) -> bool:
-    """Tell whether the door's mode lets anybody in, and all promised and coming guests fit."""
+    """Return whether the door's mode lets anybody in, and all promised and coming guests fit."""
     if state.locked_open or state.locked_down or state.blocked:
         return False
     promised = state.grant.places_left if state.grant else 0
@@ -159,18 +159,18 @@ def promises_fit(state: State, settings: RuleSettings) -> bool:
 
 
 def verified_empty(state: State) -> bool:
-    """Tell whether surely nobody is inside, and no party's time runs."""
+    """Return whether surely nobody is inside, and no session runs."""
     return state.occupancy == Occupancy() and state.session is None
 
 
 def release_fits(state: State, settings: RuleSettings) -> bool:
-    """Tell whether the open release still has somebody to let in, and place for them."""
+    """Return whether the open release still has somebody to let in, and place for them."""
     grant = state.grant
     return grant is not None and grant.places_left > 0 and promises_fit(state, settings)
 
 
 def strike_on(state: State, settings: RuleSettings) -> bool:
-    """Tell whether the strike is to be energised."""
+    """Return whether the strike is to be energised."""
     if settings.entry == "walk_in":
         return promises_fit(state, settings)
     return state.grant is not None and state.grant.live and release_fits(state, settings)
@@ -189,12 +189,12 @@ def door_mode(state: State, settings: RuleSettings) -> str:
 
 
 def lock_fault(state: State) -> bool:
-    """Tell whether the bolt has been open too long with nobody having asked for it."""
+    """Return whether the bolt has been open too long with nobody having asked for it."""
     return "LockNotLocked" in [fault.name for fault in state.faults]
 
 
 def lock_state(state: State, settings: RuleSettings) -> str:
-    """Return ONVIF's LockPhysicalState: the bolt's word where it is wired, else the strike's."""
+    """Return ONVIF's LockPhysicalState: by the bolt where it is wired, else by the strike."""
     if lock_fault(state):
         return "Fault"
     if "bolt_contact" in settings.lines:
@@ -203,7 +203,7 @@ def lock_state(state: State, settings: RuleSettings) -> str:
 
 
 def hatch_late(state: State) -> bool:
-    """Tell whether the oldest at the hatch has waited longer than the house's patience."""
+    """Return whether the oldest at the hatch has waited longer than the hatch's patience."""
     return bool(state.hatch_waiting) and state.timers.get("hatch_patience", 0.0) is None
 
 

@@ -1,26 +1,28 @@
-"""The house rules: one pure function, ``step(state, event, house) -> (state, effects)``.
+"""The rules: one pure function, ``step(state, event, settings) -> (state, effects)``.
 
 How it works
 ------------
 Every event goes through four stages, always in this order:
 
-1. *due*: each timer and session mark that has been reached rings, oldest first. An event carries
-   its own time, so a Tick is nothing but an event that says only "it is now t".
-2. *said*: the handler of this kind of event records what the house was told (`HANDLERS`; the
-   handlers are in `said` and `commands`).
+1. *due*: each timer and session mark whose time has come rings, oldest first. An event carries its
+   own time, so a Tick is an event that says nothing but the time.
+2. *handle*: the handler of this kind of event changes the state and notes what happened. `HANDLERS`
+   has one for each kind; they stand in `handlers` and `commands`.
 3. *follow*: consequences that hold whatever caused them: a session starts with the first guest, a
    release is reconciled, over capacity is noticed, timers start and stop. A rule that belongs to a
-   *situation* lives here, so no way into the situation can forget it.
-4. *show*: outputs are the difference between `wanted` before and after. Only moments (chimes,
-   notes, answers) are emitted by hand.
+   *situation* stands here, so no way into the situation can forget it.
+4. *show*: outputs are the difference between `wanted` before and after. Only chimes, notes and
+   answers are emitted by handlers.
 
-Timers are absolute deadlines in ``State.timers``. `running` says in which situation one runs, a
-row of `TIMERS` for how long and what its ringing does. A timer that has rung stays as None until
-its situation ends, so it rings once.
+All four work on one `Transition`: it owns a copy of the state and collects the effects.
 
-Two rules hold all this together. *Nothing opens the strike but a release* (or walk-in): a release
-whose strike went off never turns it on again. *The way out is no business of ours*: no event from
-inside is ever refused.
+Timers are absolute deadlines in ``State.timers``. `running` says in which situation each one runs,
+a row of `TIMERS` for how long, and what happens when it rings. A timer that has rung stays as None
+until its situation ends, so it rings once.
+
+Two rules hold all this together. *Nothing turns the strike on but a release* (or walk-in): a
+release whose strike went off never turns it on again. *The strike governs entry only*: the way out
+is mechanical, and no event from inside is ever refused.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ from controller.rules.transition import Transition
 
 
 def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tuple[Effect, ...]]:
-    """Return the state after ``event`` and its effects: moments first, then changed outputs.
+    """Return the state after ``event`` and its effects: changed outputs come last.
 
     An event that claims to be older than the state is taken as happening now.
     """
@@ -75,7 +77,7 @@ def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tup
 
 
 def _tick(transition: Transition, event: Tick) -> None:
-    """Nothing but the time."""
+    """Do nothing: a Tick only lets time pass."""
 
 
 HANDLERS: dict[type, Callable[[Transition, Any], None]] = {
@@ -97,7 +99,7 @@ HANDLERS: dict[type, Callable[[Transition, Any], None]] = {
 def _due(transition: Transition) -> None:
     """Ring the timers that time has reached, oldest first, then the session's marks.
 
-    A journal of another version may know timers that these rules don't: they end unheard.
+    A journal of another version may have timers that these rules don't have: they are ignored.
     """
     timers, now_ms = transition.state.timers, transition.state.t_ms
     if timers:
@@ -140,7 +142,7 @@ def _mark(transition: Transition, session: Session, at_ms: float) -> str:
 
 
 def _follow(transition: Transition) -> None:
-    """Look for every situation that asks for something; ``state`` is the draft, always as it is."""
+    """Apply what follows from the situation; ``state`` is changed under way, so read it anew."""
     state, settings = transition.state, transition.settings
     if state.grant is not None and state.grant.live and not release_fits(state, settings):
         _spend_grant(transition, state.grant)
@@ -156,7 +158,7 @@ def _follow(transition: Transition) -> None:
 
 
 def _spend_grant(transition: Transition, grant: Grant) -> None:
-    """A release whose strike had to go off is over: only another one turns it on again."""
+    """End a release whose strike had to go off: only another release turns it on again."""
     transition.state.grant = replace(grant, live=False, over=True, unsure=True)
 
 
@@ -174,7 +176,7 @@ def _reconcile(transition: Transition, grant: Grant) -> None:
 
 
 def _believe(transition: Transition, grant: Grant) -> None:
-    """Count a party that nobody saw, or doubt, if it may be inside or not."""
+    """Count a party that nobody saw; where it may be inside or not, widen the count."""
     before, party = transition.state.occupancy, grant.party
     if grant.unsure:
         transition.widen_count(
@@ -185,7 +187,7 @@ def _believe(transition: Transition, grant: Grant) -> None:
 
 
 def _start_session(transition: Transition) -> None:
-    """The first guest into a room verified empty starts the two hours."""
+    """Start the session: the first guest has entered a room verified empty."""
     skipped = sum(
         warning >= transition.settings.session_ms for warning in transition.settings.warnings_ms
     )
@@ -204,7 +206,7 @@ def _mark_over_capacity(transition: Transition) -> None:
 
 
 def _run_timers(transition: Transition) -> None:
-    """Start the timers whose situation has begun, forget those whose situation has ended."""
+    """Start the timers whose situation has begun, drop those whose situation has ended."""
     state, settings, timers = transition.state, transition.settings, transition.state.timers
     names = running(state, settings)
     if names != list(timers):
@@ -213,7 +215,7 @@ def _run_timers(transition: Transition) -> None:
 
 
 def running(state: State, settings: RuleSettings) -> list[str]:
-    """Name the timers whose situation holds."""
+    """Return the names of the timers whose situation holds."""
     names = []
     if state.grant is not None and not state.grant.opened:
         names.append("release")

@@ -1,4 +1,4 @@
-"""One step under way: the state so far, the moments so far, and the changes that rules share."""
+"""One step under way: its own copy of the state, its effects so far, and what rules share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
 
 class Transition:
-    """The draft of one step: rules change it, `rules.step` makes effects of it."""
+    """The copy of the state that one step changes, and the effects that it has so far.
+
+    Rules assign to ``state`` plainly; the state before the step stays as it was.
+    """
 
     def __init__(self, state: State, t_ms: float, settings: RuleSettings) -> None:
         self.state = copy(state)
@@ -28,30 +31,30 @@ class Transition:
             self.state.grant = replace(self.state.grant, live=False, over=True)
 
     def note(self, event: str, /, **data: object) -> None:
-        """Tell journal, house and replay that something happened."""
+        """Emit a note that something happened, for journal, MQTT and replay."""
         self.effects.append(Note(event, data))
 
     def chime(self, tone: str) -> None:
-        """Ring once."""
+        """Emit one chime."""
         self.effects.append(Chime(tone))
 
     def recount(self, after: Occupancy, cause: str) -> None:
-        """Change the count other than by a passage; who or what did it is always told."""
+        """Change the count other than by a passage; the note says who or what did it."""
         before = self.state.occupancy
         self.state.occupancy = after
         self.note("count_adjusted", before=count_data(before), after=count_data(after), cause=cause)
 
     def widen_count(self, after: Occupancy, cause: str) -> None:
-        """Widen the count to ``after``; what was as doubtful before is not told again."""
+        """Widen the count to ``after``; emit nothing if it was as wide before."""
         if after != self.state.occupancy:
             self.recount(after, cause)
 
     def unknown_occupancy(self) -> Occupancy:
-        """Return the occupancy that admits all we can't exclude: anything up to a full house."""
+        """Return the occupancy when anything up to a full house is possible."""
         return people.unseen(self.state.occupancy, least=0, most=self.settings.capacity)
 
     def fault(self, name: str, line: str, *, active: bool) -> None:
-        """Raise or clear a named fault; what stands already, or stands no more, changes nothing."""
+        """Raise or clear a named fault; one that is raised or cleared already changes nothing."""
         others = tuple(f for f in self.state.faults if (f.name, f.line) != (name, line))
         if active == (len(others) < len(self.state.faults)):
             return
@@ -60,11 +63,11 @@ class Transition:
         self.note("fault" if active else "fault_cleared", name=name, line=line)
 
     def beam_faulty(self) -> bool:
-        """Tell whether a beam that should count is out of order."""
+        """Return whether a beam that should count is out of order."""
         return self.settings.beams and any(f.name in BEAM_FAULTS for f in self.state.faults)
 
     def end_session(self) -> None:
-        """Close the party's session: the room was verified empty."""
+        """End the party's session: the room was verified empty."""
         session: Session | None = self.state.session
         if session is not None:
             self.state.session = None

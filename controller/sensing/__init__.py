@@ -1,5 +1,5 @@
-"""Edges in, what people did out: contacts, knocks, passages. Pure: time comes in with every edge.
+"""Sensing: edges in, events out. Pure: time comes in with every edge.
 
-Read `sensing` first (it joins the others), then `contacts`, `knocks` with `rhythms`, `passages`
-with `classify`.
+Read `sensing` first (it joins the others) with `settings`, then `contacts` (switches), `knocks`
+with `rhythms` (known people's), `passages` (two beams) with `classify` (what a passage was).
 """
