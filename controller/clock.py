@@ -20,7 +20,7 @@ BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Moment(NamedTuple):
-    """What must be known of a moment to find it again after a restart."""
+    """What the journal keeps of a moment, to continue house time after a restart."""
 
     t_ms: float
     boot_id: str
@@ -29,7 +29,7 @@ class Moment(NamedTuple):
 
 
 def boot_id() -> str:
-    """Return Linux's name for this boot; empty on a Mac, which runs the demo only."""
+    """Return the kernel's id of this boot; empty on a Mac, which runs the demo only."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -62,8 +62,8 @@ def resumed(last: Moment, now: Moment) -> float:
 class Clock:
     """The one clock of a process, from ``origin_ms`` on; ``speed`` > 1 is for the demo only.
 
-    `hold` stops the fast clock at the next simulated edge until that edge has been fed, so a guest
-    walks at real speed through a fast evening and no deadline overtakes a queued edge.
+    `hold` stops the fast clock at the next simulated edge until that edge has been fed: a guest
+    then walks at real speed through a fast evening, and no deadline overtakes a queued edge.
     """
 
     def __init__(self, origin_ms: float = 0.0, speed: float = 1.0) -> None:
@@ -101,7 +101,7 @@ class Clock:
         return max(t_ms - self.now_ms(), 0.0) / 1000 / self.speed
 
     def hold(self, who: object, t_ms: float) -> None:
-        """Let house time not pass ``t_ms`` until ``who`` holds another moment or lets go."""
+        """Keep house time from passing ``t_ms`` until ``who`` holds another time or lets go."""
         with self._lock:
             self._holds[who] = t_ms
 

@@ -1,4 +1,4 @@
-"""JSON, timestamps, the name that each effect has outside, the state as the journal keeps it."""
+"""JSON, timestamps, effects as named events, and the state from its fields in the journal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _minute(minute: int) -> str:
 
 
 def named_event(effect: Effect) -> tuple[str, dict[str, Any]] | None:
-    """Return an effect as an event: its name in the contract and its data; None for answers."""
+    """Return an effect's name in the contract and its data; None for answers."""
     match effect:
         case Note():
             return effect.name, dict(effect.data)
@@ -43,7 +43,7 @@ def named_event(effect: Effect) -> tuple[str, dict[str, Any]] | None:
 def named_events(
     effects: Iterable[tuple[float, Effect]],
 ) -> list[tuple[float, str, dict[str, Any]]]:
-    """Return timed effects as events: house time, name and data; answers are no events."""
+    """Return house time, name and data of each effect that is an event; answers are none."""
     events = []
     for t_ms, effect in effects:
         named = named_event(effect)
@@ -58,7 +58,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(payload: bytes | str) -> Any:
-    """Return what JSON ``payload`` says; raises ValueError when it is not JSON."""
+    """Return the value of JSON ``payload``; raises ValueError when it is not JSON."""
     try:
         return msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -69,9 +69,9 @@ def decode(payload: bytes | str) -> Any:
 
 
 def load_state(fields: object) -> State:
-    """Return the state of its fields, as JSON has them; the count passes its gate.
+    """Return the state that has these ``fields``, as decoded from JSON; the count passes its gate.
 
-    Raises ValueError on anything else.
+    Raises ValueError when a field has another type.
     """
     try:
         state = msgspec.convert(fields, State)

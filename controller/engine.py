@@ -1,7 +1,7 @@
-"""Sensing and rules joined: edges and commands in, timed effects out; the heart of both drivers.
+"""Sensing and rules joined: edges and commands in, timed effects out.
 
-`service` feeds it in real time and `replay` in virtual time, so what one does the other does. It
-owns the order of things: whatever is due before an edge happens before that edge.
+`service` feeds it in real time and `replay` in virtual time, so both do the same. It owns the order
+of deadlines: whatever is due before an edge happens before that edge.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from controller.rules.step import step
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
 
-#: Wake-ups at one single moment before we call it a standstill: a bug, not a busy evening.
+#: More wake-ups than this at one single time are a bug: a deadline that nobody consumes.
 STANDSTILL = 1000
 
 TimedEffects = list[tuple[float, Effect]]
 
 
 class Engine:
-    """The house at work; every method returns ``(t_ms, effect)`` pairs in the order they arose."""
+    """One house; each method returns ``(t_ms, effect)`` pairs in the order in which they arose."""
 
     def __init__(
         self, rules: RuleSettings, sensing: SensingSettings, state: State | None = None
@@ -35,7 +35,7 @@ class Engine:
         self._plan()
 
     def active_outputs(self) -> TimedEffects:
-        """Return the outputs that are on as things stand: at a start all pins are off."""
+        """Return the outputs that are on in this state: at a start all pins are off."""
         outputs = wanted(self.state, self.settings).values()
         return [(self._now_ms, output) for output in outputs if output.level]
 
@@ -44,7 +44,7 @@ class Engine:
         return None if self._due == inf else self._due
 
     def advance(self, t_ms: float) -> TimedEffects:
-        """Let everything happen that is due up to ``t_ms``."""
+        """Do everything that is due up to ``t_ms``; RuntimeError when a deadline never ends."""
         effects: TimedEffects = []
         rounds = 0
         while (due := self._due) <= t_ms:
@@ -55,7 +55,7 @@ class Engine:
         return effects
 
     def edge(self, edge: Edge) -> TimedEffects:
-        """Take one edge; one that comes late is taken as happening now."""
+        """Take one edge; one that is older than the last event is taken as happening now."""
         t_ms = edge.t_ms
         if t_ms < self._now_ms:
             t_ms = self._now_ms
@@ -101,7 +101,7 @@ class Engine:
         self._due = min(self._senses.due, self._rules_due)
 
     def _mute_knocks(self, effect: Effect) -> None:
-        """Tell the knock sensors of what they are about to hear from ourselves."""
+        """Mute the knock sensors while the strike or the chime sounds: they would hear it."""
         if isinstance(effect, Chime):
             self._senses.mute_knocks(self.state.t_ms, CHIME_MS[effect.tone])
         elif isinstance(effect, Set) and effect.line == "strike":

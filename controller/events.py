@@ -135,11 +135,11 @@ class Edge(NamedTuple):
     t_ms: float
     line: str
     level: bool
-    #: Found by re-reading the pin, not told by the kernel: an edge was lost somewhere.
+    #: Found by re-reading the pin, not reported by the kernel: an edge was lost somewhere.
     resync: bool = False
 
 
-# --- what sensing says to the rules -----------------------------------------------------------
+# --- events of sensing --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """Somebody knocks at ``place`` ("hatch" or "door"): told with the rap that decides it."""
+    """Somebody knocks at ``place`` ("hatch" or "door"): reported with the rap that decides it."""
 
     t_ms: float
     place: str
@@ -210,25 +210,25 @@ class Fault:
     active: bool
 
 
-# --- what others say to the rules -------------------------------------------------------------
+# --- other events -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Somebody wants something. ``refusal`` is set when the wire already found it unacceptable."""
+    """A person asks for something. ``refusal`` is set when the inbox has refused it already."""
 
     t_ms: float
     name: str
     number: int | None = None
     id: str = ""
-    #: Who: ``page``, ``mqtt``, ``button``, ``trace``.
+    #: Who asked: ``page``, ``mqtt``, ``button``, ``trace``.
     cause: str = "mqtt"
     refusal: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The controller is back; ``doubt`` when the door may have moved while nobody looked."""
+    """The controller has started; ``doubt`` if people may have passed while it was away."""
 
     t_ms: float
     doubt: bool
@@ -236,7 +236,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time reached ``t_ms``: whatever was due by then happens."""
+    """Time has reached ``t_ms``: whatever is due by then happens."""
 
     t_ms: float
 
@@ -245,7 +245,7 @@ Sensed = Doorway | Passage | Knock | KnockEnded | Contact | Fault
 Event = Sensed | Command | Started | Tick
 
 
-# --- effects ----------------------------------------------------------------------------------
+# --- effects ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class Chime:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that happened, by its name in the contract: for journal, MQTT and replay."""
+    """One thing that happened, by its name in the contract (`EVENTS`): for journal, MQTT, replay."""
 
     name: str
     data: Mapping[str, object] = field(default_factory=dict)
@@ -283,7 +283,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class StartSelfTest:
-    """Let the self-test begin: the raw edges are looked at, wire by wire."""
+    """Start the self-test: the raw edges of each line are checked."""
 
 
 Effect = Set | Chime | Note | Answer | StartSelfTest

@@ -1,6 +1,6 @@
 """A trace through sensing and rules in virtual time: one JSON object a line, the same bytes always.
 
-A line without a first reading in the trace begins inactive.
+A line without a first reading at time 0 begins inactive.
 """
 
 from __future__ import annotations

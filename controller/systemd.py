@@ -1,4 +1,4 @@
-"""What systemd is told, over the datagram socket that it names: sd_notify(3) and nothing else.
+"""sd_notify(3): messages to systemd over the datagram socket that it names.
 
 Where no socket is named (a shell, the demo) or systemd is gone, every call does nothing.
 """
@@ -11,7 +11,7 @@ from contextlib import suppress
 
 
 class Notifier:
-    """Speaks to systemd for this process."""
+    """Sends this process's messages to systemd."""
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
@@ -20,11 +20,11 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        """Say that everything has started: only now does systemd start what waits for us."""
+        """Report that everything has started: only now does systemd start what waits for this unit."""
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """Say that we are on our way out, so that nobody is surprised by the silence."""
+        """Report that this process is stopping: no more watchdog messages will come."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
@@ -34,14 +34,14 @@ class Notifier:
             self._send(f"STATUS={' '.join(text.split())}")
 
     def watchdog(self) -> None:
-        """Say that the work itself goes on; silence for ``WatchdogSec`` means kill and restart."""
+        """Report that the loop works; after ``WatchdogSec`` without it, systemd kills and restarts."""
         self._send("WATCHDOG=1")
 
     def _send(self, text: str) -> None:
         if not self._address:
             return
         with (
-            suppress(OSError),  # nobody listens: no reason to stop working
+            suppress(OSError),  # systemd is gone: no reason to stop working
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
         ):
             sender.setblocking(False)
