@@ -266,7 +266,7 @@ class Chime:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that happened, by its name in the contract (`EVENTS`): for journal, MQTT, replay."""
+    """One thing that happened, by its name in the contract (`EVENTS`): for journal and MQTT."""
 
     name: str
     data: Mapping[str, object] = field(default_factory=dict)

@@ -20,7 +20,7 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        """Report that everything has started: only now does systemd start what waits for this unit."""
+        """Report that everything has started: systemd starts what waits for this unit."""
         self._send("READY=1")
 
     def stopping(self) -> None:
@@ -34,7 +34,7 @@ class Notifier:
             self._send(f"STATUS={' '.join(text.split())}")
 
     def watchdog(self) -> None:
-        """Report that the loop works; after ``WatchdogSec`` without it, systemd kills and restarts."""
+        """Report that the loop works; systemd kills and restarts a silent process."""
         self._send("WATCHDOG=1")
 
     def _send(self, text: str) -> None:
