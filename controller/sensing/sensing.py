@@ -98,10 +98,6 @@ class Senses:
         self.due = min(self._contacts.due, self._passages.due, self._knocks.due, self._storms_due)
         return events
 
-    def deadline(self) -> float | None:
-        """When `tick` is needed next, or None."""
-        return None if self.due == inf else self.due
-
     def mute_knocks(self, t_ms: float, lasting_ms: float = 0.0) -> None:
         """Ignore the knock sensors while our own strike or chime sounds for ``lasting_ms``."""
         self._knocks.mute_knocks(t_ms, lasting_ms)

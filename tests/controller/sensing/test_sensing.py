@@ -51,12 +51,12 @@ def test_two_switches_settle_each_for_itself() -> None:
 
 def test_levels_that_are_known_and_lines_that_are_not_say_nothing() -> None:
     senses = Senses(SensingSettings(), {"beam_outer", "beam_inner", "hatch_knock"})
-    assert senses.deadline() is None
+    assert senses.due == inf
     assert senses.edge(Edge(0.0, "evacuate", True)) == []
     assert senses.edge(Edge(0.0, "hatch_knock", True)) == []
     assert senses.edge(Edge(0.0, "beam_outer", False)) == []
     assert senses.edge(Edge(5.0, "beam_outer", False, resync=True)) == []
-    assert senses.deadline() is None
+    assert senses.due == inf
     assert senses.tick(10.0) == []
 
 
@@ -166,7 +166,7 @@ def test_the_same_edges_give_the_same_events_also_in_pieces() -> None:
 
 def _woken(senses: Senses, until_ms: float) -> list[Sensed]:
     told: list[Sensed] = []
-    while (due := senses.deadline()) is not None and due <= until_ms:
+    while (due := senses.due) < inf and due <= until_ms:
         told += senses.tick(due)
     return told
 

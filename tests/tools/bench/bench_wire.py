@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -126,10 +127,10 @@ def listening_us(moves: Sequence[Move]) -> float:
     senses = Senses(SensingSettings(), [moves[0][1]])
     senses.edge(Edge(0.0, moves[0][1], level=False))
     for at_ms, line, level in moves:
-        while (due := senses.deadline()) is not None and due <= at_ms:
+        while (due := senses.due) <= at_ms:
             senses.tick(due)
         senses.edge(Edge(at_ms, line, bool(level)))
-    while (due := senses.deadline()) is not None:
+    while (due := senses.due) < inf:
         if any(isinstance(told, Knock) for told in senses.tick(due)):
             return 1000 * (due - moves[-1][0])
     raise RuntimeError("that is no knock")

@@ -30,7 +30,7 @@ def sense(
 
 def _wake(senses: Senses, until_ms: float, out: list[Sensed]) -> None:
     before = -inf
-    while (due := senses.deadline()) is not None and due <= until_ms:
+    while (due := senses.due) < inf and due <= until_ms:
         assert due > before, f"tick({before}) did not consume its deadline"
         out += senses.tick(due)
         before = due
