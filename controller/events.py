@@ -167,7 +167,6 @@ class Passage:
     least: int
     most: int
     why: str = ""
-    began_ms: float = 0.0
     outer_ms: float = 0.0
     inner_ms: float = 0.0
 

@@ -292,4 +292,4 @@ class Passages:
         least, most, why = verdict
         if (least or most) and self._shut_since(began):
             least, most, why = 0, 0, "phantom"
-        return Passage(now, least, most, why, began, broken_ms(outer), broken_ms(inner))
+        return Passage(now, least, most, why, broken_ms(outer), broken_ms(inner))

@@ -38,7 +38,7 @@ def count(number: int, low: int | None = None, high: int | None = None) -> dict[
 
 
 def went(room: Room, least: int, most: int, why: str = "") -> list[Effect]:
-    return room.tell(Passage(room.now_ms, least, most, why, 0.0, 350.26, 351.84))
+    return room.tell(Passage(room.now_ms, least, most, why, 350.26, 351.84))
 
 
 def notes(told: list[Effect]) -> list[tuple[str, dict[str, object]]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from controller.events import Edge, Knock, KnockEnded, Passage, Sensed
+from controller.events import Doorway, Edge, Knock, KnockEnded, Passage, Sensed
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.rivals import RIVALS
@@ -54,13 +54,29 @@ class Result:
 
 def judge_ours(scene: Scene, settings: SensingSettings) -> Result:
     """Our decoder on this scene."""
-    verdicts = [s for s in sense(scene.edges, settings) if isinstance(s, Passage)]
+    sensed = sense(scene.edges, settings)
+    verdicts = [s for s in sensed if isinstance(s, Passage)]
     least = scene.start + sum(v.least for v in verdicts)
     most = scene.start + sum(v.most for v in verdicts)
     asks = sum(v.least != v.most for v in verdicts)
-    said = [(v.began_ms, v.t_ms, v.least, v.most) for v in verdicts]
     right = least == most == scene.final
-    return Result(right, asks == 0, least <= scene.final <= most, _wrong(scene, said), asks)
+    return Result(
+        right, asks == 0, least <= scene.final <= most, _wrong(scene, windows(sensed)), asks
+    )
+
+
+def windows(sensed: Iterable[Sensed]) -> list[tuple[float, float, int, int]]:
+    """Return each verdict with the time since which the doorway was busy, and its own."""
+    out: list[tuple[float, float, int, int]] = []
+    since_ms: float | None = None
+    for event in sensed:
+        if isinstance(event, Passage):
+            began_ms = event.t_ms if since_ms is None else since_ms
+            out.append((began_ms, event.t_ms, event.least, event.most))
+        elif isinstance(event, Doorway):
+            busy_since_ms = event.t_ms if since_ms is None else since_ms
+            since_ms = busy_since_ms if event.busy else None
+    return out
 
 
 def _wrong(scene: Scene, said: list[tuple[float, float, int, int]]) -> int:
