@@ -1,4 +1,6 @@
-"""``python -m tests.tools.mutate [MODULE ...]``: break the pure core in small ways; who minds?
+"""``python -m tests.tools.mutate [MODULE ...]``: break the pure core; does a test fail?
+
+A module is a path below controller/ (``rules/step``), or a folder there for all of its modules.
 
 Works on a copy in ``.mutants/``, with mutmut (installed by ``make mutate``), one fork a mutant and
 only the tests that reach it. What survives is explained in ``MUTANTS.md`` or wants a test.
@@ -16,21 +18,31 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 COPY = ROOT / ".mutants"
 FOLDERS = ("controller", "web", "tests", "systemd")
-#: Each module with the tests that are there to hold it.
-RULES = ("test_rules", "test_told", "test_occupancy", "test_state", "test_wire_told")
-WIRE = ("test_wire", "test_wire_told", "test_inbox")
-PASSAGES = ("test_sensing", "test_passages", "test_shapes")
-KNOCKS = ("test_sensing", "test_knocks", "test_raps")
+#: Each module below controller/, with the tests below tests/controller/ that are there to hold it.
+RULES = ("rules", "mqtt/test_snapshot")
+WIRE = ("test_codec", "mqtt/test_snapshot", "mqtt/test_inbox")
+PASSAGES = ("sensing/test_sensing", "sensing/test_passages", "sensing/test_classify")
+KNOCKS = ("sensing/test_sensing", "sensing/test_knocks", "sensing/test_knock_decoder")
 HELD_BY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("rules", "said", "commands", "state", "turn", "occupancy"), RULES),
-    **dict.fromkeys(("wire", "inbox"), WIRE),
-    **dict.fromkeys(("passages", "beams", "shapes"), PASSAGES),
-    **dict.fromkeys(("knocks", "hits", "regulars"), KNOCKS),
-    **dict.fromkeys(("sensing", "contacts"), ("test_sensing", "test_shapes")),
+    "rules/step": RULES,
+    "rules/handlers": RULES,
+    "rules/commands": RULES,
+    "rules/state": RULES,
+    "rules/transition": RULES,
+    "rules/occupancy": RULES,
+    "codec": WIRE,
+    "mqtt/snapshot": WIRE,
+    "mqtt/inbox": WIRE,
+    "sensing/passages": PASSAGES,
+    "sensing/classify": PASSAGES,
+    "sensing/knocks": KNOCKS,
+    "sensing/rhythms": KNOCKS,
+    "sensing/sensing": ("sensing/test_sensing", "sensing/test_classify"),
+    "sensing/contacts": ("sensing/test_sensing", "sensing/test_classify"),
 }
-#: Judges a hundred evenings by a sum: what it alone would catch is no mutant worth a second each.
+#: Judges a hundred evenings by a sum: too slow to run for each mutant.
 SLOW = ("tests/controller/sensing/test_passages.py::test_held_out_evenings",)
-DEFAULT = ("rules", "said", "commands", "state", "turn", "occupancy", "wire", "inbox")
+DEFAULT = ("rules", "codec", "mqtt")
 
 
 def prepare(modules: tuple[str, ...]) -> None:
@@ -42,10 +54,11 @@ def prepare(modules: tuple[str, ...]) -> None:
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, COPY)
     tests = sorted({test for module in modules for test in HELD_BY[module]})
+    paths = [f"tests/controller/{test}{'.py' if 'test_' in test else ''}" for test in tests]
     lists = {
         "source_paths": [f"controller/{module}.py" for module in modules],
         "also_copy": [*FOLDERS, "pyproject.toml"],
-        "pytest_add_cli_args_test_selection": [f"tests/{test}.py" for test in tests],
+        "pytest_add_cli_args_test_selection": paths,
         "pytest_add_cli_args": ["-p", "no:cacheprovider", *(f"--deselect={t}" for t in SLOW)],
     }
     rows = "".join(f"{key}=\n    " + "\n    ".join(values) + "\n" for key, values in lists.items())
@@ -71,9 +84,17 @@ BARE = (
 )
 
 
-def main(modules: tuple[str, ...]) -> int:
+def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the modules of these names: a module is its own, a folder stands for what is in it."""
+    found = [m for m in HELD_BY for name in names if m == name or m.startswith(f"{name}/")]
+    if not found:
+        raise SystemExit(f"no module {' '.join(names)}; known are {', '.join(HELD_BY)}")
+    return tuple(found)
+
+
+def main(names: tuple[str, ...]) -> int:
     """Mutate, count, name the survivors."""
-    prepare(modules)
+    prepare(chosen(names))
     mutmut("run")
     found = [line.split(":") for line in mutmut("results", quiet=True).splitlines() if ":" in line]
     for name, fate in found:
