@@ -31,13 +31,13 @@ def test_after_a_reboot(wall_after_s: float, boottime_ms: float, passed_ms: floa
     assert resumed(LAST, now) == LAST.t_ms + passed_ms
 
 
-def test_a_wall_clock_that_was_never_set_tells_nothing() -> None:
+def test_wall_clock_that_was_never_set_is_not_used() -> None:
     last = LAST._replace(wall_s=60.0)
     now = Moment(0.0, "b", 20_000.0, 1_800_000_000.0)
     assert resumed(last, now) == last.t_ms + 20_000.0
 
 
-def test_time_never_runs_back_even_if_the_kernel_says_so() -> None:
+def test_house_time_never_runs_back() -> None:
     assert resumed(LAST, LAST._replace(boottime_ms=0.0)) == LAST.t_ms
 
 
@@ -78,7 +78,7 @@ def test_a_kernel_stamp_becomes_house_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert clock.from_monotonic(54.0) == 64_000.0
 
 
-def test_the_kernels_real_clocks_agree_with_ours() -> None:
+def test_kernel_clocks_agree_with_house_time() -> None:
     clock = Clock(0.0)
     for _ in range(20):  # we may be kept from running in one of them
         before_ms, stamp_s = clock.now_ms(), time.monotonic()
@@ -95,7 +95,7 @@ def test_a_fast_clock_takes_its_wall_clock_along() -> None:
     assert 0.9 * before_s <= ahead_s <= clock.now_ms() / 1000
 
 
-def test_a_hold_stops_the_clock_until_it_is_let_go() -> None:
+def test_hold_stops_the_clock_until_it_is_released() -> None:
     clock = Clock(0.0, speed=1000.0)
     limit = clock.now_ms() + 1.0
     clock.hold("me", limit)

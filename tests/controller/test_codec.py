@@ -103,7 +103,7 @@ def test_state_messages_are_retained_and_named_by_the_contract() -> None:
     assert by_topic["backdoor/bar/session"] == b"null"
 
 
-def test_moments_are_never_retained() -> None:
+def test_answers_and_chimes_are_never_retained() -> None:
     moments = [
         payloads.chime(TOPICS, "time_up"),
         payloads.result(TOPICS, Answer("x", False, Reason.CAPACITY_REACHED)),
@@ -165,7 +165,7 @@ def test_what_is_no_json_is_refused(payload: bytes) -> None:
         codec.decode(payload)
 
 
-def test_of_two_snapshots_only_the_parts_that_differ_are_told_and_the_whole() -> None:
+def test_second_snapshot_sends_the_parts_that_differ_and_the_whole() -> None:
     before = told(Room())
     later = before | {"seq": 2, "occupancy": before["occupancy"] | {"count": 2}}
     topics = [m.topic for m in payloads.state_messages(TOPICS, later, before)]

@@ -57,7 +57,7 @@ def test_the_fourth_guest_blocks_and_a_command_is_refused_with_its_reason() -> N
     assert denied["reason"] == "CapacityReached"
 
 
-def test_a_release_opens_the_strike_and_nobody_coming_is_told() -> None:
+def test_release_turns_the_strike_on_and_not_taken_is_noted() -> None:
     asked = [Row(1000.0, "cmd:access_door", 2), Row(1000.0, "cmd:set_count", 3)]
     told = run([Row(0.0, "door_contact", 0), *asked])
     strike = [line for line in told if line["event"] == "output" and line["line"] == "strike"]
@@ -83,7 +83,7 @@ def test_guests_inside_at_the_start_have_a_session() -> None:
     assert "session_started" in names(told)
 
 
-def test_what_is_lit_at_the_start_is_told() -> None:
+def test_outputs_on_at_the_start_are_in_the_replay() -> None:
     told = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in", inside=4)
     lit = [(line["line"], line["level"]) for line in told if line["event"] == "output"]
     assert lit == [("full_lamp", 1)]
@@ -96,7 +96,7 @@ def test_rows_at_time_zero_are_readings_and_a_line_without_one_begins_inactive()
     assert "door_opened" in names(run([Row(1000.0, "door_contact", 1)]))
 
 
-def test_an_empty_trace_is_an_empty_evening() -> None:
+def test_empty_trace_is_an_empty_evening() -> None:
     assert names(run([])) == ["end"]
 
 
@@ -125,7 +125,7 @@ def test_set_reaches_the_decoder() -> None:
         ("\n", "x.csv:2: must have 3 fields (t_ms,line,level), has 0"),
     ],
 )
-def test_a_malformed_row_says_file_line_and_reason(text: str, says: str) -> None:
+def test_malformed_row_names_file_line_and_reason(text: str, says: str) -> None:
     whole = text if not text or text.startswith("time") else f"{HEADER}\n{text}"
     with pytest.raises(TraceError) as caught:
         read_trace(whole.splitlines(keepends=True), "x.csv")
@@ -144,7 +144,7 @@ def test_a_file_from_a_spreadsheet_is_read_and_a_bad_byte_is_found_in_its_row(
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_a_trace_or_is_explained(text: str) -> None:
+def test_any_text_is_a_trace_or_a_trace_error(text: str) -> None:
     explained = "x.csv:"
     try:
         read_trace([HEADER + "\n", *text.splitlines(keepends=True)], "x.csv")

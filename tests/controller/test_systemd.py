@@ -25,7 +25,7 @@ def systemd(
         yield receiver
 
 
-def test_systemd_hears_each_word(systemd: socket.socket) -> None:
+def test_each_message_reaches_systemd(systemd: socket.socket) -> None:
     notifier = Notifier()
     notifier.ready()
     notifier.watchdog()
@@ -40,7 +40,7 @@ def test_systemd_hears_each_word(systemd: socket.socket) -> None:
     ]
 
 
-def test_full_socket_does_not_hold_the_house(systemd: socket.socket) -> None:
+def test_full_socket_does_not_block(systemd: socket.socket) -> None:
     notifier = Notifier()
     for _ in range(2000):
         notifier.watchdog()

@@ -58,7 +58,7 @@ def test_each_hour_is_a_trace_of_its_own_and_a_day_is_kept(tmp_path: Path) -> No
     assert [(row.t_ms, row.level) for row in rows] == [(0.0, 1), (0.0, 0)]
 
 
-def test_a_storm_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storm_is_recorded_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace, "ROWS", 10)
     recorder = FlightRecorder(tmp_path)
     for n in range(100):
@@ -106,9 +106,7 @@ def test_a_release_without_a_number_is_recorded_as_what_it_means(tmp_path: Path)
     ]
 
 
-def test_a_disk_that_takes_nothing_is_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_full_disk_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "edges").write_text("in the way")
     recorder = record(tmp_path / "edges", edge(0.0, False), edge(1.0, True))
     assert caplog.text.count("edges are not kept") == 1

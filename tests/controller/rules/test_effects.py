@@ -103,7 +103,7 @@ def fresh(room: Room) -> Room:
         (fresh, lambda r: r.tell(Started(0.0, doubt=False)), ("started", {"doubt": False})),
     ],
 )  # fmt: skip
-def test_one_event_one_word(
+def test_note_of_each_event(
     prepare: Prepare,
     happens: Callable[[Room], list[Effect]],
     told: tuple[str, dict[str, object]],
@@ -112,20 +112,20 @@ def test_one_event_one_word(
     assert notes(happens(room)) == [told]
 
 
-def test_an_entry_tells_count_and_zones() -> None:
+def test_entry_note_has_count_and_zones() -> None:
     room = Room()
     assert notes(went(room, 1, 1)) == [("entry", {**count(1), **ZONES}), ("session_started", {})]
     assert notes(went(room, -1, -1)) == [("exit", {**count(0), **ZONES})]
 
 
-def test_a_change_of_the_count_tells_before_after_and_who() -> None:
+def test_count_adjusted_note_has_before_after_and_cause() -> None:
     room = Room()
     room.inside(1)
     told = notes(room.tell(Command(0.0, "set_count", 3, cause="page")))
     assert told == [("count_adjusted", {"before": count(1), "after": count(3), "cause": "page"})]
 
 
-def test_a_fault_tells_its_name_line_and_time() -> None:
+def test_fault_note_has_name_line_and_time() -> None:
     room = Room()
     room.now_ms = 500.0
     data = {"name": "BeamStuck", "line": "beam_inner"}
@@ -139,7 +139,7 @@ def test_a_fault_tells_its_name_line_and_time() -> None:
     assert notes(cleared) == [("fault_cleared", data)]
 
 
-def test_two_hours_are_told_by_their_minutes() -> None:
+def test_session_notes_have_the_remaining_seconds() -> None:
     room = Room()
     room.now_ms = 60_000.0
     room.inside(1)
@@ -159,7 +159,7 @@ def test_two_hours_are_told_by_their_minutes() -> None:
     assert told[-1] == ("session_ended", {"lasted_s": 125 * 60})
 
 
-def test_a_session_as_long_as_a_warning_skips_it() -> None:
+def test_session_as_long_as_a_warning_skips_that_warning() -> None:
     room = Room(session_ms=15 * MINUTE_MS)
     room.inside(1)
     assert room.wait(599) == []
@@ -168,7 +168,7 @@ def test_a_session_as_long_as_a_warning_skips_it() -> None:
     assert room.state.session.next_mark == 2
 
 
-def test_a_door_held_open_is_told_in_the_standards_words() -> None:
+def test_door_held_open_has_the_alarm_states_of_onvif() -> None:
     room = Room(lines=frozenset({"door_contact"}))
     room.door(False)
     room.door(True)
@@ -178,14 +178,14 @@ def test_a_door_held_open_is_told_in_the_standards_words() -> None:
     assert ("door_alarm", {"alarm": "Normal"}) in notes(room.door(False))
 
 
-def test_over_capacity_tells_how_many() -> None:
+def test_over_capacity_note_has_the_count() -> None:
     room = Room(capacity=1)
     room.inside(1)
     assert ("over_capacity", {"count": 2}) in notes(room.passes(1))
     assert ("over_capacity_ended", {"count": 1}) in notes(room.passes(-1))
 
 
-def test_a_release_by_hand_that_may_include_the_party_says_so() -> None:
+def test_count_set_during_a_release_widens_the_count_and_notes_why() -> None:
     room = Room(**MANUAL)
     room.door(False)
     room.command("access_door", 2)
@@ -202,7 +202,7 @@ def test_a_release_by_hand_that_may_include_the_party_says_so() -> None:
 # --- restart, to the last field -----------------------------------------------------------------
 
 
-def test_a_restart_puts_back_all_that_hung_on_the_old_process_and_nothing_else() -> None:
+def test_restart_resets_what_depends_on_the_process_and_nothing_else() -> None:
     room = Room()
     room.tell(Fault(0.0, "BeamStuck", "beam_inner", active=True))
     room.passes(-1)  # nobody was there: the count's own fault stays
@@ -240,7 +240,7 @@ def test_a_restart_puts_back_all_that_hung_on_the_old_process_and_nothing_else()
 # --- edges of the rules -------------------------------------------------------------------------
 
 
-def test_an_exit_at_the_grace_s_end_is_still_asked_for() -> None:
+def test_opening_at_the_end_of_the_exit_grace_is_not_forced() -> None:
     room = Room()
     room.now_ms = 60_000.0
     for line in ("door_contact", "exit_button"):
@@ -251,21 +251,21 @@ def test_an_exit_at_the_grace_s_end_is_still_asked_for() -> None:
     assert room.state.alarm == "Normal"
 
 
-def test_a_walk_in_house_knows_no_forced_door_and_none_held_open() -> None:
+def test_walk_in_has_no_forced_door_and_no_door_held_open() -> None:
     room = Room(entry="walk_in")
     room.door(False)
     assert notes(room.door(True)) == [("door_opened", {})]
     assert room.state.timers == {}
 
 
-def test_an_evacuated_house_knows_no_forced_door() -> None:
+def test_evacuation_has_no_forced_door() -> None:
     room = Room()
     room.door(False)
     room.command("lock_open")
     assert notes(room.door(True)) == [("door_opened", {})]
 
 
-def test_a_door_opened_from_inside_asks_already_for_the_last_guest() -> None:
+def test_door_opened_from_inside_with_one_guest_widens_the_count() -> None:
     room = Room(**MANUAL)
     room.command("set_count", 1)
     room.door(False)
@@ -274,14 +274,14 @@ def test_a_door_opened_from_inside_asks_already_for_the_last_guest() -> None:
     assert room.state.occupancy == Occupancy(1, 0, 1, doubted=True)
 
 
-def test_two_behind_an_armed_pass_are_one_guest() -> None:
+def test_two_coming_in_on_a_staff_pass_are_one_guest() -> None:
     room = Room()
     room.command("staff_pass")
     room.doorway(3)
     assert room.state.coming_in == 2
 
 
-def test_a_button_that_is_held_presses_once() -> None:
+def test_button_held_down_is_one_press() -> None:
     room = Room()
     room.contact("release_button", False)
     assert notes(room.contact("release_button", True)) == [
@@ -293,7 +293,7 @@ def test_a_button_that_is_held_presses_once() -> None:
     assert notes(room.contact("release_button", True))[0][0] == "access_granted"
 
 
-def test_a_spent_pass_and_an_expired_one_leave_plain_words() -> None:
+def test_staff_pass_used_and_expired_have_their_notes() -> None:
     room = armed(Room())
     room.wait(15)
     assert room.state.staff_pass is False
@@ -301,7 +301,7 @@ def test_a_spent_pass_and_an_expired_one_leave_plain_words() -> None:
     assert room.state.staff_pass is False
 
 
-def test_a_release_that_is_over_is_not_live() -> None:
+def test_release_over_is_not_live() -> None:
     room = Room()
     room.command("access_door", 1)
     room.doorway(0)
@@ -311,7 +311,7 @@ def test_a_release_that_is_over_is_not_live() -> None:
     assert not strike_on(room.state, room.settings)
 
 
-def test_a_knock_at_the_end_of_the_merging_is_still_the_same() -> None:
+def test_knock_at_the_end_of_the_merge_time_is_merged() -> None:
     room = Room()
     room.now_ms = 60_000.0
     room.knock()
@@ -323,14 +323,14 @@ def test_a_knock_at_the_end_of_the_merging_is_still_the_same() -> None:
     assert len(room.state.hatch_waiting) == 2
 
 
-def test_who_stands_at_the_door_has_as_many_raps_as_were_heard() -> None:
+def test_door_knock_has_the_final_number_of_raps() -> None:
     room = Room()
     room.knock("door", 2)
     assert room.state.door_knock is not None
     assert room.state.door_knock.raps == 2
 
 
-def test_the_last_exit_leaves_no_underflow_and_an_ambiguous_one_grants_nobody() -> None:
+def test_last_exit_is_no_underflow_and_an_uncertain_one_enters_nobody() -> None:
     room = Room()
     room.inside(1)
     room.passes(-1)
@@ -341,13 +341,13 @@ def test_the_last_exit_leaves_no_underflow_and_an_ambiguous_one_grants_nobody() 
     assert room.state.grant.entered == 0
 
 
-def test_ninety_nine_is_a_count() -> None:
+def test_set_count_to_the_most_people() -> None:
     assert Room().command("set_count", 99) is None
 
 
 @pytest.mark.parametrize(("coming", "reason"), [(0, Reason.COUNT_UNCERTAIN),
                                                 (1, Reason.CAPACITY_REACHED)])  # fmt: skip
-def test_a_room_that_may_be_full_is_told_from_one_that_is(coming: int, reason: Reason) -> None:
+def test_refusal_of_a_room_that_may_be_full_is_count_uncertain(coming: int, reason: Reason) -> None:
     room = Room()
     room.inside(2)
     room.passes(0, 2)
@@ -355,14 +355,14 @@ def test_a_room_that_may_be_full_is_told_from_one_that_is(coming: int, reason: R
     assert room.command("access_door", 2) == reason
 
 
-def test_a_certain_room_that_is_full_is_never_called_uncertain() -> None:
+def test_refusal_of_a_full_room_is_never_count_uncertain() -> None:
     room = Room()
     room.inside(3)
     room.doorway(1)
     assert room.command("access_door", 1) == Reason.CAPACITY_REACHED
 
 
-def test_the_guess_moves_with_every_clear_passage_and_by_the_sure_part_of_others() -> None:
+def test_count_moves_by_clear_passages_and_by_the_sure_part_of_others() -> None:
     wide = Occupancy(3, 0, 6)
     assert moved(wide, 1, 1).count == 4
     assert moved(wide, -1, -1).count == 2
@@ -373,12 +373,12 @@ def test_the_guess_moves_with_every_clear_passage_and_by_the_sure_part_of_others
     assert moved(wide, -1, 0).count == 3
 
 
-def test_outputs_have_their_lines_names() -> None:
+def test_outputs_have_the_names_of_their_lines() -> None:
     room = Room(capacity=1)
     assert Set("full_lamp", True) in room.passes(1)
 
 
-def test_a_lock_fault_ends_as_nothing_but_ended() -> None:
+def test_lock_fault_that_ends_is_cleared_once() -> None:
     room = Room()
     room.door(False)
     room.contact("bolt_contact", True)
@@ -389,7 +389,7 @@ def test_a_lock_fault_ends_as_nothing_but_ended() -> None:
     assert room.state.faults == ()
 
 
-def test_a_hatch_that_shuts_is_closed_and_its_queue_stays_a_queue() -> None:
+def test_hatch_closed_keeps_its_queue() -> None:
     room = Room()
     room.contact("hatch_contact", True)
     room.contact("hatch_contact", False)
@@ -400,35 +400,35 @@ def test_a_hatch_that_shuts_is_closed_and_its_queue_stays_a_queue() -> None:
     assert structs.replace(room.state, hatch_waiting=(1.0,)) != room.state
 
 
-def test_a_restart_in_doubt_admits_an_empty_room_and_a_full_one() -> None:
+def test_restart_in_doubt_widens_the_count_to_empty_and_full() -> None:
     room = Room()
     room.inside(2)
     room.tell(Started(room.now_ms, doubt=True))
     assert room.state.occupancy == Occupancy(2, 0, 4, doubted=True)
 
 
-def test_an_answer_carries_the_id_that_asked() -> None:
+def test_answer_has_the_id_of_its_command() -> None:
     told = Room().tell(Command(0.0, "staff_pass", id="one"))
     assert Answer("one", True, None) in told
     assert not [e for e in Room().tell(Command(0.0, "staff_pass")) if isinstance(e, Answer)]
 
 
 @pytest.mark.parametrize(("number", "tone"), list(enumerate(TONES)))
-def test_the_house_rings_each_tone_by_its_number(number: int, tone: str) -> None:
+def test_ring_chime_with_each_tone(number: int, tone: str) -> None:
     told = Room().tell(Command(0.0, "ring_chime", number))
     assert [effect for effect in told if isinstance(effect, Chime)] == [Chime(tone)]
 
 
 @pytest.mark.parametrize("number", [None, -1, len(TONES)])
-def test_there_are_no_other_tones(number: int | None) -> None:
+def test_ring_chime_without_a_known_tone_is_malformed(number: int | None) -> None:
     assert Room().command("ring_chime", number) == Reason.MALFORMED
 
 
-def test_a_timer_of_ours_rings_behind_one_of_another_version() -> None:
+def test_timer_rings_after_one_of_another_version() -> None:
     room = armed(Room())
     room.state = structs.replace(room.state, timers={"closing_time": 0.0, **room.state.timers})
     assert notes(room.tell(Tick(15_000.0))) == [("staff_pass_expired", {})]
 
 
-def test_each_output_goes_by_its_own_name() -> None:
+def test_each_output_is_set_by_its_own_name() -> None:
     assert list(wanted(State(), Room().settings)) == ["strike", "full_lamp", "hatch_light"]

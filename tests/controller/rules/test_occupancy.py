@@ -35,17 +35,17 @@ def test_a_passage_moves_only_the_bounds_that_it_must(
     assert as_tuple(moved(before, least, most)) == after
 
 
-def test_a_clear_exit_heals_the_doubt_that_somebody_came_in() -> None:
+def test_clear_exit_after_a_possible_entry_is_certain() -> None:
     assert as_tuple(moved(moved(settled(0), 0, 1), -1, -1)) == (0, 0, 0, True)
 
 
-def test_a_doubt_that_arithmetic_cannot_heal_stays_until_somebody_looks() -> None:
+def test_doubted_count_stays_uncertain_until_it_is_set() -> None:
     doubted = moved(settled(0), -1, -1)
     assert not moved(moved(doubted, 1, 1), -2, -2).certain
     assert settled(0).certain
 
 
-def test_what_went_unseen_widens_the_range_and_keeps_the_guess() -> None:
+def test_unseen_widens_the_range_and_keeps_the_count() -> None:
     assert as_tuple(unseen(settled(3), least=0, most=4)) == (3, 0, 4, False)
 
 
@@ -65,7 +65,7 @@ def test_the_truth_stays_inside_the_range_as_long_as_each_verdict_holds(
 
 
 @given(st.builds(Occupancy, st.integers(), st.integers(), st.integers(), st.booleans()))
-def test_the_gate_makes_any_number_that_was_restored_a_legal_one(found: Occupancy) -> None:
+def test_gate_makes_any_restored_count_legal(found: Occupancy) -> None:
     passed = gate(found)
     assert 0 <= passed.min <= passed.count <= passed.max <= MOST_PEOPLE
     assert gate(passed) == passed

@@ -60,7 +60,7 @@ def test_a_guest_at_the_inner_beam_counts_for_the_strike_at_once() -> None:
     assert mode(room) == "Accessed"  # provisional: the lamp waits for the verdict
 
 
-def test_a_strike_that_went_off_does_not_come_back_when_the_guest_turns_round() -> None:
+def test_strike_off_stays_off_when_the_guest_turns_back() -> None:
     room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
     room.inside(3)
     room.command("access_door", 1)
@@ -71,7 +71,7 @@ def test_a_strike_that_went_off_does_not_come_back_when_the_guest_turns_round() 
     assert room.command("access_door", 1) is None  # and a new release may follow at once
 
 
-def test_nor_while_the_guest_who_turned_round_still_stands_in_the_doorway() -> None:
+def test_strike_off_stays_off_while_the_guest_stands_in_the_doorway() -> None:
     room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
     room.inside(3)
     room.command("access_door", 1)
@@ -80,7 +80,7 @@ def test_nor_while_the_guest_who_turned_round_still_stands_in_the_doorway() -> N
     assert not room.strike
 
 
-def test_a_release_for_more_than_there_is_place_for_goes_off() -> None:
+def test_release_for_more_than_the_free_places_goes_off() -> None:
     room = Room()
     room.command("access_door", 2)
     room.command("set_count", 2)
@@ -178,7 +178,7 @@ def test_a_party_of_nobody_is_malformed(party: int) -> None:
     assert Room().command("access_door", party) == Reason.MALFORMED
 
 
-def test_the_button_lets_one_in_and_its_refusal_is_told() -> None:
+def test_release_button_is_for_one_and_its_refusal_is_noted() -> None:
     room = Room(capacity=1)
     room.contact("release_button", False)
     assert note(room.contact("release_button", True), "access_granted") == {
@@ -193,7 +193,7 @@ def test_the_button_lets_one_in_and_its_refusal_is_told() -> None:
     assert denied["reason"] == "CapacityReached"
 
 
-def test_a_button_that_is_down_at_start_opens_nothing() -> None:
+def test_release_button_down_at_start_releases_nothing() -> None:
     room = Room()
     room.contact("release_button", True)
     assert not room.strike
@@ -214,7 +214,7 @@ def test_walk_in_is_unlocked_while_places_are_free() -> None:
     assert Set("strike", True) in room.passes(-1)
 
 
-def test_in_a_walk_in_house_a_release_takes_nothing_away() -> None:
+def test_release_in_walk_in_takes_no_place_away() -> None:
     room = Room(entry="walk_in")
     room.door(False)
     room.command("access_door", 1)
@@ -225,7 +225,7 @@ def test_in_a_walk_in_house_a_release_takes_nothing_away() -> None:
     assert room.strike
 
 
-def test_a_verdict_takes_the_guest_from_the_threshold_into_the_count_in_one_step() -> None:
+def test_passage_moves_the_guest_at_the_inner_beam_into_the_count_in_one_step() -> None:
     room = Room(entry="walk_in")
     room.inside(2)
     room.doorway(coming_in=1)
@@ -242,7 +242,7 @@ def test_a_release_that_was_blocked_is_over_and_the_next_is_given() -> None:
     assert room.command("access_door", 1) is None
 
 
-def test_in_a_small_bar_a_release_that_was_taken_back_leaves_a_doubt() -> None:
+def test_release_taken_back_in_manual_counting_widens_the_count() -> None:
     room = Room(lines=frozenset({"hatch_knock"}))
     room.command("access_door", 2)
     effects = room.tell(Command(0, "lock_down"))
@@ -253,7 +253,7 @@ def test_in_a_small_bar_a_release_that_was_taken_back_leaves_a_doubt() -> None:
 # --- 5 out is free, 6 honest count -----------------------------------------------------------
 
 
-def test_an_exit_at_zero_is_said_aloud() -> None:
+def test_exit_at_zero_is_a_count_underflow() -> None:
     room = Room()
     effects = room.passes(-1)
     assert note(effects, "exit")["certain"] is False
@@ -264,7 +264,7 @@ def test_an_exit_at_zero_is_said_aloud() -> None:
     assert room.state.occupancy.certain
 
 
-def test_one_tap_settles_the_count_and_says_who() -> None:
+def test_set_count_is_certain_and_notes_its_cause() -> None:
     room = Room()
     room.passes(0, 2)
     assert not room.state.occupancy.certain
@@ -273,7 +273,7 @@ def test_one_tap_settles_the_count_and_says_who() -> None:
     assert room.state.occupancy.certain
 
 
-def test_that_was_wrong_stamps_the_moment_and_the_true_count() -> None:
+def test_report_wrong_notes_the_count_before_and_the_true_one() -> None:
     room = Room()
     room.inside(2)
     effects = room.tell(Command(0, "report_wrong", 3, cause="page"))
@@ -283,7 +283,7 @@ def test_that_was_wrong_stamps_the_moment_and_the_true_count() -> None:
 
 
 @pytest.mark.parametrize("number", [None, -1, 100])
-def test_a_count_that_no_room_holds_changes_nothing(number: int | None) -> None:
+def test_set_count_out_of_range_changes_nothing(number: int | None) -> None:
     room = Room()
     room.inside(2)
     assert room.command("set_count", number) == Reason.MALFORMED
@@ -345,7 +345,7 @@ def test_the_session_ends_when_the_room_is_verified_empty() -> None:
     assert "session_started" in names(room.passes(1))
 
 
-def test_doubt_keeps_a_session_open_until_somebody_looks() -> None:
+def test_uncertain_count_keeps_the_session_until_it_is_set() -> None:
     room = Room()
     room.passes(1)
     room.passes(-1, 0)
@@ -497,7 +497,7 @@ def test_a_bolt_that_does_not_lock_is_a_fault_that_refuses_entry() -> None:
 # --- 14 over capacity, 15 doubted sensors -----------------------------------------------------
 
 
-def test_a_fifth_guest_is_its_own_alarm_until_it_is_over() -> None:
+def test_fifth_guest_is_over_capacity_until_one_leaves() -> None:
     room = Room()
     room.inside(4)
     effects = room.passes(1)
@@ -507,7 +507,7 @@ def test_a_fifth_guest_is_its_own_alarm_until_it_is_over() -> None:
     assert "over_capacity_ended" in names(room.passes(-1))
 
 
-def test_a_stuck_beam_makes_the_count_doubtful_until_a_tap_and_after_each_opening() -> None:
+def test_stuck_beam_makes_the_count_uncertain_and_again_after_each_opening() -> None:
     room = Room()
     room.inside(2)
     room.door(False)
@@ -534,7 +534,7 @@ def test_a_fault_elsewhere_leaves_the_count_alone() -> None:
 SMALL = frozenset({"hatch_knock", "door_contact"})
 
 
-def test_in_a_small_bar_the_release_says_how_many_came_in() -> None:
+def test_release_in_manual_counting_counts_its_party() -> None:
     room = Room(lines=SMALL)
     room.door(False)
     room.command("access_door", 3)
@@ -546,7 +546,7 @@ def test_in_a_small_bar_the_release_says_how_many_came_in() -> None:
     assert "session_started" in names(effects)
 
 
-def test_in_a_small_bar_a_door_opened_from_inside_asks_how_many_left() -> None:
+def test_door_opened_from_inside_in_manual_counting_widens_the_count() -> None:
     room = Room(lines=SMALL)
     room.door(False)
     room.door(True)
@@ -558,13 +558,13 @@ def test_in_a_small_bar_a_door_opened_from_inside_asks_how_many_left() -> None:
     assert (occupancy.min, occupancy.max, occupancy.certain) == (0, 3, False)
 
 
-def test_in_a_small_bar_without_a_contact_a_release_is_believed() -> None:
+def test_release_in_manual_counting_without_a_contact_counts_its_party() -> None:
     room = Room(lines=frozenset({"hatch_knock"}))
     room.command("access_door", 2)
     assert note(room.wait(5), "access_taken") == {"expected": 2, "entered": 2}
 
 
-def test_in_a_small_bar_a_tap_during_a_release_may_or_may_not_include_the_party() -> None:
+def test_count_set_during_a_release_in_manual_counting_may_include_the_party() -> None:
     room = Room(lines=frozenset({"hatch_knock"}))
     room.command("access_door", 2)
     room.command("set_count", 1)
@@ -582,7 +582,7 @@ def test_in_manual_counting_passages_are_only_noted() -> None:
 # --- 16 refusals, 18 evacuation and lock-down --------------------------------------------------
 
 
-def test_what_the_wire_refused_is_told_with_its_reason() -> None:
+def test_command_refused_by_the_inbox_is_answered_with_its_reason() -> None:
     room = Room()
     effects = room.tell(Command(0, "access_door", 1, id="a", refusal=Reason.STALE_COMMAND))
     assert note(effects, "access_denied")["reason"] == "StaleCommand"
@@ -615,7 +615,7 @@ def test_lock_down_refuses_all_entry_and_takes_an_open_release_back() -> None:
     assert room.command("access_door", 1) is None
 
 
-def test_evacuation_wins_and_only_a_human_ends_it() -> None:
+def test_evacuation_overrides_all_and_only_its_release_ends_it() -> None:
     room = Room()
     room.command("lock_down")
     room.contact("evacuate", False)
@@ -658,7 +658,7 @@ def test_a_release_does_not_survive_a_restart() -> None:
     assert not room.strike
 
 
-def test_a_restart_that_may_have_missed_the_door_asks() -> None:
+def test_restart_that_may_have_missed_the_door_widens_the_count() -> None:
     room = Room()
     room.inside(1)
     effects = room.tell(Started(room.now_ms, doubt=True))
@@ -698,7 +698,7 @@ def test_a_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
     assert "access_not_taken" in names(room.doorway(0, busy=False))
 
 
-def test_a_timer_of_another_version_ends_unheard() -> None:
+def test_timer_of_another_version_ends_without_effect() -> None:
     """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
     room = Room()
     room.state = structs.replace(room.state, timers={"closing_time": 0.0, "last_orders": 9e9})
@@ -726,7 +726,7 @@ def test_every_switch_and_every_command_has_its_handler() -> None:
 # --- the self-test -------------------------------------------------------------------------------
 
 
-def test_a_self_test_begins_in_an_empty_room_only_and_moves_nothing() -> None:
+def test_self_test_starts_in_an_empty_room_only_and_changes_nothing() -> None:
     room = Room()
     before = room.state
     effects = room.tell(Command(0.0, "self_test", cause="page"))

@@ -136,11 +136,11 @@ def test_how_long_a_beam_was_broken_is_the_sum_of_its_breaks() -> None:
         ("O+1000 I+1090 O-1250 O+1310 I-1340 I+1400 I-1700 O-1800", [0, 1, 2, 1, 0]),
     ],
 )
-def test_who_is_on_the_way_in(text: str, coming_in: list[int]) -> None:
+def test_coming_in_of_each_shape(text: str, coming_in: list[int]) -> None:
     assert [coming for _, _, coming in doorways(text)] == coming_in
 
 
-def test_a_body_behind_a_cover_is_reported_when_the_cover_is_noticed() -> None:
+def test_body_behind_a_covered_beam_is_reported_when_the_cover_is_noticed() -> None:
     (doubt, _) = passages("O+1000 I+1002 I-1902 O-11902")
     assert (doubt.t_ms, doubt.least, doubt.most) == (11_000.0, -1, 1)
     for lasted_ms, seen in ((109, False), (110, True), (2400, True), (2401, False)):
@@ -188,7 +188,7 @@ def test_a_beam_that_is_broken_at_boot_frees_the_doorway_when_it_clears() -> Non
     assert told == [Doorway(0.0, True, 0), Doorway(1006.0, False, 0)]
 
 
-def test_a_beam_that_storms_while_somebody_is_in_it_leaves_a_doubt() -> None:
+def test_storm_of_a_beam_with_somebody_in_it_is_an_uncertain_passage() -> None:
     start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
     rows = [Edge(e.t_ms, e.line, not e.level) for e in storm("beam_outer")]
     told = sound(sense([*start, *rows, Edge(8100.0, "beam_outer", False)], S90))
@@ -199,9 +199,7 @@ def test_a_beam_that_storms_while_somebody_is_in_it_leaves_a_doubt() -> None:
 
 @pytest.mark.parametrize("lasts_ms", [3000.0, 12_000.0])
 @pytest.mark.parametrize("broken", [False, True])
-def test_a_beam_is_doubted_until_its_storm_is_over_and_then_the_doorway_is_as_it_is(
-    lasts_ms: float, broken: bool
-) -> None:
+def test_beam_is_distrusted_until_its_storm_is_over(lasts_ms: float, broken: bool) -> None:
     """It was trusted again after five seconds, storm or not, and the doorway was busy for ever."""
     start = [Edge(0.0, "beam_outer", broken), Edge(0.0, "beam_inner", False)]
     rows = [Edge(e.t_ms, e.line, e.level != broken) for e in storm("beam_outer", lasts_ms=lasts_ms)]
@@ -213,7 +211,7 @@ def test_a_beam_is_doubted_until_its_storm_is_over_and_then_the_doorway_is_as_it
     assert (busy or [False])[-1] == broken
 
 
-def test_somebody_who_was_there_when_the_storm_began_is_doubted_and_the_doorway_free() -> None:
+def test_storm_that_begins_in_a_passage_makes_it_uncertain_and_the_doorway_free() -> None:
     rows = [*edges("O+1000 O-1200"), *storm("beam_outer", 1210.0, 400.0)]
     told = sound(sense(rows, S90))
     (doubt,) = [s for s in told if isinstance(s, Passage)]
@@ -223,19 +221,19 @@ def test_somebody_who_was_there_when_the_storm_began_is_doubted_and_the_doorway_
     assert [s for s in told if isinstance(s, Doorway)][-1] == Doorway(doubt.t_ms, False, 0)
 
 
-def test_a_doorway_is_free_when_the_beam_that_fluttered_is_calm() -> None:
+def test_doorway_is_free_when_the_chattering_beam_is_calm() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
     told = sound(sense(edges(flutter), S90))
     assert told[-1] == Doorway(7586.0, False, 0)
 
 
-def test_a_beam_that_flutters_and_one_that_is_dead_have_their_times() -> None:
+def test_chattering_and_dead_beams_have_faults_with_their_times() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
     bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(20, 26))
     sound(sense(edges(f"{flutter} {bodies} O+40000 I+40090 O-40300 I-40390"), S90))
 
 
-def test_a_mate_is_dead_after_four_bodies_in_a_row_and_again_after_four() -> None:
+def test_other_beam_is_dead_after_four_bodies_in_a_row_and_again_after_four() -> None:
     def alone(*seconds: int) -> str:
         return " ".join(f"I+{t}000 I-{t}300" for t in seconds)
 
@@ -260,7 +258,7 @@ def test_whoever_comes_through_a_door_that_stood_open_at_boot_is_counted() -> No
     assert [(p.least, p.most) for p in sense(rows, S90) if isinstance(p, Passage)] == [(1, 1)]
 
 
-def test_a_question_behind_a_shut_door_is_a_phantom_too() -> None:
+def test_uncertain_passage_at_a_shut_door_is_a_phantom() -> None:
     paced = "O+1000 I+1090 O-1250 O+1310 I-1340 I+1400 I-1700 O-1800"
     assert [(p.least, p.most, p.why) for p in passages(paced, wired="OID")] == [(0, 0, "phantom")]
 
@@ -268,7 +266,7 @@ def test_a_question_behind_a_shut_door_is_a_phantom_too() -> None:
 # --- what is due in the same moment is all told -------------------------------------------------
 
 
-def test_detectors_that_are_due_at_once_are_all_heard() -> None:
+def test_detectors_due_at_once_all_report() -> None:
     rest = [Edge(0.0, line, False) for line in ("exit_button", "evacuate")]
     both = [Edge(1000.0, line, True) for line in ("exit_button", "evacuate")]
     rows = [*edges(f"{pulses('h958x6')} O+1024 O-1100", wired="OIh"), *rest, *both]
@@ -290,7 +288,7 @@ def at(edge: Edge) -> float:
 BRIEF = (5000.0, 250.0)
 
 
-def test_a_line_that_is_heard_again_hides_nothing_else() -> None:
+def test_line_unmuted_hides_no_other_event() -> None:
     rows = [Edge(0.0, "exit_button", False), *storm("exit_button", *BRIEF)]
     (begun, over) = [s for s in sense(rows, S90) if isinstance(s, Fault)]
     assert (begun.t_ms, over.t_ms) == (5199.9, 7199.9)
@@ -301,7 +299,7 @@ def test_a_line_that_is_heard_again_hides_nothing_else() -> None:
     assert {type(s) for s in told if s.t_ms == over.t_ms} == {Fault, Contact, Doorway}
 
 
-def test_two_lines_that_are_heard_again_in_one_moment_are_both_told() -> None:
+def test_two_lines_unmuted_at_once_both_report() -> None:
     lines = ("exit_button", "hatch_contact")
     rows = [Edge(0.0, line, False) for line in lines]
     both = [Edge(e.t_ms, line, e.level) for e in storm("", *BRIEF) for line in lines]
@@ -313,7 +311,7 @@ def test_two_lines_that_are_heard_again_in_one_moment_are_both_told() -> None:
     ("edges_", "every_ms", "named"),
     [(1999, 0.4, False), (2000, 0.4, True), (5000, 1.0, False), (5000, 0.999, True)],
 )
-def test_a_storm_is_the_second_thousand_edges_within_a_second(
+def test_storm_is_the_second_thousand_edges_within_a_second(
     edges_: int, every_ms: float, named: bool
 ) -> None:
     rows = [Edge(5000.0 + every_ms * k, "door_contact", k % 2 == 0) for k in range(edges_)]
@@ -322,13 +320,13 @@ def test_a_storm_is_the_second_thousand_edges_within_a_second(
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_of_many_slow_changes_none_is_lost(first: bool) -> None:
+def test_many_slow_changes_lose_none(first: bool) -> None:
     rows = [Edge(100.0 * k, "door_contact", (k % 2 == 1) != first) for k in range(2100)]
     told = [s for s in sense(rows, S90) if isinstance(s, Contact)]
     assert [s.active for s in told] == [row.level for row in rows]
 
 
-def test_what_a_line_was_at_the_end_of_its_storm_is_told_when_it_is_heard_again() -> None:
+def test_level_at_the_end_of_a_storm_is_reported_when_the_line_is_unmuted() -> None:
     told = sense([Edge(0.0, "door_contact", False), *storm("door_contact", *BRIEF)], S90)
     contacts = [(s.t_ms, s.active) for s in told if isinstance(s, Contact)]
     assert contacts[-1] == (7229.9, False)

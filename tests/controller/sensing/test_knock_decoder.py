@@ -97,7 +97,7 @@ def test_raps(text: str) -> None:
     assert (" ".join(said) or "nothing") == SAID[text]
 
 
-def test_a_drummer_is_counted_to_thirty_two() -> None:
+def test_knock_of_many_raps_counts_to_thirty_two() -> None:
     told = sense(edges(pulses(" ".join(f"h{1000 + 200 * k}x6" for k in range(50))), wired="h"), TWO)
     assert [s.raps for s in told if isinstance(s, KnockEnded)] == [32]
 
@@ -128,7 +128,7 @@ def held_by(root: object) -> int:
     return len(seen)
 
 
-def test_memory_does_not_grow_with_what_is_heard_and_seen() -> None:
+def test_memory_is_bounded() -> None:
     beats = " ".join(f"h{400 * k}x{2 + k % 3} d{400 * k + 1}x{1 + k % 4}" for k in range(9, 900))
     rows = [*edges(pulses("h400x9 h700x9 " + beats), wired="hd"), *evening(3, crossings=60).edges]
     senses = Senses(TWO, {"hatch_knock", "door_knock", "beam_outer", "beam_inner"})

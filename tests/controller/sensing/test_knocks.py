@@ -58,13 +58,13 @@ def test_a_knock_at_the_other_place_is_heard_while_the_first_is_still_on(
     assert [k.raps for k in told if isinstance(k, KnockEnded)] == [2, 2]
 
 
-def test_one_rap_at_the_other_place_is_nobody() -> None:
+def test_one_rap_at_the_other_place_is_no_knock() -> None:
     assert [k.place for k in heard("h1000x6 h1300x6 d1700x6") if isinstance(k, Knock)] == ["hatch"]
     late = heard("h1000x6 h1300x6 d1550x6 h1800x6 h2050x6 d2800x6")
     assert [k.place for k in late if isinstance(k, Knock)] == ["hatch"]
 
 
-def test_one_rap_is_a_bottle_unless_the_bartender_says_otherwise() -> None:
+def test_one_rap_is_a_knock_only_where_it_is_set_so() -> None:
     assert heard("h1000x6") == []
     once = SensingSettings(knock_raps=1)
     assert short(heard("h1000x6", once)) == [("Knock", "hatch", 1), ("KnockEnded", "hatch", 1)]
@@ -74,7 +74,7 @@ def test_one_rap_is_a_bottle_unless_the_bartender_says_otherwise() -> None:
     assert len(heard("h1000x1 h3000x2 h5500x9", once)) == 2
 
 
-def test_three_raps_can_be_asked_for() -> None:
+def test_three_raps_where_it_is_set_so() -> None:
     thrice = SensingSettings(knock_raps=3)
     assert heard("h1000x6 h1300x6", thrice) == []
     assert short(heard("h1000x6 h1300x6 h1600x6", thrice))[0] == ("Knock", "hatch", 3)
@@ -118,7 +118,7 @@ def test_a_door_or_hatch_that_moves_masks_before_and_after() -> None:
     assert len(heard("h1000x6 h3000x6 h3300x6", also="D+2500")) == 2
 
 
-def test_our_own_strike_and_chime_are_not_heard() -> None:
+def test_own_strike_and_chime_are_muted() -> None:
     senses = Senses(SensingSettings(), {"hatch_knock"})
     for edge in edges(pulses("h1000x6"), wired="h"):
         senses.edge(edge)
@@ -131,7 +131,7 @@ def test_our_own_strike_and_chime_are_not_heard() -> None:
     assert told == []
 
 
-def test_a_pulse_that_began_before_us_ends_without_a_word() -> None:
+def test_pulse_that_began_before_the_start_is_no_knock() -> None:
     knocks = Knocks(SensingSettings())
     assert knocks.edge(0, 5.0, False) == []
     assert knocks.edge(0, 10.0, True) == []
@@ -139,7 +139,7 @@ def test_a_pulse_that_began_before_us_ends_without_a_word() -> None:
     assert knocks.tick(60.0) == []
 
 
-def test_a_rhythm_has_a_name_at_any_tempo_and_only_decorates() -> None:
+def test_rhythm_has_its_name_at_any_tempo() -> None:
     shave = [0, 400, 600, 800, 1200, 2000, 2400]
     settings = SensingSettings(
         regulars=(("Ada", learn([2 * t for t in shave])), ("Bo", (1.0, 0.5)))

@@ -87,7 +87,7 @@ def test_shape(text: str, verdicts: list[tuple[int, int, str]]) -> None:
     assert said(text) == verdicts
 
 
-def test_uneven_ends_with_arms_are_asked() -> None:
+def test_uneven_ends_with_arms_are_uncertain() -> None:
     hand_then_body = "O+1000 O-1053 I+1085 O+1108 I-1130 I+1317 O-1582 I-1916"
     assert said(hand_then_body, SensingSettings(beam_spacing_mm=102.0)) == [(0, 1, "order")]
     there = hand_then_body.translate(str.maketrans("OI", "IO"))
@@ -110,7 +110,7 @@ def doorways(text: str) -> list[tuple[float, bool, int]]:
     return [(d.t_ms, d.busy, d.coming_in) for d in told if isinstance(d, Doorway)]
 
 
-def test_whoever_reaches_the_inner_beam_is_told_at_its_raw_edge() -> None:
+def test_guest_at_the_inner_beam_is_reported_at_its_raw_edge() -> None:
     assert doorways("O+1000 I+1090 O-1300 I-1390") == [
         (1006.0, True, 0),
         (1090.0, True, 1),
@@ -118,7 +118,7 @@ def test_whoever_reaches_the_inner_beam_is_told_at_its_raw_edge() -> None:
     ]
 
 
-def test_a_retreat_and_a_glitch_at_the_inner_beam_take_it_back() -> None:
+def test_retreat_and_glitch_at_the_inner_beam_end_coming_in() -> None:
     assert doorways("O+1000 I+1100 I-1500 O-1700")[1:3] == [(1100.0, True, 1), (1506.0, True, 0)]
     assert doorways("O+1000 I+1100 I-1101 O-1700")[1:3] == [(1100.0, True, 1), (1107.0, True, 0)]
 
@@ -153,7 +153,7 @@ def test_a_beam_broken_at_boot_counts_nobody() -> None:
     assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(1, 1)]
 
 
-def test_a_covered_beam_leaves_evidence_and_becomes_a_fault() -> None:
+def test_covered_beam_makes_passages_uncertain_and_becomes_a_fault() -> None:
     told = sense(edges("O+1000 I+15000 I-15300 I+20000 I-20050 O-90000"), S90)
     assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
         (-1, 1, "beam_covered"),
@@ -164,7 +164,7 @@ def test_a_covered_beam_leaves_evidence_and_becomes_a_fault() -> None:
     assert stuck.t_ms == 61_000.0
 
 
-def test_somebody_seen_before_the_cover_was_noticed_is_doubted_too() -> None:
+def test_body_before_the_cover_was_noticed_is_uncertain_too() -> None:
     assert said("I+1000 O+4000 O-4300 O+6000 O-6300 I-90000")[0] == (-2, 2, "beam_covered")
     # the cover is gone before it counted as one
     assert said("I+1000 O+4000 O-4300 I-8000") == [(-1, 1, "beam_covered")]
@@ -196,7 +196,7 @@ def test_hands_and_people_at_a_shut_door_do_not_make_a_beam_dead() -> None:
     assert faults(sense(edges(bodies, wired="OID"), S90)) == []
 
 
-def test_a_beam_that_flutters_all_the_time_is_not_trusted_until_it_is_calm() -> None:
+def test_chattering_beam_is_distrusted_until_it_is_calm() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
     told = sense(edges(flutter + " I+2700 I-3000 O+20000 I+20090 O-20300 I-20390"), S90)
     assert faults(told) == [

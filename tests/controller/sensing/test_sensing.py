@@ -34,12 +34,12 @@ def contacts(told: list[Sensed]) -> list[tuple[float, str, bool]]:
     return [(c.t_ms, c.line, c.active) for c in told if isinstance(c, Contact)]
 
 
-def test_a_switch_tells_its_first_level_and_then_what_stood_still() -> None:
+def test_switch_reports_its_first_level_and_then_settled_ones() -> None:
     told = sense(edges("D+1000 D-1002 D+1004 D-2000 D+2003", wired="D"), SensingSettings())
     assert contacts(told) == [(0.0, "door_contact", False), (1034.0, "door_contact", True)]
 
 
-def test_a_press_may_be_believed_at_its_edge() -> None:
+def test_press_with_settling_time_zero_counts_at_its_edge() -> None:
     told = sense(edges("X+1000 X-1001", wired="X"), SensingSettings(contact_settle_ms=0.0))
     assert contacts(told)[1:] == [(1000.0, "exit_button", True), (1001.0, "exit_button", False)]
 
@@ -49,7 +49,7 @@ def test_two_switches_settle_each_for_itself() -> None:
     assert contacts(told)[2:] == [(1030.0, "door_contact", True), (1040.0, "exit_button", True)]
 
 
-def test_levels_that_are_known_and_lines_that_are_not_say_nothing() -> None:
+def test_known_level_and_unknown_line_give_no_event() -> None:
     senses = Senses(SensingSettings(), {"beam_outer", "beam_inner", "hatch_knock"})
     assert senses.due == inf
     assert senses.edge(Edge(0.0, "evacuate", True)) == []
@@ -73,7 +73,7 @@ def storm(line: str, began_ms: float = 5000.0, lasts_ms: float = 3000.0) -> list
 
 
 @pytest.mark.parametrize("line", STORMY)
-def test_a_storm_is_named_within_a_fifth_of_a_second_and_over_when_it_is_quiet(line: str) -> None:
+def test_storm_is_a_fault_within_a_fifth_of_a_second_and_until_it_is_quiet(line: str) -> None:
     told = sense([Edge(0.0, line, False), *storm(line)], SensingSettings(), {*STORMY, "beam_inner"})
     begun, over = [s for s in told if isinstance(s, Fault)]
     assert begun.name == over.name == ("BeamChatter" if line == "beam_outer" else "LineChatter")
@@ -98,7 +98,7 @@ def at(edge: Edge) -> float:
     return edge.t_ms
 
 
-def test_a_beam_in_a_storm_leaves_the_other_as_evidence_and_comes_back() -> None:
+def test_beam_in_a_storm_leaves_passages_of_the_other_uncertain_and_comes_back() -> None:
     walk = edges("I+6090 I-6390 O+20000 I+20090 O-20300 I-20390")
     told = sense(sorted([*walk, *storm("beam_outer")], key=at), SensingSettings())
     assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
@@ -113,7 +113,7 @@ def test_many_edges_over_a_long_time_are_no_storm() -> None:
     assert not [s for s in sense(slow, SensingSettings()) if isinstance(s, Fault)]
 
 
-def test_a_storm_that_goes_on_is_told_once() -> None:
+def test_storm_that_goes_on_is_one_fault() -> None:
     told = sense(
         [Edge(0.0, "hatch_knock", False), *storm("hatch_knock", lasts_ms=6000)], SensingSettings()
     )
@@ -132,7 +132,7 @@ MOVES = st.lists(
 
 @given(MOVES)
 @settings(deadline=None, max_examples=150)
-def test_whatever_happens_time_runs_on_and_the_doorway_gets_free(
+def test_any_edges_consume_deadlines_and_free_the_doorway(
     moves: list[tuple[str, bool, float]],
 ) -> None:
     now, rows = 0.0, [Edge(0.0, line, False) for line in INPUT_LINES]
