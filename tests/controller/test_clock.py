@@ -41,7 +41,7 @@ def test_house_time_never_runs_back() -> None:
     assert resumed(LAST, LAST._replace(boottime_ms=0.0)) == LAST.t_ms
 
 
-def test_a_clock_begins_at_its_origin_and_runs() -> None:
+def test_clock_begins_at_its_origin_and_runs() -> None:
     clock = Clock(5000.0)
     first = clock.now_ms()
     assert 5000.0 <= first < 60_000.0
@@ -66,7 +66,7 @@ class Kernel:
         return self.now_s
 
 
-def test_a_kernel_stamp_becomes_house_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_stamp_becomes_house_time(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel(monkeypatch)
     clock = Clock(0.0)
     kernel.now_s += 3
@@ -86,7 +86,7 @@ def test_kernel_clocks_agree_with_house_time() -> None:
     assert before_ms - 1 <= stamp_ms <= clock.now_ms()
 
 
-def test_a_fast_clock_takes_its_wall_clock_along() -> None:
+def test_fast_clock_takes_its_wall_clock_along() -> None:
     clock = Clock(0.0, speed=3600.0)
     while clock.now_ms() < 100_000:
         pass
@@ -111,7 +111,7 @@ def test_hold_stops_the_clock_until_it_is_released() -> None:
     assert clock.now_ms() > limit
 
 
-def test_the_moment_names_this_boot() -> None:
+def test_moment_names_this_boot() -> None:
     moment = Clock(7000.0).moment()
     assert moment.t_ms >= 7000.0
     assert moment.boot_id

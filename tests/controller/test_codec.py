@@ -28,7 +28,7 @@ def told(room: Room) -> dict[str, Any]:
     return payloads.snapshot(room.state, room.settings, STAMP)
 
 
-def test_an_empty_room() -> None:
+def test_empty_room() -> None:
     snapshot = told(Room())
     assert snapshot["occupancy"] == {
         "count": 0, "min": 0, "max": 0, "certain": True, "capacity": 4, "free_places": 4,
@@ -43,7 +43,7 @@ def test_an_empty_room() -> None:
     assert snapshot["at"] == "2027-01-15T08:00:00.000+00:00"
 
 
-def test_an_evening_in_full_swing() -> None:
+def test_evening_in_full_swing() -> None:
     room = Room(hatch_patience_ms=10_000.0)
     room.inside(2)
     room.now_ms = 20_000.0
@@ -85,7 +85,7 @@ def test_phases(seconds: float, phase: str) -> None:
     assert told(room)["session"]["phase"] == phase
 
 
-def test_a_lock_follows_the_strike_where_no_bolt_is_wired() -> None:
+def test_lock_follows_the_strike_where_no_bolt_is_wired() -> None:
     room = Room(lines=frozenset())
     assert told(room)["door"]["lock"] == "Locked"
     room.command("access_door", 1)
@@ -134,7 +134,7 @@ def test_effects_become_events() -> None:
     assert codec.named_event(Answer("x", True)) is None
 
 
-def test_a_state_survives_the_journal() -> None:
+def test_state_survives_the_journal() -> None:
     room = Room()
     room.inside(3)
     room.knock()
@@ -148,7 +148,7 @@ def test_a_state_survives_the_journal() -> None:
     assert text_of(asdict(again)) == text
 
 
-def test_a_restored_count_passes_its_gate() -> None:
+def test_restored_count_passes_its_gate() -> None:
     text = text_of(asdict(State())).replace('"count":0', '"count":111227')
     assert codec.load_state(state_of(text)).occupancy == replace(State().occupancy, count=0)
 

@@ -31,7 +31,7 @@ def test_what_is_due_before_an_edge_happens_before_it() -> None:
     assert Set("strike", False) in [effect for _, effect in told]
 
 
-def test_an_edge_that_comes_late_is_taken_as_happening_now() -> None:
+def test_edge_that_comes_late_is_taken_as_happening_now() -> None:
     engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.event(Command(10_000.0, "set_count", 1))
@@ -74,7 +74,7 @@ def test_deadline_that_is_not_consumed_raises(
         engine.advance(6.0)
 
 
-def test_the_next_deadline_is_the_earlier_of_both() -> None:
+def test_next_deadline_is_the_earlier_of_both() -> None:
     engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.advance(100.0)

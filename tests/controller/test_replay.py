@@ -37,7 +37,7 @@ def names(told: list[dict[str, Any]]) -> list[str]:
     return [line["event"] for line in told]
 
 
-def test_a_guest_walks_in_turns_back_and_walks_out() -> None:
+def test_guest_walks_in_turns_back_and_walks_out() -> None:
     told = run(rows_of("walk_in", "turn_back", "walk_out"))
     assert [n for n in names(told) if n in ("entry", "exit", "passage_aborted")] == [
         "entry",
@@ -48,7 +48,7 @@ def test_a_guest_walks_in_turns_back_and_walks_out() -> None:
     assert told[-1]["occupancy"] == {"count": 0, "min": 0, "max": 0, "certain": True}
 
 
-def test_the_fourth_guest_blocks_and_a_command_is_refused_with_its_reason() -> None:
+def test_fourth_guest_blocks_and_a_command_is_refused_with_its_reason() -> None:
     rows = [*rows_of(*["walk_in"] * 4), Row(30_000.0, "cmd:access_door", 1)]
     told = run(rows)
     lamp = [line for line in told if line["event"] == "output" and line["line"] == "full_lamp"]
@@ -132,7 +132,7 @@ def test_malformed_row_names_file_line_and_reason(text: str, says: str) -> None:
     assert str(caught.value).startswith(says)
 
 
-def test_a_file_from_a_spreadsheet_is_read_and_a_bad_byte_is_found_in_its_row(
+def test_file_from_a_spreadsheet_is_read_and_a_bad_byte_is_found_in_its_row(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "trace.csv"
@@ -169,7 +169,7 @@ def test_there_are_golden_traces() -> None:
     assert list(TRACES.glob("*.jsonl"))
 
 
-def test_an_evening_by_another_generator_comes_out_as_it_was() -> None:
+def test_evening_by_another_generator_comes_out_as_it_was() -> None:
     truth = json.loads((TRACES / "evening.truth.json").read_text())
     with (TRACES / "evening.csv").open(newline="") as text:
         told = run(read_trace(text, "evening.csv"))

@@ -28,7 +28,7 @@ def edge(t_ms: float, level: bool, line: str = "beam_outer") -> Edge:
     return Edge(t_ms, line, level)
 
 
-def test_a_stretch_is_cut_out_as_a_trace_that_begins_with_the_levels(tmp_path: Path) -> None:
+def test_stretch_is_cut_out_as_a_trace_that_begins_with_the_levels(tmp_path: Path) -> None:
     record(
         tmp_path,
         edge(0.0, False),
@@ -76,7 +76,7 @@ def test_nothing_recorded_is_an_empty_trace(tmp_path: Path) -> None:
     assert list(cut(tmp_path / "none", 0, 1e10)) == ["t_ms,line,level\n"]
 
 
-def test_a_row_that_a_power_cut_left_half_is_skipped(tmp_path: Path) -> None:
+def test_row_that_a_power_cut_left_half_is_skipped(tmp_path: Path) -> None:
     record(tmp_path, edge(0.0, False), edge(500.0, True))
     (file,) = tmp_path.iterdir()
     whole = list(cut(tmp_path, WALL_S, WALL_S + 10))
@@ -98,7 +98,7 @@ def test_over_a_restart_and_a_late_edge_the_trace_never_goes_back(tmp_path: Path
         read_trace(file.read_text().splitlines(keepends=True), file.name)
 
 
-def test_a_release_without_a_number_is_recorded_as_what_it_means(tmp_path: Path) -> None:
+def test_release_without_a_number_is_recorded_as_what_it_means(tmp_path: Path) -> None:
     record(tmp_path, Command(0.0, "access_door"), Command(5.0, "staff_pass"))
     assert list(cut(tmp_path, WALL_S, WALL_S + 1))[1:] == [
         "0.000,cmd:access_door,1\n",

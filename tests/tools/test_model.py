@@ -82,7 +82,7 @@ def _half_refused(state: State, event: Event, rules: RuleSettings) -> TimedEffec
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_a_fault_in_the_rules_is_found_with_a_short_way_to_it(
+def test_fault_in_the_rules_is_found_with_a_short_way_to_it(
     fault: Callable[[State, Event, RuleSettings], TimedEffects], name: str, law: str
 ) -> None:
     seen = Walk(part(name, RuleSettings(capacity=1)), step=fault).run(100_000)
@@ -129,7 +129,7 @@ OVER_WITH_SOMEBODY_IN_THE_DOORWAY = (
 @example(RELEASED)
 @example(STAFF_AT_THE_BEAM)
 @example(OVER_WITH_SOMEBODY_IN_THE_DOORWAY)
-def test_a_slice_does_the_same_whatever_it_forgets(
+def test_slice_does_the_same_whatever_it_forgets(
     name: str, walk: tuple[RuleSettings, list[str]]
 ) -> None:
     """From any reachable state in which what speaks to the slice is at rest, each move of the
@@ -207,7 +207,7 @@ def everything_that_rings() -> set[str]:
     return {label.split()[0] for label in everything(RuleSettings()) if label.endswith(" rings")}
 
 
-def test_a_normal_state_stands_for_itself() -> None:
+def test_normal_state_stands_for_itself() -> None:
     rules = RuleSettings()
     state = _after(rules, ["access_door 2", "one coming in", "Knock hatch", "set_count 1"])
     assert key(normal(state, rules)) == key(state)

@@ -29,7 +29,7 @@ def as_tuple(occupancy: Occupancy) -> tuple[int, int, int, bool]:
         (settled(99), 1, 1, (99, 99, 99, False)),
     ],
 )
-def test_a_passage_moves_only_the_bounds_that_it_must(
+def test_passage_moves_only_the_bounds_that_it_must(
     before: Occupancy, least: int, most: int, after: tuple[int, int, int, bool]
 ) -> None:
     assert as_tuple(moved(before, least, most)) == after
@@ -50,7 +50,7 @@ def test_unseen_widens_the_range_and_keeps_the_count() -> None:
 
 
 @given(st.lists(passages, max_size=30))
-def test_the_truth_stays_inside_the_range_as_long_as_each_verdict_holds(
+def test_truth_stays_inside_the_range_as_long_as_each_verdict_holds(
     verdicts: list[list[int]],
 ) -> None:
     occupancy, truth = settled(0), 0

@@ -33,7 +33,7 @@ def mode(room: Room) -> str:
 
 @pytest.mark.parametrize("inside", range(5))
 @pytest.mark.parametrize("party", range(1, 6))
-def test_a_release_is_given_only_while_max_and_party_fit(inside: int, party: int) -> None:
+def test_release_is_given_only_while_max_and_party_fit(inside: int, party: int) -> None:
     room = Room()
     room.inside(inside)
     reason = room.command("access_door", party)
@@ -41,7 +41,7 @@ def test_a_release_is_given_only_while_max_and_party_fit(inside: int, party: int
     assert reason == (None if inside + party <= 4 else Reason.CAPACITY_REACHED)
 
 
-def test_the_fourth_guest_blocks_the_door_and_lights_the_lamp_in_one_step() -> None:
+def test_fourth_guest_blocks_the_door_and_lights_the_lamp_in_one_step() -> None:
     room = Room()
     room.inside(3)
     effects = room.passes(1)
@@ -51,7 +51,7 @@ def test_the_fourth_guest_blocks_the_door_and_lights_the_lamp_in_one_step() -> N
     assert mode(room) == "Locked"
 
 
-def test_a_guest_at_the_inner_beam_counts_for_the_strike_at_once() -> None:
+def test_guest_at_the_inner_beam_counts_for_the_strike_at_once() -> None:
     room = Room(lines=frozenset({"beam_outer", "beam_inner"}))
     room.inside(3)
     room.command("access_door", 1)
@@ -96,7 +96,7 @@ def test_release_while_a_guest_is_on_the_threshold_counts_him_in() -> None:
     assert room.command("access_door", 1) == Reason.CAPACITY_REACHED
 
 
-def test_an_uncertain_passage_at_three_makes_the_house_full_by_its_upper_end() -> None:
+def test_uncertain_passage_at_three_makes_the_house_full_by_its_upper_end() -> None:
     room = Room()
     room.inside(3)
     room.passes(0, 1)
@@ -109,7 +109,7 @@ def test_an_uncertain_passage_at_three_makes_the_house_full_by_its_upper_end() -
 # --- 3 release -------------------------------------------------------------------------------
 
 
-def test_the_strike_goes_off_when_the_door_opens() -> None:
+def test_strike_goes_off_when_the_door_opens() -> None:
     room = Room()
     room.door(False)
     room.command("access_door", 2)
@@ -121,7 +121,7 @@ def test_the_strike_goes_off_when_the_door_opens() -> None:
     assert room.state.grant is None
 
 
-def test_the_strike_goes_off_when_its_time_is_over() -> None:
+def test_strike_goes_off_when_its_time_is_over() -> None:
     room = Room(release_ms=5000.0)
     room.door(False)
     room.command("access_door", 1)
@@ -131,14 +131,14 @@ def test_the_strike_goes_off_when_its_time_is_over() -> None:
     assert note(effects, "access_not_taken") == {"expected": 1}
 
 
-def test_the_strike_is_never_on_beyond_its_limit() -> None:
+def test_strike_is_never_on_beyond_its_limit() -> None:
     room = Room(release_ms=30_000.0, strike_max_on_ms=2000.0)
     room.command("access_door", 1)
     room.wait(2)
     assert not room.strike
 
 
-def test_a_release_waits_for_whoever_still_stands_in_the_doorway() -> None:
+def test_release_waits_for_whoever_still_stands_in_the_doorway() -> None:
     room = Room()
     room.door(False)
     room.command("access_door", 1)
@@ -160,7 +160,7 @@ def test_without_a_contact_the_passages_reconcile_a_release() -> None:
     assert note(effects, "access_taken") == {"expected": 2, "entered": 2}
 
 
-def test_a_second_release_is_refused_while_one_is_open() -> None:
+def test_second_release_is_refused_while_one_is_open() -> None:
     room = Room()
     assert room.command("access_door", 1) is None
     assert room.command("access_door", 1) == Reason.RELEASE_OPEN
@@ -174,7 +174,7 @@ def test_no_release_through_an_open_door() -> None:
 
 
 @pytest.mark.parametrize("party", [0, -1])
-def test_a_party_of_nobody_is_malformed(party: int) -> None:
+def test_party_of_nobody_is_malformed(party: int) -> None:
     assert Room().command("access_door", party) == Reason.MALFORMED
 
 
@@ -233,7 +233,7 @@ def test_passage_moves_the_guest_at_the_inner_beam_into_the_count_in_one_step() 
     assert not [effect for effect in effects if isinstance(effect, Set)]
 
 
-def test_a_release_that_was_blocked_is_over_and_the_next_is_given() -> None:
+def test_release_that_was_blocked_is_over_and_the_next_is_given() -> None:
     room = Room()
     room.door(False)
     room.command("access_door", 1)
@@ -315,7 +315,7 @@ def test_two_hours_from_the_first_guest() -> None:
     assert warnings == [900, 300]
 
 
-def test_a_short_session_skips_warnings_that_lie_before_it() -> None:
+def test_short_session_skips_warnings_that_lie_before_it() -> None:
     room = Room(session_ms=600_000.0)
     room.passes(1)
     assert names(room.wait(600)) == ["session_warning", "session_time_up"]
@@ -330,7 +330,7 @@ def test_after_a_long_absence_only_the_last_mark_rings() -> None:
     assert names(effects).count("session_time_up") == 1
 
 
-def test_the_session_ends_when_the_room_is_verified_empty() -> None:
+def test_session_ends_when_the_room_is_verified_empty() -> None:
     room = Room(empty_after_ms=20_000.0)
     room.door(False)
     room.passes(1)
@@ -368,7 +368,7 @@ def test_no_command_extends_a_session() -> None:
 # --- 9 hatch, 10 front door ------------------------------------------------------------------
 
 
-def test_a_knock_lights_the_hatch_until_it_opens() -> None:
+def test_knock_lights_the_hatch_until_it_opens() -> None:
     room = Room()
     assert Set("hatch_light", True) in room.knock()
     room.contact("hatch_contact", False)
@@ -378,7 +378,7 @@ def test_a_knock_lights_the_hatch_until_it_opens() -> None:
     assert names(room.contact("hatch_contact", False)) == ["hatch_closed"]
 
 
-def test_a_knock_on_an_open_hatch_needs_no_light() -> None:
+def test_knock_on_an_open_hatch_needs_no_light() -> None:
     room = Room()
     room.contact("hatch_contact", True)
     room.knock()
@@ -399,7 +399,7 @@ def test_repeats_merge_and_the_oldest_makes_the_light_blink() -> None:
     assert not room.outputs["hatch_light"]
 
 
-def test_a_timer_that_begins_leaves_the_others_as_they_are() -> None:
+def test_timer_that_begins_leaves_the_others_as_they_are() -> None:
     room = Room(entry="walk_in")
     room.knock("hatch")
     room.wait(50)
@@ -408,7 +408,7 @@ def test_a_timer_that_begins_leaves_the_others_as_they_are() -> None:
     assert names(room.wait(5)) == ["staff_pass_expired"]
 
 
-def test_an_open_door_leaves_the_hatch_waiting() -> None:
+def test_open_door_leaves_the_hatch_waiting() -> None:
     room = Room()
     room.knock("hatch")
     room.door(False)
@@ -416,7 +416,7 @@ def test_an_open_door_leaves_the_hatch_waiting() -> None:
     assert Set("hatch_light", True, blink=True) in room.wait(60)
 
 
-def test_the_front_door_never_rings_the_room() -> None:
+def test_front_door_never_rings_the_room() -> None:
     room = Room()
     room.inside(2)
     effects = room.knock("door")
@@ -435,7 +435,7 @@ def test_the_front_door_never_rings_the_room() -> None:
 # --- 12 staff pass, 13 alarms ----------------------------------------------------------------
 
 
-def test_a_staff_pass_covers_exactly_one_passage() -> None:
+def test_staff_pass_covers_exactly_one_passage() -> None:
     room = Room()
     room.inside(3)
     room.command("staff_pass")
@@ -447,7 +447,7 @@ def test_a_staff_pass_covers_exactly_one_passage() -> None:
     assert room.state.occupancy.count == 4
 
 
-def test_a_staff_pass_expires_and_a_second_one_starts_anew() -> None:
+def test_staff_pass_expires_and_a_second_one_starts_anew() -> None:
     room = Room(staff_pass_ms=15_000.0)
     room.command("staff_pass")
     room.wait(10)
@@ -456,7 +456,7 @@ def test_a_staff_pass_expires_and_a_second_one_starts_anew() -> None:
     assert names(room.wait(1)) == ["staff_pass_expired"]
 
 
-def test_a_door_held_open_warns_then_alarms_then_is_over() -> None:
+def test_door_held_open_warns_then_alarms_then_is_over() -> None:
     room = Room(open_ms=30_000.0, pre_alarm_ms=10_000.0)
     room.door(False)
     room.door(True)
@@ -482,7 +482,7 @@ def test_with_an_exit_button_a_door_opened_without_it_was_forced() -> None:
     assert names(room.door(True)) == ["door_opened"]
 
 
-def test_a_bolt_that_does_not_lock_is_a_fault_that_refuses_entry() -> None:
+def test_bolt_that_does_not_lock_is_a_fault_that_refuses_entry() -> None:
     room = Room(bolt_grace_ms=2000.0)
     room.door(False)
     room.contact("bolt_contact", True)
@@ -523,7 +523,7 @@ def test_stuck_beam_makes_the_count_uncertain_and_again_after_each_opening() -> 
     assert names(room.tell(Fault(0, "BeamStuck", "beam_outer", active=False))) == ["fault_cleared"]
 
 
-def test_a_fault_elsewhere_leaves_the_count_alone() -> None:
+def test_fault_elsewhere_leaves_the_count_alone() -> None:
     room = Room()
     room.tell(Fault(0, "BrokerDown", "mqtt", active=True))
     assert room.state.occupancy.certain
@@ -591,7 +591,7 @@ def test_command_refused_by_the_inbox_is_answered_with_its_reason() -> None:
     assert names(effects) == ["command_refused"]
 
 
-def test_a_blocked_door_lets_nobody_in_until_unblocked() -> None:
+def test_blocked_door_lets_nobody_in_until_unblocked() -> None:
     room = Room()
     room.command("block_door")
     assert mode(room) == "Blocked"
@@ -637,7 +637,7 @@ def test_evacuation_overrides_all_and_only_its_release_ends_it() -> None:
 # --- 19 restart --------------------------------------------------------------------------------
 
 
-def test_a_restart_keeps_the_evening_and_drops_the_release() -> None:
+def test_restart_keeps_the_evening_and_drops_the_release() -> None:
     room = Room()
     room.inside(2)
     room.knock()
@@ -650,7 +650,7 @@ def test_a_restart_keeps_the_evening_and_drops_the_release() -> None:
     assert (room.strike, mode(room)) == (False, "LockedOpen")
 
 
-def test_a_release_does_not_survive_a_restart() -> None:
+def test_release_does_not_survive_a_restart() -> None:
     room = Room()
     room.command("access_door", 1)
     effects = room.tell(Started(room.now_ms, doubt=False))
@@ -667,7 +667,7 @@ def test_restart_that_may_have_missed_the_door_widens_the_count() -> None:
     assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
 
 
-def test_the_first_reading_of_a_contact_is_not_an_event() -> None:
+def test_first_reading_of_a_contact_is_not_an_event() -> None:
     room = Room()
     assert names(room.tell(Contact(0, "door_contact", True))) == []
     assert names(room.tell(Contact(0, "hatch_contact", True))) == []
@@ -675,7 +675,7 @@ def test_the_first_reading_of_a_contact_is_not_an_event() -> None:
     assert room.state.door == "Open"
 
 
-def test_an_alarm_ends_with_the_door_that_fell_shut_during_a_restart() -> None:
+def test_alarm_ends_with_the_door_that_fell_shut_during_a_restart() -> None:
     """There used to be a bug: the first reading was no event, so the alarm stood for ever."""
     room = Room()
     room.door(False)
@@ -687,7 +687,7 @@ def test_an_alarm_ends_with_the_door_that_fell_shut_during_a_restart() -> None:
     assert room.state.alarm == "Normal"
 
 
-def test_a_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
+def test_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
     """There used to be a bug: with a guest in the doorway the strike stayed on behind him."""
     room = Room()
     room.command("access_door", 2)
@@ -706,7 +706,7 @@ def test_timer_of_another_version_ends_without_effect() -> None:
     assert room.state.timers == {}
 
 
-def test_an_old_event_is_taken_as_happening_now() -> None:
+def test_old_event_is_taken_as_happening_now() -> None:
     room = Room()
     room.now_ms = 1000.0
     room.passes(1)
@@ -714,7 +714,7 @@ def test_an_old_event_is_taken_as_happening_now() -> None:
     assert room.state.t_ms == 1000.0
 
 
-def test_a_fresh_state_is_empty_and_certain() -> None:
+def test_fresh_state_is_empty_and_certain() -> None:
     assert State().occupancy.certain
 
 

@@ -177,12 +177,12 @@ def test_both_beams_stuck_are_two_faults_and_both_are_over() -> None:
     ]
 
 
-def test_a_beam_that_is_broken_at_boot_and_stays_so_is_stuck_after_its_minute() -> None:
+def test_beam_that_is_broken_at_boot_and_stays_so_is_stuck_after_its_minute() -> None:
     told = sense([Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)], S90)
     assert [(s.t_ms, type(s)) for s in told] == [(0.0, Doorway), (60_000.0, Fault)]
 
 
-def test_a_beam_that_is_broken_at_boot_frees_the_doorway_when_it_clears() -> None:
+def test_beam_that_is_broken_at_boot_frees_the_doorway_when_it_clears() -> None:
     start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
     told = sound(sense([*start, Edge(1000.0, "beam_outer", False)], S90))
     assert told == [Doorway(0.0, True, 0), Doorway(1006.0, False, 0)]
@@ -332,7 +332,7 @@ def test_level_at_the_end_of_a_storm_is_reported_when_the_line_is_unmuted() -> N
     assert contacts[-1] == (7229.9, False)
 
 
-def test_a_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:
+def test_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:
     rows = edges("D+1000 D-1000.5 D+2000", wired="D")
     told = sense(rows, SensingSettings(contact_settle_ms=1.0))
     assert [s.t_ms for s in told if isinstance(s, Contact)] == [0.0, 2001.0]

@@ -155,7 +155,7 @@ def test_what_is_learned_is_relative_to_the_longest_and_rounded() -> None:
     assert learn([0.0, 100.0, 300.0, 1000.0]) == (0.143, 0.286, 1.0)
 
 
-def test_a_rhythm_of_another_length_hides_no_later_one() -> None:
+def test_rhythm_of_another_length_hides_no_later_one() -> None:
     assert name_of([0, 100, 300], (("short", (1.0,)), ("right", (0.5, 1.0)))) == "right"
     assert name_of([0, 100, 300], ()) == ""
 

@@ -32,7 +32,7 @@ def short(told: list[Sensed]) -> list[tuple[str, str, int]]:
     return [(type(s).__name__, s.place, s.raps) for s in told if isinstance(s, Knock | KnockEnded)]
 
 
-def test_the_second_rap_is_a_knock_at_once_and_its_silence_the_end() -> None:
+def test_second_rap_is_a_knock_at_once_and_its_silence_the_end() -> None:
     told = heard("h1000x6 h1300x6 h1600x6")
     assert short(told) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 3)]
     assert told[0].t_ms == 1300 + 32 + 40  # the rap's own ringing, and the gap that ends it
@@ -47,7 +47,7 @@ def test_cross_talk_does_not_name_the_other_surface() -> None:
 
 @pytest.mark.parametrize("later_ms", [300, 600, 900, 1100, 1300])
 @pytest.mark.parametrize(("first", "second"), ["hd", "dh"])
-def test_a_knock_at_the_other_place_is_heard_while_the_first_is_still_on(
+def test_knock_at_the_other_place_is_heard_while_the_first_is_still_on(
     first: str, second: str, later_ms: int
 ) -> None:
     at_ms = 1300 + later_ms
@@ -81,7 +81,7 @@ def test_three_raps_where_it_is_set_so() -> None:
     assert heard("h1000x2 h1300x2", thrice) == []  # a soft pair, waited for, is still only two
 
 
-def test_a_soft_quick_pair_waits_for_rumble_and_a_soft_slow_one_for_the_next_beat() -> None:
+def test_soft_quick_pair_waits_for_rumble_and_a_soft_slow_one_for_the_next_beat() -> None:
     quick = heard("h1000x2 h1300x3")
     assert short(quick)[0] == ("Knock", "hatch", 2)
     assert 1300 < quick[0].t_ms < 1300 + 150
@@ -109,7 +109,7 @@ def test_dragging_slams_and_phones_are_rumble() -> None:
     assert len(heard("h1000x6 h1300x6 h1600x30")) == 2  # a knock stays one, whatever follows
 
 
-def test_a_door_or_hatch_that_moves_masks_before_and_after() -> None:
+def test_door_or_hatch_that_moves_masks_before_and_after() -> None:
     raps = "h1000x6 h1300x6"
     assert heard(raps, also="D+990") == []
     assert heard(raps, also="H+990") == []
@@ -177,7 +177,7 @@ def test_held_out_noises(kind: str, most: int) -> None:
     assert listen(hour(HELD_OUT, {kind: NOISES[kind]}), SensingSettings()).false <= most
 
 
-def test_an_hour_of_another_generator() -> None:
+def test_hour_of_another_generator() -> None:
     with (TRACES / "knocks.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
     truth = json.loads((TRACES / "knocks.truth.json").read_text())["episodes"]

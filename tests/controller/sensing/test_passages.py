@@ -133,19 +133,19 @@ def test_nobody_comes_in_from_inside() -> None:
     assert {n for _, _, n in doorways("I+1000 O+1090 I-1200 I+1400 I-1600 O-1690")} == {0}
 
 
-def test_the_verdict_comes_before_the_doorway_is_free() -> None:
+def test_verdict_comes_before_the_doorway_is_free() -> None:
     told = sense(edges("O+1000 I+1090 O-1300 I-1390"), S90)[-2:]
     assert [type(s) for s in told] == [Passage, Doorway]
 
 
-def test_a_shut_door_lets_nobody_pass() -> None:
+def test_shut_door_lets_nobody_pass() -> None:
     through = "O+1000 I+1090 O-1300 I-1390"
     assert said(through, wired="OID") == [(0, 0, "phantom")]
     assert said("D+500 " + through + " D-2000", wired="OID") == [(1, 1, "")]
     assert said("O+1000 D+1050 I+1090 D-1200 O-1300 I-1390", wired="OID") == [(1, 1, "")]
 
 
-def test_a_beam_broken_at_boot_counts_nobody() -> None:
+def test_beam_broken_at_boot_counts_nobody() -> None:
     start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
     told = sense([*start, *edges("I+900 O-1000 I-1300", wired="")], S90)
     assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(0, 0)]
@@ -177,7 +177,7 @@ def test_whoever_stands_in_a_beam_for_long_and_then_goes_in_is_counted() -> None
     assert said(paced) == [(-1, 1, "beam_covered"), (1, 1, "")]
 
 
-def test_a_dead_beam_is_found_after_four_bodies_and_revives() -> None:
+def test_dead_beam_is_found_after_four_bodies_and_revives() -> None:
     bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(1, 6))
     told = sense(edges(bodies + " O+20000 I+20090 O-20300 I-20390"), S90)
     assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
@@ -238,7 +238,7 @@ def test_rivals_count_who_walks_through_and_cannot_count_followers(name: str) ->
 
 
 @pytest.mark.parametrize("spacing_mm", [90.0, 105.6])
-def test_an_evening_of_another_generator(spacing_mm: float) -> None:
+def test_evening_of_another_generator(spacing_mm: float) -> None:
     with (TRACES / "evening.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
     truth = json.loads((TRACES / "evening.truth.json").read_text())

@@ -60,7 +60,7 @@ def test_known_level_and_unknown_line_give_no_event() -> None:
     assert senses.tick(10.0) == []
 
 
-def test_an_edge_found_by_re_reading_the_pin_is_an_edge() -> None:
+def test_edge_found_by_re_reading_the_pin_is_an_edge() -> None:
     told = edges("O+1000 I+1090 O-1300 I-1390")
     found = [Edge(e.t_ms, e.line, e.level, resync=True) for e in told]
     assert sense(found, SensingSettings()) == sense(told, SensingSettings())
@@ -85,7 +85,7 @@ def test_storm_is_a_fault_within_a_fifth_of_a_second_and_until_it_is_quiet(line:
     assert not [s for s in told if isinstance(s, Knock | Passage)]
 
 
-def test_a_storm_does_not_hold_up_the_other_lines() -> None:
+def test_storm_does_not_hold_up_the_other_lines() -> None:
     walk = edges("O+6000 I+6090 O-6300 I-6390 D+6000", wired="OID")
     both = sorted([Edge(0.0, "hatch_knock", False), *walk, *storm("hatch_knock")], key=at)
     told = sense(both, SensingSettings())
@@ -147,7 +147,7 @@ def test_any_edges_consume_deadlines_and_free_the_doorway(
     assert all(0 <= d.coming_in <= 64 for d in busy)
 
 
-def test_the_same_edges_give_the_same_events_also_in_pieces() -> None:
+def test_same_edges_give_the_same_events_also_in_pieces() -> None:
     rows = evening(7, crossings=30).edges
     once = sense(rows, SensingSettings())
     assert json.dumps([asdict(s) for s in sense(rows, SensingSettings())]) == json.dumps(
