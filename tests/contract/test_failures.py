@@ -59,7 +59,7 @@ def test_a_command_given_twice_is_as_if_given_once(name: str) -> None:
         room.command(first, 2)
         room.command(name, 2)
         once = key(normal(room.state, room.settings))
-        room.tell(Command(room.now_ms, name, 2))
+        room.step(Command(room.now_ms, name, 2))
         assert key(normal(room.state, room.settings)) == once, first
 
 

@@ -24,12 +24,12 @@ STAMP = Stamp("bar", "b00t", 7, 60_000.0, 1_800_000_000.0)
 TOPICS = Topics("backdoor/bar")
 
 
-def told(room: Room) -> dict[str, Any]:
+def snapshot_of(room: Room) -> dict[str, Any]:
     return payloads.snapshot(room.state, room.settings, STAMP)
 
 
 def test_empty_room() -> None:
-    snapshot = told(Room())
+    snapshot = snapshot_of(Room())
     assert snapshot["occupancy"] == {
         "count": 0, "min": 0, "max": 0, "certain": True, "capacity": 4, "free_places": 4,
     }  # fmt: skip
@@ -53,7 +53,7 @@ def test_evening_in_full_swing() -> None:
     room.contact("bolt_contact", True)
     room.door(False)
     room.command("access_door", 1)
-    snapshot = told(room)
+    snapshot = snapshot_of(room)
     assert snapshot["session"] == {
         "started_at": "2027-01-15T07:59:00+00:00",
         "ends_at": "2027-01-15T09:59:00+00:00",
@@ -69,9 +69,9 @@ def test_evening_in_full_swing() -> None:
     assert snapshot["door"]["strike"] is True
     room.wait(3)
     room.knock("door", 3)
-    assert told(room)["door_knock"]["age_s"] == 17.0
+    assert snapshot_of(room)["door_knock"]["age_s"] == 17.0
     room.door(True)
-    assert told(room)["grant"]["remaining_s"] is None
+    assert snapshot_of(room)["grant"]["remaining_s"] is None
 
 
 @pytest.mark.parametrize(
@@ -82,18 +82,18 @@ def test_phases(seconds: float, phase: str) -> None:
     room = Room()
     room.inside(1)
     room.wait(seconds)
-    assert told(room)["session"]["phase"] == phase
+    assert snapshot_of(room)["session"]["phase"] == phase
 
 
 def test_lock_follows_the_strike_where_no_bolt_is_wired() -> None:
     room = Room(lines=frozenset())
-    assert told(room)["door"]["lock"] == "Locked"
+    assert snapshot_of(room)["door"]["lock"] == "Locked"
     room.command("access_door", 1)
-    assert told(room)["door"]["lock"] == "Unlocked"
+    assert snapshot_of(room)["door"]["lock"] == "Unlocked"
 
 
 def test_state_messages_are_retained_and_named_by_the_contract() -> None:
-    messages = payloads.state_messages(TOPICS, told(Room()))
+    messages = payloads.state_messages(TOPICS, snapshot_of(Room()))
     assert {m.topic.removeprefix("backdoor/bar/") for m in messages} == {
         "state", "occupancy", "door", "session", "hatch/light",
     }  # fmt: skip
@@ -166,7 +166,7 @@ def test_what_is_no_json_is_refused(payload: bytes) -> None:
 
 
 def test_second_snapshot_sends_the_parts_that_differ_and_the_whole() -> None:
-    before = told(Room())
+    before = snapshot_of(Room())
     later = before | {"seq": 2, "occupancy": before["occupancy"] | {"count": 2}}
     topics = [m.topic for m in payloads.state_messages(TOPICS, later, before)]
     assert topics == ["backdoor/bar/occupancy", "backdoor/bar/state"]

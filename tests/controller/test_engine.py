@@ -11,24 +11,24 @@ from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
 
 
-def names(told: TimedEffects) -> list[str]:
-    return [effect.name for _, effect in told if isinstance(effect, Note)]
+def names(effects: TimedEffects) -> list[str]:
+    return [effect.name for _, effect in effects if isinstance(effect, Note)]
 
 
 def rest(engine: Engine) -> TimedEffects:
-    told: TimedEffects = []
+    effects: TimedEffects = []
     for line in sorted(engine.settings.lines):
-        told += engine.edge(Edge(0.0, line, level=False))
-    return told
+        effects += engine.edge(Edge(0.0, line, level=False))
+    return effects
 
 
 def test_what_is_due_before_an_edge_happens_before_it() -> None:
     engine = Engine(RuleSettings(release_ms=5000.0), SensingSettings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
-    told = engine.edge(Edge(60_000.0, "door_contact", level=True))
-    assert told[0][0] == 6000.0
-    assert Set("strike", False) in [effect for _, effect in told]
+    effects = engine.edge(Edge(60_000.0, "door_contact", level=True))
+    assert effects[0][0] == 6000.0
+    assert Set("strike", False) in [effect for _, effect in effects]
 
 
 def test_edge_that_comes_late_is_taken_as_happening_now() -> None:
@@ -36,32 +36,32 @@ def test_edge_that_comes_late_is_taken_as_happening_now() -> None:
     rest(engine)
     engine.event(Command(10_000.0, "set_count", 1))
     engine.edge(Edge(5.0, "door_contact", level=True))
-    told = engine.advance(11_000.0)
-    assert names(told)[0] == "door_opened"
-    assert told[0][0] == 10_000.0 + SensingSettings().contact_settle_ms
+    effects = engine.advance(11_000.0)
+    assert names(effects)[0] == "door_opened"
+    assert effects[0][0] == 10_000.0 + SensingSettings().contact_settle_ms
 
 
 def test_own_strike_is_no_knock() -> None:
     engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.event(Command(1000.0, "access_door", 1))
-    told: TimedEffects = []
+    effects: TimedEffects = []
     for move in ACTS["knock_door"][:20]:
-        told += engine.edge(Edge(1001.0 + move.at_ms - 700, move.line, bool(move.level)))
-    assert "knock" not in names(told)
+        effects += engine.edge(Edge(1001.0 + move.at_ms - 700, move.line, bool(move.level)))
+    assert "knock" not in names(effects)
 
 
 def test_own_chime_is_no_knock_while_it_rings() -> None:
     engine = Engine(RuleSettings(), SensingSettings())
     rest(engine)
     engine.event(Command(1000.0, "lock_open"))  # rings for 15 s
-    told: TimedEffects = []
+    effects: TimedEffects = []
     for move in ACTS["knock_hatch"]:
-        told += engine.edge(Edge(12_000.0 + move.at_ms, move.line, bool(move.level)))
-    assert "knock" not in names(told + engine.advance(20_000.0))
+        effects += engine.edge(Edge(12_000.0 + move.at_ms, move.line, bool(move.level)))
+    assert "knock" not in names(effects + engine.advance(20_000.0))
     for move in ACTS["knock_hatch"]:
-        told += engine.edge(Edge(20_000.0 + move.at_ms, move.line, bool(move.level)))
-    assert "knock" in names(told + engine.advance(25_000.0))
+        effects += engine.edge(Edge(20_000.0 + move.at_ms, move.line, bool(move.level)))
+    assert "knock" in names(effects + engine.advance(25_000.0))
 
 
 def test_deadline_that_is_not_consumed_raises(

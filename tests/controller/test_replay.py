@@ -33,41 +33,43 @@ def rows_of(*acts: str, every_ms: float = 5000.0) -> list[Row]:
     return [Row(*move) for move in moves]
 
 
-def names(told: list[dict[str, Any]]) -> list[str]:
-    return [line["event"] for line in told]
+def names(events: list[dict[str, Any]]) -> list[str]:
+    return [line["event"] for line in events]
 
 
 def test_guest_walks_in_turns_back_and_walks_out() -> None:
-    told = run(rows_of("walk_in", "turn_back", "walk_out"))
-    assert [n for n in names(told) if n in ("entry", "exit", "passage_aborted")] == [
+    events = run(rows_of("walk_in", "turn_back", "walk_out"))
+    assert [n for n in names(events) if n in ("entry", "exit", "passage_aborted")] == [
         "entry",
         "passage_aborted",
         "exit",
     ]
-    assert told[-1]["event"] == "end"
-    assert told[-1]["occupancy"] == {"count": 0, "min": 0, "max": 0, "certain": True}
+    assert events[-1]["event"] == "end"
+    assert events[-1]["occupancy"] == {"count": 0, "min": 0, "max": 0, "certain": True}
 
 
 def test_fourth_guest_blocks_and_a_command_is_refused_with_its_reason() -> None:
     rows = [*rows_of(*["walk_in"] * 4), Row(30_000.0, "cmd:access_door", 1)]
-    told = run(rows)
-    lamp = [line for line in told if line["event"] == "output" and line["line"] == "full_lamp"]
+    events = run(rows)
+    lamp = [line for line in events if line["event"] == "output" and line["line"] == "full_lamp"]
     assert [line["level"] for line in lamp] == [1]
-    (denied,) = [line for line in told if line["event"] == "access_denied"]
+    (denied,) = [line for line in events if line["event"] == "access_denied"]
     assert denied["reason"] == "CapacityReached"
 
 
 def test_release_turns_the_strike_on_and_not_taken_is_noted() -> None:
     asked = [Row(1000.0, "cmd:access_door", 2), Row(1000.0, "cmd:set_count", 3)]
-    told = run([Row(0.0, "door_contact", 0), *asked])
-    strike = [line for line in told if line["event"] == "output" and line["line"] == "strike"]
+    events = run([Row(0.0, "door_contact", 0), *asked])
+    strike = [line for line in events if line["event"] == "output" and line["line"] == "strike"]
     assert [(line["t_ms"], line["level"]) for line in strike] == [(1000, 1), (1000, 0)]
-    assert "access_not_taken" in names(told)
+    assert "access_not_taken" in names(events)
 
 
 def test_two_hours_in_virtual_time() -> None:
-    told = run([Row(0.0, "cmd:set_count", 1), Row(7_500_000.0, "cmd:answer_hatch", 0)])
-    marks = [(line["t_ms"], line["event"]) for line in told if line["event"].startswith("session_")]
+    events = run([Row(0.0, "cmd:set_count", 1), Row(7_500_000.0, "cmd:answer_hatch", 0)])
+    marks = [
+        (line["t_ms"], line["event"]) for line in events if line["event"].startswith("session_")
+    ]
     assert marks == [
         (0, "session_started"),
         (6_300_000, "session_warning"),
@@ -78,17 +80,17 @@ def test_two_hours_in_virtual_time() -> None:
 
 
 def test_guests_inside_at_the_start_have_a_session() -> None:
-    told = run([Row(5.0, "door_contact", 1)], inside=2)
-    assert told[-1]["occupancy"]["count"] == 2
-    assert "session_started" in names(told)
+    events = run([Row(5.0, "door_contact", 1)], inside=2)
+    assert events[-1]["occupancy"]["count"] == 2
+    assert "session_started" in names(events)
 
 
 def test_outputs_on_at_the_start_are_in_the_replay() -> None:
-    told = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in", inside=4)
-    lit = [(line["line"], line["level"]) for line in told if line["event"] == "output"]
+    events = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in", inside=4)
+    lit = [(line["line"], line["level"]) for line in events if line["event"] == "output"]
     assert lit == [("full_lamp", 1)]
-    told = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in")
-    assert [line["line"] for line in told if line["event"] == "output"] == ["strike"]
+    events = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in")
+    assert [line["line"] for line in events if line["event"] == "output"] == ["strike"]
 
 
 def test_rows_at_time_zero_are_readings_and_a_line_without_one_begins_inactive() -> None:
@@ -172,9 +174,9 @@ def test_there_are_golden_traces() -> None:
 def test_evening_by_another_generator_comes_out_as_it_was() -> None:
     truth = json.loads((TRACES / "evening.truth.json").read_text())
     with (TRACES / "evening.csv").open(newline="") as text:
-        told = run(read_trace(text, "evening.csv"))
-    assert told[-1]["occupancy"]["count"] == truth["final_occupancy"]
-    over = [line["t_ms"] for line in told if line["event"] == "over_capacity"]
+        events = run(read_trace(text, "evening.csv"))
+    assert events[-1]["occupancy"]["count"] == truth["final_occupancy"]
+    over = [line["t_ms"] for line in events if line["event"] == "over_capacity"]
     moments = truth["over_capacity"]
     assert len(over) == len(moments)
     for t_ms, (began_ms, ended_ms) in zip(over, moments, strict=True):

@@ -1,4 +1,4 @@
-"""A small driver for the rules: tell it what happens, ask what came of it."""
+"""A small driver for the rules: give it events, look at the effects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from controller.rules.step import step
 
 
 class Room:
-    """One house in virtual time; every method returns the effects of what it told."""
+    """One house in virtual time; every method returns the effects of its event."""
 
     def __init__(self, **numbers: object) -> None:
         self.settings = replace(RuleSettings(), **numbers)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ class Room:
         self.outputs = {line: out.level for line, out in wanted(self.state, self.settings).items()}
         self.all: list[Effect] = []
 
-    def tell(self, event: Event) -> list[Effect]:
+    def step(self, event: Event) -> list[Effect]:
         self.state, effects = step(self.state, event, self.settings)
         for effect in effects:
             assert not isinstance(effect, Note) or effect.name in EVENTS
@@ -45,34 +45,34 @@ class Room:
 
     def wait(self, seconds: float) -> list[Effect]:
         """Let time pass, with a Tick at every deadline on the way."""
-        told: list[Effect] = []
+        effects: list[Effect] = []
         end_ms = self.now_ms + seconds * 1000
         while (due := deadline(self.state, self.settings)) is not None and due <= end_ms:
             self.now_ms = max(due, self.now_ms)
-            told += self.tell(Tick(self.now_ms))
+            effects += self.step(Tick(self.now_ms))
             after = deadline(self.state, self.settings)
             assert after is None or after > due or self.state.session, "a deadline must be consumed"
         self.now_ms = end_ms
-        return told
+        return effects
 
     def passes(self, least: int, most: int | None = None) -> list[Effect]:
-        return self.tell(Passage(self.now_ms, least, least if most is None else most))
+        return self.step(Passage(self.now_ms, least, least if most is None else most))
 
     def doorway(self, coming_in: int, busy: bool = True) -> list[Effect]:
-        return self.tell(Doorway(self.now_ms, busy, coming_in))
+        return self.step(Doorway(self.now_ms, busy, coming_in))
 
     def door(self, is_open: bool) -> list[Effect]:
         return self.contact("door_contact", is_open)
 
     def contact(self, line: str, active: bool) -> list[Effect]:
-        return self.tell(Contact(self.now_ms, line, active))
+        return self.step(Contact(self.now_ms, line, active))
 
     def knock(self, place: str = "hatch", raps: int = 2) -> list[Effect]:
-        return self.tell(Knock(self.now_ms, place, raps))
+        return self.step(Knock(self.now_ms, place, raps))
 
     def command(self, name: str, number: int | None = None) -> Reason | None:
         """Ask for something; return the reason why not, or None when it was done."""
-        effects = self.tell(Command(self.now_ms, name, number, id="x", cause="page"))
+        effects = self.step(Command(self.now_ms, name, number, id="x", cause="page"))
         (answer,) = [effect for effect in effects if isinstance(effect, Answer)]
         assert answer.ok == (answer.reason is None)
         return answer.reason

@@ -37,7 +37,7 @@ def full_swing() -> Room:
 
 def test_the_whole_snapshot() -> None:
     room = full_swing()
-    room.tell(_fault(room))
+    room.step(_fault(room))
     stamp = Stamp("bar", "b00t", 7, 30_266.0, 1_800_000_000.0)
     assert payloads.snapshot(room.state, room.settings, stamp) == {
         "venue": "bar",

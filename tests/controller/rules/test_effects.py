@@ -1,4 +1,4 @@
-"""What is told, to the letter: houses, pages and journals read these names and numbers."""
+"""Effects to the letter: journals, pages and other programs read these names and numbers."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def count(number: int, low: int | None = None, high: int | None = None) -> dict[
 
 
 def went(room: Room, least: int, most: int, why: str = "") -> list[Effect]:
-    return room.tell(Passage(room.now_ms, least, most, why, 350.26, 351.84))
+    return room.step(Passage(room.now_ms, least, most, why, 350.26, 351.84))
 
 
-def notes(told: list[Effect]) -> list[tuple[str, dict[str, object]]]:
-    return [(effect.name, dict(effect.data)) for effect in told if isinstance(effect, Note)]
+def notes(effects: list[Effect]) -> list[tuple[str, dict[str, object]]]:
+    return [(effect.name, dict(effect.data)) for effect in effects if isinstance(effect, Note)]
 
 
 def armed(room: Room) -> Room:
@@ -55,7 +55,7 @@ def manual(room: Room) -> Room:
 
 
 def by(name: str) -> Callable[[Room], list[Effect]]:
-    return lambda room: room.tell(Command(room.now_ms, name, cause="page"))
+    return lambda room: room.step(Command(room.now_ms, name, cause="page"))
 
 
 def evacuated(room: Room) -> Room:
@@ -73,7 +73,7 @@ def fresh(room: Room) -> Room:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "happens", "told"),
+    ("prepare", "happens", "expected"),
     [
         (fresh, lambda r: went(r, -1, 1, "two"), ("passage_uncertain", {"min": -1, "max": 1,
             "why": "two", "occupancy": count(0, 0, 1), **ZONES})),
@@ -81,9 +81,9 @@ def fresh(room: Room) -> Room:
         (armed, lambda r: went(r, 0, 1), ("staff_passed", {"min": 0, "max": 1})),
         (manual, lambda r: went(r, 0, 1), ("passage_seen", {"min": 0, "max": 1, **ZONES})),
         (fresh, lambda r: r.knock("door", 3), ("knock", {"place": "door", "raps": 3})),
-        (fresh, lambda r: r.tell(KnockEnded(0.0, "door", 4)),
+        (fresh, lambda r: r.step(KnockEnded(0.0, "door", 4)),
             ("knock_ended", {"place": "door", "raps": 4})),
-        (fresh, lambda r: r.tell(KnockEnded(0.0, "door", 7, "shave")),
+        (fresh, lambda r: r.step(KnockEnded(0.0, "door", 7, "shave")),
             ("knock_ended", {"place": "door", "raps": 7, "regular": "shave"})),
         (fresh, by("block_door"), ("door_blocked", BY_PAGE)),
         (fresh, by("unblock_door"), ("door_unblocked", BY_PAGE)),
@@ -100,16 +100,16 @@ def fresh(room: Room) -> Room:
         (evacuated, by("lock_down"), ("command_refused",
             {"command": "lock_down", "reason": "LockedOpen", "cause": "page"})),
         (fresh, lambda r: r.contact("evacuate", True), ("locked_open", {"cause": "evacuate"})),
-        (fresh, lambda r: r.tell(Started(0.0, doubt=False)), ("started", {"doubt": False})),
+        (fresh, lambda r: r.step(Started(0.0, doubt=False)), ("started", {"doubt": False})),
     ],
 )  # fmt: skip
 def test_note_of_each_event(
     prepare: Prepare,
     happens: Callable[[Room], list[Effect]],
-    told: tuple[str, dict[str, object]],
+    expected: tuple[str, dict[str, object]],
 ) -> None:
     room = prepare(Room())
-    assert notes(happens(room)) == [told]
+    assert notes(happens(room)) == [expected]
 
 
 def test_entry_note_has_count_and_zones() -> None:
@@ -121,8 +121,8 @@ def test_entry_note_has_count_and_zones() -> None:
 def test_count_adjusted_note_has_before_after_and_cause() -> None:
     room = Room()
     room.inside(1)
-    told = notes(room.tell(Command(0.0, "set_count", 3, cause="page")))
-    assert told == [("count_adjusted", {"before": count(1), "after": count(3), "cause": "page"})]
+    effects = notes(room.step(Command(0.0, "set_count", 3, cause="page")))
+    assert effects == [("count_adjusted", {"before": count(1), "after": count(3), "cause": "page"})]
 
 
 def test_fault_note_has_name_line_and_time() -> None:
@@ -130,12 +130,12 @@ def test_fault_note_has_name_line_and_time() -> None:
     room.now_ms = 500.0
     data = {"name": "BeamStuck", "line": "beam_inner"}
     doubted = {**count(0), "certain": False}
-    assert notes(room.tell(Fault(500.0, "BeamStuck", "beam_inner", active=True))) == [
+    assert notes(room.step(Fault(500.0, "BeamStuck", "beam_inner", active=True))) == [
         ("fault", data),
         ("count_adjusted", {"before": count(0), "after": doubted, "cause": "BeamStuck"}),
     ]
     assert room.state.faults[0].since_ms == 500.0
-    cleared = room.tell(Fault(500.0, "BeamStuck", "beam_inner", active=False))
+    cleared = room.step(Fault(500.0, "BeamStuck", "beam_inner", active=False))
     assert notes(cleared) == [("fault_cleared", data)]
 
 
@@ -155,8 +155,8 @@ def test_session_notes_have_the_remaining_seconds() -> None:
         ("session_time_up", {}, "time_up"),
         ("session_overtime", {"over_s": 300}, "overtime"),
     ]
-    told = notes(room.tell(Command(room.now_ms, "room_empty")))
-    assert told[-1] == ("session_ended", {"lasted_s": 125 * 60})
+    effects = notes(room.step(Command(room.now_ms, "room_empty")))
+    assert effects[-1] == ("session_ended", {"lasted_s": 125 * 60})
 
 
 def test_session_as_long_as_a_warning_skips_that_warning() -> None:
@@ -204,7 +204,7 @@ def test_count_set_during_a_release_widens_the_count_and_notes_why() -> None:
 
 def test_restart_resets_what_depends_on_the_process_and_nothing_else() -> None:
     room = Room()
-    room.tell(Fault(0.0, "BeamStuck", "beam_inner", active=True))
+    room.step(Fault(0.0, "BeamStuck", "beam_inner", active=True))
     room.passes(-1)  # nobody was there: the count's own fault stays
     for line in (*DOORS, "hatch_contact", "exit_button", "release_button"):
         room.contact(line, False)
@@ -213,7 +213,7 @@ def test_restart_resets_what_depends_on_the_process_and_nothing_else() -> None:
     room.contact("evacuate", False)
     room.command("lock_open_release")
     room.command("set_count", 1)
-    room.tell(Fault(0.0, "CountUnderflow", "occupancy", active=True))
+    room.step(Fault(0.0, "CountUnderflow", "occupancy", active=True))
     room.contact("exit_button", True)
     room.doorway(1)
     room.command("staff_pass")
@@ -222,8 +222,8 @@ def test_restart_resets_what_depends_on_the_process_and_nothing_else() -> None:
     room.command("block_door")
     room.contact("evacuate", True)
     before = room.state
-    told = room.tell(Started(room.now_ms, doubt=False))
-    assert notes(told) == [
+    effects = room.step(Started(room.now_ms, doubt=False))
+    assert notes(effects) == [
         ("started", {"doubt": False}),
         ("access_not_taken", {"expected": 2, "reason": "restart"}),
     ]
@@ -394,7 +394,7 @@ def test_hatch_closed_keeps_its_queue() -> None:
     room.contact("hatch_contact", True)
     room.contact("hatch_contact", False)
     assert (room.state.hatch, room.state.hatch_waiting) == ("Closed", ())
-    room.tell(Knock(0.0, "hatch", 2))
+    room.step(Knock(0.0, "hatch", 2))
     room.command("answer_hatch")
     assert room.state.hatch_waiting == ()
     assert structs.replace(room.state, hatch_waiting=(1.0,)) != room.state
@@ -403,20 +403,20 @@ def test_hatch_closed_keeps_its_queue() -> None:
 def test_restart_in_doubt_widens_the_count_to_empty_and_full() -> None:
     room = Room()
     room.inside(2)
-    room.tell(Started(room.now_ms, doubt=True))
+    room.step(Started(room.now_ms, doubt=True))
     assert room.state.occupancy == Occupancy(2, 0, 4, doubted=True)
 
 
 def test_answer_has_the_id_of_its_command() -> None:
-    told = Room().tell(Command(0.0, "staff_pass", id="one"))
-    assert Answer("one", True, None) in told
-    assert not [e for e in Room().tell(Command(0.0, "staff_pass")) if isinstance(e, Answer)]
+    effects = Room().step(Command(0.0, "staff_pass", id="one"))
+    assert Answer("one", True, None) in effects
+    assert not [e for e in Room().step(Command(0.0, "staff_pass")) if isinstance(e, Answer)]
 
 
 @pytest.mark.parametrize(("number", "tone"), list(enumerate(TONES)))
 def test_ring_chime_with_each_tone(number: int, tone: str) -> None:
-    told = Room().tell(Command(0.0, "ring_chime", number))
-    assert [effect for effect in told if isinstance(effect, Chime)] == [Chime(tone)]
+    effects = Room().step(Command(0.0, "ring_chime", number))
+    assert [effect for effect in effects if isinstance(effect, Chime)] == [Chime(tone)]
 
 
 @pytest.mark.parametrize("number", [None, -1, len(TONES)])
@@ -427,7 +427,7 @@ def test_ring_chime_without_a_known_tone_is_malformed(number: int | None) -> Non
 def test_timer_rings_after_one_of_another_version() -> None:
     room = armed(Room())
     room.state = structs.replace(room.state, timers={"closing_time": 0.0, **room.state.timers})
-    assert notes(room.tell(Tick(15_000.0))) == [("staff_pass_expired", {})]
+    assert notes(room.step(Tick(15_000.0))) == [("staff_pass_expired", {})]
 
 
 def test_each_output_is_set_by_its_own_name() -> None:

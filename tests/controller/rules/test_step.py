@@ -245,7 +245,7 @@ def test_release_that_was_blocked_is_over_and_the_next_is_given() -> None:
 def test_release_taken_back_in_manual_counting_widens_the_count() -> None:
     room = Room(lines=frozenset({"hatch_knock"}))
     room.command("access_door", 2)
-    effects = room.tell(Command(0, "lock_down"))
+    effects = room.step(Command(0, "lock_down"))
     assert note(effects, "count_adjusted")["cause"] == "release"
     assert (room.state.occupancy.min, room.state.occupancy.max) == (0, 2)
 
@@ -259,7 +259,7 @@ def test_exit_at_zero_is_a_count_underflow() -> None:
     assert note(effects, "exit")["certain"] is False
     assert note(effects, "fault")["name"] == "CountUnderflow"
     assert (room.state.occupancy.min, room.state.occupancy.max) == (0, 1)
-    effects = room.tell(Command(0, "set_count", 0))
+    effects = room.step(Command(0, "set_count", 0))
     assert "fault_cleared" in names(effects)
     assert room.state.occupancy.certain
 
@@ -268,7 +268,7 @@ def test_set_count_is_certain_and_notes_its_cause() -> None:
     room = Room()
     room.passes(0, 2)
     assert not room.state.occupancy.certain
-    effects = room.tell(Command(0, "set_count", 2, cause="page"))
+    effects = room.step(Command(0, "set_count", 2, cause="page"))
     assert note(effects, "count_adjusted")["cause"] == "page"
     assert room.state.occupancy.certain
 
@@ -276,7 +276,7 @@ def test_set_count_is_certain_and_notes_its_cause() -> None:
 def test_report_wrong_notes_the_count_before_and_the_true_one() -> None:
     room = Room()
     room.inside(2)
-    effects = room.tell(Command(0, "report_wrong", 3, cause="page"))
+    effects = room.step(Command(0, "report_wrong", 3, cause="page"))
     assert note(effects, "reported_wrong") == {"was": 2, "count": 3, "cause": "page"}
     assert room.state.occupancy.count == 3
     assert room.command("report_wrong", 1000) == Reason.MALFORMED
@@ -292,7 +292,7 @@ def test_set_count_out_of_range_changes_nothing(number: int | None) -> None:
 
 def test_aborted_passages_change_nothing() -> None:
     room = Room()
-    assert names(room.tell(Passage(0, 0, 0, why="turned_back"))) == ["passage_aborted"]
+    assert names(room.step(Passage(0, 0, 0, why="turned_back"))) == ["passage_aborted"]
     assert room.state.occupancy.count == 0
 
 
@@ -325,7 +325,7 @@ def test_after_a_long_absence_only_the_last_mark_rings() -> None:
     room = Room()
     room.passes(1)
     room.now_ms += 3 * 3_600_000
-    effects = room.tell(Started(room.now_ms, doubt=False))
+    effects = room.step(Started(room.now_ms, doubt=False))
     assert tones(effects) == ["overtime"]
     assert names(effects).count("session_time_up") == 1
 
@@ -350,13 +350,13 @@ def test_uncertain_count_keeps_the_session_until_it_is_set() -> None:
     room.passes(1)
     room.passes(-1, 0)
     assert "session_ended" not in names(room.wait(3600))
-    effects = room.tell(Command(room.now_ms, "room_empty", cause="page"))
+    effects = room.step(Command(room.now_ms, "room_empty", cause="page"))
     assert "session_ended" in names(effects)
 
 
 def test_room_empty_in_an_empty_room_ends_nothing() -> None:
     room = Room()
-    assert names(room.tell(Command(0.0, "room_empty"))) == ["count_adjusted"]
+    assert names(room.step(Command(0.0, "room_empty"))) == ["count_adjusted"]
 
 
 def test_no_command_extends_a_session() -> None:
@@ -422,14 +422,14 @@ def test_front_door_never_rings_the_room() -> None:
     effects = room.knock("door")
     room.wait(1)
     room.knock("door", raps=2)
-    effects += room.tell(KnockEnded(room.now_ms, "door", 3, regular="Carlo"))
+    effects += room.step(KnockEnded(room.now_ms, "door", 3, regular="Carlo"))
     assert tones(effects) == []
     assert room.state.door_knock is not None
     assert (room.state.door_knock.t_ms, room.state.door_knock.raps) == (0.0, 3)
     assert note(effects, "knock_ended") == {"place": "door", "raps": 3, "regular": "Carlo"}
     assert room.command("answer_door") is None
     assert room.state.door_knock is None
-    assert names(room.tell(KnockEnded(room.now_ms, "door", 2))) == ["knock_ended"]
+    assert names(room.step(KnockEnded(room.now_ms, "door", 2))) == ["knock_ended"]
 
 
 # --- 12 staff pass, 13 alarms ----------------------------------------------------------------
@@ -511,7 +511,7 @@ def test_stuck_beam_makes_the_count_uncertain_and_again_after_each_opening() -> 
     room = Room()
     room.inside(2)
     room.door(False)
-    effects = room.tell(Fault(0, "BeamStuck", "beam_outer", active=True))
+    effects = room.step(Fault(0, "BeamStuck", "beam_outer", active=True))
     assert names(effects) == ["fault", "count_adjusted"]
     assert not room.state.occupancy.certain
     room.command("set_count", 2)
@@ -519,13 +519,13 @@ def test_stuck_beam_makes_the_count_uncertain_and_again_after_each_opening() -> 
     room.door(True)
     assert note(room.door(False), "count_adjusted")["cause"] == "blind"
     assert room.state.occupancy.max == 4
-    assert names(room.tell(Fault(0, "BeamStuck", "beam_outer", active=True))) == []
-    assert names(room.tell(Fault(0, "BeamStuck", "beam_outer", active=False))) == ["fault_cleared"]
+    assert names(room.step(Fault(0, "BeamStuck", "beam_outer", active=True))) == []
+    assert names(room.step(Fault(0, "BeamStuck", "beam_outer", active=False))) == ["fault_cleared"]
 
 
 def test_fault_elsewhere_leaves_the_count_alone() -> None:
     room = Room()
-    room.tell(Fault(0, "BrokerDown", "mqtt", active=True))
+    room.step(Fault(0, "BrokerDown", "mqtt", active=True))
     assert room.state.occupancy.certain
 
 
@@ -584,10 +584,10 @@ def test_in_manual_counting_passages_are_only_noted() -> None:
 
 def test_command_refused_by_the_inbox_is_answered_with_its_reason() -> None:
     room = Room()
-    effects = room.tell(Command(0, "access_door", 1, id="a", refusal=Reason.STALE_COMMAND))
+    effects = room.step(Command(0, "access_door", 1, id="a", refusal=Reason.STALE_COMMAND))
     assert note(effects, "access_denied")["reason"] == "StaleCommand"
     assert not room.strike
-    effects = room.tell(Command(0, "answer_hatch", refusal=Reason.REPLAYED))
+    effects = room.step(Command(0, "answer_hatch", refusal=Reason.REPLAYED))
     assert names(effects) == ["command_refused"]
 
 
@@ -643,7 +643,7 @@ def test_restart_keeps_the_evening_and_drops_the_release() -> None:
     room.knock()
     room.command("lock_open")
     session = room.state.session
-    room.tell(Started(room.now_ms, doubt=False))
+    room.step(Started(room.now_ms, doubt=False))
     assert room.state.session == session
     assert room.state.occupancy.certain
     assert room.state.hatch_waiting
@@ -653,7 +653,7 @@ def test_restart_keeps_the_evening_and_drops_the_release() -> None:
 def test_release_does_not_survive_a_restart() -> None:
     room = Room()
     room.command("access_door", 1)
-    effects = room.tell(Started(room.now_ms, doubt=False))
+    effects = room.step(Started(room.now_ms, doubt=False))
     assert note(effects, "access_not_taken")["reason"] == "restart"
     assert not room.strike
 
@@ -661,7 +661,7 @@ def test_release_does_not_survive_a_restart() -> None:
 def test_restart_that_may_have_missed_the_door_widens_the_count() -> None:
     room = Room()
     room.inside(1)
-    effects = room.tell(Started(room.now_ms, doubt=True))
+    effects = room.step(Started(room.now_ms, doubt=True))
     assert note(effects, "count_adjusted")["cause"] == "restart"
     assert (room.state.occupancy.count, room.state.occupancy.max) == (1, 4)
     assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
@@ -669,9 +669,9 @@ def test_restart_that_may_have_missed_the_door_widens_the_count() -> None:
 
 def test_first_reading_of_a_contact_is_not_an_event() -> None:
     room = Room()
-    assert names(room.tell(Contact(0, "door_contact", True))) == []
-    assert names(room.tell(Contact(0, "hatch_contact", True))) == []
-    assert names(room.tell(Contact(0, "door_contact", True))) == []
+    assert names(room.step(Contact(0, "door_contact", True))) == []
+    assert names(room.step(Contact(0, "hatch_contact", True))) == []
+    assert names(room.step(Contact(0, "door_contact", True))) == []
     assert room.state.door == "Open"
 
 
@@ -681,7 +681,7 @@ def test_alarm_ends_with_the_door_that_fell_shut_during_a_restart() -> None:
     room.door(False)
     room.door(True)
     assert room.state.alarm == "DoorForcedOpen"
-    room.tell(Started(room.now_ms, doubt=True))
+    room.step(Started(room.now_ms, doubt=True))
     assert room.state.alarm == "DoorForcedOpen"
     assert note(room.door(False), "door_alarm")["alarm"] == "Normal"
     assert room.state.alarm == "Normal"
@@ -702,7 +702,7 @@ def test_timer_of_another_version_ends_without_effect() -> None:
     """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
     room = Room()
     room.state = structs.replace(room.state, timers={"closing_time": 0.0, "last_orders": 9e9})
-    assert room.tell(Tick(1.0)) == []
+    assert room.step(Tick(1.0)) == []
     assert room.state.timers == {}
 
 
@@ -710,7 +710,7 @@ def test_old_event_is_taken_as_happening_now() -> None:
     room = Room()
     room.now_ms = 1000.0
     room.passes(1)
-    room.tell(Passage(5.0, 1, 1))
+    room.step(Passage(5.0, 1, 1))
     assert room.state.t_ms == 1000.0
 
 
@@ -729,7 +729,7 @@ def test_every_switch_and_every_command_has_its_handler() -> None:
 def test_self_test_starts_in_an_empty_room_only_and_changes_nothing() -> None:
     room = Room()
     before = room.state
-    effects = room.tell(Command(0.0, "self_test", cause="page"))
+    effects = room.step(Command(0.0, "self_test", cause="page"))
     assert note(effects, "self_test_started") == {"cause": "page"}
     assert [effect for effect in effects if isinstance(effect, StartSelfTest)] == [StartSelfTest()]
     assert structs.replace(room.state, t_ms=before.t_ms) == before

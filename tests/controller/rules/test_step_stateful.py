@@ -26,16 +26,16 @@ class Evening(RuleBasedStateMachine):
     def open_up(self, capacity: int, entry: str, counting: str, lines: set[str]) -> None:
         self.room = Room(capacity=capacity, entry=entry, counting=counting, lines=frozenset(lines))
         self.strike_since_ms: float | None = None
-        self.told: list[Effect] = []
+        self.effects: list[Effect] = []
 
-    def after(self, told: list[Effect]) -> None:
+    def after(self, effects: list[Effect]) -> None:
         """Watch what one event did to the strike."""
-        self.told = told
-        switched = [e.level for e in told if isinstance(e, Set) and e.line == "strike"]
+        self.effects = effects
+        switched = [e.level for e in effects if isinstance(e, Set) and e.line == "strike"]
         assert len(switched) <= 1, "one event switches the strike once at most"
         if switched == [True]:
             self.strike_since_ms = self.room.state.t_ms
-            opened = {e.name for e in told if isinstance(e, Note)} & OPENERS
+            opened = {e.name for e in effects if isinstance(e, Note)} & OPENERS
             assert opened or self.room.settings.entry == "walk_in", (
                 "only a release opens the strike"
             )
@@ -61,21 +61,21 @@ class Evening(RuleBasedStateMachine):
     @rule(name=st.sampled_from([*COMMANDS]), number=st.none() | st.integers(-1, 6))
     def command(self, name: str, number: int | None) -> None:
         before = self.room.state
-        told = self.room.tell(Command(self.room.now_ms, name, number, id="x"))
-        self.after(told)
-        if any(getattr(e, "ok", None) is False for e in told):
+        effects = self.room.step(Command(self.room.now_ms, name, number, id="x"))
+        self.after(effects)
+        if any(getattr(e, "ok", None) is False for e in effects):
             same = (before.occupancy, before.session, before.locked_open, before.grant)
             now = self.room.state
             assert same == (now.occupancy, now.session, now.locked_open, now.grant)
 
     @rule(active=st.booleans())
     def fault(self, active: bool) -> None:
-        self.after(self.room.tell(Fault(self.room.now_ms, "BeamStuck", "beam_outer", active)))
+        self.after(self.room.step(Fault(self.room.now_ms, "BeamStuck", "beam_outer", active)))
 
     @rule(doubt=st.booleans())
     def restart(self, doubt: bool) -> None:
-        told = self.room.tell(Started(self.room.now_ms, doubt))
-        self.after(told)
+        effects = self.room.step(Started(self.room.now_ms, doubt))
+        self.after(effects)
         if self.room.settings.entry == "release":
             assert not self.room.strike
 
@@ -84,7 +84,7 @@ class Evening(RuleBasedStateMachine):
         end_ms = self.room.now_ms + seconds * 1000
         while (due := deadline(self.room.state, self.room.settings)) is not None and due <= end_ms:
             self.room.now_ms = max(self.room.now_ms, due)
-            self.after(self.room.tell(Tick(self.room.now_ms)))
+            self.after(self.room.step(Tick(self.room.now_ms)))
             after = deadline(self.room.state, self.room.settings)
             assert after is None or after > due, "a Tick consumes its deadline"
         self.room.now_ms = end_ms

@@ -1,4 +1,4 @@
-"""Shapes that nobody would draw and a doorway sees: what is said of each, and when.
+"""Shapes that nobody would draw and a doorway sees: the passages of each, and when.
 
 Found by breaking the decoder in small ways until no other test minded; each verdict was looked at.
 They also hold whoever makes the decoder faster to the same answers.
@@ -16,7 +16,7 @@ from tests.controller.sensing.test_sensing import storm
 from tests.tools.doorway.score import sense
 from tests.tools.doorway.sketch import edges, pulses
 
-#: A sketch, and of each passage: told at, at least, at most, why.
+#: A sketch, and of each passage: its time, at least, at most, why.
 TABLE = """
 # two in one file, slowly; one who stood, and the next
 O+1000 I+1400 O-1800 O+1890 I-2140 I+2185 O-2275 I-2325
@@ -102,15 +102,15 @@ MANY_STEPS = (
     "I+1000 O+1030 O-1060 I-1760 O+1762 I+1807 O-1907 O+2107"
     " I-2110 O-2170 I+2177 O+2217 O-2224 O+2824 O-2884 I-2994"
 )
-SAID = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True)) | {
+EXPECTED = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True)) | {
     MANY_STEPS: "3394:-3,0,paced"
 }
 
 
-@pytest.mark.parametrize("text", SAID)
+@pytest.mark.parametrize("text", EXPECTED)
 def test_shape(text: str) -> None:
-    told = [f"{p.t_ms:g}:{p.least},{p.most},{p.why}" for p in passages(text)]
-    assert " ".join(told) == SAID[text]
+    events = [f"{p.t_ms:g}:{p.least},{p.most},{p.why}" for p in passages(text)]
+    assert " ".join(events) == EXPECTED[text]
 
 
 def test_how_long_a_beam_was_broken_is_the_sum_of_its_breaks() -> None:
@@ -144,32 +144,32 @@ def test_body_behind_a_covered_beam_is_reported_when_the_cover_is_noticed() -> N
     (doubt, _) = passages("O+1000 I+1002 I-1902 O-11902")
     assert (doubt.t_ms, doubt.least, doubt.most) == (11_000.0, -1, 1)
     for lasted_ms, seen in ((109, False), (110, True), (2400, True), (2401, False)):
-        told = passages(f"O+1000 I+20000 I-{20_000 + lasted_ms} O-40000")
-        assert [p.why == "beam_covered" for p in told].count(True) == seen, lasted_ms
+        events = passages(f"O+1000 I+20000 I-{20_000 + lasted_ms} O-40000")
+        assert [p.why == "beam_covered" for p in events].count(True) == seen, lasted_ms
 
 
 # --- every fault ends, and everything has its time ----------------------------------------------
 
 
-def sound(told: list[Sensed]) -> list[Sensed]:
-    """Hold what was told against what must always be true of it."""
-    times = [s.t_ms for s in told]
+def sound(events: list[Sensed]) -> list[Sensed]:
+    """Check what must always be true of events, and return them."""
+    times = [s.t_ms for s in events]
     assert all(type(t_ms) is float for t_ms in times)
     assert times == sorted(times)
-    for line in {s.line for s in told if isinstance(s, Fault)}:
-        turns = [s.active for s in told if isinstance(s, Fault) and s.line == line]
+    for line in {s.line for s in events if isinstance(s, Fault)}:
+        turns = [s.active for s in events if isinstance(s, Fault) and s.line == line]
         assert all(type(active) is bool for active in turns)
         assert turns == [True, False] * (len(turns) // 2), f"{line}: {turns}"
-    doorway = [(s.busy, s.coming_in) for s in told if isinstance(s, Doorway)]
+    doorway = [(s.busy, s.coming_in) for s in events if isinstance(s, Doorway)]
     assert all(busy or not coming for busy, coming in doorway)
     assert all(type(coming) is int for _, coming in doorway)
     assert not doorway or doorway[-1] == (False, 0)
-    return told
+    return events
 
 
 def test_both_beams_stuck_are_two_faults_and_both_are_over() -> None:
-    told = sound(sense(edges("I+1000 O+1010 O-62010 I-62011"), S90))
-    assert [(s.t_ms, s.line, s.active) for s in told if isinstance(s, Fault)] == [
+    events = sound(sense(edges("I+1000 O+1010 O-62010 I-62011"), S90))
+    assert [(s.t_ms, s.line, s.active) for s in events if isinstance(s, Fault)] == [
         (61_000.0, "beam_inner", True),
         (61_010.0, "beam_outer", True),
         (62_016.0, "beam_outer", False),
@@ -178,21 +178,21 @@ def test_both_beams_stuck_are_two_faults_and_both_are_over() -> None:
 
 
 def test_beam_that_is_broken_at_boot_and_stays_so_is_stuck_after_its_minute() -> None:
-    told = sense([Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)], S90)
-    assert [(s.t_ms, type(s)) for s in told] == [(0.0, Doorway), (60_000.0, Fault)]
+    events = sense([Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)], S90)
+    assert [(s.t_ms, type(s)) for s in events] == [(0.0, Doorway), (60_000.0, Fault)]
 
 
 def test_beam_that_is_broken_at_boot_frees_the_doorway_when_it_clears() -> None:
     start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
-    told = sound(sense([*start, Edge(1000.0, "beam_outer", False)], S90))
-    assert told == [Doorway(0.0, True, 0), Doorway(1006.0, False, 0)]
+    events = sound(sense([*start, Edge(1000.0, "beam_outer", False)], S90))
+    assert events == [Doorway(0.0, True, 0), Doorway(1006.0, False, 0)]
 
 
 def test_storm_of_a_beam_with_somebody_in_it_is_an_uncertain_passage() -> None:
     start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
     rows = [Edge(e.t_ms, e.line, not e.level) for e in storm("beam_outer")]
-    told = sound(sense([*start, *rows, Edge(8100.0, "beam_outer", False)], S90))
-    (doubt,) = [s for s in told if isinstance(s, Passage)]
+    events = sound(sense([*start, *rows, Edge(8100.0, "beam_outer", False)], S90))
+    (doubt,) = [s for s in events if isinstance(s, Passage)]
     assert (doubt.least, doubt.most, doubt.why) == (-1, 1, "beam_chatter")
     assert doubt.t_ms < 5200.0
 
@@ -203,28 +203,28 @@ def test_beam_is_distrusted_until_its_storm_is_over(lasts_ms: float, broken: boo
     """It was trusted again after five seconds, storm or not, and the doorway was busy for ever."""
     start = [Edge(0.0, "beam_outer", broken), Edge(0.0, "beam_inner", False)]
     rows = [Edge(e.t_ms, e.line, e.level != broken) for e in storm("beam_outer", lasts_ms=lasts_ms)]
-    told = sense([*start, *rows], S90)
-    chatter = [s for s in told if isinstance(s, Fault) and s.name == "BeamChatter"]
+    events = sense([*start, *rows], S90)
+    chatter = [s for s in events if isinstance(s, Fault) and s.name == "BeamChatter"]
     assert [s.active for s in chatter] == [True, False]
     assert chatter[-1].t_ms > 5000.0 + lasts_ms + 5000.0
-    busy = [s.busy for s in told if isinstance(s, Doorway)]
+    busy = [s.busy for s in events if isinstance(s, Doorway)]
     assert (busy or [False])[-1] == broken
 
 
 def test_storm_that_begins_in_a_passage_makes_it_uncertain_and_the_doorway_free() -> None:
     rows = [*edges("O+1000 O-1200"), *storm("beam_outer", 1210.0, 400.0)]
-    told = sound(sense(rows, S90))
-    (doubt,) = [s for s in told if isinstance(s, Passage)]
+    events = sound(sense(rows, S90))
+    (doubt,) = [s for s in events if isinstance(s, Passage)]
     muted_ms = 1210.0 + 199.9 - 0.2  # two edges of the two thousand were the body's
     assert (doubt.least, doubt.most) == (-1, 1)
     assert doubt.t_ms == pytest.approx(muted_ms)
-    assert [s for s in told if isinstance(s, Doorway)][-1] == Doorway(doubt.t_ms, False, 0)
+    assert [s for s in events if isinstance(s, Doorway)][-1] == Doorway(doubt.t_ms, False, 0)
 
 
 def test_doorway_is_free_when_the_chattering_beam_is_calm() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
-    told = sound(sense(edges(flutter), S90))
-    assert told[-1] == Doorway(7586.0, False, 0)
+    events = sound(sense(edges(flutter), S90))
+    assert events[-1] == Doorway(7586.0, False, 0)
 
 
 def test_chattering_and_dead_beams_have_faults_with_their_times() -> None:
@@ -263,15 +263,15 @@ def test_uncertain_passage_at_a_shut_door_is_a_phantom() -> None:
     assert [(p.least, p.most, p.why) for p in passages(paced, wired="OID")] == [(0, 0, "phantom")]
 
 
-# --- what is due in the same moment is all told -------------------------------------------------
+# --- what is due at the same time is all reported -----------------------------------------------
 
 
 def test_detectors_due_at_once_all_report() -> None:
     rest = [Edge(0.0, line, False) for line in ("exit_button", "evacuate")]
     both = [Edge(1000.0, line, True) for line in ("exit_button", "evacuate")]
     rows = [*edges(f"{pulses('h958x6')} O+1024 O-1100", wired="OIh"), *rest, *both]
-    told = sense(sorted(rows, key=at), SensingSettings(knock_raps=1))
-    at_once = [type(s) for s in told if s.t_ms == 1030.0]
+    events = sense(sorted(rows, key=at), SensingSettings(knock_raps=1))
+    at_once = [type(s) for s in events if s.t_ms == 1030.0]
     assert at_once == [Contact, Contact, Doorway, Knock]
 
 
@@ -295,16 +295,16 @@ def test_line_unmuted_hides_no_other_event() -> None:
     beam = [Edge(0.0, "beam_outer", False), Edge(0.0, "beam_inner", False)]
     walk = [Edge(over.t_ms - 6.0, "beam_outer", True), Edge(over.t_ms + 300, "beam_outer", False)]
     alarm = [Edge(0.0, "evacuate", False), Edge(over.t_ms - 30.0, "evacuate", True)]
-    told = sound(sense(sorted([*beam, *rows, *walk, *alarm], key=at), S90))
-    assert {type(s) for s in told if s.t_ms == over.t_ms} == {Fault, Contact, Doorway}
+    events = sound(sense(sorted([*beam, *rows, *walk, *alarm], key=at), S90))
+    assert {type(s) for s in events if s.t_ms == over.t_ms} == {Fault, Contact, Doorway}
 
 
 def test_two_lines_unmuted_at_once_both_report() -> None:
     lines = ("exit_button", "hatch_contact")
     rows = [Edge(0.0, line, False) for line in lines]
     both = [Edge(e.t_ms, line, e.level) for e in storm("", *BRIEF) for line in lines]
-    told = sound(sense([*rows, *both], S90))
-    assert sorted(s.line for s in told if isinstance(s, Fault) and not s.active) == sorted(lines)
+    events = sound(sense([*rows, *both], S90))
+    assert sorted(s.line for s in events if isinstance(s, Fault) and not s.active) == sorted(lines)
 
 
 @pytest.mark.parametrize(
@@ -315,24 +315,24 @@ def test_storm_is_the_second_thousand_edges_within_a_second(
     edges_: int, every_ms: float, named: bool
 ) -> None:
     rows = [Edge(5000.0 + every_ms * k, "door_contact", k % 2 == 0) for k in range(edges_)]
-    told = sense([Edge(0.0, "door_contact", False), *rows], S90)
-    assert any(isinstance(s, Fault) for s in told) == named
+    events = sense([Edge(0.0, "door_contact", False), *rows], S90)
+    assert any(isinstance(s, Fault) for s in events) == named
 
 
 @pytest.mark.parametrize("first", [False, True])
 def test_many_slow_changes_lose_none(first: bool) -> None:
     rows = [Edge(100.0 * k, "door_contact", (k % 2 == 1) != first) for k in range(2100)]
-    told = [s for s in sense(rows, S90) if isinstance(s, Contact)]
-    assert [s.active for s in told] == [row.level for row in rows]
+    events = [s for s in sense(rows, S90) if isinstance(s, Contact)]
+    assert [s.active for s in events] == [row.level for row in rows]
 
 
 def test_level_at_the_end_of_a_storm_is_reported_when_the_line_is_unmuted() -> None:
-    told = sense([Edge(0.0, "door_contact", False), *storm("door_contact", *BRIEF)], S90)
-    contacts = [(s.t_ms, s.active) for s in told if isinstance(s, Contact)]
+    events = sense([Edge(0.0, "door_contact", False), *storm("door_contact", *BRIEF)], S90)
+    contacts = [(s.t_ms, s.active) for s in events if isinstance(s, Contact)]
     assert contacts[-1] == (7229.9, False)
 
 
 def test_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:
     rows = edges("D+1000 D-1000.5 D+2000", wired="D")
-    told = sense(rows, SensingSettings(contact_settle_ms=1.0))
-    assert [s.t_ms for s in told if isinstance(s, Contact)] == [0.0, 2001.0]
+    events = sense(rows, SensingSettings(contact_settle_ms=1.0))
+    assert [s.t_ms for s in events if isinstance(s, Contact)] == [0.0, 2001.0]

@@ -1,4 +1,4 @@
-"""Raps that no other test held: what is said of each, where and when; and that nothing piles up.
+"""Raps that no other test has: which events they give, where and when; and that nothing piles up.
 
 Found by breaking the listener in small ways until no other test minded; each verdict was looked at.
 """
@@ -81,25 +81,29 @@ h1000x12 d1700x3 h1701x2 h2250x2 d2249x1 h2750x2 h4750x3 d4752x1 h8250x3
     2955:+hatch,4 5855:-hatch,7
 """
 LINES = [line for line in TABLE.splitlines() if line and not line.startswith("#")]
-SAID = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True))
+EXPECTED = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True))
 
 
-@pytest.mark.parametrize("text", SAID)
+@pytest.mark.parametrize("text", EXPECTED)
 def test_raps(text: str) -> None:
     raps, drawn = (int(text[0]), text[2:]) if text[0].isdigit() else (2, text)
     drawn, _, moved = drawn.partition(" / ")
-    told = sense(edges(f"{pulses(drawn)} {moved}", wired="hdDH"), SensingSettings(knock_raps=raps))
-    said = [
+    events = sense(
+        edges(f"{pulses(drawn)} {moved}", wired="hdDH"), SensingSettings(knock_raps=raps)
+    )
+    knocks = [
         f"{s.t_ms:g}:{'+' if isinstance(s, Knock) else '-'}{s.place},{s.raps}"
-        for s in told
+        for s in events
         if isinstance(s, Knock | KnockEnded)
     ]
-    assert (" ".join(said) or "nothing") == SAID[text]
+    assert (" ".join(knocks) or "nothing") == EXPECTED[text]
 
 
 def test_knock_of_many_raps_counts_to_thirty_two() -> None:
-    told = sense(edges(pulses(" ".join(f"h{1000 + 200 * k}x6" for k in range(50))), wired="h"), TWO)
-    assert [s.raps for s in told if isinstance(s, KnockEnded)] == [32]
+    events = sense(
+        edges(pulses(" ".join(f"h{1000 + 200 * k}x6" for k in range(50))), wired="h"), TWO
+    )
+    assert [s.raps for s in events if isinstance(s, KnockEnded)] == [32]
 
 
 def test_two_raps_of_middling_strength_are_put_off_until_no_rumble_follows() -> None:

@@ -22,21 +22,23 @@ HELD_OUT = 800_000
 
 
 def heard(text: str, settings: SensingSettings | None = None, also: str = "") -> list[Sensed]:
-    """What is told of these raps (and sketched edges)."""
-    told = sense(edges(pulses(text) + " " + also, wired="hdDH"), settings or SensingSettings())
-    return [s for s in told if isinstance(s, Knock | KnockEnded)]
+    """Return the knocks of these raps (and sketched edges)."""
+    events = sense(edges(pulses(text) + " " + also, wired="hdDH"), settings or SensingSettings())
+    return [s for s in events if isinstance(s, Knock | KnockEnded)]
 
 
-def short(told: list[Sensed]) -> list[tuple[str, str, int]]:
+def short(events: list[Sensed]) -> list[tuple[str, str, int]]:
     """Kind, place and raps of each."""
-    return [(type(s).__name__, s.place, s.raps) for s in told if isinstance(s, Knock | KnockEnded)]
+    return [
+        (type(s).__name__, s.place, s.raps) for s in events if isinstance(s, Knock | KnockEnded)
+    ]
 
 
 def test_second_rap_is_a_knock_at_once_and_its_silence_the_end() -> None:
-    told = heard("h1000x6 h1300x6 h1600x6")
-    assert short(told) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 3)]
-    assert told[0].t_ms == 1300 + 32 + 40  # the rap's own ringing, and the gap that ends it
-    assert told[1].t_ms == 1600 + 1200
+    events = heard("h1000x6 h1300x6 h1600x6")
+    assert short(events) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 3)]
+    assert events[0].t_ms == 1300 + 32 + 40  # the rap's own ringing, and the gap that ends it
+    assert events[1].t_ms == 1600 + 1200
 
 
 def test_cross_talk_does_not_name_the_other_surface() -> None:
@@ -51,11 +53,11 @@ def test_knock_at_the_other_place_is_heard_while_the_first_is_still_on(
     first: str, second: str, later_ms: int
 ) -> None:
     at_ms = 1300 + later_ms
-    told = heard(f"{first}1000x6 {first}1300x6 {second}{at_ms}x6 {second}{at_ms + 250}x6")
+    events = heard(f"{first}1000x6 {first}1300x6 {second}{at_ms}x6 {second}{at_ms + 250}x6")
     places = {"h": "hatch", "d": "door"}
-    knocks = [k.place for k in told if isinstance(k, Knock)]
+    knocks = [k.place for k in events if isinstance(k, Knock)]
     assert knocks == [places[first], places[second]]
-    assert [k.raps for k in told if isinstance(k, KnockEnded)] == [2, 2]
+    assert [k.raps for k in events if isinstance(k, KnockEnded)] == [2, 2]
 
 
 def test_one_rap_at_the_other_place_is_no_knock() -> None:
@@ -96,8 +98,8 @@ def test_soft_quick_pair_waits_for_rumble_and_a_soft_slow_one_for_the_next_beat(
 def test_music_is_not_a_knock_and_a_knock_in_music_is() -> None:
     beats = " ".join(f"h{t}x2 d{t + 2}x2" for t in range(1000, 9000, 500))
     assert heard(beats) == []
-    told = heard(beats + " h5200x9 h5420x9")
-    assert short(told) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 2)]
+    events = heard(beats + " h5200x9 h5420x9")
+    assert short(events) == [("Knock", "hatch", 2), ("KnockEnded", "hatch", 2)]
 
 
 def test_dragging_slams_and_phones_are_rumble() -> None:
@@ -114,7 +116,7 @@ def test_door_or_hatch_that_moves_masks_before_and_after() -> None:
     assert heard(raps, also="D+990") == []
     assert heard(raps, also="H+990") == []
     assert heard("h1000x6 h1350x6", also="D+1200") == []
-    assert len(heard(raps, also="D+1500")) == 2  # told before the door moved
+    assert len(heard(raps, also="D+1500")) == 2  # reported before the door moved
     assert len(heard("h1000x6 h3000x6 h3300x6", also="D+2500")) == 2
 
 
@@ -123,12 +125,12 @@ def test_own_strike_and_chime_are_muted() -> None:
     for edge in edges(pulses("h1000x6"), wired="h"):
         senses.edge(edge)
     senses.mute_knocks(1001.0)
-    told: list[Sensed] = []
+    events: list[Sensed] = []
     for edge in edges(pulses("h1150x6 h1500x6"), wired=""):
         while (due := senses.due) <= edge.t_ms:
-            told += senses.tick(due)
-        told += senses.edge(edge)
-    assert told == []
+            events += senses.tick(due)
+        events += senses.edge(edge)
+    assert events == []
 
 
 def test_pulse_that_began_before_the_start_is_no_knock() -> None:
@@ -144,11 +146,11 @@ def test_rhythm_has_its_name_at_any_tempo() -> None:
     settings = SensingSettings(
         regulars=(("Ada", learn([2 * t for t in shave])), ("Bo", (1.0, 0.5)))
     )
-    told = heard(" ".join(f"h{1000 + t}x6" for t in shave), settings)
-    assert [s.regular for s in told if isinstance(s, KnockEnded)] == ["Ada"]
+    events = heard(" ".join(f"h{1000 + t}x6" for t in shave), settings)
+    assert [s.regular for s in events if isinstance(s, KnockEnded)] == ["Ada"]
     other = heard("h1000x6 h1300x6 h1600x6", settings)
     assert [s.regular for s in other if isinstance(s, KnockEnded)] == [""]
-    assert [type(s) for s in told] == [type(s) for s in other]
+    assert [type(s) for s in events] == [type(s) for s in other]
 
 
 def test_learning_needs_two_raps_and_a_name_three() -> None:
@@ -181,9 +183,9 @@ def test_hour_of_another_generator() -> None:
     with (TRACES / "knocks.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
     truth = json.loads((TRACES / "knocks.truth.json").read_text())["episodes"]
-    told = sense(rows, SensingSettings())
-    knocks = [k for k in told if isinstance(k, Knock)]
-    ends = [k for k in told if isinstance(k, KnockEnded)]
+    events = sense(rows, SensingSettings())
+    knocks = [k for k in events if isinstance(k, Knock)]
+    ends = [k for k in events if isinstance(k, KnockEnded)]
     assert [(k.place, k.raps) for k in ends] == [(e["sensor"], e["raps"]) for e in truth]
     for knock, episode in zip(knocks, truth, strict=True):
         assert episode["t_ms"] < knock.t_ms < episode["t_last_ms"] + 900

@@ -20,7 +20,7 @@ HELD_OUT = 800_000
 S90 = SensingSettings(beam_spacing_mm=90.0)
 
 
-def said(
+def verdicts_of(
     text: str, settings: SensingSettings = S90, wired: str = "OI"
 ) -> list[tuple[int, int, str]]:
     """Verdicts on sketched edges."""
@@ -32,9 +32,9 @@ def passages(text: str, settings: SensingSettings = S90, wired: str = "OI") -> l
     return [s for s in sense(edges(text, wired=wired), settings) if isinstance(s, Passage)]
 
 
-def faults(told: list[Sensed]) -> list[tuple[str, str, bool]]:
+def faults(events: list[Sensed]) -> list[tuple[str, str, bool]]:
     """Faults that began and ended, without their times."""
-    return [(s.name, s.line, s.active) for s in told if isinstance(s, Fault)]
+    return [(s.name, s.line, s.active) for s in events if isinstance(s, Fault)]
 
 
 @pytest.mark.parametrize(
@@ -84,30 +84,30 @@ def faults(told: list[Sensed]) -> list[tuple[str, str, bool]]:
     ],
 )
 def test_shape(text: str, verdicts: list[tuple[int, int, str]]) -> None:
-    assert said(text) == verdicts
+    assert verdicts_of(text) == verdicts
 
 
 def test_uneven_ends_with_arms_are_uncertain() -> None:
     hand_then_body = "O+1000 O-1053 I+1085 O+1108 I-1130 I+1317 O-1582 I-1916"
-    assert said(hand_then_body, SensingSettings(beam_spacing_mm=102.0)) == [(0, 1, "order")]
+    assert verdicts_of(hand_then_body, SensingSettings(beam_spacing_mm=102.0)) == [(0, 1, "order")]
     there = hand_then_body.translate(str.maketrans("OI", "IO"))
-    assert said(there, SensingSettings(beam_spacing_mm=102.0)) == [(-1, 0, "order")]
+    assert verdicts_of(there, SensingSettings(beam_spacing_mm=102.0)) == [(-1, 0, "order")]
 
 
 def test_chatter_and_glitches_are_no_passage_and_date_nothing_late() -> None:
     chatter = "O+1000 O-1002 O+1003 O-1006 O+1009 I+1090 O-1300 O+1303 O-1304 I-1390"
-    told = passages(chatter)
-    assert [(p.least, p.most) for p in told] == [(1, 1)]
-    assert told[0].outer_ms == 300.0
-    assert told[0].inner_ms == 300.0
+    events = passages(chatter)
+    assert [(p.least, p.most) for p in events] == [(1, 1)]
+    assert events[0].outer_ms == 300.0
+    assert events[0].inner_ms == 300.0
     glitches = sense(edges("O+1000 O-1001 I+1000 I-1001.5 O+3000 O-3001.9"), S90)
     assert glitches == []
 
 
 def doorways(text: str) -> list[tuple[float, bool, int]]:
     """Doorway events of sketched edges."""
-    told = sense(edges(text), S90)
-    return [(d.t_ms, d.busy, d.coming_in) for d in told if isinstance(d, Doorway)]
+    events = sense(edges(text), S90)
+    return [(d.t_ms, d.busy, d.coming_in) for d in events if isinstance(d, Doorway)]
 
 
 def test_guest_at_the_inner_beam_is_reported_at_its_raw_edge() -> None:
@@ -134,59 +134,59 @@ def test_nobody_comes_in_from_inside() -> None:
 
 
 def test_verdict_comes_before_the_doorway_is_free() -> None:
-    told = sense(edges("O+1000 I+1090 O-1300 I-1390"), S90)[-2:]
-    assert [type(s) for s in told] == [Passage, Doorway]
+    events = sense(edges("O+1000 I+1090 O-1300 I-1390"), S90)[-2:]
+    assert [type(s) for s in events] == [Passage, Doorway]
 
 
 def test_shut_door_lets_nobody_pass() -> None:
     through = "O+1000 I+1090 O-1300 I-1390"
-    assert said(through, wired="OID") == [(0, 0, "phantom")]
-    assert said("D+500 " + through + " D-2000", wired="OID") == [(1, 1, "")]
-    assert said("O+1000 D+1050 I+1090 D-1200 O-1300 I-1390", wired="OID") == [(1, 1, "")]
+    assert verdicts_of(through, wired="OID") == [(0, 0, "phantom")]
+    assert verdicts_of("D+500 " + through + " D-2000", wired="OID") == [(1, 1, "")]
+    assert verdicts_of("O+1000 D+1050 I+1090 D-1200 O-1300 I-1390", wired="OID") == [(1, 1, "")]
 
 
 def test_beam_broken_at_boot_counts_nobody() -> None:
     start = [Edge(0.0, "beam_outer", True), Edge(0.0, "beam_inner", False)]
-    told = sense([*start, *edges("I+900 O-1000 I-1300", wired="")], S90)
-    assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(0, 0)]
-    told = sense([*start, *edges("O-1000 O+5000 I+5090 O-5300 I-5390", wired="")], S90)
-    assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(1, 1)]
+    events = sense([*start, *edges("I+900 O-1000 I-1300", wired="")], S90)
+    assert [(p.least, p.most) for p in events if isinstance(p, Passage)] == [(0, 0)]
+    events = sense([*start, *edges("O-1000 O+5000 I+5090 O-5300 I-5390", wired="")], S90)
+    assert [(p.least, p.most) for p in events if isinstance(p, Passage)] == [(1, 1)]
 
 
 def test_covered_beam_makes_passages_uncertain_and_becomes_a_fault() -> None:
-    told = sense(edges("O+1000 I+15000 I-15300 I+20000 I-20050 O-90000"), S90)
-    assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
+    events = sense(edges("O+1000 I+15000 I-15300 I+20000 I-20050 O-90000"), S90)
+    assert [(p.least, p.most, p.why) for p in events if isinstance(p, Passage)] == [
         (-1, 1, "beam_covered"),
         (0, 0, "turned_back"),
     ]
-    assert faults(told) == [("BeamStuck", "beam_outer", True), ("BeamStuck", "beam_outer", False)]
-    stuck = next(s for s in told if isinstance(s, Fault))
+    assert faults(events) == [("BeamStuck", "beam_outer", True), ("BeamStuck", "beam_outer", False)]
+    stuck = next(s for s in events if isinstance(s, Fault))
     assert stuck.t_ms == 61_000.0
 
 
 def test_body_before_the_cover_was_noticed_is_uncertain_too() -> None:
-    assert said("I+1000 O+4000 O-4300 O+6000 O-6300 I-90000")[0] == (-2, 2, "beam_covered")
+    assert verdicts_of("I+1000 O+4000 O-4300 O+6000 O-6300 I-90000")[0] == (-2, 2, "beam_covered")
     # the cover is gone before it counted as one
-    assert said("I+1000 O+4000 O-4300 I-8000") == [(-1, 1, "beam_covered")]
+    assert verdicts_of("I+1000 O+4000 O-4300 I-8000") == [(-1, 1, "beam_covered")]
 
 
 def test_whoever_stands_in_a_beam_for_long_and_then_goes_in_is_counted() -> None:
-    assert said("O+1000 I+13000 O-13200 I-13300") == [(1, 1, "")]
-    assert said("O+1000 I+1100 O-3000 I-14000") == [(1, 1, "")]
+    assert verdicts_of("O+1000 I+13000 O-13200 I-13300") == [(1, 1, "")]
+    assert verdicts_of("O+1000 I+1100 O-3000 I-14000") == [(1, 1, "")]
     paced = "O+1000 I+1100 I-1300 I+13000 O-13200 I-13300"  # or a coat, and somebody else
-    assert said(paced) == [(-1, 1, "beam_covered"), (1, 1, "")]
+    assert verdicts_of(paced) == [(-1, 1, "beam_covered"), (1, 1, "")]
 
 
 def test_dead_beam_is_found_after_four_bodies_and_revives() -> None:
     bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(1, 6))
-    told = sense(edges(bodies + " O+20000 I+20090 O-20300 I-20390"), S90)
-    assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
+    events = sense(edges(bodies + " O+20000 I+20090 O-20300 I-20390"), S90)
+    assert [(p.least, p.most, p.why) for p in events if isinstance(p, Passage)] == [
         *[(0, 0, "one_beam")] * 4,
         (-4, 4, "beam_dead"),
         (-1, 1, "beam_dead"),
         (1, 1, ""),
     ]
-    assert faults(told) == [("BeamDead", "beam_outer", True), ("BeamDead", "beam_outer", False)]
+    assert faults(events) == [("BeamDead", "beam_outer", True), ("BeamDead", "beam_outer", False)]
 
 
 def test_hands_and_people_at_a_shut_door_do_not_make_a_beam_dead() -> None:
@@ -198,12 +198,12 @@ def test_hands_and_people_at_a_shut_door_do_not_make_a_beam_dead() -> None:
 
 def test_chattering_beam_is_distrusted_until_it_is_calm() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
-    told = sense(edges(flutter + " I+2700 I-3000 O+20000 I+20090 O-20300 I-20390"), S90)
-    assert faults(told) == [
+    events = sense(edges(flutter + " I+2700 I-3000 O+20000 I+20090 O-20300 I-20390"), S90)
+    assert faults(events) == [
         ("BeamChatter", "beam_outer", True),
         ("BeamChatter", "beam_outer", False),
     ]
-    assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
+    assert [(p.least, p.most, p.why) for p in events if isinstance(p, Passage)] == [
         (-1, 1, "beam_chatter"),
         (-1, 1, "beam_chatter"),
         (1, 1, ""),
@@ -242,11 +242,11 @@ def test_evening_of_another_generator(spacing_mm: float) -> None:
     with (TRACES / "evening.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
     truth = json.loads((TRACES / "evening.truth.json").read_text())
-    told = sense(rows, SensingSettings(beam_spacing_mm=spacing_mm))
-    verdicts = [p for p in told if isinstance(p, Passage)]
+    events = sense(rows, SensingSettings(beam_spacing_mm=spacing_mm))
+    verdicts = [p for p in events if isinstance(p, Passage)]
     ways = [(c["t_ms"], 1 if c["kind"] == "entry" else -1) for c in truth["crossings"]]
-    for began, ended, least, most in merged(windows(told)):
+    for began, ended, least, most in merged(windows(events)):
         true = sum(way for t_ms, way in ways if began - 400 <= t_ms <= ended + 400)
         assert (least, most) == (true, true), f"at {began} ms"
     assert sum(p.most for p in verdicts) == truth["final_occupancy"]
-    assert not faults(told)
+    assert not faults(events)

@@ -29,24 +29,24 @@ from tests.tools.doorway.sketch import edges
 STORMY = ("beam_outer", "hatch_knock", "door_contact", "exit_button")
 
 
-def contacts(told: list[Sensed]) -> list[tuple[float, str, bool]]:
-    """Switches told, in order."""
-    return [(c.t_ms, c.line, c.active) for c in told if isinstance(c, Contact)]
+def contacts(events: list[Sensed]) -> list[tuple[float, str, bool]]:
+    """Switches reported, in order."""
+    return [(c.t_ms, c.line, c.active) for c in events if isinstance(c, Contact)]
 
 
 def test_switch_reports_its_first_level_and_then_settled_ones() -> None:
-    told = sense(edges("D+1000 D-1002 D+1004 D-2000 D+2003", wired="D"), SensingSettings())
-    assert contacts(told) == [(0.0, "door_contact", False), (1034.0, "door_contact", True)]
+    events = sense(edges("D+1000 D-1002 D+1004 D-2000 D+2003", wired="D"), SensingSettings())
+    assert contacts(events) == [(0.0, "door_contact", False), (1034.0, "door_contact", True)]
 
 
 def test_press_with_settling_time_zero_counts_at_its_edge() -> None:
-    told = sense(edges("X+1000 X-1001", wired="X"), SensingSettings(contact_settle_ms=0.0))
-    assert contacts(told)[1:] == [(1000.0, "exit_button", True), (1001.0, "exit_button", False)]
+    events = sense(edges("X+1000 X-1001", wired="X"), SensingSettings(contact_settle_ms=0.0))
+    assert contacts(events)[1:] == [(1000.0, "exit_button", True), (1001.0, "exit_button", False)]
 
 
 def test_two_switches_settle_each_for_itself() -> None:
-    told = sense(edges("D+1000 X+1010", wired="DX"), SensingSettings())
-    assert contacts(told)[2:] == [(1030.0, "door_contact", True), (1040.0, "exit_button", True)]
+    events = sense(edges("D+1000 X+1010", wired="DX"), SensingSettings())
+    assert contacts(events)[2:] == [(1030.0, "door_contact", True), (1040.0, "exit_button", True)]
 
 
 def test_known_level_and_unknown_line_give_no_event() -> None:
@@ -61,9 +61,9 @@ def test_known_level_and_unknown_line_give_no_event() -> None:
 
 
 def test_edge_found_by_re_reading_the_pin_is_an_edge() -> None:
-    told = edges("O+1000 I+1090 O-1300 I-1390")
-    found = [Edge(e.t_ms, e.line, e.level, resync=True) for e in told]
-    assert sense(found, SensingSettings()) == sense(told, SensingSettings())
+    events = edges("O+1000 I+1090 O-1300 I-1390")
+    found = [Edge(e.t_ms, e.line, e.level, resync=True) for e in events]
+    assert sense(found, SensingSettings()) == sense(events, SensingSettings())
 
 
 def storm(line: str, began_ms: float = 5000.0, lasts_ms: float = 3000.0) -> list[Edge]:
@@ -74,23 +74,25 @@ def storm(line: str, began_ms: float = 5000.0, lasts_ms: float = 3000.0) -> list
 
 @pytest.mark.parametrize("line", STORMY)
 def test_storm_is_a_fault_within_a_fifth_of_a_second_and_until_it_is_quiet(line: str) -> None:
-    told = sense([Edge(0.0, line, False), *storm(line)], SensingSettings(), {*STORMY, "beam_inner"})
-    begun, over = [s for s in told if isinstance(s, Fault)]
+    events = sense(
+        [Edge(0.0, line, False), *storm(line)], SensingSettings(), {*STORMY, "beam_inner"}
+    )
+    begun, over = [s for s in events if isinstance(s, Fault)]
     assert begun.name == over.name == ("BeamChatter" if line == "beam_outer" else "LineChatter")
     assert begun.line == over.line == line
     assert begun.active
     assert not over.active
     assert begun.t_ms <= 5200.0
     assert 8000.0 < over.t_ms <= 15_000.0
-    assert not [s for s in told if isinstance(s, Knock | Passage)]
+    assert not [s for s in events if isinstance(s, Knock | Passage)]
 
 
 def test_storm_does_not_hold_up_the_other_lines() -> None:
     walk = edges("O+6000 I+6090 O-6300 I-6390 D+6000", wired="OID")
     both = sorted([Edge(0.0, "hatch_knock", False), *walk, *storm("hatch_knock")], key=at)
-    told = sense(both, SensingSettings())
-    assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(1, 1)]
-    assert (6030.0, "door_contact", True) in contacts(told)
+    events = sense(both, SensingSettings())
+    assert [(p.least, p.most) for p in events if isinstance(p, Passage)] == [(1, 1)]
+    assert (6030.0, "door_contact", True) in contacts(events)
 
 
 def at(edge: Edge) -> float:
@@ -100,12 +102,12 @@ def at(edge: Edge) -> float:
 
 def test_beam_in_a_storm_leaves_passages_of_the_other_uncertain_and_comes_back() -> None:
     walk = edges("I+6090 I-6390 O+20000 I+20090 O-20300 I-20390")
-    told = sense(sorted([*walk, *storm("beam_outer")], key=at), SensingSettings())
-    assert [(p.least, p.most, p.why) for p in told if isinstance(p, Passage)] == [
+    events = sense(sorted([*walk, *storm("beam_outer")], key=at), SensingSettings())
+    assert [(p.least, p.most, p.why) for p in events if isinstance(p, Passage)] == [
         (-1, 1, "beam_chatter"),
         (1, 1, ""),
     ]
-    assert [d.busy for d in told if isinstance(d, Doorway)][-1] is False
+    assert [d.busy for d in events if isinstance(d, Doorway)][-1] is False
 
 
 def test_many_edges_over_a_long_time_are_no_storm() -> None:
@@ -114,10 +116,10 @@ def test_many_edges_over_a_long_time_are_no_storm() -> None:
 
 
 def test_storm_that_goes_on_is_one_fault() -> None:
-    told = sense(
+    events = sense(
         [Edge(0.0, "hatch_knock", False), *storm("hatch_knock", lasts_ms=6000)], SensingSettings()
     )
-    assert len([s for s in told if isinstance(s, Fault)]) == 2
+    assert len([s for s in events if isinstance(s, Fault)]) == 2
 
 
 MOVES = st.lists(
@@ -140,10 +142,10 @@ def test_any_edges_consume_deadlines_and_free_the_doorway(
         now += later_ms
         rows.append(Edge(now, line, level))
     rows += [Edge(now + 1, line, False) for line in INPUT_LINES]
-    told = sense(rows, SensingSettings())  # asserts that each tick consumes its deadline
-    busy = [d for d in told if isinstance(d, Doorway)]
+    events = sense(rows, SensingSettings())  # asserts that each tick consumes its deadline
+    busy = [d for d in events if isinstance(d, Doorway)]
     assert not busy or (busy[-1].busy, busy[-1].coming_in) == (False, 0)
-    assert all(p.least <= p.most for p in told if isinstance(p, Passage))
+    assert all(p.least <= p.most for p in events if isinstance(p, Passage))
     assert all(0 <= d.coming_in <= 64 for d in busy)
 
 
@@ -154,27 +156,27 @@ def test_same_edges_give_the_same_events_also_in_pieces() -> None:
         [asdict(s) for s in once]
     )
     ticked = Senses(SensingSettings(), {e.line for e in rows})
-    told: list[Sensed] = []
+    events: list[Sensed] = []
     for row in rows:
-        told += _woken(ticked, row.t_ms)
+        events += _woken(ticked, row.t_ms)
         ticked.tick(row.t_ms - 0.001)  # a tick too many changes nothing
-        told += ticked.edge(row)
-    assert [s for s in told + _woken(ticked, inf) if isinstance(s, Passage)] == [
+        events += ticked.edge(row)
+    assert [s for s in events + _woken(ticked, inf) if isinstance(s, Passage)] == [
         s for s in once if isinstance(s, Passage)
     ]
 
 
 def _woken(senses: Senses, until_ms: float) -> list[Sensed]:
-    told: list[Sensed] = []
+    events: list[Sensed] = []
     while (due := senses.due) < inf and due <= until_ms:
-        told += senses.tick(due)
-    return told
+        events += senses.tick(due)
+    return events
 
 
 def test_lost_edges_that_are_re_read_converge() -> None:
     walk = edges("O+1000 I+1090 O-1300 I-1390")
     lost = [e for e in walk if e.t_ms != 1300.0]
     lost.append(Edge(1400.0, "beam_outer", False, resync=True))
-    told = sense(sorted(lost, key=at), SensingSettings())
-    assert [d.busy for d in told if isinstance(d, Doorway)][-1] is False
-    assert [(p.least, p.most) for p in told if isinstance(p, Passage)] == [(0, 0)]
+    events = sense(sorted(lost, key=at), SensingSettings())
+    assert [d.busy for d in events if isinstance(d, Doorway)][-1] is False
+    assert [(p.least, p.most) for p in events if isinstance(p, Passage)] == [(0, 0)]
