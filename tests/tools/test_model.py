@@ -17,7 +17,7 @@ from controller.events import INPUT_LINES, Command, Contact, Effect, Event, Faul
 from controller.rules.occupancy import Occupancy
 from controller.rules.state import Grant, RuleSettings, State
 from controller.rules.step import step
-from tests.tools.model.alphabet import everything
+from tests.tools.model.alphabet import all_moves
 from tests.tools.model.slices import FORGOTTEN, TIMERS, forget, moves, part
 from tests.tools.model.space import Move, key, normal
 from tests.tools.model.walk import Slice, Walk
@@ -77,7 +77,7 @@ def _half_refused(state: State, event: Event, rules: RuleSettings) -> TimedEffec
         (_strike_back_on, "guests", "outputs_are_the_difference"),
         (_one_too_many, "guests", "outputs_are_the_difference"),
         (_forgets_the_lock, "locks", "locks_end_by_a_person"),
-        (_silent, "guests", "changes_of_the_count_are_told"),
+        (_silent, "guests", "changes_of_the_count_are_noted"),
         (_half_refused, "guests", "refused_means_nothing_happened"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
@@ -103,11 +103,11 @@ def walks(draw: st.DrawFn) -> tuple[RuleSettings, list[str]]:
         counting=draw(st.sampled_from(["auto", "manual"])),
         lines=frozenset(INPUT_LINES) - draw(st.sampled_from([frozenset(), {"door_contact"}])),
     )
-    return rules, draw(st.lists(st.sampled_from(sorted(everything(rules))), max_size=30))
+    return rules, draw(st.lists(st.sampled_from(sorted(all_moves(rules))), max_size=30))
 
 
 def _after(rules: RuleSettings, way: list[str]) -> State:
-    state, alphabet = normal(State(), rules), everything(rules)
+    state, alphabet = normal(State(), rules), all_moves(rules)
     for label in way:
         moved = alphabet[label](state, rules)
         if moved is not None:
@@ -204,7 +204,7 @@ def test_every_timer_is_walked() -> None:
 
 
 def everything_that_rings() -> set[str]:
-    return {label.split()[0] for label in everything(RuleSettings()) if label.endswith(" rings")}
+    return {label.split()[0] for label in all_moves(RuleSettings()) if label.endswith(" rings")}
 
 
 def test_normal_state_stands_for_itself() -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from controller.events import Event, Tick
 from controller.rules.state import RuleSettings, State, deadline
 from controller.rules.step import step
-from tests.tools.model.alphabet import everything
+from tests.tools.model.alphabet import all_moves
 
 SETTINGS = RuleSettings()
-MOVES = everything(SETTINGS)
+MOVES = all_moves(SETTINGS)
 TIME = "time reaches the next deadline"
 
 

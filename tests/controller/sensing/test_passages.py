@@ -11,7 +11,7 @@ import pytest
 from controller.events import Doorway, Edge, Fault, Passage, Sensed
 from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.scenes import CATEGORIES, OPEN, evening, scene
-from tests.tools.doorway.score import judge_ours, judge_rival, merged, sense, windows
+from tests.tools.doorway.score import merged, score_ours, score_rival, sense, windows
 from tests.tools.doorway.sketch import edges
 
 TRACES = Path(__file__).parents[2] / "traces"
@@ -213,7 +213,7 @@ def test_chattering_beam_is_distrusted_until_it_is_calm() -> None:
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_held_out_scenes(category: str) -> None:
     scenes = [scene(category, HELD_OUT + k) for k in range(100)]
-    results = [judge_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
+    results = [score_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
     assert sum(r.contained for r in results) >= (50 if category == "abreast" else 95)
     silent = {"abreast": 50, "passing": 4, "arms and bags": 1}.get(category, 0)
     assert sum(r.silent for r in results) <= silent
@@ -223,7 +223,7 @@ def test_held_out_scenes(category: str) -> None:
 
 def test_held_out_evenings() -> None:
     evenings = [evening(HELD_OUT + k) for k in range(20)]
-    results = [judge_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in evenings]
+    results = [score_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in evenings]
     assert sum(r.silent or not r.contained for r in results) <= 1
     assert sum(r.asks for r in results) <= 60
     assert sum(r.wrong for r in results) <= 0.0015 * sum(len(s.crossings) for s in evenings)
@@ -231,8 +231,8 @@ def test_held_out_evenings() -> None:
 
 @pytest.mark.parametrize("name", ["first edge", "path tracking", "quadrature"])
 def test_rivals_count_who_walks_through_and_cannot_count_followers(name: str) -> None:
-    plain = [judge_rival(scene("clean", HELD_OUT + k), name) for k in range(50)]
-    close = [judge_rival(scene("followers, close", HELD_OUT + k), name) for k in range(50)]
+    plain = [score_rival(scene("clean", HELD_OUT + k), name) for k in range(50)]
+    close = [score_rival(scene("followers, close", HELD_OUT + k), name) for k in range(50)]
     assert sum(r.right for r in plain) >= 45
     assert sum(r.right for r in close) <= 25
 

@@ -15,7 +15,7 @@ from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
-from tests.tools.doorway.score import Heard, Result, judge_ours, judge_rival, listen, sense
+from tests.tools.doorway.score import Heard, Result, listen, score_ours, score_rival, sense
 from tests.tools.doorway.wall import KINDS, NOISES, Wall, hour
 
 #: Seeds from here on are held out.
@@ -43,7 +43,7 @@ def passages(first: int, count: int, evenings: int) -> None:
 
 
 def _passages_row(name: str, scenes: Sequence[Scene]) -> None:
-    ours = [judge_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
+    ours = [score_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
     n, crossings = len(scenes), sum(len(s.crossings) for s in scenes)
     cells = [
         *(percent(part, n) for part in _counts(ours)),
@@ -51,7 +51,7 @@ def _passages_row(name: str, scenes: Sequence[Scene]) -> None:
         f"{sum(r.asks for r in ours) / n:.2f}",
     ]
     for rival in RIVALS:
-        cells.append(percent(sum(judge_rival(s, rival).right for s in scenes), n))
+        cells.append(percent(sum(score_rival(s, rival).right for s in scenes), n))
     print(f"| {name} | " + " | ".join(cells) + " |")
 
 

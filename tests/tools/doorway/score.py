@@ -1,4 +1,4 @@
-"""Play scenes to `Senses` as the service would, and compare what was said with the truth."""
+"""Play scenes to `Senses` as the service would, and compare its events with the truth."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Result:
         return self.certain and not self.right
 
 
-def judge_ours(scene: Scene, settings: SensingSettings) -> Result:
+def score_ours(scene: Scene, settings: SensingSettings) -> Result:
     """Our decoder on this scene."""
     sensed = sense(scene.edges, settings)
     verdicts = [s for s in sensed if isinstance(s, Passage)]
@@ -79,10 +79,10 @@ def windows(sensed: Iterable[Sensed]) -> list[tuple[float, float, int, int]]:
     return out
 
 
-def _wrong(scene: Scene, said: list[tuple[float, float, int, int]]) -> int:
+def _wrong(scene: Scene, verdicts: list[tuple[float, float, int, int]]) -> int:
     """Missed and invented crossings among certain verdicts, in windows that belong together."""
     wrong, left = 0, list(scene.crossings)
-    for began, ended, least, most in merged(said):
+    for began, ended, least, most in merged(verdicts):
         mine = [c for c in left if began - 400 <= c[0] <= ended + 400]
         left = [c for c in left if c not in mine]
         true = sum(way for _, way in mine)
@@ -90,10 +90,10 @@ def _wrong(scene: Scene, said: list[tuple[float, float, int, int]]) -> int:
     return wrong + len(left)
 
 
-def merged(said: list[tuple[float, float, int, int]]) -> list[tuple[float, float, int, int]]:
+def merged(verdicts: list[tuple[float, float, int, int]]) -> list[tuple[float, float, int, int]]:
     """Verdicts whose windows touch, as one: which of two followers was missed is no matter."""
     out: list[tuple[float, float, int, int]] = []
-    for began, ended, least, most in sorted(said):
+    for began, ended, least, most in sorted(verdicts):
         if out and began < out[-1][1] + 800:
             b, e, lo, hi = out[-1]
             out[-1] = (b, max(e, ended), lo + least, hi + most)
@@ -102,11 +102,11 @@ def merged(said: list[tuple[float, float, int, int]]) -> list[tuple[float, float
     return out
 
 
-def judge_rival(scene: Scene, name: str) -> Result:
+def score_rival(scene: Scene, name: str) -> Result:
     """A rival on this scene: always certain."""
-    said = [(t, t, way, way) for t, way in RIVALS[name](scene.edges)]
-    right = scene.start + sum(s[2] for s in said) == scene.final
-    return Result(right, True, right, _wrong(scene, said), 0)
+    verdicts = [(t, t, way, way) for t, way in RIVALS[name](scene.edges)]
+    right = scene.start + sum(s[2] for s in verdicts) == scene.final
+    return Result(right, True, right, _wrong(scene, verdicts), 0)
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ class Heard:
 
 def listen(wall: Wall, settings: SensingSettings) -> Heard:
     """Our knock listener on this wall."""
-    told = _play(wall, settings)
-    knocks = [k for k in told if isinstance(k, Knock)]
-    ends = [k for k in told if isinstance(k, KnockEnded)]
+    sensed = _play(wall, settings)
+    knocks = [k for k in sensed if isinstance(k, Knock)]
+    ends = [k for k in sensed if isinstance(k, KnockEnded)]
     found = placed = counted = 0
     for episode in wall.episodes:
         first, last = episode.raps_ms[0], episode.raps_ms[-1]

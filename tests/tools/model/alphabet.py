@@ -22,7 +22,7 @@ from controller.rules.step import TIMERS
 from tests.tools.model.space import Move, exit_grows_old, knock_grows_old, next_mark, ring
 
 
-def _say(event: Event) -> Move:
+def _happens(event: Event) -> Move:
     def move(state: State, settings: RuleSettings) -> tuple[State, Event]:
         return state, event
 
@@ -31,23 +31,23 @@ def _say(event: Event) -> Move:
 
 def passages(*spans: tuple[int, int]) -> dict[str, Move]:
     """Verdicts of the beams."""
-    return {f"passage {low}..{high}": _say(Passage(0.0, low, high, "x")) for low, high in spans}
+    return {f"passage {low}..{high}": _happens(Passage(0.0, low, high, "x")) for low, high in spans}
 
 
 CLEAR = passages((1, 1), (-1, -1))
 AMBIGUOUS = passages((0, 0), (0, 1), (-1, 0), (-1, 1), (1, 2), (-2, -1))
 DOORWAY: dict[str, Move] = {
-    "doorway clear": _say(Doorway(0.0, busy=False)),
-    "doorway busy": _say(Doorway(0.0, busy=True)),
-    "one coming in": _say(Doorway(0.0, busy=True, coming_in=1)),
-    "two coming in": _say(Doorway(0.0, busy=True, coming_in=2)),
+    "doorway clear": _happens(Doorway(0.0, busy=False)),
+    "doorway busy": _happens(Doorway(0.0, busy=True)),
+    "one coming in": _happens(Doorway(0.0, busy=True, coming_in=1)),
+    "two coming in": _happens(Doorway(0.0, busy=True, coming_in=2)),
 }
 
 
 def contacts(*lines: str) -> dict[str, Move]:
     """Both levels of each switch."""
     return {
-        f"{line} {'on' if active else 'off'}": _say(Contact(0.0, line, active))
+        f"{line} {'on' if active else 'off'}": _happens(Contact(0.0, line, active))
         for line in lines
         for active in (False, True)
     }
@@ -56,7 +56,7 @@ def contacts(*lines: str) -> dict[str, Move]:
 def command(name: str, *numbers: int | None, refusal: Reason | None = None) -> dict[str, Move]:
     """One command, with each of the numbers."""
     return {
-        f"{name} {'' if number is None else number}".strip(): _say(
+        f"{name} {'' if number is None else number}".strip(): _happens(
             Command(0.0, name, number, id="x", refusal=refusal)
         )
         for number in numbers or (None,)
@@ -79,14 +79,14 @@ def counts(settings: RuleSettings) -> dict[str, Move]:
 
 
 RESTARTS: dict[str, Move] = {
-    "restart": _say(Started(0.0, doubt=False)),
-    "restart in doubt": _say(Started(0.0, doubt=True)),
+    "restart": _happens(Started(0.0, doubt=False)),
+    "restart in doubt": _happens(Started(0.0, doubt=True)),
 }
 LOCKS = commands(
     "block_door", "unblock_door", "lock_down", "lock_down_release", "lock_open", "lock_open_release"
 )
 KNOCKS: dict[str, Move] = {
-    f"{kind.__name__} {place}": _say(kind(0.0, place, 2))
+    f"{kind.__name__} {place}": _happens(kind(0.0, place, 2))
     for kind in (Knock, KnockEnded)
     for place in ("hatch", "door")
 }
@@ -96,7 +96,7 @@ NONSENSE = command("open_sesame") | command("access_door", 9, refusal=Reason.STA
 def faults(*names: str) -> dict[str, Move]:
     """A sensor's trouble, beginning and ending."""
     return {
-        f"{name} {'begins' if active else 'ends'}": _say(Fault(0.0, name, "beam_outer", active))
+        f"{name} {'begins' if active else 'ends'}": _happens(Fault(0.0, name, "beam_outer", active))
         for name in names
         for active in (True, False)
     }
@@ -112,7 +112,7 @@ EXIT_GROWS_OLD: dict[str, Move] = {"exit press grows old": exit_grows_old}
 KNOCK_GROWS_OLD: dict[str, Move] = {"knock grows old": knock_grows_old}
 
 
-def everything(settings: RuleSettings) -> dict[str, Move]:
+def all_moves(settings: RuleSettings) -> dict[str, Move]:
     """The whole alphabet."""
     switches = contacts(*SWITCHES)
     others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")

@@ -1,4 +1,4 @@
-"""The laws of the house, said anew in raw fields: none asks the functions that it holds to account.
+"""The laws of the house, written anew over raw fields: none calls the functions that it checks.
 
 A law of a state looks at one state, a law of a step at what one event did to it. Each returns a
 sentence when it is broken, nothing when it holds.
@@ -47,10 +47,10 @@ class Step:
         return next((e for e in self.effects if isinstance(e, Answer)), None)
 
     def done(self, command: str) -> bool:
-        """Tell whether this step is that command, and it was obeyed."""
+        """Return whether this step is that command, and it was done."""
         event, answer = self.event, self.answer
-        obeyed = answer is not None and answer.ok
-        return obeyed and isinstance(event, Command) and event.name == command
+        done = answer is not None and answer.ok
+        return done and isinstance(event, Command) and event.name == command
 
 
 Broken = str | None
@@ -94,7 +94,7 @@ def full_is_blocked(state: State, settings: RuleSettings) -> Broken:
     """House rule 2: a full house is Blocked, with the lamp on; no other house has the lamp on."""
     is_full = state.occupancy.max >= settings.capacity
     if wanted(state, settings)["full_lamp"].level != is_full:
-        return "the FULL lamp does not tell whether the house is full"
+        return "the FULL lamp does not show whether the house is full"
     if is_full and door_mode(state, settings) not in ("Blocked", "LockedDown", "LockedOpen"):
         return "the house is full and not Blocked"
     return None
@@ -125,7 +125,7 @@ def honest(state: State, settings: RuleSettings) -> Broken:
 def over_capacity(state: State, settings: RuleSettings) -> Broken:
     """House rule 14: a guest too many is an alarm exactly as long as he is there."""
     if state.over_capacity != (state.occupancy.count > settings.capacity):
-        return "the over-capacity alarm does not tell the count"
+        return "the over-capacity alarm does not carry the count"
     return None
 
 
@@ -175,10 +175,10 @@ def hatch_light(state: State, settings: RuleSettings) -> Broken:
     """House rules 9 and 18: lit while somebody waits or all must leave, blinking when long."""
     light, waiting = wanted(state, settings)["hatch_light"], bool(state.hatch_waiting)
     if light.level != (waiting or state.locked_open):
-        return "the hatch light does not tell whether somebody waits"
+        return "the hatch light does not show whether somebody waits"
     late = waiting and state.timers["hatch_patience"] is None
     if light.blink != (late and not state.locked_open):
-        return "the hatch light does not tell how long somebody waits"
+        return "the hatch light does not show how long somebody waits"
     return None
 
 
@@ -208,11 +208,11 @@ OF_STATES: tuple[OfState, ...] = (
 
 
 def outputs_are_the_difference(step: Step, settings: RuleSettings) -> Broken:
-    """An output is told once, and exactly when it changed."""
+    """An output is set once, and exactly when it changed."""
     before, after = wanted(step.before, settings), wanted(step.after, settings)
-    told = [effect for effect in step.effects if isinstance(effect, Set)]
-    if told != [after[line] for line in after if after[line] != before[line]]:
-        return "the outputs told are not those that changed"
+    emitted = [effect for effect in step.effects if isinstance(effect, Set)]
+    if emitted != [after[line] for line in after if after[line] != before[line]]:
+        return "the outputs set are not those that changed"
     return None
 
 
@@ -271,8 +271,8 @@ def refused_means_nothing_happened(step: Step, settings: RuleSettings) -> Broken
     if answer.ok:
         return None
     word = "access_denied" if step.event.name == "access_door" else "command_refused"
-    told = [e for e in step.effects if not isinstance(e, Answer)]
-    if [e.name if isinstance(e, Note) else "" for e in told] != [word]:
+    emitted = [e for e in step.effects if not isinstance(e, Answer)]
+    if [e.name if isinstance(e, Note) else "" for e in emitted] != [word]:
         return "a refusal did more than say so"
     if step.after != structs.replace(step.before, t_ms=step.after.t_ms):
         return "a refused command changed the state"
@@ -329,20 +329,20 @@ def only_requests_are_refused(step: Step, settings: RuleSettings) -> Broken:
     return None
 
 
-def changes_of_the_count_are_told(step: Step, settings: RuleSettings) -> Broken:
+def changes_of_the_count_are_noted(step: Step, settings: RuleSettings) -> Broken:
     """House rule 6: no change of the count goes by in silence; the last word is the truth."""
     people = step.after.occupancy
     if people == step.before.occupancy:
         return None
-    told = [_told(e) for e in step.effects if isinstance(e, Note)]
-    words = [word for word in told if word is not None]
+    words_of = [_count_change(e) for e in step.effects if isinstance(e, Note)]
+    words = [word for word in words_of if word is not None]
     truth = {"count": people.count, "min": people.min, "max": people.max}
     if not words or words[-1] != truth | {"certain": people.certain}:
-        return "the count changed and was not told"
+        return "the count changed and no note says so"
     return None
 
 
-def _told(note: Note) -> object:
+def _count_change(note: Note) -> object:
     data: dict[str, object] = dict(note.data)
     if note.name in ("entry", "exit"):
         return {name: data[name] for name in ("count", "min", "max", "certain")}
@@ -418,7 +418,7 @@ OF_STEPS: tuple[OfStep, ...] = (
     sessions_end_verified_empty,
     exits_are_free,
     only_requests_are_refused,
-    changes_of_the_count_are_told,
+    changes_of_the_count_are_noted,
     staff_are_no_guests,
     restarts_are_safe,
     bells_have_reasons,

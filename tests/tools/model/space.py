@@ -70,7 +70,7 @@ def normal(state: State, settings: RuleSettings) -> State:
 
 
 def _normal_grant(grant: Grant | None, settings: RuleSettings) -> Grant | None:
-    """Return a release as the rules see it: what is said about it in notes they never ask."""
+    """Return a release as the rules see it: they never read what only notes say of it."""
     if grant is None:
         return None
     some = min(grant.entered, 1)

@@ -12,9 +12,6 @@ from controller.rules.step import step
 from tests.tools.model import laws
 from tests.tools.model.space import Forget, Move, exactly, key, normal
 
-#: Steps between two words about the progress.
-TELL_EVERY = 20_000
-
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -42,12 +39,10 @@ class Walk:
     def __init__(
         self,
         part: Slice,
-        tell: Callable[[Walked], None] = lambda walked: None,
         step: Callable[[State, Event, RuleSettings], tuple[State, tuple[Effect, ...]]] = step,
     ) -> None:
         self.seen = Walked()
         self._part = part
-        self._tell = tell
         self._step = step
         self._came: dict[Hashable, tuple[Hashable, str] | None] = {}
         self._next: deque[tuple[Hashable, State]] = deque()
@@ -72,8 +67,6 @@ class Walk:
             before, event = moved
             after, effects = self._step(before, event, settings)
             self.seen.steps += 1
-            if self.seen.steps % TELL_EVERY == 0:
-                self._tell(self.seen)
             problems = laws.broken(
                 laws.OF_STEPS, laws.Step(before, event, after, effects), settings
             )
