@@ -8,7 +8,7 @@ from dataclasses import replace
 from controller.events import Chime, Effect, Note
 from controller.rules import occupancy as people
 from controller.rules.occupancy import Occupancy
-from controller.rules.state import ActiveFault, RuleSettings, Session, State
+from controller.rules.state import ActiveFault, RuleSettings, State
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
@@ -68,7 +68,7 @@ class Transition:
 
     def end_session(self) -> None:
         """End the party's session: the room was verified empty."""
-        session: Session | None = self.state.session
+        session = self.state.session
         if session is not None:
             self.state.session = None
             self.note("session_ended", lasted_s=round((self.state.t_ms - session.started_ms) / 1e3))
