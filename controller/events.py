@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
-    """Why something was refused. The first six are ours, the rest ONVIF's or plain English."""
+    """Why a command was refused. The first six are our own, the rest ONVIF's or plain English."""
 
     CAPACITY_REACHED = "CapacityReached"
     COUNT_UNCERTAIN = "CountUncertain"

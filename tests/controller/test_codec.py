@@ -1,4 +1,4 @@
-"""The wire's shapes: what goes out is what the contract says, what comes back is checked."""
+"""JSON, named events and the state from the journal; the snapshot's parts, and which are sent."""
 
 from __future__ import annotations
 
