@@ -35,9 +35,9 @@ from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Topics
 from controller.rules.state import RuleSettings, State
 from controller.service.loop import Item, Service
-from controller.service.parts import Absence, Parts
-from controller.service.publisher import Joints
-from controller.service.reporter import Teller, noon_before
+from controller.service.parts import Absence, Components
+from controller.service.publisher import Publisher
+from controller.service.reporter import Reporter, noon_before
 from controller.service.selftest import Drill
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder, flights
@@ -131,7 +131,7 @@ def assemble(config: Config, world: World) -> Running:
     except PinsError:
         opened.journal.close()
         raise
-    wiring = Joints(topics(config), clock, queue)
+    wiring = Publisher(topics(config), clock, queue)
     if opened.journal.in_memory and opened.warning:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
@@ -183,14 +183,14 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
 
 
 def _parts(
-    config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: Joints
-) -> Parts:
+    config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: Publisher
+) -> Components:
     names = topics(config)
-    teller = Teller(config.venue, names, config.rules, clock, _newest_told(journal))
-    teller.boot = secrets.token_hex(4)
-    teller.gadgets = gadgets(config)
-    teller.discovery = discovery_messages(config, version("backdoor"))
-    _read_night(teller, journal.since(noon_before(clock.wall_s())))
+    reporter = Reporter(config.venue, names, config.rules, clock, _newest_told(journal))
+    reporter.boot = secrets.token_hex(4)
+    reporter.gadgets = gadgets(config)
+    reporter.discovery = discovery_messages(config, version("backdoor"))
+    _read_night(reporter, journal.since(noon_before(clock.wall_s())))
     recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
 
     def fetch(after: int) -> None:
@@ -198,7 +198,7 @@ def _parts(
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
     birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
-    hears = Hears(birth, teller.gadgets.back(), stale_topics(config))
+    hears = Hears(birth, reporter.gadgets.back(), stale_topics(config))
     wiring.home = Home(hears, wiring.house, wiring.devices, wiring.say)
     wiring.link = world.link(
         client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],
@@ -210,16 +210,16 @@ def _parts(
         will=payloads.status(names, "offline"),
         birth=payloads.status(names, "online"),
     )
-    inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
+    inbox = Inbox(config.command_max_age_s, clock.now_ms(), reporter.boot)
     flight = FlightRecorder(flights(config.journal.path))
-    return Parts(
+    return Components(
         clock,
         pins,
         recorder,
         wiring.link,
         wiring.outbox,
         inbox,
-        teller,
+        reporter,
         Notifier(),
         flight,
         Drill(input_lines(config), clock),
@@ -241,8 +241,8 @@ def _birth_topic(config: Config) -> str:
     return f"{config.homeassistant.prefix}/status"
 
 
-def _read_night(teller: Teller, rows: list[Row]) -> None:
+def _read_night(reporter: Reporter, rows: list[Row]) -> None:
     for row in rows:
         data = codec.decode(row.data)
         own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms", "event")}
-        teller.night.add(row.at, row.name, own)
+        reporter.night.add(row.at, row.name, own)

@@ -23,7 +23,7 @@ from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Now
 from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings, State
-from controller.service.parts import Absence, Parts
+from controller.service.parts import Absence, Components
 from controller.service.reporter import summary
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ Item = Edge | Message | Command | Fault | Callable[[], None]
 class Service:
     """The controller at work; `run` returns after `stop`."""
 
-    def __init__(self, parts: Parts, engine: Engine, queue: SimpleQueue[Item]) -> None:
+    def __init__(self, parts: Components, engine: Engine, queue: SimpleQueue[Item]) -> None:
         self._parts = parts
         self._engine = engine
         self._queue = queue
@@ -96,16 +96,16 @@ class Service:
     def tell(self, name: str, told: Mapping[str, Any]) -> None:
         """Say a latest value that is not of the rules, from any thread."""
         parts = self._parts
-        stamped = {"boot": parts.teller.boot, "at": codec.iso(parts.clock.wall_s()), **told}
-        parts.link.publish(Message(parts.teller.topics(name), codec.encode(stamped), retain=True))
+        stamped = {"boot": parts.reporter.boot, "at": codec.iso(parts.clock.wall_s()), **told}
+        parts.link.publish(Message(parts.reporter.topics(name), codec.encode(stamped), retain=True))
 
     def tell_house(self) -> None:
         """Tell a house that has just woken up who we are and how things stand."""
-        self._tell(self._parts.teller.everything(self.state))
+        self._tell(self._parts.reporter.everything(self.state))
 
     def tell_devices(self) -> None:
         """Tell other people's bulb how the hatch light is."""
-        self._tell(self._parts.teller.bulb(self.state))
+        self._tell(self._parts.reporter.bulb(self.state))
 
     def begin(self, absence: Absence) -> None:
         """Read every input once, say whether the count can still be believed, tell the house."""
@@ -138,7 +138,7 @@ class Service:
                     self._picture()
                 if monotonic() >= self._reread_s:
                     self._check()
-                self._parts.teller.latency.add(monotonic() - began_s)
+                self._parts.reporter.latency.add(monotonic() - began_s)
         finally:
             self._close()
 
@@ -187,7 +187,7 @@ class Service:
             return None
 
     def _command(self, message: Message) -> None:
-        name = self._parts.teller.topics.name(message.topic).removeprefix("cmd/")
+        name = self._parts.reporter.topics.name(message.topic).removeprefix("cmd/")
         now_s = wall_s()
         now = Now(self._parts.clock.now_ms(), now_s, believable(now_s))
         command = self._parts.inbox.take(name, message, now)
@@ -215,16 +215,16 @@ class Service:
     def _keep(self, told: TimedEffects) -> None:
         parts = self._parts
         moment, delivered = parts.clock.moment(), parts.outbox.delivered
-        record = parts.teller.record(told, self.state, moment, delivered)
+        record = parts.reporter.record(told, self.state, moment, delivered)
         if record is not None:
             parts.recorder.put(record)
-        if parts.teller.untold and self._picture_s == inf:
+        if parts.reporter.untold and self._picture_s == inf:
             self._picture_s = monotonic() + PICTURE_S
 
     def _picture(self) -> None:
         """Tell how things stand, once for all that happened since the last time."""
         self._picture_s = inf
-        self._tell(self._parts.teller.news(self.state))
+        self._tell(self._parts.reporter.news(self.state))
 
     def _tell(self, messages: list[Message]) -> None:
         """Say how things stand, in its turn: after what the recorder has still to tell."""
@@ -250,15 +250,15 @@ class Service:
             self._beat()
 
     def _beat(self) -> None:
-        teller = self._parts.teller
+        reporter = self._parts.reporter
         self._parts.notifier.watchdog()
         self._parts.notifier.status(summary(self.state, self.settings))
         self._tell_flood()
         self._parts.drill.beat()
         self._housekeeping()
         uptime_s = monotonic() - self._began_s
-        self._tell(teller.refresh(self.state))
-        self._parts.link.publish(teller.beat(uptime_s))
+        self._tell(reporter.refresh(self.state))
+        self._parts.link.publish(reporter.beat(uptime_s))
 
     def _tell_flood(self) -> None:
         """Say that commands are being dropped, until a whole second without one."""
@@ -274,7 +274,7 @@ class Service:
         if self._beats % FLUSH_EVERY:
             return
         self._flush()
-        if self.state.session is None and parts.teller.new_night():
+        if self.state.session is None and parts.reporter.new_night():
             parts.recorder.prune(parts.clock.wall_s() - parts.keep_days * DAY_S)
 
     def _flush(self) -> None:
@@ -293,7 +293,7 @@ class Service:
         self._picture()
         self._flush()
         self._parts.recorder.stop()
-        self._parts.link.stop([payloads.status(self._parts.teller.topics, "offline")])
+        self._parts.link.stop([payloads.status(self._parts.reporter.topics, "offline")])
 
 
 def _silent(told: TimedEffects) -> TimedEffects:

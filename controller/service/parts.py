@@ -11,7 +11,7 @@ from controller.journal.writer import Recorder
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.rules.state import State
-from controller.service.reporter import Teller
+from controller.service.reporter import Reporter
 from controller.service.selftest import Drill
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder
@@ -34,7 +34,7 @@ class Absence:
 
 
 @dataclass(slots=True)
-class Parts:
+class Components:
     """What the loop works with; each part knows nothing of the others."""
 
     clock: Clock
@@ -43,7 +43,7 @@ class Parts:
     link: Link
     outbox: Outbox
     inbox: Inbox
-    teller: Teller
+    reporter: Reporter
     notifier: Notifier
     flight: FlightRecorder
     drill: Drill

@@ -17,7 +17,7 @@ from controller.service.loop import COMMANDS_WAITING, Item, Service
 log = logging.getLogger(__name__)
 
 
-class Joints:
+class Publisher:
     """The callbacks of all three; each comes from the thread of its own part."""
 
     def __init__(self, names: Topics, clock: Clock, queue: SimpleQueue[Item]) -> None:

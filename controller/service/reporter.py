@@ -32,7 +32,7 @@ GRAVE = attrgetter("locked_down", "locked_open", "session")
 LASTING = attrgetter(*(vars(State()).keys() - {"t_ms", "busy", "coming_in"}))
 
 
-class Teller:
+class Reporter:
     """Turns effects into records for the journal and messages for the wire."""
 
     def __init__(

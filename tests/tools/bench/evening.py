@@ -20,7 +20,7 @@ from controller.journal.writer import SYNC_S
 from controller.mqtt.message import Topics
 from controller.rules.state import State
 from controller.service.loop import FLUSH_EVERY, REREAD_S
-from controller.service.reporter import Teller
+from controller.service.reporter import Reporter
 from controller.trace import FlightRecorder
 
 CROSSINGS = 320
@@ -76,7 +76,7 @@ class House:
         self.engine = Engine(self.config.rules, self.config.sensing, State())
         seq = 0 if journal is None else journal.last_seq()
         topics = Topics("backdoor/bar")
-        self.teller = Teller("bar", topics, self.config.rules, self.clock, seq)
+        self.reporter = Reporter("bar", topics, self.config.rules, self.clock, seq)
         self.journal = journal
         self.flight: FlightRecorder | None = None
         self.syncs = self.events = self.messages = self.payload_bytes = 0
@@ -102,14 +102,16 @@ class House:
                 self._told(self.engine.edge(Edge(self.clock.t_ms, line, bool(level))))
         self.clock.t_ms = begin_ms + 24 * 3_600_000
         self._told(self.engine.advance(self.clock.t_ms))
-        self.teller.new_night()
+        self.reporter.new_night()
 
     def _dues(self, until_ms: float) -> Iterator[float]:
         while (due_ms := self.engine.deadline()) is not None and due_ms < until_ms:
             yield max(due_ms, self.clock.t_ms)
 
     def _told(self, told: TimedEffects) -> None:
-        record = self.teller.record(told, self.engine.state, self.clock.moment(), self.teller.seq)
+        record = self.reporter.record(
+            told, self.engine.state, self.clock.moment(), self.reporter.seq
+        )
         if record is None:
             return
         self.events += len(record.rows)
