@@ -23,7 +23,7 @@ from controller.config.settings import Config, input_lines
 from controller.events import Command, Edge
 from controller.sensing.rhythms import learn
 from controller.service.assembly import Running, assemble, real_world
-from controller.service.selftest import KNOCKS, STEPS, Proof
+from controller.service.selftest import KNOCKS, STEPS, Checklist
 
 UNIT = Path("/etc/systemd/system/backdoor-controller.service")
 INSIDE = "BACKDOOR_SELF_TEST"
@@ -91,14 +91,14 @@ def run_self_test(
     """Run the house and the test in it; tell whether everything asked for was there."""
     edges: SimpleQueue[Edge | None] = SimpleQueue()
     running = assemble(config, replace(real_world(config), watch=edges.put))
-    test = Proof(input_lines(config))
+    test = Checklist(input_lines(config))
 
     stopped = Event()
 
     def stop() -> None:
         stopped.set()
         edges.put(None)
-        running.service.post(running.drill.end)
+        running.service.post(running.self_test.end)
 
     until_told(stop)
     running.service.begin(running.absence)
@@ -137,10 +137,10 @@ def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
 def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
     """Say what to do, tick off what was done, and what is missing in the end."""
     told: SimpleQueue[Progress] = SimpleQueue()
-    running.drill.heard = told.put
-    running.drill.limit_s = limit_s
+    running.self_test.heard = told.put
+    running.self_test.limit_s = limit_s
     running.service.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
-    running.service.post(running.drill.begin)  # refused, with guests: it changes nothing then
+    running.service.post(running.self_test.begin)  # refused, with guests: it changes nothing then
     proven: set[str] = set()
     now = told.get(timeout=SILENT_S)
     for number, line in enumerate(now["lines"], 1):
@@ -168,7 +168,7 @@ def _result(last: Progress, echo: Echo) -> bool:
     return bool(last["ok"])
 
 
-def _watch(test: Proof, edges: SimpleQueue[Edge | None], limit_s: float, echo: Echo) -> bool:
+def _watch(test: Checklist, edges: SimpleQueue[Edge | None], limit_s: float, echo: Echo) -> bool:
     """Show all lines until told to stop or the time is over, each time over the last."""
     end_s, shown = monotonic() + limit_s, 0
     while monotonic() < end_s:
@@ -185,7 +185,7 @@ def _watch(test: Proof, edges: SimpleQueue[Edge | None], limit_s: float, echo: E
     return True
 
 
-def _learn(test: Proof, edges: SimpleQueue[Edge | None], options: Options, echo: Echo) -> bool:
+def _learn(test: Checklist, edges: SimpleQueue[Edge | None], options: Options, echo: Echo) -> bool:
     """Take down one rhythm of at least three raps, and keep it in its file."""
     if not options.learn.isprintable():
         echo("a name has no line breaks and no other characters that can't be seen")

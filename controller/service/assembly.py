@@ -38,7 +38,7 @@ from controller.service.loop import Item, Service
 from controller.service.parts import Absence, Components
 from controller.service.publisher import Publisher
 from controller.service.reporter import Reporter, noon_before
-from controller.service.selftest import Drill
+from controller.service.selftest import SelfTest
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder, flights
 
@@ -77,7 +77,7 @@ class Running:
     clock: Clock
     factory: Any
     pins: Pins
-    drill: Drill
+    self_test: SelfTest
 
 
 def real_world(config: Config) -> World:
@@ -136,8 +136,8 @@ def assemble(config: Config, world: World) -> Running:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
     service = Service(parts, Engine(config.rules, config.sensing, state), queue)
-    wiring.service = parts.drill.house = service
-    return Running(service, absence, clock, factory, pins, parts.drill)
+    wiring.service = parts.self_test.house = service
+    return Running(service, absence, clock, factory, pins, parts.self_test)
 
 
 def _claim(
@@ -222,7 +222,7 @@ def _parts(
         reporter,
         Notifier(),
         flight,
-        Drill(input_lines(config), clock),
+        SelfTest(input_lines(config), clock),
         config.journal.keep_days,
     )
 

@@ -170,7 +170,7 @@ class Service:
         self._parts.flight.edge(edge)
         self._lost = self._lost + 1 if edge.resync else 0
         self._do(self._engine.edge(edge))
-        self._parts.drill.edge(edge)
+        self._parts.self_test.edge(edge)
         if self._lost >= LOST_IN_A_ROW:
             raise RuntimeError("the pins tell no edges any more: start again with fresh ones")
 
@@ -209,7 +209,7 @@ class Service:
             if isinstance(effect, Chime):
                 self._parts.pins.chime(effect.tone)
             elif isinstance(effect, Prove):
-                self._parts.drill.begin()
+                self._parts.self_test.begin()
         self._keep(told)
 
     def _keep(self, told: TimedEffects) -> None:
@@ -254,7 +254,7 @@ class Service:
         self._parts.notifier.watchdog()
         self._parts.notifier.status(summary(self.state, self.settings))
         self._tell_flood()
-        self._parts.drill.beat()
+        self._parts.self_test.beat()
         self._housekeeping()
         uptime_s = monotonic() - self._began_s
         self._tell(reporter.refresh(self.state))
@@ -289,7 +289,7 @@ class Service:
         """Strike off, then the journal, then a goodbye to the broker."""
         self._parts.pins.close()
         self._parts.notifier.stopping()
-        self._parts.drill.stop()
+        self._parts.self_test.stop()
         self._picture()
         self._flush()
         self._parts.recorder.stop()

@@ -12,7 +12,7 @@ from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.rules.state import State
 from controller.service.reporter import Reporter
-from controller.service.selftest import Drill
+from controller.service.selftest import SelfTest
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder
 
@@ -46,5 +46,5 @@ class Components:
     reporter: Reporter
     notifier: Notifier
     flight: FlightRecorder
-    drill: Drill
+    self_test: SelfTest
     keep_days: int = 400

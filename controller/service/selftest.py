@@ -85,7 +85,7 @@ class Line:
         return len(raps) == 2 and raps[1] - raps[0] <= KNOCK_MS
 
 
-class Proof:
+class Checklist:
     """Ticks lines off as their edges prove them."""
 
     def __init__(self, lines: Mapping[str, object]) -> None:
@@ -146,13 +146,13 @@ class SelfTestHost(Protocol):
         """Say a latest value that is not of the rules."""
 
 
-class Drill:
+class SelfTest:
     """One guided test at a time; the loop hands it every edge, and the time once a second."""
 
     def __init__(self, lines: Mapping[str, object], clock: Clock) -> None:
         self._lines = lines
         self._clock = clock
-        self._proof: Proof | None = None
+        self._checklist: Checklist | None = None
         self._end_ms = 0.0
         self._verified = self._ending = False
         self.house: SelfTestHost
@@ -163,31 +163,31 @@ class Drill:
 
     def begin(self, limit_s: float | None = None) -> None:
         """Begin; while one runs it goes on as it was."""
-        if self._proof is None:
-            self._proof = Proof(self._lines)
+        if self._checklist is None:
+            self._checklist = Checklist(self._lines)
             limit_s = self.limit_s if limit_s is None else limit_s
             self._end_ms = self._clock.now_ms() + limit_s * 1000
             self._verified = verified_empty(self.house.state)
-            self._tell(self._proof)
+            self._tell(self._checklist)
 
     def edge(self, edge: Edge) -> None:
         """Take one edge; the one that proves the last wire ends the test, if nobody passes."""
-        proof = self._proof
-        if proof is not None and proof.edge(edge):
-            self._tell(proof) if proof.missing() or self._under_way() else self.end()
+        checklist = self._checklist
+        if checklist is not None and checklist.edge(edge):
+            self._tell(checklist) if checklist.missing() or self._under_way() else self.end()
 
     def beat(self) -> None:
         """Say how it stands, or that the time is over."""
-        if self._proof is None:
+        if self._checklist is None:
             return
-        over = self._clock.now_ms() >= self._end_ms or not self._proof.missing()
-        self.end() if over and not self._under_way() else self._tell(self._proof)
+        over = self._clock.now_ms() >= self._end_ms or not self._checklist.missing()
+        self.end() if over and not self._under_way() else self._tell(self._checklist)
 
     def end(self) -> None:
         """Take back a guest whom only the test let in, and keep the result."""
-        if self._proof is None or self._ending:
+        if self._checklist is None or self._ending:
             return
-        if self._nobody_came(self._proof):
+        if self._nobody_came(self._checklist):
             self._ending = True
             now_ms = self._clock.now_ms()
             self.house.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
@@ -197,13 +197,13 @@ class Drill:
 
     def stop(self) -> None:
         """Keep and tell the result as things stand: the end, also when the house closes."""
-        proof, self._proof, self._ending = self._proof, None, False
-        if proof is None:
+        checklist, self._checklist, self._ending = self._checklist, None, False
+        if checklist is None:
             return
-        missing = proof.missing()
-        result = {"ok": not missing, "proven": len(proof.asked()) - len(missing)}
+        missing = checklist.missing()
+        result = {"ok": not missing, "proven": len(checklist.asked()) - len(missing)}
         self.house.note(Note("self_tested", {**result, "missing": missing, **self._left()}))
-        self._tell(proof, running=False)  # last: whoever hears it may stop the house
+        self._tell(checklist, running=False)  # last: whoever hears it may stop the house
 
     def _under_way(self) -> bool:
         """Tell whether it is not decided yet who came in."""
@@ -211,7 +211,7 @@ class Drill:
         release = state.grant is not None and not numbers.beams
         return (state.busy or release) and self._clock.now_ms() < self._end_ms + SETTLE_MS
 
-    def _nobody_came(self, proof: Proof) -> bool:
+    def _nobody_came(self, checklist: Checklist) -> bool:
         """Tell whether the rules believe in guests whom only this test's release let in.
 
         Never in a walk-in: there an empty room may turn the strike on.
@@ -220,7 +220,7 @@ class Drill:
         if not self._verified or numbers.beams or numbers.entry == "walk_in":
             return False
         most = state.occupancy.max + (state.grant.party if state.grant else 0)
-        button = proof.lines.get("release_button")
+        button = checklist.lines.get("release_button")
         return button is not None and 0 < most <= button.presses
 
     def _left(self) -> dict[str, Any]:
@@ -228,16 +228,16 @@ class Drill:
         inside = self.house.state.occupancy
         return {"verified": self._verified, "inside": {"min": inside.min, "max": inside.max}}
 
-    def _tell(self, proof: Proof, *, running: bool = True) -> None:
+    def _tell(self, checklist: Checklist, *, running: bool = True) -> None:
         left_s = max(self._end_ms - self._clock.now_ms(), 0.0) / 1000
         told = {
             "running": running,
-            "ok": not proof.missing(),
+            "ok": not checklist.missing(),
             "remaining_s": round(left_s if running else 0.0, 1),
             **self._left(),
             "lines": [
                 {"line": name, "proven": line.proven, "edges": line.edges}
-                for name, line in proof.asked().items()
+                for name, line in checklist.asked().items()
             ],
         }
         self.house.tell("self_test", told)

@@ -115,7 +115,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         demo.bench.act("walk_in")
         eventually(lambda: demo.ear.events("passage_seen"))
         assert demo.ear.ask("self_test")["ok"]
-        demo.running.service.post(demo.running.drill.end)
+        demo.running.service.post(demo.running.self_test.end)
         eventually(lambda: demo.ear.events("self_tested"))
         said += ours(demo)
     return said + ours(demo)  # and its goodbye

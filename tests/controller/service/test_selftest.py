@@ -20,7 +20,7 @@ from controller.gpio.simulated import ACTS, Bench, Move, SimulatedPins
 from controller.journal.journal import read_last
 from controller.rules.state import verified_empty
 from controller.service import selftest as proving_module
-from controller.service.selftest import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
+from controller.service.selftest import NOT_ASKED, PAGE_LIMIT_S, STEPS, Checklist
 from tests.support.demo import Demo, demo_config, house
 from tests.support.rules_driver import Room
 from tests.support.wait import HANGS_S, eventually
@@ -30,7 +30,7 @@ def edges(line: str, *times_ms: float) -> Iterable[Edge]:
     return [Edge(t_ms, line, number % 2 == 0) for number, t_ms in enumerate(times_ms)]
 
 
-def proven(test: Proof, told: Iterable[Edge]) -> list[str]:
+def proven(test: Checklist, told: Iterable[Edge]) -> list[str]:
     return [name for edge in told if (name := test.edge(edge))]
 
 
@@ -40,7 +40,7 @@ def test_every_line_has_its_step() -> None:
 
 @pytest.mark.parametrize("line", ["beam_outer", "door_contact", "release_button"])
 def test_a_line_is_proven_by_a_pulse_that_a_hand_makes(line: str) -> None:
-    test = Proof(WIRING)
+    test = Checklist(WIRING)
     assert proven(test, edges(line, 0, 5, 100, 104)) == []  # glitches
     assert proven(test, edges(line, 1000, 1200)) == [line]
     assert proven(test, edges(line, 2000, 2200)) == []  # once is enough
@@ -48,14 +48,14 @@ def test_a_line_is_proven_by_a_pulse_that_a_hand_makes(line: str) -> None:
 
 
 def test_a_line_that_only_ever_opens_is_not_proven() -> None:
-    test = Proof(WIRING)
+    test = Checklist(WIRING)
     assert proven(test, edges("door_contact", 0)) == []
     assert test.lines["door_contact"].edges == 1
 
 
 @pytest.mark.parametrize("line", ["hatch_knock", "door_knock"])
 def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
-    test = Proof(WIRING)
+    test = Checklist(WIRING)
     rap = (0, 1.4, 2.6, 3.5, 5.1, 5.8)
     assert proven(test, edges(line, *rap)) == []
     assert proven(test, edges(line, *(9000 + t for t in rap))) == []  # another one, much later
@@ -66,23 +66,23 @@ def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
 
 
 def test_what_is_not_wired_is_not_asked_and_evacuation_neither() -> None:
-    assert Proof({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
-    assert Proof({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
+    assert Checklist({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
+    assert Checklist({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
 
 
 def test_the_table_shows_levels_counts_and_shapes() -> None:
-    test = Proof({"hatch_knock": 1, "door_contact": 1})
+    test = Checklist({"hatch_knock": 1, "door_contact": 1})
     proven(test, [*edges("hatch_knock", 0, 1.4, 2.6, 3.5), *edges("door_contact", 10)])
     assert test.table() == [
         "line          level  edges  last burst: pulses, length, active",
         "door_contact      1      1    1      0.0 ms      0.0 ms",
         "hatch_knock       0      4    2      3.5 ms      2.3 ms",
     ]
-    assert len(Proof({}).table()) == 1
+    assert len(Checklist({}).table()) == 1
 
 
 def test_only_the_last_bursts_are_kept() -> None:
-    test = Proof(WIRING)
+    test = Checklist(WIRING)
     proven(test, edges("hatch_knock", *range(0, 100_000, 100)))
     assert len(test.lines["hatch_knock"].bursts) == 20
 
@@ -123,11 +123,11 @@ def proven_of(told: Any) -> list[str]:
 
 def test_a_drill_that_nobody_finishes_ends_by_itself(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.running.service.post(lambda: demo.running.drill.begin(0.5))
+        demo.running.service.post(lambda: demo.running.self_test.begin(0.5))
         eventually(lambda: demo.ear.events("self_tested"))
         assert demo.ear.events("self_tested")[0]["missing"] == list(STEPS)
         eventually(lambda: demo.ear.last("self_test")["running"] is False)
-        demo.running.service.post(demo.running.drill.end)  # there is none: nothing happens
+        demo.running.service.post(demo.running.self_test.end)  # there is none: nothing happens
         demo.bench.play(pressed("beam_outer"))
         assert len(demo.ear.events("self_tested")) == 1
 
@@ -188,7 +188,7 @@ def test_counted_by_hand_it_waits_for_its_own_release(tmp_path: Path) -> None:
         prove_all(demo, "release_button")
         demo.bench.play(RELEASE_AND_DOOR[:3])
         assert demo.ear.last("self_test")["ok"]
-        demo.running.service.post(demo.running.drill.beat)
+        demo.running.service.post(demo.running.self_test.beat)
         demo.bench.play(RELEASE_AND_DOOR[3:])
         assert ended(demo)["inside"] == {"min": 0, "max": 0}
         assert adjusted(demo) == ["release", "self-test"]
@@ -203,7 +203,7 @@ def test_counted_by_hand_a_guest_let_in_from_the_page_stays(tmp_path: Path) -> N
         assert demo.ear.ask("access_door", party=2)["ok"]
         demo.bench.play(RELEASE_AND_DOOR[2:])
         eventually(lambda: demo.running.service.state.occupancy.max == 3)
-        demo.running.service.post(demo.running.drill.end)
+        demo.running.service.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 3, "max": 3}
         assert "self-test" not in adjusted(demo)
 
@@ -211,11 +211,11 @@ def test_counted_by_hand_a_guest_let_in_from_the_page_stays(tmp_path: Path) -> N
 @pytest.mark.parametrize("entry", ["release", "walk_in"])
 def test_where_beams_count_the_end_changes_nothing(tmp_path: Path, entry: str) -> None:
     with house(tmp_path, f"door.entry={entry}", "house.capacity=3") as demo:
-        demo.running.service.post(demo.running.drill.begin)
+        demo.running.service.post(demo.running.self_test.begin)
         demo.bench.play(at_once())
         eventually(lambda: demo.running.service.state.occupancy.max == 3)
         was = demo.running.service.state.occupancy
-        demo.running.service.post(demo.running.drill.end)
+        demo.running.service.post(demo.running.self_test.end)
         told = ended(demo)
         assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 3})
         demo.running.service.wait_until_told()
@@ -226,10 +226,10 @@ def test_where_beams_count_the_end_changes_nothing(tmp_path: Path, entry: str) -
 
 def test_more_left_than_came_in_stands_after_the_test(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.running.service.post(demo.running.drill.begin)
+        demo.running.service.post(demo.running.self_test.begin)
         demo.bench.act("walk_out")
         eventually(lambda: demo.running.service.state.faults)
-        demo.running.service.post(demo.running.drill.end)
+        demo.running.service.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 0, "max": 1}
         demo.running.service.wait_until_told()
         assert [fault["name"] for fault in demo.state["faults"]] == ["CountUnderflow"]
@@ -240,7 +240,7 @@ def test_it_does_not_end_before_the_last_beams_passage_is_decided(tmp_path: Path
         assert demo.ear.ask("self_test")["ok"]
         prove_all(demo, "beam_outer", "beam_inner")
         busy: list[bool] = []
-        demo.running.drill.heard = lambda told: (
+        demo.running.self_test.heard = lambda told: (
             None if told["running"] else busy.append(demo.running.service.state.busy)
         )
         demo.bench.play(at_once())
@@ -254,7 +254,7 @@ def test_a_beam_that_stays_broken_does_not_hold_the_test_for_ever(
     monkeypatch.setattr(proving_module, "SETTLE_MS", 500.0)
     with house(tmp_path) as demo:
         demo.bench.play([Move(0, "beam_outer", 1)])
-        demo.running.service.post(lambda: demo.running.drill.begin(0.1))
+        demo.running.service.post(lambda: demo.running.self_test.begin(0.1))
         assert ended(demo)["ok"] is False
         assert demo.running.service.state.busy
 
@@ -506,7 +506,9 @@ def test_a_house_that_hangs_is_told_in_words(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(selftest, "SILENT_S", 0.2)
-    monkeypatch.setattr(proving_module.Drill, "_tell", lambda drill, proof, running=True: None)
+    monkeypatch.setattr(
+        proving_module.SelfTest, "_tell", lambda self_test, checklist, running=True: None
+    )
     config = demo_config(tmp_path)
     assert not run_self_test(config, Options(), echo=said.append, until_told=lambda stop: None)
     assert said == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]
