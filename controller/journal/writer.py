@@ -29,7 +29,7 @@ UNSAVED_ROWS = 5000
 SYNC_S = 10.0
 
 
-class Recorder:
+class JournalWriter:
     """Writes records in the background, in order. All callbacks come from its thread.
 
     ``on_done(record)`` follows every record; ``on_fault(text)`` tells that the journal stopped

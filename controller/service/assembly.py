@@ -27,7 +27,7 @@ from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox
 from controller.journal.records import Row
 from controller.journal.recovery import Opened, open_journal
-from controller.journal.writer import Recorder
+from controller.journal.writer import JournalWriter
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
@@ -191,10 +191,10 @@ def _parts(
     reporter.gadgets = gadgets(config)
     reporter.discovery = discovery_messages(config, version("backdoor"))
     _read_night(reporter, journal.since(noon_before(clock.wall_s())))
-    recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
+    writer = JournalWriter(journal, on_done=wiring.committed, on_fault=wiring.journal)
 
     def fetch(after: int) -> None:
-        recorder.fetch(after, WINDOW, partial(wiring.outbox.fetched, after))
+        writer.fetch(after, WINDOW, partial(wiring.outbox.fetched, after))
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
     birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
@@ -215,7 +215,7 @@ def _parts(
     return Components(
         clock,
         pins,
-        recorder,
+        writer,
         wiring.link,
         wiring.outbox,
         inbox,

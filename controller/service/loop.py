@@ -86,7 +86,7 @@ class Service:
         """Return when all that is in the queue now has reached pins, journal and link."""
         told = Event()
         self.post(self._picture)
-        self.post(lambda: self._parts.recorder.later(told.set))
+        self.post(lambda: self._parts.writer.later(told.set))
         told.wait(limit_s)
 
     def note(self, note: Note) -> None:
@@ -118,7 +118,7 @@ class Service:
             self._parts.flight.edge(edge)
             self._do(_silent(self._engine.edge(edge)))
         self._do(self._engine.lit())
-        self._parts.recorder.start()
+        self._parts.writer.start()
         self._keep([])
         self._picture()
         self._parts.link.start()
@@ -217,7 +217,7 @@ class Service:
         moment, delivered = parts.clock.moment(), parts.outbox.delivered
         record = parts.reporter.record(told, self.state, moment, delivered)
         if record is not None:
-            parts.recorder.put(record)
+            parts.writer.put(record)
         if parts.reporter.untold and self._picture_s == inf:
             self._picture_s = monotonic() + PICTURE_S
 
@@ -234,7 +234,7 @@ class Service:
                 self._parts.link.publish(message)
 
         if messages:
-            self._parts.recorder.later(say)
+            self._parts.writer.later(say)
 
     # --- ten times a second --------------------------------------------------------------------
 
@@ -275,12 +275,12 @@ class Service:
             return
         self._flush()
         if self.state.session is None and parts.reporter.new_night():
-            parts.recorder.prune(parts.clock.wall_s() - parts.keep_days * DAY_S)
+            parts.writer.prune(parts.clock.wall_s() - parts.keep_days * DAY_S)
 
     def _flush(self) -> None:
         flight, rows = self._parts.flight, self._parts.flight.take()
         wall, now_ms = self._parts.clock.wall_s(), self._parts.clock.now_ms()
-        self._parts.recorder.later(lambda: flight.flush(rows, wall, now_ms))
+        self._parts.writer.later(lambda: flight.flush(rows, wall, now_ms))
 
     def _end(self) -> None:
         self._running = False
@@ -292,7 +292,7 @@ class Service:
         self._parts.self_test.stop()
         self._picture()
         self._flush()
-        self._parts.recorder.stop()
+        self._parts.writer.stop()
         self._parts.link.stop([payloads.status(self._parts.reporter.topics, "offline")])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from controller.clock import Clock
 from controller.gpio.pins import Pins
 from controller.journal.outbox import Outbox
-from controller.journal.writer import Recorder
+from controller.journal.writer import JournalWriter
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.rules.state import State
@@ -39,7 +39,7 @@ class Components:
 
     clock: Clock
     pins: Pins
-    recorder: Recorder
+    writer: JournalWriter
     link: Link
     outbox: Outbox
     inbox: Inbox

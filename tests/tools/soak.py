@@ -176,7 +176,7 @@ class Bar:
     def settle(self) -> None:
         """Wait until the journal's thread has written and told all that it was given."""
         done = Flag()
-        self._running.service._parts.recorder.later(done.set)
+        self._running.service._parts.writer.later(done.set)
         assert done.wait(60)
 
 

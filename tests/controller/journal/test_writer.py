@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from controller.journal import journal as module
-from controller.journal import writer as recorder_module
+from controller.journal import writer as writer_module
 from controller.journal.journal import MEMORY, Journal, read_last, tail_of
 from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
-from controller.journal.writer import Recorder
+from controller.journal.writer import JournalWriter
 from tests.support.journal_rows import LATER_S, row, saved
 from tests.support.wait import eventually
 
@@ -29,7 +29,7 @@ class Desk:
         self.journal = journal
         self.done: list[Record] = []
         self.faults: list[str] = []
-        self.recorder = Recorder(journal, on_done=self.on_done, on_fault=self.on_fault)
+        self.writer = JournalWriter(journal, on_done=self.on_done, on_fault=self.on_fault)
 
     def on_done(self, record: Record) -> None:
         self.done.append(record)
@@ -39,14 +39,14 @@ class Desk:
 
     def put(self, *seqs: int) -> None:
         for seq in seqs:
-            self.recorder.put(Record([row(seq)], saved(seq), messages=[seq]))
+            self.writer.put(Record([row(seq)], saved(seq), messages=[seq]))
 
     def told(self) -> list[int]:
         return [message for record in self.done for message in record.messages]
 
     def fetch(self, after: int, limit: int = 9999) -> list[int]:
         replies: list[list[Row]] = []
-        self.recorder.fetch(after, limit, replies.append)
+        self.writer.fetch(after, limit, replies.append)
         eventually(lambda: replies)
         return [row.seq for row in replies[0]]
 
@@ -68,9 +68,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def desk(path: Path) -> Iterator[Desk]:
     desk = Desk(Journal(path))
-    desk.recorder.start()
+    desk.writer.start()
     yield desk
-    desk.recorder.stop()
+    desk.writer.stop()
 
 
 def on_disk(path: Path) -> list[int]:
@@ -97,9 +97,9 @@ def test_whatever_is_queued_shares_one_transaction(path: Path) -> None:
         lambda sql: commits.append(sql) if sql == "COMMIT" else None
     )
     desk.put(*range(1, 301))
-    desk.recorder.put(Record(delivered=250))
-    desk.recorder.start()
-    desk.recorder.stop()
+    desk.writer.put(Record(delivered=250))
+    desk.writer.start()
+    desk.writer.stop()
     assert len(commits) == 1
     assert desk.told() == list(range(1, 301))
     with closing(open_journal(path).journal) as journal:
@@ -125,13 +125,13 @@ class Hanging(Journal):
 def test_put_never_waits_for_the_disk(path: Path) -> None:
     journal = Hanging(path)
     desk = Desk(journal)
-    desk.recorder.start()
+    desk.writer.start()
     desk.put(1)
-    desk.recorder.fetch(0, 1, lambda rows: None)  # and here we are: nobody waited
+    desk.writer.fetch(0, 1, lambda rows: None)  # and here we are: nobody waited
     assert desk.done == []
     journal.free.set()
     eventually(lambda: desk.told() == [1])
-    desk.recorder.stop()
+    desk.writer.stop()
     assert desk.faults == []
 
 
@@ -144,26 +144,26 @@ def test_fetch_sees_what_was_put_before_it(desk: Desk) -> None:
 
 def test_prune_is_done_in_turn(desk: Desk) -> None:
     desk.put(1, 2, 3)
-    desk.recorder.put(Record(delivered=3))
-    desk.recorder.prune(LATER_S)
+    desk.writer.put(Record(delivered=3))
+    desk.writer.prune(LATER_S)
     assert desk.fetch(0) == [3]
 
 
 def test_stop_writes_what_is_queued(path: Path) -> None:
     desk = Desk(Journal(path))
-    desk.recorder.start()
+    desk.writer.start()
     desk.put(*range(1, 2001))
-    desk.recorder.stop()
+    desk.writer.stop()
     assert desk.told() == list(range(1, 2001))
     assert on_disk(path) == list(range(1, 2001))
 
 
 def test_stop_without_start_and_twice() -> None:
     desk = Desk(Journal(MEMORY))
-    desk.recorder.stop()
-    desk.recorder.start()
-    desk.recorder.stop()
-    desk.recorder.stop()
+    desk.writer.stop()
+    desk.writer.start()
+    desk.writer.stop()
+    desk.writer.stop()
     desk.journal.close()
 
 
@@ -217,7 +217,7 @@ def test_disk_that_works_again_gets_everything(desk: Desk, path: Path) -> None:
 def test_what_a_disk_refused_is_tried_again_though_nothing_happens(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "SYNC_S", 0.1)
+    monkeypatch.setattr(writer_module, "SYNC_S", 0.1)
     desk.break_disk()
     desk.put(1)
     eventually(lambda: desk.faults)
@@ -229,7 +229,7 @@ def test_what_a_disk_refused_is_tried_again_at_the_end(desk: Desk, path: Path) -
     desk.break_disk()
     desk.put(1)
     eventually(lambda: desk.faults)
-    desk.recorder.stop()
+    desk.writer.stop()
     assert on_disk(path) == [1]
     assert not tail_of(path).exists()
 
@@ -241,7 +241,7 @@ def test_a_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Pa
     keep_full(desk)
     desk.put(2)
     eventually(lambda: desk.faults)
-    desk.recorder.stop()
+    desk.writer.stop()
     assert tail_of(path).exists()
     assert on_disk(path) == [1]
 
@@ -250,7 +250,7 @@ def test_lost_directory_and_its_return(tmp_path: Path) -> None:
     place = tmp_path / "card"
     place.mkdir()
     desk = Desk(Journal(place / "journal.db"))
-    desk.recorder.start()
+    desk.writer.start()
     desk.put(1)
     eventually(lambda: desk.done)
     desk.journal.close()  # as if the card was pulled: nothing can be read or written
@@ -263,11 +263,11 @@ def test_lost_directory_and_its_return(tmp_path: Path) -> None:
     desk.put(4)
     eventually(lambda: desk.faults[-1] == "")
     assert desk.fetch(0) == [1, 2, 3, 4]
-    desk.recorder.stop()
+    desk.writer.stop()
 
 
 def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.recorder._rows = type(desk.recorder._rows)(maxlen=100)
+    desk.writer._rows = type(desk.writer._rows)(maxlen=100)
     desk.journal.close()
     monkeypatch.setattr(desk.journal, "reopen", lambda: None)
     desk.put(*range(1, 501))
@@ -278,7 +278,7 @@ def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.Mon
 def test_record_that_can_never_be_written_is_dropped_and_told(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.recorder.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')], messages=[0]))
+    desk.writer.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')], messages=[0]))
     eventually(lambda: desk.told() == [0])
     desk.put(1)
     assert desk.fetch(0) == [1]
@@ -289,7 +289,7 @@ def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TAIL_SIZE", 10)
-    desk.recorder.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
+    desk.writer.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
     desk.put(*range(1, 30))
     eventually(lambda: len(desk.told()) == 29)
     desk.put(30)
@@ -303,8 +303,8 @@ def test_whoever_is_told_and_fails_ends_nothing(
     def deaf(_: object) -> None:
         raise RuntimeError("deaf")
 
-    desk.recorder._on_fault = deaf
-    desk.recorder.fetch(0, 1, deaf)
+    desk.writer._on_fault = deaf
+    desk.writer.fetch(0, 1, deaf)
     desk.break_disk()
     desk.put(*range(1, 300))
     eventually(lambda: len(desk.done) == 299)
@@ -354,17 +354,17 @@ class Syncs(Journal):
 
 @pytest.fixture
 def syncs(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Syncs]:
-    monkeypatch.setattr(recorder_module, "SYNC_S", 1.5)
+    monkeypatch.setattr(writer_module, "SYNC_S", 1.5)
     journal = Syncs(path)
     journal.desk = Desk(journal)
-    journal.desk.recorder.start()
+    journal.desk.writer.start()
     yield journal
-    journal.desk.recorder.stop()
+    journal.desk.writer.stop()
 
 
 def test_what_a_person_is_told_is_synced_first(syncs: Syncs) -> None:
     assert syncs.desk is not None
-    syncs.desk.recorder.put(Record([row(1)], saved(1), urgent=True))
+    syncs.desk.writer.put(Record([row(1)], saved(1), urgent=True))
     eventually(lambda: syncs.at)
     assert syncs.at == [0]
 
@@ -383,7 +383,7 @@ def test_what_was_merely_seen_is_told_first_and_synced_soon_in_one_go(syncs: Syn
 
 def test_two_threads_may_put() -> None:
     desk = Desk(Journal(MEMORY))
-    desk.recorder.start()
+    desk.writer.start()
     threads = [threading.Thread(target=desk.put, args=range(first, 1000, 2)) for first in (1, 2)]
     for thread in threads:
         thread.start()
@@ -391,4 +391,4 @@ def test_two_threads_may_put() -> None:
         thread.join()
     eventually(lambda: len(desk.done) == 999)
     assert desk.fetch(0) == list(range(1, 1000))
-    desk.recorder.stop()
+    desk.writer.stop()

@@ -53,7 +53,7 @@ class Stand:
 
     def slow_disk(self, sync_s: float) -> float:
         """Let every write and every sync take so long from now on."""
-        journal: Any = self._running.service._parts.recorder._journal
+        journal: Any = self._running.service._parts.writer._journal
         for name in ("write", "sync"):
             usual = getattr(type(journal), name)
             setattr(journal, name, partial(_slowly, sync_s, partial(usual, journal)))
