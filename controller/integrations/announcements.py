@@ -23,7 +23,7 @@ CONNECT_PAUSE_S = (0.5, 0.8)
 BACK_PAUSE_S = (0.3, 0.6)
 
 
-class Later:
+class DelayedCall:
     """Calls ``what`` once, a random pause after the first of any number of asks."""
 
     def __init__(self, what: Callable[[], None], pause_s: tuple[float, float]) -> None:
@@ -49,7 +49,7 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Hears:
+class WatchedTopics:
     """Topics of the house: Home Assistant's ``birth``, devices ``back``, ``stale`` discovery."""
 
     birth: str = ""
@@ -57,7 +57,7 @@ class Hears:
     stale: Sequence[str] = ()
 
 
-class Home:
+class Announcer:
     """Hears the house; ``everything`` and ``devices`` tell it again, from a thread of their own.
 
     ``publish`` clears what is found retained on a stale topic.
@@ -65,7 +65,7 @@ class Home:
 
     def __init__(
         self,
-        hears: Hears,
+        hears: WatchedTopics,
         everything: Callable[[], None],
         devices: Callable[[], None],
         publish: Callable[[Message], None],
@@ -74,9 +74,9 @@ class Home:
         self._back = frozenset(hears.back)
         self._stale = frozenset(hears.stale)
         self._publish = publish
-        self._connected = Later(everything, CONNECT_PAUSE_S)
-        self._everything = Later(everything, BIRTH_PAUSE_S)
-        self._devices = Later(devices, BACK_PAUSE_S)
+        self._connected = DelayedCall(everything, CONNECT_PAUSE_S)
+        self._everything = DelayedCall(everything, BIRTH_PAUSE_S)
+        self._devices = DelayedCall(devices, BACK_PAUSE_S)
 
     def topics(self) -> list[str]:
         """Return what to subscribe to."""

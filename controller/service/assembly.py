@@ -21,7 +21,7 @@ from controller.events import Edge
 from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
-from controller.integrations.announcements import Hears, Home
+from controller.integrations.announcements import Announcer, WatchedTopics
 from controller.integrations.discovery import discovery_messages, stale_topics
 from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox
@@ -198,11 +198,11 @@ def _parts(
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
     birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
-    hears = Hears(birth, reporter.gadgets.back(), stale_topics(config))
-    wiring.home = Home(hears, wiring.house, wiring.devices, wiring.say)
+    watched = WatchedTopics(birth, reporter.gadgets.back(), stale_topics(config))
+    wiring.announcer = Announcer(watched, wiring.house, wiring.devices, wiring.say)
     wiring.link = world.link(
         client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],
-        subscriptions=[names("cmd/+"), *wiring.home.topics()],
+        subscriptions=[names("cmd/+"), *wiring.announcer.topics()],
         on_message=wiring.command,
         on_up=wiring.up,
         on_down=wiring.down,

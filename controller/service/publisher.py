@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 from controller.clock import Clock
 from controller.events import Fault
-from controller.integrations.announcements import Home
+from controller.integrations.announcements import Announcer
 from controller.journal.outbox import Outbox
 from controller.journal.records import Record, Row
 from controller.mqtt.client import Link
@@ -26,7 +26,7 @@ class Publisher:
         self._queue = queue
         self.link: Link
         self.outbox: Outbox
-        self.home: Home
+        self.announcer: Announcer
         self.service: Service
 
     def committed(self, record: Record) -> None:
@@ -42,7 +42,7 @@ class Publisher:
         self.link.publish(message, ack=row.seq)
 
     def command(self, message: Message) -> None:
-        if not self.home.hears(message) and self._queue.qsize() < COMMANDS_WAITING:
+        if not self.announcer.watched(message) and self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
 
     def say(self, message: Message) -> None:
@@ -56,7 +56,7 @@ class Publisher:
 
     def up(self) -> None:
         self.broker("")
-        self.home.up()
+        self.announcer.up()
         self.outbox.up()
 
     def down(self, problem: str) -> None:

@@ -12,7 +12,7 @@ from threading import Thread, Timer
 import pytest
 
 from controller.events import Command
-from controller.integrations.announcements import BIRTH_PAUSE_S, Later
+from controller.integrations.announcements import BIRTH_PAUSE_S, DelayedCall
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
@@ -114,7 +114,7 @@ def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("controller.integrations.announcements.Timer", ByHand)
     rings: list[int] = []
-    later = Later(lambda: rings.append(1), (0.02, 0.03))
+    later = DelayedCall(lambda: rings.append(1), (0.02, 0.03))
     for number in (1, 2):
         for _ in range(5):
             later.ask()
