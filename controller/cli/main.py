@@ -140,7 +140,7 @@ def journal(
             click.echo("".join(cut(flights(config.journal.path), from_s, to_s)), nl=False)
             return
         for row in read_last(config.journal.path, last):
-            click.echo(row.told())
+            click.echo(row.to_json())
 
 
 def _moment(text: str) -> float:

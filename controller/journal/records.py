@@ -58,7 +58,7 @@ class Row(NamedTuple):
         """The wall time, ISO 8601 in UTC."""
         return iso(self.at_s)
 
-    def told(self) -> str:
+    def to_json(self) -> str:
         """Return the event as it is told, JSON text."""
         if self.data.startswith('{"seq":'):
             return self.data

@@ -20,7 +20,7 @@ class Latency:
         self._counts[bisect_left(BOUNDS_S, took_s)] += 1
         self._sum_s += took_s
 
-    def told(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """Return bounds, the turns up to each (and no less), those beyond, and the whole time."""
         return {
             "bounds_s": BOUNDS_S,

@@ -38,7 +38,7 @@ class Night:
             self._last.append({"at": at, "name": name, "data": dict(data)})
         self.changed = True
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the timeline as the wire tells it."""
         return {
             "since": self.since,

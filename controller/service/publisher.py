@@ -35,10 +35,10 @@ class Publisher:
         for message in record.messages:
             self.link.publish(message)
         for row in record.rows:
-            log.info("%s %s", row.name, row.told())
+            log.info("%s %s", row.name, row.to_json())
 
     def send(self, row: Row) -> None:
-        message = Message(self._names(f"event/{row.name}"), row.told().encode(), qos=1)
+        message = Message(self._names(f"event/{row.name}"), row.to_json().encode(), qos=1)
         self.link.publish(message, ack=row.seq)
 
     def command(self, message: Message) -> None:

@@ -132,7 +132,7 @@ class Reporter:
         self._note()
         if self.night.changed:
             self.night.changed = False
-            night = codec.encode(self.night.told())
+            night = codec.encode(self.night.as_dict())
             messages.append(Message(self.topics("night"), night, retain=True))
         return messages
 
@@ -142,7 +142,7 @@ class Reporter:
             self._radio_s = uptime_s + RADIO_S
             self._signal = signal_dbm()
         radio = {} if self._signal is None else {"signal_dbm": self._signal}
-        loop = self.latency.told()
+        loop = self.latency.as_dict()
         return payloads.heartbeat(
             self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio
         )

@@ -70,7 +70,7 @@ def test_after_a_power_cut_no_number_is_given_twice(
         eventually(lambda: demo.ear.events("count_adjusted"))
         assert demo.ear.events("count_adjusted")[-1]["seq"] > last + 1000
         rows = read_last(str(left / "journal.db"), 9999)
-        kept = {row.seq: json.loads(row.told()) for row in rows}
+        kept = {row.seq: json.loads(row.to_json()) for row in rows}
         told = demo.ear.events("count_adjusted")
         assert all(kept[event["seq"]] == event for event in told)
 

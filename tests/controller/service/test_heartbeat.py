@@ -20,7 +20,7 @@ def test_each_turn_is_counted_at_its_bound() -> None:
     latency = Latency()
     for took_s in (0.0001, 0.0005, 0.0006, 0.3, 5.0):
         latency.add(took_s)
-    told = latency.told()
+    told = latency.as_dict()
     assert told["bounds_s"] == BOUNDS_S
     assert told["turns"] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
     assert told["sum_s"] == 5.3012

@@ -89,7 +89,7 @@ def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
     with house(tmp_path, "house.empty_after=3", *wires, speed=200) as demo:
         demo.bench.play(moves)
         eventually(lambda: demo.ear.events("session_ended"))
-    live = [json.loads(row.told()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
+    live = [json.loads(row.to_json()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
     shift = live[0]["t_ms"] - told[0]["t_ms"]
     # The house lives on until it is stopped, 200 s in each of ours: that is not of the trace.
     live = [line for line in live if line["t_ms"] - shift <= end["t_ms"]]

@@ -24,7 +24,7 @@ def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
     night.add("t6", "exit", one | {"count": 0, "min": 0, "max": 0})
     night.add("t7", "session_ended", {})
     night.add("t8", "output", {"line": "strike", "level": 1})
-    told = night.told()
+    told = night.as_dict()
     assert told["points"] == [["t1", 1, 1, 1], ["t3", 1, 1, 2], ["t4", 1, 1, 1], ["t6", 0, 0, 0]]
     assert told["sessions"] == [{"started_at": "t1", "ended_at": "t7"}]
     assert told["knocks"] == [["t2", "hatch"]]
@@ -38,14 +38,14 @@ def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
 def test_a_session_that_began_before_noon_may_end_after_it() -> None:
     night = Night("noon")
     night.add("t", "session_ended", {})
-    assert night.told()["sessions"] == []
+    assert night.as_dict()["sessions"] == []
 
 
 def test_only_the_last_events_are_told() -> None:
     night = Night("noon")
     for number in range(LAST + 5):
         night.add(str(number), "hatch_opened", {})
-    assert next(event["at"] for event in night.told()["last"]) == "5"
+    assert next(event["at"] for event in night.as_dict()["last"]) == "5"
 
 
 @pytest.fixture

@@ -327,7 +327,7 @@ class Bar:
 
     def journal(self) -> list[Any]:
         rows = read_last(self.config.journal.path, 50)
-        return [json.loads(row.told()) for row in rows if row.name == "self_tested"]
+        return [json.loads(row.to_json()) for row in rows if row.name == "self_tested"]
 
 
 def raps(*times_ms: float) -> list[Move]:
@@ -374,7 +374,7 @@ def test_where_nobody_knows_the_terminals_test_changes_nothing(
     assert any("the count stays as it is, 0 to 4 inside" in said for said in bar.said)
     (kept,) = bar.journal()
     assert (kept["verified"], kept["inside"]) == (False, {"min": 0, "max": 4})
-    rows = {row.name: json.loads(row.told()) for row in read_last(bar.config.journal.path, 50)}
+    rows = {row.name: json.loads(row.to_json()) for row in read_last(bar.config.journal.path, 50)}
     assert rows["command_refused"]["cause"] == "terminal"
     assert rows["count_adjusted"]["cause"] == "restart"  # and nothing after it
 

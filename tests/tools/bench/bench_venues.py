@@ -56,7 +56,7 @@ class Door:
         self._topics = Topics(f"backdoor/{self._venue}")
         self._number = number
         self._seq = 0
-        self._loop = Latency().told()
+        self._loop = Latency().as_dict()
         self._link = link(
             port,
             f"door-{os.getpid()}-{number}",
