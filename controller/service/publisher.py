@@ -42,7 +42,7 @@ class Publisher:
         self.link.publish(message, ack=row.seq)
 
     def command(self, message: Message) -> None:
-        if not self.announcer.watched(message) and self._queue.qsize() < COMMANDS_WAITING:
+        if not self.announcer.hears(message) and self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
 
     def say(self, message: Message) -> None:
