@@ -23,7 +23,8 @@ from controller.mqtt.memory import MemoryBus
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State
-from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
+from controller.service.assembly import World, alone, assemble, link_maker, simulated
+from controller.service.publisher import LinkMaker
 from controller.systemd import Notifier
 from web import create_app, pair_link
 from web.security.pairing import PairingError, own_address, qr_text
@@ -97,11 +98,11 @@ def run_demo(
     fresh = replace(State(), occupancy=settled(options.inside))
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)
-    service = running.service
-    bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
+    loop = running.loop
+    bench = Bench(running.clock, running.factory, loop.post, loop.wait_until_published)
     page = _Page(config, links, bench, options.speed)
-    until_told(running.service.stop)
-    running.service.begin(running.absence)
+    until_told(loop.stop)
+    loop.begin(running.absence)
     page.start()
     link = pair_link(replace(config, web=replace(config.web, port=page.port)))
 
@@ -113,7 +114,7 @@ def run_demo(
 
     Thread(target=begin, name="welcome", daemon=True).start()
     try:
-        running.service.run()
+        loop.run()
     finally:
         bench.stop()
         page.stop()

@@ -237,11 +237,11 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
                 say(running)
         except PinsError as error:
             raise Problem(str(error)) from None
-    _until_told(running.service.stop)
-    running.service.begin(running.absence)
+    _until_told(running.loop.stop)
+    running.loop.begin(running.absence)
     # What is here now stays: to look it all through for garbage takes 30 ms, and an edge may wait.
     gc.freeze()
-    running.service.run()
+    running.loop.run()
 
 
 @main.command()

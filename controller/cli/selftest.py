@@ -90,7 +90,14 @@ def run_self_test(
 ) -> bool:
     """Run the house and the test in it; tell whether everything asked for was there."""
     edges: SimpleQueue[Edge | None] = SimpleQueue()
-    running = assemble(config, replace(real_world(config), watch=edges.put))
+    progress: SimpleQueue[Progress] = SimpleQueue()
+    world = replace(
+        real_world(config),
+        watch=edges.put,
+        on_progress=progress.put,
+        self_test_s=options.limit_s,
+    )
+    running = assemble(config, world)
     test = Checklist(input_lines(config))
 
     stopped = Event()
@@ -98,25 +105,26 @@ def run_self_test(
     def stop() -> None:
         stopped.set()
         edges.put(None)
-        running.service.post(running.self_test.end)
+        running.loop.post(running.self_test.end)
 
     until_told(stop)
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run, name="house")
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run, name="house")
     thread.start()
     try:
         if options.watch:
             return _watch(test, edges, options.limit_s, echo)
         if options.learn:
             return _learn(test, edges, options, echo)
-        if running.service.state.occupancy.max > 0:
+        if running.loop.state.occupancy.max > 0:
             _settle(running, echo, ask)
-        return _guide(running, 0.0 if stopped.is_set() else options.limit_s, echo)
+        _start_test(running, stopped)
+        return _guide(progress, echo)
     except Empty:
         echo(f"   the house said nothing for {SILENT_S:g} s: it hangs; its log may say why")
         return False
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(10)
 
 
@@ -129,20 +137,22 @@ def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
     """After a restart the count may ask, and then no release moves the strike."""
     if ask("The count asks who is inside. Is the room empty?"):
         now_ms = running.clock.now_ms()
-        running.service.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
+        running.loop.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
     else:
         echo("   the count asks, or guests are inside: the release may be refused")
 
 
-def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
-    """Say what to do, tick off what was done, and what is missing in the end."""
-    told: SimpleQueue[Progress] = SimpleQueue()
-    running.self_test.heard = told.put
-    running.self_test.limit_s = limit_s
-    running.service.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
-    running.service.post(running.self_test.begin)  # refused, with guests: it changes nothing then
+def _start_test(running: Running, stopped: Event) -> None:
+    running.loop.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
+    running.loop.post(running.self_test.begin)  # refused, with guests: it changes nothing then
+    if stopped.is_set():  # before there was a test to end
+        running.loop.post(running.self_test.end)
+
+
+def _guide(progress: SimpleQueue[Progress], echo: Echo) -> bool:
+    """Say what to do, tick off what was done, and name what is missing in the end."""
     proven: set[str] = set()
-    now = told.get(timeout=SILENT_S)
+    now = progress.get(timeout=SILENT_S)
     for number, line in enumerate(now["lines"], 1):
         echo(f"{number}. {line['line']}: {STEPS[line['line']]}")
     while True:
@@ -152,7 +162,7 @@ def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
         proven = done
         if not now["running"]:
             return _result(now, echo)
-        now = told.get(timeout=SILENT_S)
+        now = progress.get(timeout=SILENT_S)
 
 
 def _result(last: Progress, echo: Echo) -> bool:

@@ -67,17 +67,19 @@ class Row(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What one step of the house leaves: events, the state after them, how far delivery got.
+    """What one step of the rules leaves: events, the state after them, how far delivery got.
 
-    ``messages`` are not written; they come back with the recorder's ``on_done``, to be told then.
-    ``urgent``: a person was told that it is done, so no power cut may take it back.
+    ``urgent``: somebody gets the answer that it is done, so no power cut may take it back.
     """
 
     rows: Sequence[Row] = ()
     saved: Saved | None = None
     delivered: int | None = None
-    messages: Sequence[Any] = ()
     urgent: bool = False
+
+
+#: Nothing to write; the writer reports it in its turn, after all records before it.
+NOTHING = Record()
 
 
 @dataclass(slots=True)

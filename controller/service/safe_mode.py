@@ -82,10 +82,10 @@ def _world(config: Config) -> World:
 
 def say(running: Running, why: str = "") -> None:
     """Raise the fault, or without a ``why`` clear one that a former safe mode left."""
-    t_ms, service = running.clock.now_ms(), running.service
-    for fault in service.state.faults:
+    t_ms, loop = running.clock.now_ms(), running.loop
+    for fault in loop.state.faults:
         if fault.name == FAULT:
-            service.post(Fault(t_ms, FAULT, fault.line, active=False))
+            loop.post(Fault(t_ms, FAULT, fault.line, active=False))
     if why:
         log.error("safe mode: locked, counted by hand; the controller %s", why)
-        service.post(Fault(t_ms, FAULT, why, active=True))
+        loop.post(Fault(t_ms, FAULT, why, active=True))

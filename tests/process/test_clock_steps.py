@@ -87,7 +87,7 @@ def test_a_boot_in_1970_keeps_the_session_and_refuses_what_it_cannot_judge(
     wall: Wall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "controller.service.parts.PASSAGE_MS", 60_000.0
+        "controller.service.loop.PASSAGE_MS", 60_000.0
     )  # away a moment, however slow
     with house(tmp_path) as demo:
         demo.ear.ask("set_count", count=2)

@@ -46,7 +46,7 @@ def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.seen().link == "online")
         hangs = Event()
-        demo.running.service.post(lambda: hangs.set() or (let_go.wait() and None))
+        demo.running.loop.post(lambda: hangs.set() or (let_go.wait() and None))
         assert hangs.wait(HANGS_S)
         monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._heard_at or 0.0) + 2.9)
         assert mirror.seen().link == "online"
@@ -79,7 +79,7 @@ def test_a_loop_that_hangs_does_not_feed_the_watchdog(
         with house(tmp_path) as demo:
             eventually(fed)
             stuck = Event()
-            demo.running.service.post(lambda: stuck.set() or (let_go.wait() and None))
+            demo.running.loop.post(lambda: stuck.set() or (let_go.wait() and None))
             assert stuck.wait(HANGS_S)
             while heard():
                 pass  # what was said before

@@ -45,7 +45,7 @@ def house_on(folder: Path, port: int) -> Iterator[Demo]:
     bus = MemoryBus()
     world = World(partial(simulated, config), link_maker(config))
     demo = Demo(assemble(config, world), Ear(bus), bus)
-    demo.running.service.begin(demo.running.absence)
+    demo.running.loop.begin(demo.running.absence)
     demo.thread.start()
     try:
         yield demo

@@ -69,7 +69,7 @@ def test_however_a_loop_is_stuck_it_is_silent_and_grey(
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.seen().link == "online")
-        demo.running.service.post(lambda: stuck(let_go))
+        demo.running.loop.post(lambda: stuck(let_go))
         try:
             eventually(lambda: mirror.seen().link == "stale")
             beats = len(demo.ear.all("heartbeat"))

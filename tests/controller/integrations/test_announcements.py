@@ -57,14 +57,14 @@ def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
     ear.link.publish(Message(old, b"{}", retain=True))
     config = demo_config(tmp_path)
     running = assemble(config, World(partial(simulated, config), alone(bus)))
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run)
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run)
     thread.start()
     device = "homeassistant/device/backdoor_bar/config"
     eventually(lambda: any(m.topic == device for m in ear.heard))
     about = [(m.topic, bool(m.payload)) for m in ear.heard if m.topic.startswith("homeassistant")]
     assert about[:3] == [(old, True), (old, False), (device, True)]
-    running.service.stop()
+    running.loop.stop()
     thread.join(HANGS_S)
 
 
@@ -117,7 +117,7 @@ def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> 
     later = DelayedCall(lambda: rings.append(1), (0.02, 0.03))
     for number in (1, 2):
         for _ in range(5):
-            later.ask()
+            later.request()
         assert len(timers) == number
         assert 0.02 <= timers[-1].interval <= 0.03
         timers[-1].function()
@@ -136,14 +136,14 @@ def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
     config = demo_config(tmp_path, *sets)
     config = replace(config, mqtt=replace(config.mqtt, host=broker.host))
     running = assemble(config, World(partial(simulated, config), link_maker(config)))
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run)
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run)
     thread.start()
     try:
-        eventually(lambda: any(f.name == "BrokerDown" for f in running.service.state.faults))
-        running.service.post(Command(running.clock.now_ms(), "access_door", 1))
+        eventually(lambda: any(f.name == "BrokerDown" for f in running.loop.state.faults))
+        running.loop.post(Command(running.clock.now_ms(), "access_door", 1))
         eventually(lambda: times_on(running.factory.pin(STRIKE)))
         eventually(lambda: "does it keep retained messages (retain_available)?" in caplog.text)
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(HANGS_S)

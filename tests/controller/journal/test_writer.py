@@ -29,9 +29,9 @@ class Desk:
         self.journal = journal
         self.done: list[Record] = []
         self.faults: list[str] = []
-        self.writer = JournalWriter(journal, on_done=self.on_done, on_fault=self.on_fault)
+        self.writer = JournalWriter(journal, on_written=self.on_written, on_fault=self.on_fault)
 
-    def on_done(self, record: Record) -> None:
+    def on_written(self, record: Record) -> None:
         self.done.append(record)
 
     def on_fault(self, text: str) -> None:
@@ -39,10 +39,10 @@ class Desk:
 
     def put(self, *seqs: int) -> None:
         for seq in seqs:
-            self.writer.put(Record([row(seq)], saved(seq), messages=[seq]))
+            self.writer.put(Record([row(seq)], saved(seq)))
 
-    def told(self) -> list[int]:
-        return [message for record in self.done for message in record.messages]
+    def written(self) -> list[int]:
+        return [row.seq for record in self.done for row in record.rows]
 
     def fetch(self, after: int, limit: int = 9999) -> list[int]:
         replies: list[list[Row]] = []
@@ -86,7 +86,7 @@ def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
     desk.done = Checking()
     desk.put(*range(1, 21))
     eventually(lambda: len(desk.done) == 20)
-    assert desk.told() == list(range(1, 21))
+    assert desk.written() == list(range(1, 21))
     assert desk.faults == []
 
 
@@ -101,7 +101,7 @@ def test_whatever_is_queued_shares_one_transaction(path: Path) -> None:
     desk.writer.start()
     desk.writer.stop()
     assert len(commits) == 1
-    assert desk.told() == list(range(1, 301))
+    assert desk.written() == list(range(1, 301))
     with closing(open_journal(path).journal) as journal:
         assert journal.last_seq() == 300
         assert journal.saved() == saved(300)
@@ -130,7 +130,7 @@ def test_put_never_waits_for_the_disk(path: Path) -> None:
     desk.writer.fetch(0, 1, lambda rows: None)  # and here we are: nobody waited
     assert desk.done == []
     journal.free.set()
-    eventually(lambda: desk.told() == [1])
+    eventually(lambda: desk.written() == [1])
     desk.writer.stop()
     assert desk.faults == []
 
@@ -154,7 +154,7 @@ def test_stop_writes_what_is_queued(path: Path) -> None:
     desk.writer.start()
     desk.put(*range(1, 2001))
     desk.writer.stop()
-    assert desk.told() == list(range(1, 2001))
+    assert desk.written() == list(range(1, 2001))
     assert on_disk(path) == list(range(1, 2001))
 
 
@@ -172,15 +172,15 @@ def test_stop_without_start_and_twice() -> None:
 
 def test_full_disk_is_told_once_and_the_house_hears_all_the_same(desk: Desk) -> None:
     desk.put(1)
-    eventually(lambda: desk.told() == [1])
+    eventually(lambda: desk.written() == [1])
     desk.break_disk()
     keep_full(desk)
     seqs = range(2, 400)
     desk.put(*seqs)
     eventually(lambda: len(desk.done) == 399)
-    assert desk.told() == [1, *seqs]
+    assert desk.written() == [1, *seqs]
     assert len(desk.faults) == 1
-    assert "No space left on device; events are kept in memory" in desk.faults[0]
+    assert "No space left on device; events are kept in memory, check the disk" in desk.faults[0]
     assert desk.fetch(0) == [1, *seqs]  # from the file and from memory
     assert desk.fetch(390, 3) == [391, 392, 393]
 
@@ -278,11 +278,11 @@ def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.Mon
 def test_record_that_can_never_be_written_is_dropped_and_told(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.writer.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')], messages=[0]))
-    eventually(lambda: desk.told() == [0])
+    desk.writer.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')]))
+    eventually(lambda: desk.written() == [9])
     desk.put(1)
     assert desk.fetch(0) == [1]
-    assert "records are lost" in caplog.text
+    assert "these events are lost" in caplog.text
 
 
 def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
@@ -291,10 +291,10 @@ def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
     monkeypatch.setattr(module, "TAIL_SIZE", 10)
     desk.writer.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
     desk.put(*range(1, 30))
-    eventually(lambda: len(desk.told()) == 29)
+    eventually(lambda: len(desk.written()) == 30)
     desk.put(30)
     assert desk.fetch(29) == [30]
-    assert "records are lost" in caplog.text
+    assert "these events are lost" in caplog.text
 
 
 def test_whoever_is_told_and_fails_ends_nothing(
@@ -308,7 +308,7 @@ def test_whoever_is_told_and_fails_ends_nothing(
     desk.break_disk()
     desk.put(*range(1, 300))
     eventually(lambda: len(desk.done) == 299)
-    assert caplog.text.count("nobody could be told") >= 2
+    assert caplog.text.count("a callback failed") >= 2
 
 
 FULL_DISK = """
@@ -317,7 +317,7 @@ from pathlib import Path
 from tests.controller.journal.test_writer import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 desk = Desk(Journal(sys.argv[1]))
-desk.recorder.start()
+desk.writer.start()
 desk.put(*range(1, 3001))
 eventually(lambda: len(desk.done) == 3000)
 assert desk.faults and desk.faults[-1], desk.faults
@@ -325,7 +325,7 @@ assert desk.fetch(2500) == list(range(2501, 3001))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 desk.put(3001)
 eventually(lambda: desk.faults[-1] == "")
-desk.recorder.stop()
+desk.writer.stop()
 """
 
 

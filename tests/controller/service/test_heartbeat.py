@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.service.latency import BOUNDS_S, Latency
-from controller.service.radio import signal_dbm
+from controller.service.heartbeat import BOUNDS_S, Latency, signal_dbm
 
 TABLE = """\
 Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE

@@ -14,10 +14,11 @@ import pytest
 from controller.config.loader import parse
 from controller.events import Edge
 from controller.gpio.simulated import ACTS, Move
+from controller.integrations.announcements import Repeat
 from controller.journal.journal import Journal, read_last
 from controller.mqtt.message import Message
 from controller.replay import Row, replay, wired_by
-from controller.service.loop import REREAD_S
+from controller.service.heartbeat import REREAD_S
 from tests.support.demo import house, times_on
 from tests.support.wait import HANGS_S, eventually
 
@@ -121,12 +122,12 @@ def test_a_deadline_waits_for_an_edge_of_before_it(tmp_path: Path, on_its_way: b
 
         def behind() -> bool:
             if on_its_way and not asked.is_set():
-                demo.running.service.post(shut)
+                demo.running.loop.post(shut)
             asked.set()
             return on_its_way
 
         demo.running.factory.behind = behind
-        demo.running.service.post(opened)
+        demo.running.loop.post(opened)
         eventually(asked.is_set)
         demo.ear.ask("set_count", count=1)  # answered after all that came before it
         assert len(demo.ear.events("door_opened")) == (0 if on_its_way else 1)
@@ -147,15 +148,16 @@ def test_a_lost_edge_is_found_by_reading_the_level_again(
 def test_after_a_delay_the_levels_are_not_read_twice_at_once(tmp_path: Path) -> None:
     """Twice the same and untold is a lost edge: one that waited with us needs a moment to come."""
     with house(tmp_path) as demo:
+        heartbeat = demo.running.loop._components.heartbeat
         due_s: list[tuple[float, float]] = []
 
         def delayed() -> None:
             now_s = time.monotonic()
-            demo.running.service._reread_s = now_s - 5
-            demo.running.service._check()
-            due_s.append((demo.running.service._reread_s, now_s + REREAD_S / 2))
+            heartbeat.due_s = now_s - 5
+            heartbeat.tick()
+            due_s.append((heartbeat.due_s, now_s + REREAD_S / 2))
 
-        demo.running.service.post(delayed)
+        demo.running.loop.post(delayed)
         eventually(lambda: due_s)
         assert due_s[0][0] >= due_s[0][1]
 
@@ -217,7 +219,7 @@ def test_an_error_in_the_loop_ends_it_with_the_strike_off(tmp_path: Path) -> Non
         demo.ear.ask("access_door")
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
-        demo.running.service.post(broken)
+        demo.running.loop.post(broken)
         demo.thread.join(HANGS_S)
         assert not strike.state
 
@@ -321,13 +323,13 @@ def test_how_things_stand_never_goes_backwards_on_a_slow_disk(
 
     with house(tmp_path) as demo:
         monkeypatch.setattr(Journal, "sync", slow)
-        service = demo.running.service
+        loop = demo.running.loop
         for count in (2, 3):
             body = json.dumps({"id": f"{count}", "issued_at": time.time(), "count": count})
             demo.ear.link.publish(Message("backdoor/bar/cmd/set_count", body.encode(), qos=1))
-            service.post(service.tell_house)
+            loop.post(Repeat.EVERYTHING)
         eventually(lambda: demo.state["occupancy"]["count"] == 3)
-        service.wait_until_told()
+        loop.wait_until_published()
         seqs = [state["seq"] for state in demo.ear.all("state")]
         assert seqs == sorted(seqs)
         assert demo.state["occupancy"]["count"] == 3

@@ -8,8 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from controller.service.night import LAST, Night
-from controller.service.reporter import noon_before
+from controller.service.night import LAST, Night, noon_before
 
 
 def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:

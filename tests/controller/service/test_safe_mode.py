@@ -27,13 +27,13 @@ def as_it_is(config: Config) -> Config:
 
 @contextmanager
 def at_work(running: Running) -> Iterator[Callable[[], State]]:
-    thread = Thread(target=running.service.run)
-    running.service.begin(running.absence)
+    thread = Thread(target=running.loop.run)
+    running.loop.begin(running.absence)
     thread.start()
     try:
-        yield lambda: running.service.state
+        yield lambda: running.loop.state
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(HANGS_S)
         assert not thread.is_alive()
 
@@ -44,7 +44,7 @@ def whys(state: State) -> list[str]:
 
 def test_locked_counted_by_hand_and_nothing_to_be_judged(tmp_path: Path) -> None:
     running = assemble_safely(lambda: demo_config(tmp_path, "door.entry=walk_in"), as_it_is)
-    house = running.service.settings
+    house = running.loop.settings
     assert (house.counting, house.beams, house.entry) == ("manual", False, "release")
     assert not house.lines & {"beam_outer", "beam_inner", "hatch_knock", "door_knock"}
     assert {"door_contact", "release_button", "evacuate"} <= house.lines
@@ -63,8 +63,8 @@ def test_the_bartender_can_still_let_in_and_count(tmp_path: Path) -> None:
     with at_work(running) as state:
         for name, number in (("set_count", 1), ("access_door", 2)):
             now_ms = running.clock.now_ms()
-            running.service.post(Command(now_ms, name, number, id=name, cause="page"))
-        eventually(lambda: strike_on(state(), running.service.settings))
+            running.loop.post(Command(now_ms, name, number, id=name, cause="page"))
+        eventually(lambda: strike_on(state(), running.loop.settings))
 
 
 def test_count_and_session_are_kept_and_the_count_asks(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_count_and_session_are_kept_and_the_count_asks(tmp_path: Path) -> None:
     before = assemble(config, real_world(config))
     with at_work(before) as state:
         now_ms = before.clock.now_ms()
-        before.service.post(Command(now_ms, "set_count", 3, id="a", cause="page"))
-        before.service.post(Command(now_ms, "answer_hatch", None, id="b", cause="page"))
+        before.loop.post(Command(now_ms, "set_count", 3, id="a", cause="page"))
+        before.loop.post(Command(now_ms, "answer_hatch", None, id="b", cause="page"))
         eventually(lambda: state().session is not None)
         session = state().session
     safe = assemble_safely(lambda: config, as_it_is)
@@ -89,7 +89,7 @@ def test_a_normal_start_clears_what_safe_mode_said(tmp_path: Path) -> None:
     with at_work(safe) as state:
         eventually(lambda: whys(state()))
     normal = assemble(config, real_world(config))
-    assert whys(normal.service.state)
+    assert whys(normal.loop.state)
     say(normal)
     with at_work(normal) as state:
         eventually(lambda: not whys(state()))
@@ -123,7 +123,7 @@ def test_a_wrong_configuration_leaves_a_page_that_says_so(tmp_path: Path) -> Non
         )
 
     running = assemble_safely(wrong, here)
-    assert not running.service.settings.lines
+    assert not running.loop.settings.lines
     with at_work(running) as state:
         eventually(lambda: whys(state()) == ["config"])
 

@@ -123,11 +123,11 @@ def proven_of(told: Any) -> list[str]:
 
 def test_a_drill_that_nobody_finishes_ends_by_itself(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.running.service.post(lambda: demo.running.self_test.begin(0.5))
+        demo.running.loop.post(lambda: demo.running.self_test.begin(0.5))
         eventually(lambda: demo.ear.events("self_tested"))
         assert demo.ear.events("self_tested")[0]["missing"] == list(STEPS)
         eventually(lambda: demo.ear.last("self_test")["running"] is False)
-        demo.running.service.post(demo.running.self_test.end)  # there is none: nothing happens
+        demo.running.loop.post(demo.running.self_test.end)  # there is none: nothing happens
         demo.bench.play(pressed("beam_outer"))
         assert len(demo.ear.events("self_tested")) == 1
 
@@ -170,13 +170,13 @@ def test_counted_by_hand_the_releases_of_the_test_are_no_guests(tmp_path: Path) 
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.ear.ask("self_test")["ok"]
         demo.bench.play(RELEASE_AND_DOOR)
-        eventually(lambda: demo.running.service.state.session)  # so the rules must believe
+        eventually(lambda: demo.running.loop.state.session)  # so the rules must believe
         prove_all(demo, "release_button", "door_contact")
         told = ended(demo)
         assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 0})
         eventually(lambda: demo.ear.events("self_tested"))
         assert demo.ear.events("self_tested")[0]["inside"] == {"min": 0, "max": 0}
-        assert verified_empty(demo.running.service.state)
+        assert verified_empty(demo.running.loop.state)
         assert adjusted(demo) == ["release", "self-test"]
         assert demo.ear.ask("self_test")["ok"]
 
@@ -188,22 +188,22 @@ def test_counted_by_hand_it_waits_for_its_own_release(tmp_path: Path) -> None:
         prove_all(demo, "release_button")
         demo.bench.play(RELEASE_AND_DOOR[:3])
         assert demo.ear.last("self_test")["ok"]
-        demo.running.service.post(demo.running.self_test.beat)
+        demo.running.loop.post(demo.running.self_test.tick)
         demo.bench.play(RELEASE_AND_DOOR[3:])
         assert ended(demo)["inside"] == {"min": 0, "max": 0}
         assert adjusted(demo) == ["release", "self-test"]
-        assert verified_empty(demo.running.service.state)
+        assert verified_empty(demo.running.loop.state)
 
 
 def test_counted_by_hand_a_guest_let_in_from_the_page_stays(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.ear.ask("self_test")["ok"]
         demo.bench.play(RELEASE_AND_DOOR)
-        eventually(lambda: demo.running.service.state.occupancy.max == 1)
+        eventually(lambda: demo.running.loop.state.occupancy.max == 1)
         assert demo.ear.ask("access_door", party=2)["ok"]
         demo.bench.play(RELEASE_AND_DOOR[2:])
-        eventually(lambda: demo.running.service.state.occupancy.max == 3)
-        demo.running.service.post(demo.running.self_test.end)
+        eventually(lambda: demo.running.loop.state.occupancy.max == 3)
+        demo.running.loop.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 3, "max": 3}
         assert "self-test" not in adjusted(demo)
 
@@ -211,27 +211,27 @@ def test_counted_by_hand_a_guest_let_in_from_the_page_stays(tmp_path: Path) -> N
 @pytest.mark.parametrize("entry", ["release", "walk_in"])
 def test_where_beams_count_the_end_changes_nothing(tmp_path: Path, entry: str) -> None:
     with house(tmp_path, f"door.entry={entry}", "house.capacity=3") as demo:
-        demo.running.service.post(demo.running.self_test.begin)
+        demo.running.loop.post(demo.running.self_test.begin)
         demo.bench.play(at_once())
-        eventually(lambda: demo.running.service.state.occupancy.max == 3)
-        was = demo.running.service.state.occupancy
-        demo.running.service.post(demo.running.self_test.end)
+        eventually(lambda: demo.running.loop.state.occupancy.max == 3)
+        was = demo.running.loop.state.occupancy
+        demo.running.loop.post(demo.running.self_test.end)
         told = ended(demo)
         assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 3})
-        demo.running.service.wait_until_told()
-        assert demo.running.service.state.occupancy == was
+        demo.running.loop.wait_until_published()
+        assert demo.running.loop.state.occupancy == was
         assert demo.state["door"]["strike"] is False
         assert adjusted(demo) == []
 
 
 def test_more_left_than_came_in_stands_after_the_test(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.running.service.post(demo.running.self_test.begin)
+        demo.running.loop.post(demo.running.self_test.begin)
         demo.bench.act("walk_out")
-        eventually(lambda: demo.running.service.state.faults)
-        demo.running.service.post(demo.running.self_test.end)
+        eventually(lambda: demo.running.loop.state.faults)
+        demo.running.loop.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 0, "max": 1}
-        demo.running.service.wait_until_told()
+        demo.running.loop.wait_until_published()
         assert [fault["name"] for fault in demo.state["faults"]] == ["CountUnderflow"]
 
 
@@ -240,8 +240,8 @@ def test_it_does_not_end_before_the_last_beams_passage_is_decided(tmp_path: Path
         assert demo.ear.ask("self_test")["ok"]
         prove_all(demo, "beam_outer", "beam_inner")
         busy: list[bool] = []
-        demo.running.self_test.heard = lambda told: (
-            None if told["running"] else busy.append(demo.running.service.state.busy)
+        demo.running.self_test._on_progress = lambda told: (
+            None if told["running"] else busy.append(demo.running.loop.state.busy)
         )
         demo.bench.play(at_once())
         told = ended(demo)
@@ -254,9 +254,9 @@ def test_a_beam_that_stays_broken_does_not_hold_the_test_for_ever(
     monkeypatch.setattr(proving_module, "SETTLE_MS", 500.0)
     with house(tmp_path) as demo:
         demo.bench.play([Move(0, "beam_outer", 1)])
-        demo.running.service.post(lambda: demo.running.self_test.begin(0.1))
+        demo.running.loop.post(lambda: demo.running.self_test.begin(0.1))
         assert ended(demo)["ok"] is False
-        assert demo.running.service.state.busy
+        assert demo.running.loop.state.busy
 
 
 def test_a_house_that_closes_in_the_middle_ends_it(tmp_path: Path) -> None:
@@ -507,7 +507,7 @@ def test_a_house_that_hangs_is_told_in_words(
     said: list[str] = []
     monkeypatch.setattr(selftest, "SILENT_S", 0.2)
     monkeypatch.setattr(
-        proving_module.SelfTest, "_tell", lambda self_test, checklist, running=True: None
+        proving_module.SelfTest, "_publish", lambda self_test, checklist, running=True: None
     )
     config = demo_config(tmp_path)
     assert not run_self_test(config, Options(), echo=said.append, until_told=lambda stop: None)

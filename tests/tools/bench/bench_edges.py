@@ -61,7 +61,7 @@ def recorder(folder: Path) -> None:
     """Measure what a put costs its caller, and how soon it is written."""
     done = threading.Semaphore(0)
     writer = JournalWriter(
-        Journal(folder / "burst.db"), on_done=lambda _: done.release(), on_fault=print
+        Journal(folder / "burst.db"), on_written=lambda _: done.release(), on_fault=print
     )
     writer.start()
     began_s = time.perf_counter()

@@ -26,7 +26,7 @@ from controller.mqtt.message import Message, Topics
 from controller.mqtt.snapshot import Stamp, heartbeat, snapshot, state_messages, status
 from controller.rules.occupancy import settled
 from controller.rules.state import RuleSettings, State
-from controller.service.latency import Latency
+from controller.service.heartbeat import Latency
 from tests.conftest import Broker
 from web.routes.venues import Venues
 
