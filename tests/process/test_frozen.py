@@ -39,7 +39,7 @@ def let_go() -> Iterator[Event]:
     event.set()
 
 
-def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
+def test_hanging_loop_greys_the_page_within_three_seconds(
     tmp_path: Path, let_go: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with house(tmp_path) as demo:
@@ -59,7 +59,7 @@ def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
         mirror.stop()
 
 
-def test_a_loop_that_hangs_does_not_feed_the_watchdog(
+def test_hanging_loop_does_not_feed_the_watchdog(
     tmp_path: Path, let_go: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -90,7 +90,7 @@ def test_a_loop_that_hangs_does_not_feed_the_watchdog(
             eventually(fed)
 
 
-def test_a_frozen_process_is_seen_through_the_broker(
+def test_frozen_process_is_noticed_through_the_broker(
     controller: Callable[..., Controller],  # noqa: F811 - the fixture
     broker: Broker,
 ) -> None:

@@ -29,7 +29,7 @@ def told(demo: Demo, topic: str) -> list[bytes]:
     return [message.payload for message in list(demo.ear.heard) if message.topic == topic]
 
 
-def test_home_assistant_is_told_at_the_start_and_after_its_birth(tmp_path: Path) -> None:
+def test_discovery_is_published_at_the_start_and_after_a_birth(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         device = "homeassistant/device/backdoor_bar/config"
         eventually(lambda: told(demo, device))
@@ -44,13 +44,13 @@ def test_home_assistant_is_told_at_the_start_and_after_its_birth(tmp_path: Path)
         assert len(told(demo, device)) == before + 1, "however often it says so"
 
 
-def test_without_discovery_its_birth_is_nothing_to_us(tmp_path: Path) -> None:
+def test_discovery_off_publishes_nothing_for_home_assistant(tmp_path: Path) -> None:
     with house(tmp_path, "homeassistant.discovery=off") as demo:
         eventually(lambda: demo.state)
         assert not [m for m in demo.ear.heard if m.topic.startswith("homeassistant/")]
 
 
-def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
+def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
     bus = MemoryBus()
     ear = Ear(bus)
     old = "homeassistant/lock/backdoor_bar_lock/config"
@@ -68,7 +68,7 @@ def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
     thread.join(HANGS_S)
 
 
-def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> None:
+def test_bulb_follows_the_hatch_light(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
         eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
         demo.bench.act("knock_hatch")
@@ -78,7 +78,7 @@ def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> 
         eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1] == b"OFF")
 
 
-def test_a_bulb_that_is_back_is_told_again(tmp_path: Path) -> None:
+def test_bulb_that_is_back_gets_the_light_again(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
         eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
         demo.bench.act("knock_hatch")
@@ -90,7 +90,7 @@ def test_a_bulb_that_is_back_is_told_again(tmp_path: Path) -> None:
         assert told(demo, "cmnd/lamp/POWER")[-1] == b"ON"
 
 
-def test_a_chime_rings_along_and_can_be_rung_by_the_house(tmp_path: Path) -> None:
+def test_chime_device_rings_on_command(tmp_path: Path) -> None:
     with house(tmp_path, *BELL) as demo:
         assert demo.ear.ask("ring_chime", tone="time_up")["ok"]
         eventually(lambda: told(demo, "cmnd/bell/Buzzer") == [b"3,8,4"])
@@ -99,13 +99,13 @@ def test_a_chime_rings_along_and_can_be_rung_by_the_house(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("payload", [{}, {"tone": "evacuate"}, {"tone": "la"}, {"value": 1}])
-def test_no_other_tone_is_rung_by_hand(tmp_path: Path, payload: dict[str, object]) -> None:
+def test_ring_chime_refuses_other_tones(tmp_path: Path, payload: dict[str, object]) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("ring_chime", **payload)["reason"] == "Malformed"
         assert not demo.ear.all("chime")
 
 
-def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delayed_call_is_once_for_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     timers: list[Timer] = []
 
     class ByHand(Timer):
@@ -125,7 +125,7 @@ def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("protocol", [4, 5])
-def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
+def test_broker_without_retain_is_reported_and_the_door_works(
     protocol: int,
     tmp_path: Path,
     make_broker: Callable[..., Broker],

@@ -77,7 +77,7 @@ def on_disk(path: Path) -> list[int]:
     return [row.seq for row in read_last(str(path), 99_999)]
 
 
-def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
+def test_records_are_written_then_reported_in_order(desk: Desk, path: Path) -> None:
     class Checking(list[Record]):
         def append(self, record: Record) -> None:
             assert on_disk(path)[-1] >= record.rows[-1].seq
@@ -90,7 +90,7 @@ def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
     assert desk.faults == []
 
 
-def test_whatever_is_queued_shares_one_transaction(path: Path) -> None:
+def test_queued_records_share_one_transaction(path: Path) -> None:
     desk = Desk(Journal(path))
     commits: list[str] = []
     desk.journal._db.set_trace_callback(
@@ -170,7 +170,7 @@ def test_stop_without_start_and_twice() -> None:
 # --- a disk that fails ----------------------------------------------------------------------------
 
 
-def test_full_disk_is_told_once_and_the_house_hears_all_the_same(desk: Desk) -> None:
+def test_full_disk_is_reported_once_and_records_go_on(desk: Desk) -> None:
     desk.put(1)
     eventually(lambda: desk.written() == [1])
     desk.break_disk()
@@ -214,7 +214,7 @@ def test_disk_that_works_again_gets_everything(desk: Desk, path: Path) -> None:
     assert len(desk.faults) == 2
 
 
-def test_what_a_disk_refused_is_tried_again_though_nothing_happens(
+def test_refused_records_are_tried_again_without_new_ones(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_module, "SYNC_S", 0.1)
@@ -225,7 +225,7 @@ def test_what_a_disk_refused_is_tried_again_though_nothing_happens(
     assert on_disk(path) == [1]
 
 
-def test_what_a_disk_refused_is_tried_again_at_the_end(desk: Desk, path: Path) -> None:
+def test_refused_records_are_tried_again_at_stop(desk: Desk, path: Path) -> None:
     desk.break_disk()
     desk.put(1)
     eventually(lambda: desk.faults)
@@ -234,7 +234,7 @@ def test_what_a_disk_refused_is_tried_again_at_the_end(desk: Desk, path: Path) -
     assert not tail_of(path).exists()
 
 
-def test_a_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
+def test_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
     desk.put(1)
     eventually(lambda: desk.done)
     desk.break_disk()
@@ -275,7 +275,7 @@ def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.Mon
     assert len(desk.done) == 500
 
 
-def test_record_that_can_never_be_written_is_dropped_and_told(
+def test_record_that_can_never_be_written_is_dropped_and_reported(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.writer.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')]))
@@ -285,7 +285,7 @@ def test_record_that_can_never_be_written_is_dropped_and_told(
     assert "these events are lost" in caplog.text
 
 
-def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
+def test_record_that_the_database_can_never_take_is_dropped(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TAIL_SIZE", 10)
@@ -297,7 +297,7 @@ def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
     assert "these events are lost" in caplog.text
 
 
-def test_whoever_is_told_and_fails_ends_nothing(
+def test_failing_callback_does_not_end_the_writer(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     def deaf(_: object) -> None:
@@ -329,7 +329,7 @@ desk.writer.stop()
 """
 
 
-def test_file_that_may_not_grow_is_survived_by_the_real_system_call(path: Path) -> None:
+def test_writer_survives_a_file_size_limit(path: Path) -> None:
     """Not SQLite's own limit but the kernel's: every write beyond 60 kB fails."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=False
@@ -362,14 +362,14 @@ def syncs(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Syncs]:
     journal.desk.writer.stop()
 
 
-def test_what_a_person_is_told_is_synced_first(syncs: Syncs) -> None:
+def test_urgent_record_is_synced_before_it_is_reported(syncs: Syncs) -> None:
     assert syncs.desk is not None
     syncs.desk.writer.put(Record([row(1)], saved(1), urgent=True))
     eventually(lambda: syncs.at)
     assert syncs.at == [0]
 
 
-def test_what_was_merely_seen_is_told_first_and_synced_soon_in_one_go(syncs: Syncs) -> None:
+def test_other_records_are_reported_first_and_synced_together(syncs: Syncs) -> None:
     assert syncs.desk is not None
     syncs.desk.put(1, 2, 3)
     eventually(lambda: syncs.desk and len(syncs.desk.done) == 3)

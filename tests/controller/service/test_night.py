@@ -11,7 +11,7 @@ import pytest
 from controller.service.night import LAST, Night, noon_before
 
 
-def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
+def test_night_collects_points_sessions_knocks_and_totals() -> None:
     night = Night("noon")
     one = {"count": 1, "min": 1, "max": 1}
     night.add("t1", "session_started", {})
@@ -34,13 +34,13 @@ def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
     assert told["since"] == "noon"
 
 
-def test_a_session_that_began_before_noon_may_end_after_it() -> None:
+def test_night_ignores_the_end_of_a_session_it_never_saw_begin() -> None:
     night = Night("noon")
     night.add("t", "session_ended", {})
     assert night.as_dict()["sessions"] == []
 
 
-def test_only_the_last_events_are_told() -> None:
+def test_night_keeps_only_the_last_events() -> None:
     night = Night("noon")
     for number in range(LAST + 5):
         night.add(str(number), "hatch_opened", {})
@@ -67,6 +67,6 @@ def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("2027-03-28T03:30:00+02:00", "2027-03-27T12:00:00+01:00"),  # the night with 23
     ],
 )
-def test_the_night_begins_at_noon_in_milan(now: str, noon: str) -> None:
+def test_noon_before_is_the_local_noon(now: str, noon: str) -> None:
     begins = noon_before(datetime.fromisoformat(now).timestamp())
     assert begins == datetime.fromisoformat(noon).timestamp()
