@@ -1,8 +1,8 @@
 """The self-test in the terminal: a guided minute that proves every wire before the first guest.
 
 It *is* the controller, run in the foreground: the same pins, rules, page and journal. So the strike
-really lets go when the release is pressed, and the page ticks the same wires off. ``watch`` shows
-all lines live, for tuning knock sensors; ``learn`` takes down a rhythm.
+really opens when the release is pressed, and the page ticks the same wires off. ``watch`` shows all
+lines live, for tuning knock sensors; ``learn`` records a rhythm.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Progress = Mapping[str, Any]
 #: A rhythm has ended when nobody has knocked for so long.
 RHYTHM_ENDS_S = 2.0
 SHOW_EVERY_S = 0.5
-#: The drill speaks every second; longer silence is a house that hangs.
+#: Progress is published every second; longer silence means that the controller hangs.
 SILENT_S = 15.0
 
 
@@ -64,7 +64,7 @@ class Options:
 
 
 def change_places(argv: Sequence[str]) -> int | None:
-    """As root, on an installed house: run this very command in the service's place.
+    """Run this very command in the service's place, as root on an installed machine.
 
     It gets the service's user, group and login, and systemd stops the service before it (they
     conflict); the service is started again after it. None where there is no service, or inside it.
@@ -85,10 +85,10 @@ def run_self_test(
     options: Options,
     *,
     echo: Echo,
-    until_told: Callable[[Callable[[], None]], None],
+    on_stop_signal: Callable[[Callable[[], None]], None],
     ask: Callable[[str], bool] = lambda question: False,
 ) -> bool:
-    """Run the house and the test in it; tell whether everything asked for was there."""
+    """Run the controller and the test in it; return whether everything asked for was there."""
     edges: SimpleQueue[Edge | None] = SimpleQueue()
     progress: SimpleQueue[Progress] = SimpleQueue()
     world = replace(
@@ -107,9 +107,9 @@ def run_self_test(
         edges.put(None)
         running.loop.post(running.self_test.end)
 
-    until_told(stop)
+    on_stop_signal(stop)
     running.loop.begin(running.absence)
-    thread = Thread(target=running.loop.run, name="house")
+    thread = Thread(target=running.loop.run, name="loop")
     thread.start()
     try:
         if options.watch:
@@ -129,12 +129,12 @@ def run_self_test(
 
 
 def _next(edges: SimpleQueue[Edge | None], end_s: float, most_s: float = 3600.0) -> Edge | None:
-    """Return the next edge; raises Empty when the time is over, None when told to stop."""
+    """Return the next edge, or None to stop; raises Empty when the time is over."""
     return edges.get(timeout=max(min(end_s - monotonic(), most_s), 0.0))
 
 
 def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
-    """After a restart the count may ask, and then no release moves the strike."""
+    """Ask for the count: after a restart it may be uncertain, and then no release opens."""
     if ask("The count asks who is inside. Is the room empty?"):
         now_ms = running.clock.now_ms()
         running.loop.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
@@ -179,7 +179,7 @@ def _result(last: Progress, echo: Echo) -> bool:
 
 
 def _watch(test: Checklist, edges: SimpleQueue[Edge | None], limit_s: float, echo: Echo) -> bool:
-    """Show all lines until told to stop or the time is over, each time over the last."""
+    """Show all lines until a signal or the end of the time, each time over the last."""
     end_s, shown = monotonic() + limit_s, 0
     while monotonic() < end_s:
         table = test.table()
@@ -196,7 +196,7 @@ def _watch(test: Checklist, edges: SimpleQueue[Edge | None], limit_s: float, ech
 
 
 def _learn(test: Checklist, edges: SimpleQueue[Edge | None], options: Options, echo: Echo) -> bool:
-    """Take down one rhythm of at least three raps, and keep it in its file."""
+    """Record one rhythm of at least three raps, and save it in its file."""
     if not options.learn.isprintable():
         echo("a name has no line breaks and no other characters that can't be seen")
         return False

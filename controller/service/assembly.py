@@ -89,7 +89,7 @@ def real_world(config: Config) -> World:
 
 
 def link_maker(config: Config) -> LinkMaker:
-    """Return what makes a link to the broker; without one the house talks to itself."""
+    """Return what makes a link to the broker; without one, to a broker in memory."""
     if config.mqtt.host:
         from controller.mqtt.client import MqttLink
 

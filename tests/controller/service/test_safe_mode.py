@@ -16,7 +16,7 @@ from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Command
 from controller.rules.state import State, door_mode, strike_on
 from controller.service.assembly import Running, assemble, real_world
-from controller.service.safe_mode import FAULT, assemble_safely, safe_config, say
+from controller.service.safe_mode import FAULT, assemble_safely, safe_config, set_fault
 from tests.support.demo import demo_config
 from tests.support.wait import HANGS_S, eventually
 
@@ -90,7 +90,7 @@ def test_normal_start_clears_the_safe_mode_fault(tmp_path: Path) -> None:
         eventually(lambda: whys(state()))
     normal = assemble(config, real_world(config))
     assert whys(normal.loop.state)
-    say(normal)
+    set_fault(normal)
     with at_work(normal) as state:
         eventually(lambda: not whys(state()))
 

@@ -305,14 +305,14 @@ class Bar:
         eventually(lambda: self._pins and (self.said or options.watch))
 
     def _run(self, options: Options) -> None:
-        def until_told(stop: Callable[[], None]) -> None:
+        def on_stop_signal(stop: Callable[[], None]) -> None:
             self.stop = stop
 
         self.result = run_self_test(
             self.config,
             options,
             echo=self.said.append,
-            until_told=until_told,
+            on_stop_signal=on_stop_signal,
             ask=lambda question: self.yes,
         )
 
@@ -512,5 +512,5 @@ def test_terminal_test_reports_a_controller_that_hangs(
         proving_module.SelfTest, "_publish", lambda self_test, checklist, running=True: None
     )
     config = demo_config(tmp_path)
-    assert not run_self_test(config, Options(), echo=said.append, until_told=lambda stop: None)
+    assert not run_self_test(config, Options(), echo=said.append, on_stop_signal=lambda stop: None)
     assert said == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]
