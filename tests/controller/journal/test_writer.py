@@ -1,4 +1,4 @@
-"""The recorder's thread: group commit, order, and a disk that fails and comes back."""
+"""The journal writer's thread: group commit, order, and a disk that fails and comes back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,15 +15,16 @@ import pytest
 from controller.journal import journal as module
 from controller.journal import writer as writer_module
 from controller.journal.journal import MEMORY, Journal, read_last, tail_of
-from controller.journal.records import Record, Row, Saved
+from controller.journal.records import Record, Row
 from controller.journal.recovery import open_journal
 from controller.journal.writer import JournalWriter
+from tests.support.hanging_journal import HangingJournal
 from tests.support.journal_rows import LATER_S, row, saved
 from tests.support.wait import eventually
 
 
 class Desk:
-    """A recorder and what it told."""
+    """A writer and what it reported."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -108,22 +109,8 @@ def test_queued_records_share_one_transaction(path: Path) -> None:
         assert journal.delivered() == 250
 
 
-class Hanging(Journal):
-    """A journal on a disk that takes nothing until it is ``free``."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.free = threading.Event()
-
-    def write(
-        self, rows: Sequence[Row] = (), saved: Saved | None = None, delivered: int | None = None
-    ) -> None:
-        assert self.free.wait(60)
-        super().write(rows, saved, delivered)
-
-
 def test_put_never_waits_for_the_disk(path: Path) -> None:
-    journal = Hanging(path)
+    journal = HangingJournal(path)
     desk = Desk(journal)
     desk.writer.start()
     desk.put(1)
@@ -186,7 +173,7 @@ def test_full_disk_is_reported_once_and_records_go_on(desk: Desk) -> None:
 
 
 def keep_full(desk: Desk) -> Callable[[], None]:
-    """Keep the disk full across the recorder's attempts to open the file anew."""
+    """Keep the disk full across the writer's attempts to open the file anew."""
     reopen = desk.journal.reopen
 
     def still_full() -> None:
@@ -339,7 +326,7 @@ def test_writer_survives_a_file_size_limit(path: Path) -> None:
 
 
 class Syncs(Journal):
-    """A journal that notes what had been told when it was synced."""
+    """A journal that notes what had been reported when it was synced."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
