@@ -27,9 +27,9 @@ from controller.config.loader import parse
 from controller.events import Command
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import read_last
-from controller.loop import assembly
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Message
+from controller.service import assembly
 from controller.service.assembly import Running, World, alone, assemble, simulated
 from tests.tools.model import laws
 
