@@ -12,6 +12,7 @@ import pytest
 from controller.clock import Clock
 from controller.config.loader import parse
 from controller.config.presets import Gadgets
+from controller.engine import TimedEffects
 from controller.events import Answer, Fault, Note
 from controller.integrations.announcements import WatchedTopics
 from controller.journal.journal import read_last
@@ -83,7 +84,7 @@ def test_answer_comes_after_its_event_and_before_the_changed_state(desk: Desk) -
     desk.journal.free.set()
     eventually(lambda: "state" in desk.heard())
     before = len(desk.heard())
-    effects = [(2.0, Note("locked_down", {})), (2.0, Answer("a", ok=True))]
+    effects: TimedEffects = [(2.0, Note("locked_down", {})), (2.0, Answer("a", ok=True))]
     desk.publisher.record(effects, State(t_ms=2.0, locked_down=True))
     eventually(lambda: "state" in desk.heard()[before:])
     assert desk.heard()[before:] == ["event/locked_down", "result", "door", "state"]
