@@ -69,7 +69,7 @@ class Publisher:
         self._outbox = Outbox(journal.delivered(), journal.last_seq())
         self._writer = JournalWriter(
             journal,
-            on_written=lambda record: self._then.popleft()(),
+            on_written=self._written,
             on_fault=partial(self._report, "JournalFailed", "journal"),
         )
         self._announcer = Announcer(watched, queue.put, self.publish)
@@ -152,6 +152,10 @@ class Publisher:
         self._writer.prune(before_s)
 
     # --- from the journal's thread ----------------------------------------------------------------
+
+    def _written(self, _record: Record) -> None:
+        """Do what was to follow this record: the writer reports them in their order."""
+        self._then.popleft()()
 
     def _publish_written(self, rows: Sequence[Row], messages: Sequence[Message]) -> None:
         self._publish_events(self._outbox.committed(rows))
