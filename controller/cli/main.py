@@ -190,12 +190,12 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
 
     It is the controller while it runs: as root it changes places with the service, and back.
     """
-    from controller.cli.selftest import Options, change_places, run_self_test
+    from controller.cli.selftest import Options, run_in_units_place, run_self_test
     from controller.config.credentials import with_login
     from controller.config.learned_rhythms import learned_file, with_learned
     from controller.gpio.factories import PinsError
 
-    code = change_places(sys.argv)
+    code = run_in_units_place(sys.argv)
     if code is None:
         _log(logging.WARNING)
         with _user_errors():

@@ -26,9 +26,9 @@ from controller.service.assembly import Running, assemble, real_world
 from controller.service.selftest import KNOCKS, STEPS, Checklist
 
 UNIT = Path("/etc/systemd/system/backdoor-controller.service")
-INSIDE = "BACKDOOR_SELF_TEST"
+IN_UNIT = "BACKDOOR_SELF_TEST"
 #: What the service has and a shell has not.
-PLACE = (
+UNIT_PROPERTIES = (
     f"Conflicts={UNIT.name} backdoor-safe.service",
     f"After={UNIT.name} backdoor-safe.service",
     "User=backdoor",
@@ -63,17 +63,17 @@ class Options:
     learned: Path = Path("regulars.toml")
 
 
-def change_places(argv: Sequence[str]) -> int | None:
+def run_in_units_place(argv: Sequence[str]) -> int | None:
     """Run this very command in the service's place, as root on an installed machine.
 
     It gets the service's user, group and login, and systemd stops the service before it (they
     conflict); the service is started again after it. None where there is no service, or inside it.
     """
-    if os.geteuid() != 0 or INSIDE in os.environ or not UNIT.exists():
+    if os.geteuid() != 0 or IN_UNIT in os.environ or not UNIT.exists():
         return None
-    properties = [f"--property={each}" for each in PLACE]
+    properties = [f"--property={each}" for each in UNIT_PROPERTIES]
     terminal = "--pty" if sys.stdout.isatty() else "--pipe"
-    place = ["systemd-run", "--quiet", "--wait", "--collect", terminal, f"--setenv={INSIDE}=1"]
+    place = ["systemd-run", "--quiet", "--wait", "--collect", terminal, f"--setenv={IN_UNIT}=1"]
     try:
         return subprocess.run([*place, *properties, *argv], check=False).returncode
     finally:
@@ -117,7 +117,7 @@ def run_self_test(
         if options.learn:
             return _learn(test, edges, options, echo)
         if running.loop.state.occupancy.max > 0:
-            _settle(running, echo, ask)
+            _ask_for_count(running, echo, ask)
         _start_test(running, stopped)
         return _guide(progress, echo)
     except Empty:
@@ -133,7 +133,7 @@ def _next(edges: SimpleQueue[Edge | None], end_s: float, most_s: float = 3600.0)
     return edges.get(timeout=max(min(end_s - monotonic(), most_s), 0.0))
 
 
-def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
+def _ask_for_count(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
     """Ask for the count: after a restart it may be uncertain, and then no release opens."""
     if ask("The count asks who is inside. Is the room empty?"):
         now_ms = running.clock.now_ms()

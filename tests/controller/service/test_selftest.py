@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.cli import selftest
-from controller.cli.selftest import Options, change_places, run_self_test
+from controller.cli.selftest import Options, run_in_units_place, run_self_test
 from controller.config.learned_rhythms import keep, learned_file, with_learned
 from controller.config.settings import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Prove, Reason
@@ -492,15 +492,15 @@ def test_change_places_runs_the_command_in_the_units_place(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     unit = tmp_path / "backdoor-controller.service"
     monkeypatch.setattr(selftest, "UNIT", unit)
-    assert change_places(["backdoor", "self-test"]) is None
+    assert run_in_units_place(["backdoor", "self-test"]) is None
     unit.touch()
-    assert change_places(["backdoor", "self-test"]) == 1
+    assert run_in_units_place(["backdoor", "self-test"]) == 1
     assert ran[0][0] == "systemd-run"
     assert ran[0][-2:] == ["backdoor", "self-test"]
     assert "--property=User=backdoor" in ran[0]
     assert ran[1] == ["systemctl", "start", "backdoor-controller"]
-    monkeypatch.setenv(selftest.INSIDE, "1")
-    assert change_places(["backdoor", "self-test"]) is None
+    monkeypatch.setenv(selftest.IN_UNIT, "1")
+    assert run_in_units_place(["backdoor", "self-test"]) is None
 
 
 def test_terminal_test_reports_a_controller_that_hangs(
