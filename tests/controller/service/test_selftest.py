@@ -479,7 +479,7 @@ def test_learn_refuses_fewer_than_three_raps(
 # --- in the service's place ----------------------------------------------------------------------
 
 
-def test_change_places_runs_the_command_in_the_units_place(
+def test_run_in_units_place_stops_and_starts_the_unit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
