@@ -22,7 +22,8 @@ from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import MemoryBus
 from controller.rules.occupancy import settled
 from controller.rules.state import State
-from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
+from controller.service.assembly import World, alone, assemble, link_maker, simulated
+from controller.service.publisher import LinkMaker
 from controller.systemd import Notifier
 from controller.trace import TraceError, load_trace
 from web import create_app, pair_link
@@ -30,7 +31,7 @@ from web.security.pairing import PairingError, own_address, qr_text
 from web.server import ServeError, Server
 from web.server import run as serve
 
-#: The demo's link is printed when the page hears the controller, or after this long without.
+#: The demo's link is printed when the controller's messages reach the page, or after this long.
 LIVE_WITHIN_S = 3.0
 OPEN_TO_THE_NETWORK = (
     "--lan: anyone on this network can reach this demo door; only paired phones get in"
@@ -45,7 +46,7 @@ ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the demo may be told on the command line."""
+    """The demo's options on the command line."""
 
     broker: str | None = None
     trace: str | None = None
@@ -89,19 +90,19 @@ def run_demo(
     options: Options,
     *,
     echo: Callable[..., None],
-    until_told: Callable[[Callable[[], None]], None],
+    on_stop_signal: Callable[[Callable[[], None]], None],
 ) -> None:
-    """Run controller and page until told to stop; prints the page's link when both are ready."""
+    """Run controller and page until a signal; prints the page's link when both are ready."""
     moves = _moves(options.trace) if options.trace else []
     links: LinkMaker = link_maker(config) if config.mqtt.host else alone(MemoryBus())
     fresh = State(occupancy=settled(options.inside))
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)
-    service = running.service
-    bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
+    loop = running.loop
+    bench = Bench(running.clock, running.factory, loop.post, loop.wait_until_published)
     page = _Page(config, links, bench, options.speed)
-    until_told(running.service.stop)
-    running.service.begin(running.absence)
+    on_stop_signal(loop.stop)
+    loop.begin(running.absence)
     page.start()
     link = pair_link(replace(config, web=replace(config.web, port=page.port)))
 
@@ -113,7 +114,7 @@ def run_demo(
 
     Thread(target=begin, name="welcome", daemon=True).start()
     try:
-        running.service.run()
+        loop.run()
     finally:
         bench.stop()
         page.stop()
@@ -165,7 +166,7 @@ class _Page:
         self._thread.start()
 
     def wait_until_live(self) -> None:
-        """Return when the page hears the controller; without a broker it says so itself."""
+        """Return when the controller's messages reach the page, or it shows that none come."""
         end_s = monotonic() + LIVE_WITHIN_S
         while (seen := self._mirror.seen()).link != "online" and monotonic() < end_s:
             self._mirror.wait(seen.version, 0.2)
@@ -177,7 +178,7 @@ class _Page:
 
 
 def _page(config: Config, links: LinkMaker, **demo: Any) -> tuple[Any, Any, Server]:
-    """Return application, mirror and server; what the user can mend is a `ConfigError`."""
+    """Return application, mirror and server; raises ConfigError for what the user can mend."""
     name = f"backdoor-web-{config.venue}"
     join = partial(links, client_id=name, on_ack=lambda _: None, will=None, birth=None)
     try:
@@ -191,14 +192,14 @@ def _page(config: Config, links: LinkMaker, **demo: Any) -> tuple[Any, Any, Serv
 
 
 def serve_page(config: Config) -> None:
-    """Serve the page until told to stop."""
+    """Serve the page until a signal."""
     if not config.mqtt.host:
         raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
     _, mirror, server = _page(config, partial(MqttLink, config.mqtt))
     notifier = Notifier()
     mirror.start()
     try:
-        told = {"ready": notifier.ready, "stopping": notifier.stopping, "alive": notifier.watchdog}
-        sys.exit(serve(server, **told))
+        hooks = {"ready": notifier.ready, "stopping": notifier.stopping, "alive": notifier.watchdog}
+        sys.exit(serve(server, **hooks))
     finally:
         mirror.stop()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controller.config.settings import Config
 
 DAY_S = 86_400.0
-#: Exit code of whatever the user can mend: arguments, files, configuration.
+#: Exit code of errors that the user can mend: arguments, files, configuration.
 USAGE = 2
 
 config_option = click.option(
@@ -34,7 +34,7 @@ set_option = click.option(
 
 
 class Problem(click.ClickException):
-    """Something that the user can mend: one line or more on stderr, exit code 2."""
+    """An error that the user can mend: one line or more on stderr, exit code 2."""
 
     exit_code = USAGE
 
@@ -44,8 +44,8 @@ class Problem(click.ClickException):
 
 
 @contextmanager
-def _mendable() -> Iterator[None]:
-    """Turn the errors that a user can mend into messages without a traceback."""
+def _user_errors() -> Iterator[None]:
+    """Turn errors that the user can mend into messages without a traceback."""
     from controller.config.loader import ConfigError
 
     try:
@@ -53,7 +53,7 @@ def _mendable() -> Iterator[None]:
     except ConfigError as error:
         raise Problem(str(error)) from None
     except BrokenPipeError:
-        raise  # whoever reads has had enough: click ends quietly
+        raise  # the reader closed the pipe: click ends quietly
     except OSError as error:
         raise Problem(f"{error.filename or 'output'}: {error.strerror or error}") from None
 
@@ -85,7 +85,7 @@ def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> 
     from controller.replay import wired_by
     from controller.trace import TraceError, load_trace
 
-    with _mendable():
+    with _user_errors():
         try:
             rows = load_trace(trace)
         except TraceError as error:
@@ -106,7 +106,7 @@ def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> No
     from controller.gpio.header import svg as drawn
     from controller.gpio.header import table
 
-    with _mendable():
+    with _user_errors():
         config = _config(path, sets)
         if svg is not None:
             Path(svg).write_text(drawn(config.lines), encoding="utf-8")
@@ -133,7 +133,7 @@ def journal(
     from controller.journal.journal import read_last
     from controller.trace import cut, flights
 
-    with _mendable():
+    with _user_errors():
         config = _config(path, sets)
         if trace is not None:
             from_s, to_s = (_moment(text) for text in trace)
@@ -141,7 +141,7 @@ def journal(
             click.echo("".join(cut(flights(config.journal.path), from_s, to_s)), nl=False)
             return
         for row in read_last(config.journal.path, last):
-            click.echo(row.told())
+            click.echo(row.to_json())
 
 
 def _moment(text: str) -> float:
@@ -168,7 +168,7 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     from web import pair_link
     from web.security.pairing import Pairing, PairingError, qr_text
 
-    with _mendable():
+    with _user_errors():
         config = _config(path, sets)
         try:
             if rotate:
@@ -191,20 +191,20 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
 
     It is the controller while it runs: as root it changes places with the service, and back.
     """
-    from controller.cli.selftest import Options, change_places, run_self_test
+    from controller.cli.selftest import Options, run_in_units_place, run_self_test
     from controller.config.credentials import with_login
     from controller.config.learned_rhythms import learned_file, with_learned
     from controller.gpio.factories import PinsError
 
-    code = change_places(sys.argv)
+    code = run_in_units_place(sys.argv)
     if code is None:
         _log(logging.WARNING)
-        with _mendable():
+        with _user_errors():
             config = with_learned(with_login(_config(path, sets)))
             options = Options(**asked, learned=learned_file(config))
             try:
                 fine = run_self_test(
-                    config, options, echo=click.echo, until_told=_until_told, ask=_yes
+                    config, options, echo=click.echo, on_stop_signal=_on_stop_signal, ask=_confirm
                 )
                 code = 0 if fine else 1
             except PinsError as error:
@@ -225,24 +225,24 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     from controller.config.learned_rhythms import with_learned
     from controller.gpio.factories import PinsError
     from controller.service.assembly import assemble, real_world
-    from controller.service.safe_mode import assemble_safely, say
+    from controller.service.safe_mode import assemble_safely, set_fault
 
     _log(logging.INFO)
-    with _mendable():
+    with _user_errors():
         try:
             if safe:
                 running = assemble_safely(lambda: _config(path, sets), with_login)
             else:
                 config = with_learned(with_login(_config(path, sets)))
                 running = assemble(config, real_world(config))
-                say(running)
+                set_fault(running)
         except PinsError as error:
             raise Problem(str(error)) from None
-    _until_told(running.service.stop)
-    running.service.begin(running.absence)
-    # What is here now stays: to look it all through for garbage takes 30 ms, and an edge may wait.
+    _on_stop_signal(running.loop.stop)
+    running.loop.begin(running.absence)
+    # What is here now stays: a garbage collection of it all takes 30 ms, and an edge would wait.
     gc.freeze()
-    running.service.run()
+    running.loop.run()
 
 
 @main.command()
@@ -254,7 +254,7 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
     from controller.config.credentials import with_login
 
     _log(logging.INFO)
-    with _mendable():
+    with _user_errors():
         serve_page(with_login(_config(path, sets)))
 
 
@@ -272,18 +272,18 @@ def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: A
     from controller.cli.demo import Options, demo_config, run_demo
 
     _log(logging.WARNING)
-    with _mendable(), tempfile.TemporaryDirectory(prefix="backdoor-demo-") as folder:
+    with _user_errors(), tempfile.TemporaryDirectory(prefix="backdoor-demo-") as folder:
         chosen = Options(**options)
         config = demo_config(path, sets, Path(folder), chosen, port)
-        run_demo(config, chosen, echo=click.echo, until_told=_until_told)
+        run_demo(config, chosen, echo=click.echo, on_stop_signal=_on_stop_signal)
 
 
-def _yes(question: str) -> bool:
-    """Ask whoever sits at the terminal; without one nobody said yes."""
+def _confirm(question: str) -> bool:
+    """Ask at the terminal; without one the answer is no."""
     return sys.stdin.isatty() and click.confirm(question)
 
 
-def _until_told(stop: Callable[[], None]) -> None:
+def _on_stop_signal(stop: Callable[[], None]) -> None:
     """Call ``stop`` on SIGTERM and SIGQUIT, on Ctrl-C and when the terminal goes."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:

@@ -1,8 +1,8 @@
 """The self-test in the terminal: a guided minute that proves every wire before the first guest.
 
 It *is* the controller, run in the foreground: the same pins, rules, page and journal. So the strike
-really lets go when the release is pressed, and the page ticks the same wires off. ``watch`` shows
-all lines live, for tuning knock sensors; ``learn`` takes down a rhythm.
+really opens when the release is pressed, and the page ticks the same wires off. ``watch`` shows all
+lines live, for tuning knock sensors; ``learn`` records a rhythm.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from controller.config.settings import Config, input_lines
 from controller.events import Command, Edge
 from controller.sensing.rhythms import learn
 from controller.service.assembly import Running, assemble, real_world
-from controller.service.selftest import KNOCKS, STEPS, Proof
+from controller.service.selftest import KNOCKS, STEPS, Checklist
 
 UNIT = Path("/etc/systemd/system/backdoor-controller.service")
-INSIDE = "BACKDOOR_SELF_TEST"
+IN_UNIT = "BACKDOOR_SELF_TEST"
 #: What the service has and a shell has not.
-PLACE = (
+UNIT_PROPERTIES = (
     f"Conflicts={UNIT.name} backdoor-safe.service",
     f"After={UNIT.name} backdoor-safe.service",
     "User=backdoor",
@@ -49,7 +49,7 @@ Progress = Mapping[str, Any]
 #: A rhythm has ended when nobody has knocked for so long.
 RHYTHM_ENDS_S = 2.0
 SHOW_EVERY_S = 0.5
-#: The drill speaks every second; longer silence is a house that hangs.
+#: Progress is published every second; longer silence means that the controller hangs.
 SILENT_S = 15.0
 
 
@@ -63,17 +63,17 @@ class Options:
     learned: Path = Path("regulars.toml")
 
 
-def change_places(argv: Sequence[str]) -> int | None:
-    """As root, on an installed house: run this very command in the service's place.
+def run_in_units_place(argv: Sequence[str]) -> int | None:
+    """Run this very command in the service's place, as root on an installed machine.
 
     It gets the service's user, group and login, and systemd stops the service before it (they
     conflict); the service is started again after it. None where there is no service, or inside it.
     """
-    if os.geteuid() != 0 or INSIDE in os.environ or not UNIT.exists():
+    if os.geteuid() != 0 or IN_UNIT in os.environ or not UNIT.exists():
         return None
-    properties = [f"--property={each}" for each in PLACE]
+    properties = [f"--property={each}" for each in UNIT_PROPERTIES]
     terminal = "--pty" if sys.stdout.isatty() else "--pipe"
-    place = ["systemd-run", "--quiet", "--wait", "--collect", terminal, f"--setenv={INSIDE}=1"]
+    place = ["systemd-run", "--quiet", "--wait", "--collect", terminal, f"--setenv={IN_UNIT}=1"]
     try:
         return subprocess.run([*place, *properties, *argv], check=False).returncode
     finally:
@@ -85,64 +85,74 @@ def run_self_test(
     options: Options,
     *,
     echo: Echo,
-    until_told: Callable[[Callable[[], None]], None],
+    on_stop_signal: Callable[[Callable[[], None]], None],
     ask: Callable[[str], bool] = lambda question: False,
 ) -> bool:
-    """Run the house and the test in it; tell whether everything asked for was there."""
+    """Run the controller and the test in it; return whether everything asked for was there."""
     edges: SimpleQueue[Edge | None] = SimpleQueue()
-    running = assemble(config, replace(real_world(config), watch=edges.put))
-    test = Proof(input_lines(config))
+    progress: SimpleQueue[Progress] = SimpleQueue()
+    world = replace(
+        real_world(config),
+        watch=edges.put,
+        on_progress=progress.put,
+        self_test_s=options.limit_s,
+    )
+    running = assemble(config, world)
+    test = Checklist(input_lines(config))
 
     stopped = Event()
 
     def stop() -> None:
         stopped.set()
         edges.put(None)
-        running.service.post(running.drill.end)
+        running.loop.post(running.self_test.end)
 
-    until_told(stop)
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run, name="house")
+    on_stop_signal(stop)
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run, name="loop")
     thread.start()
     try:
         if options.watch:
             return _watch(test, edges, options.limit_s, echo)
         if options.learn:
             return _learn(test, edges, options, echo)
-        if running.service.state.occupancy.max > 0:
-            _settle(running, echo, ask)
-        return _guide(running, 0.0 if stopped.is_set() else options.limit_s, echo)
+        if running.loop.state.occupancy.max > 0:
+            _ask_for_count(running, echo, ask)
+        _start_test(running, stopped)
+        return _guide(progress, echo)
     except Empty:
         echo(f"   the house said nothing for {SILENT_S:g} s: it hangs; its log may say why")
         return False
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(10)
 
 
 def _next(edges: SimpleQueue[Edge | None], end_s: float, most_s: float = 3600.0) -> Edge | None:
-    """Return the next edge; raises Empty when the time is over, None when told to stop."""
+    """Return the next edge, or None to stop; raises Empty when the time is over."""
     return edges.get(timeout=max(min(end_s - monotonic(), most_s), 0.0))
 
 
-def _settle(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
-    """After a restart the count may ask, and then no release moves the strike."""
+def _ask_for_count(running: Running, echo: Echo, ask: Callable[[str], bool]) -> None:
+    """Ask for the count: after a restart it may be uncertain, and then no release opens."""
     if ask("The count asks who is inside. Is the room empty?"):
         now_ms = running.clock.now_ms()
-        running.service.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
+        running.loop.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
     else:
         echo("   the count asks, or guests are inside: the release may be refused")
 
 
-def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
-    """Say what to do, tick off what was done, and what is missing in the end."""
-    told: SimpleQueue[Progress] = SimpleQueue()
-    running.drill.heard = told.put
-    running.drill.limit_s = limit_s
-    running.service.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
-    running.service.post(running.drill.begin)  # refused, with guests: it changes nothing then
+def _start_test(running: Running, stopped: Event) -> None:
+    running.loop.post(Command(running.clock.now_ms(), "self_test", cause="terminal"))
+    running.loop.post(running.self_test.begin)  # refused, with guests: it changes nothing then
+    if stopped.is_set():  # before there was a test to end
+        running.loop.post(running.self_test.end)
+
+
+def _guide(progress: SimpleQueue[Progress], echo: Echo) -> bool:
+    """Say what to do, tick off what was done, and name what is missing in the end."""
     proven: set[str] = set()
-    now = told.get(timeout=SILENT_S)
+    now = progress.get(timeout=SILENT_S)
     for number, line in enumerate(now["lines"], 1):
         echo(f"{number}. {line['line']}: {STEPS[line['line']]}")
     while True:
@@ -152,7 +162,7 @@ def _guide(running: Running, limit_s: float, echo: Echo) -> bool:
         proven = done
         if not now["running"]:
             return _result(now, echo)
-        now = told.get(timeout=SILENT_S)
+        now = progress.get(timeout=SILENT_S)
 
 
 def _result(last: Progress, echo: Echo) -> bool:
@@ -168,8 +178,8 @@ def _result(last: Progress, echo: Echo) -> bool:
     return bool(last["ok"])
 
 
-def _watch(test: Proof, edges: SimpleQueue[Edge | None], limit_s: float, echo: Echo) -> bool:
-    """Show all lines until told to stop or the time is over, each time over the last."""
+def _watch(test: Checklist, edges: SimpleQueue[Edge | None], limit_s: float, echo: Echo) -> bool:
+    """Show all lines until a signal or the end of the time, each time over the last."""
     end_s, shown = monotonic() + limit_s, 0
     while monotonic() < end_s:
         table = test.table()
@@ -185,8 +195,8 @@ def _watch(test: Proof, edges: SimpleQueue[Edge | None], limit_s: float, echo: E
     return True
 
 
-def _learn(test: Proof, edges: SimpleQueue[Edge | None], options: Options, echo: Echo) -> bool:
-    """Take down one rhythm of at least three raps, and keep it in its file."""
+def _learn(test: Checklist, edges: SimpleQueue[Edge | None], options: Options, echo: Echo) -> bool:
+    """Record one rhythm of at least three raps, and save it in its file."""
     if not options.learn.isprintable():
         echo("a name has no line breaks and no other characters that can't be seen")
         return False

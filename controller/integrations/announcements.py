@@ -1,30 +1,40 @@
-"""The house around us: who must be told again, and when.
+"""When to publish again for others: Home Assistant or a bulb has (re)started.
 
-Home Assistant says ``online`` when it has (re)started, a bulb when it is back on its feet. Both are
-given a moment and then told how things stand. However often they say it meanwhile, they are told
-once, so a device that flaps costs one message per pause.
+Home Assistant publishes ``online`` when it has (re)started, a bulb when it is back. Both are given
+a moment, then how things stand is published again. However often they say it meanwhile, it is
+published once, so a device that flaps costs one message per pause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from random import uniform
 from threading import Lock, Timer
 
 from controller.config.presets import is_back
 from controller.mqtt.message import Message
 
-#: Home Assistant asks for a short random pause; with none, what is said too early is lost.
+#: Home Assistant asks for a short random pause; with none, what is published too early is lost.
 BIRTH_PAUSE_S = (1.0, 3.0)
-#: After a connect the broker first tells what it kept; what of it is stale must go before we tell.
+#: After a connect the broker first sends what it retained; what of it is stale must go first.
 CONNECT_PAUSE_S = (0.5, 0.8)
-#: A device that reports for duty may not have subscribed yet.
+#: A device that is back may not have subscribed yet.
 BACK_PAUSE_S = (0.3, 0.6)
 
 
-class Later:
-    """Calls ``what`` once, a random pause after the first of any number of asks."""
+class Repeat(Enum):
+    """What is to be published again."""
+
+    EVERYTHING = "everything"
+    #: Other people's bulb, at the hatch light's level.
+    LIGHT = "light"
+
+
+class DelayedCall:
+    """Calls ``what`` once, a random pause after the first of any number of requests."""
 
     def __init__(self, what: Callable[[], None], pause_s: tuple[float, float]) -> None:
         self._what = what
@@ -32,66 +42,68 @@ class Later:
         self._lock = Lock()
         self._waiting = False
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Call it in a while, unless that is under way already."""
         with self._lock:
             if self._waiting:
                 return
             self._waiting = True
-        timer = Timer(uniform(*self._pause_s), self._ring)
+        timer = Timer(uniform(*self._pause_s), self._call)
         timer.daemon = True
         timer.start()
 
-    def _ring(self) -> None:
+    def _call(self) -> None:
         with self._lock:
             self._waiting = False
         self._what()
 
 
 @dataclass(frozen=True, slots=True)
-class Hears:
-    """Topics of the house: Home Assistant's ``birth``, devices ``back``, ``stale`` discovery."""
+class WatchedTopics:
+    """Other people's topics: Home Assistant's ``birth``, devices ``back``, ``stale`` discovery."""
 
     birth: str = ""
     back: Sequence[str] = ()
     stale: Sequence[str] = ()
 
+    def all(self) -> list[str]:
+        """Return what to subscribe to."""
+        return sorted({self.birth, *self.back, *self.stale} - {""})
 
-class Home:
-    """Hears the house; ``everything`` and ``devices`` tell it again, from a thread of their own.
+
+class Announcer:
+    """Calls ``repeat`` when something is to be published again, from a thread of its own.
 
     ``publish`` clears what is found retained on a stale topic.
     """
 
     def __init__(
         self,
-        hears: Hears,
-        everything: Callable[[], None],
-        devices: Callable[[], None],
+        watched: WatchedTopics,
+        repeat: Callable[[Repeat], None],
         publish: Callable[[Message], None],
     ) -> None:
-        self._birth = hears.birth
-        self._back = frozenset(hears.back)
-        self._stale = frozenset(hears.stale)
+        self._watched = watched
+        self._topics = frozenset(watched.all())
         self._publish = publish
-        self._connected = Later(everything, CONNECT_PAUSE_S)
-        self._everything = Later(everything, BIRTH_PAUSE_S)
-        self._devices = Later(devices, BACK_PAUSE_S)
-
-    def topics(self) -> list[str]:
-        """Return what to subscribe to."""
-        return sorted({self._birth, *self._back, *self._stale} - {""})
+        everything = partial(repeat, Repeat.EVERYTHING)
+        self._connected = DelayedCall(everything, CONNECT_PAUSE_S)
+        self._born = DelayedCall(everything, BIRTH_PAUSE_S)
+        self._device_back = DelayedCall(partial(repeat, Repeat.LIGHT), BACK_PAUSE_S)
 
     def up(self) -> None:
-        """Tell everything after a connect, as soon as what is stale has gone."""
-        self._connected.ask()
+        """Have everything published after a connect, as soon as what is stale has gone."""
+        self._connected.request()
 
-    def hears(self, message: Message) -> bool:
-        """Take a message if it is the house's; tell whether it was."""
-        if message.topic == self._birth and message.payload == b"online":
-            self._everything.ask()
-        elif message.topic in self._back and is_back(message.payload):
-            self._devices.ask()
-        elif message.topic in self._stale and message.payload:
+    def handle(self, message: Message) -> bool:
+        """Take a message on a watched topic; return whether it was one."""
+        if message.topic not in self._topics:
+            return False
+        watched = self._watched
+        if message.topic == watched.birth and message.payload == b"online":
+            self._born.request()
+        elif message.topic in watched.back and is_back(message.payload):
+            self._device_back.request()
+        elif message.topic in watched.stale and message.payload:
             self._publish(Message(message.topic, b"", qos=1, retain=True))
-        return message.topic in (self._birth, *self._back, *self._stale)
+        return True

@@ -1,8 +1,8 @@
-"""Home Assistant: the house as one device that appears there by itself.
+"""Home Assistant: the bar as one device that appears there by itself.
 
 Pure: configuration in, MQTT discovery messages out. Every key is written out in full: Home
 Assistant ignores an unknown one in silence, so there is nothing to gain from its abbreviations.
-What is not wired has no entity; one that was there before is taken away again.
+What is not wired has no entity; one that was there before is removed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 
 
 def discovery_messages(config: Config, version: str) -> list[Message]:
-    """Return all that Home Assistant shall be told, retained."""
+    """Return the retained messages that describe us to Home Assistant."""
     shared = _shared(config, version)
-    house, prefix, node = _house(config), config.homeassistant.prefix, node_id(config)
-    present = {key: part for key, part in house.items() if _wired(config, key)}
+    entities, prefix, node = _entities(config), config.homeassistant.prefix, node_id(config)
+    present = {key: part for key, part in entities.items() if _wired(config, key)}
     match config.homeassistant.discovery:
         case "device":
-            # a component of which only the platform is left is taken away
-            gone = {key: {"platform": part["platform"]} for key, part in house.items()}
+            # a component of which only the platform is left is removed
+            gone = {key: {"platform": part["platform"]} for key, part in entities.items()}
             return [_message(_device_topic(prefix, node), shared | {"components": gone | present})]
-        case "component":  # for houses that knew them before devices came (2024.11)
+        case "component":  # for Home Assistant before devices came (2024.11)
             return [
                 _message(_component_topic(prefix, node, key, part), shared | part)
                 for key, part in present.items()
@@ -50,16 +50,16 @@ def discovery_messages(config: Config, version: str) -> list[Message]:
 
 
 def stale_topics(config: Config) -> list[str]:
-    """Return where we may have told of us once and no longer do; what is found there is cleared.
+    """Return the topics of other discovery modes; what is found retained there is to be cleared.
 
-    Only what is found: Home Assistant complains when something is taken away that it has not got.
+    Only what is found: Home Assistant complains when an entity is removed that it has not got.
     """
     prefix, node = config.homeassistant.prefix, node_id(config)
-    house = _house(config).items()
+    entities = _entities(config).items()
     possible = [_device_topic(prefix, node)]
-    possible += [_component_topic(prefix, node, key, part) for key, part in house]
-    told = {message.topic for message in discovery_messages(config, "")}
-    return [topic for topic in possible if topic not in told]
+    possible += [_component_topic(prefix, node, key, part) for key, part in entities]
+    current = {message.topic for message in discovery_messages(config, "")}
+    return [topic for topic in possible if topic not in current]
 
 
 def node_id(config: Config) -> str:
@@ -71,8 +71,8 @@ def node_id(config: Config) -> str:
     return f"{plain}_{sha256(name.encode()).hexdigest()[:6]}"
 
 
-def _house(config: Config) -> dict[str, Component]:
-    """Return every entity that a house can have, with an id of its own."""
+def _entities(config: Config) -> dict[str, Component]:
+    """Return every entity that a bar can have, with an id of its own."""
     names, node = _names(config), node_id(config)
     return {key: {"unique_id": f"{node}_{key}", **part} for key, part in components(names).items()}
 

@@ -1,6 +1,6 @@
 """The entities that Home Assistant shows: which topic each listens to and how it reads it.
 
-Nothing is optimistic: an entity shows what the controller said last, and a command is only asked.
+Nothing is optimistic: an entity shows what the controller published last, and a command only asks.
 Templates turn Home Assistant's words into our commands, each with its own ``id`` and the time at
 which it was issued, so a command that was kept somewhere opens nothing.
 """
@@ -15,15 +15,15 @@ from controller.rules.occupancy import MOST_PEOPLE
 
 Component = dict[str, Any]
 
-#: States are told anew every 10 s at the latest, heartbeats every second: three misses are enough.
+#: States are published every 10 s at the latest, heartbeats every second: three misses suffice.
 STATE_EXPIRES_S = 35
-BEAT_EXPIRES_S = 5
-#: Events are also delivered late, after an outage; a bell that rings for history is a lie.
+HEARTBEAT_EXPIRES_S = 5
+#: Events are also delivered late, after an outage; a bell must not ring for old ones.
 FRESH_S = 30
 
 
 def components(names: Topics) -> dict[str, Component]:
-    """Return every entity of a house with everything wired, by its key."""
+    """Return every entity of a bar with everything wired, by its key."""
     return {
         **_door(names),
         **_people(names),
@@ -49,13 +49,13 @@ def _command(names: Topics, name: str, more: str = "") -> Component:
 def _happens(names: Topics, name: str, when: str, type_: str, also: str = "") -> Component:
     """Return topic and template of an event entity: ``when`` and fresh, with its attributes."""
     age = "(now() - as_datetime(value_json.at)).total_seconds()"
-    told = f"dict(event_type={type_}, at=value_json.at{also}) | to_json"
-    template = f"{{% if {when} and {age} < {FRESH_S} %}}{{{{ {told} }}}}{{% endif %}}"
+    attributes = f"dict(event_type={type_}, at=value_json.at{also}) | to_json"
+    template = f"{{% if {when} and {age} < {FRESH_S} %}}{{{{ {attributes} }}}}{{% endif %}}"
     return {"platform": "event", "state_topic": names(f"event/{name}"), "value_template": template}
 
 
-def _switch(says: str) -> str:
-    return f"{{{{ 'ON' if {says} else 'OFF' }}}}"
+def _switch(condition: str) -> str:
+    return f"{{{{ 'ON' if {condition} else 'OFF' }}}}"
 
 
 def _attributes(topic: str, template: str) -> Component:
@@ -73,7 +73,7 @@ def _door(names: Topics) -> dict[str, Component]:
         "{% elif value_json.lock == 'Unlocked' %}UNLOCKED"
         "{% elif value_json.lock == 'Locked' %}LOCKED{% else %}None{% endif %}"
     )
-    # A strike is let go, not locked: LOCK asks for nobody and is refused, the other two for one.
+    # A strike can't be locked: LOCK asks for nobody and is refused, the other two for one.
     party = ", \"party\": {{ 0 if value == 'LOCK' else 1 }}"
     door = "{{ {'Open': 'ON', 'Closed': 'OFF'}.get(value_json.physical, 'None') }}"
     bolt = "{{ {'Locked': 'OFF', 'Unknown': 'None'}.get(value_json.lock, 'ON') }}"
@@ -114,9 +114,9 @@ def _contact(names: Topics, name: str, device_class: str, template: str) -> Comp
 
 def _people(names: Topics) -> dict[str, Component]:
     """How many are inside, how sure that is, and the correction."""
-    told = {"state_topic": names("occupancy"), "expire_after": STATE_EXPIRES_S}
+    state = {"state_topic": names("occupancy"), "expire_after": STATE_EXPIRES_S}
     bounds = "{{ dict(min=value_json.min, max=value_json.max, certain=value_json.certain) "
-    number = {"platform": "sensor", "state_class": "measurement", **told}
+    number = {"platform": "sensor", "state_class": "measurement", **state}
     return {
         "guests": {
             **number,
@@ -135,14 +135,14 @@ def _people(names: Topics) -> dict[str, Component]:
             "platform": "binary_sensor",
             "name": "Full",
             "icon": "mdi:account-multiple-remove",
-            **told,
+            **state,
             "value_template": _switch("value_json.max >= value_json.capacity"),
         },
         "uncertain": {
             "platform": "binary_sensor",
             "name": "Count uncertain",
             "device_class": "problem",
-            **told,
+            **state,
             "value_template": _switch("not value_json.certain"),
         },
         "count": {
@@ -172,17 +172,17 @@ def _people(names: Topics) -> dict[str, Component]:
 
 def _session(names: Topics) -> dict[str, Component]:
     """The two hours: when they end, and how far they are."""
-    told = {"state_topic": names("session"), "expire_after": STATE_EXPIRES_S}
+    state = {"state_topic": names("session"), "expire_after": STATE_EXPIRES_S}
     return {
         "session_ends": {
-            **told,
+            **state,
             "platform": "sensor",
             "name": "Session ends",
             "device_class": "timestamp",
             "value_template": "{{ value_json.ends_at if value_json else 'None' }}",
         },
         "session_phase": {
-            **told,
+            **state,
             "platform": "sensor",
             "name": "Session",
             "icon": "mdi:timer-sand",
@@ -263,7 +263,7 @@ def _health(names: Topics) -> dict[str, Component]:
     faults = "{{ dict(faults=value_json.faults | map(attribute='name') | list) | to_json }}"
     state = {"state_topic": names("state"), "expire_after": STATE_EXPIRES_S}
     gauge = {"platform": "sensor", "entity_category": "diagnostic", "state_class": "measurement"}
-    beat = {**gauge, "state_topic": names("heartbeat"), "expire_after": BEAT_EXPIRES_S}
+    heartbeat = {**gauge, "state_topic": names("heartbeat"), "expire_after": HEARTBEAT_EXPIRES_S}
     return {
         "problem": {
             "platform": "binary_sensor",
@@ -281,7 +281,7 @@ def _health(names: Topics) -> dict[str, Component]:
             "value_template": "{{ value_json.faults | length }}",
         },
         "uptime": {
-            **beat,
+            **heartbeat,
             "name": "Uptime",
             "device_class": "duration",
             "unit_of_measurement": "s",
@@ -289,7 +289,7 @@ def _health(names: Topics) -> dict[str, Component]:
             "value_template": "{{ value_json.uptime_s }}",
         },
         "signal": {
-            **beat,
+            **heartbeat,
             "name": "Signal",
             "device_class": "signal_strength",
             "unit_of_measurement": "dBm",

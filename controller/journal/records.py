@@ -1,4 +1,4 @@
-"""What one step of the house leaves behind: numbered events and the state that results."""
+"""What one step of the rules leaves behind: numbered events and the state that results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNSAID = object()
 class Saved(NamedTuple):
     """The state and when it was: house time, this boot's time, and the wall's.
 
-    The state's fields are what JSON can say: as the rules have them, or as they were read.
+    The state's fields are what JSON can hold: as the rules have them, or as they were read.
     """
 
     t_ms: float
@@ -58,8 +58,8 @@ class Row(NamedTuple):
         """The wall time, ISO 8601 in UTC."""
         return iso(self.at_s)
 
-    def told(self) -> str:
-        """Return the event as it is told, JSON text."""
+    def to_json(self) -> str:
+        """Return the event as it is published, JSON text."""
         if self.data.startswith('{"seq":'):
             return self.data
         when = f'"seq":{self.seq},"at":"{self.at}","t_ms":{self.t_ms!r}'
@@ -67,22 +67,24 @@ class Row(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What one step of the house leaves: events, the state after them, how far delivery got.
+    """What one step of the rules leaves: events, the state after them, how far delivery got.
 
-    ``messages`` are not written; they come back with the recorder's ``on_done``, to be told then.
-    ``urgent``: a person was told that it is done, so no power cut may take it back.
+    ``urgent``: somebody gets the answer that it is done, so no power cut may take it back.
     """
 
     rows: Sequence[Row] = ()
     saved: Saved | None = None
     delivered: int | None = None
-    messages: Sequence[Any] = ()
     urgent: bool = False
+
+
+#: Nothing to write; the writer reports it in its turn, after all records before it.
+NOTHING = Record()
 
 
 @dataclass(slots=True)
 class Newest:
-    """Several steps taken together: all events, and what the last of them says of the rest."""
+    """Several steps taken together: all events, and the rest as the last of them has it."""
 
     #: By number: an event that comes again replaces itself.
     events: dict[int, Row] = field(default_factory=dict)
@@ -104,7 +106,7 @@ class Newest:
 
 
 class _Step(Struct, array_like=True):
-    """One step as a line has it; ``fresh`` are the fields that the line before did not say."""
+    """One step as a line has it; ``fresh`` are the fields that differ from the line before."""
 
     rows: list[tuple[int, float, float, str, Raw]]
     fresh: dict[str, Any] | None
@@ -133,8 +135,8 @@ def line_of(
         for name, value in fields.items()
         if (old := known.get(name, UNSAID)) is not value and old != value
     }
-    said = [(*row[:4], Raw(row.data.encode())) for row in rows]
-    return _ENCODER.encode((said, fresh or None, delivered))
+    events = [(*row[:4], Raw(row.data.encode())) for row in rows]
+    return _ENCODER.encode((events, fresh or None, delivered))
 
 
 def gathered(lines: Iterable[bytes]) -> tuple[Newest, bool]:

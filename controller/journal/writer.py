@@ -1,9 +1,9 @@
-"""The journal's own thread: the house never waits for a disk.
+"""The journal's own thread: nobody else ever waits for a disk.
 
-Whatever is queued is written together. Only what is written is told (``on_done``): it outlives this
-process. What a person is told is done is also synced first; all else is synced soon after, many
-steps at once, because a card is slow and wears out. When the disk fails, all is told the same, kept
-in memory, and tried again with the next record, every ten seconds, and at the end.
+Whatever is queued is written together. Only what is written is reported (``on_written``): it
+outlives this process. Urgent records are also synced first; all else is synced soon after, many
+steps at once, because a card is slow and wears out. When the disk fails, all is reported the same,
+kept in memory, and tried again with the next record, every ten seconds, and at the end.
 """
 
 from __future__ import annotations
@@ -12,48 +12,52 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
 
 from controller.journal.journal import Journal
-from controller.journal.records import Record, Row, Saved
+from controller.journal.records import NOTHING, Record, Row, Saved
 
 log = logging.getLogger(__name__)
 
-#: One transaction takes at most so many records, so that a long queue is told bit by bit.
+#: One transaction takes at most so many records, so that a long queue is reported bit by bit.
 BATCH = 500
 #: Events kept for the time when the disk works again.
 UNSAVED_ROWS = 5000
 #: A power cut takes back at most so much of what the sensors saw; the count asks after it anyway.
 SYNC_S = 10.0
 
+#: A record to write, or what else to do with the journal in its turn: read, prune, end.
+Job = Record | Callable[[], None]
 
-class Recorder:
+
+class JournalWriter:
     """Writes records in the background, in order. All callbacks come from its thread.
 
-    ``on_done(record)`` follows every record; ``on_fault(text)`` tells that the journal stopped
-    working and why, and ``on_fault("")`` that it works again.
+    ``on_written(record)`` follows every record, one by one and in their order; ``on_fault(text)``
+    says that the journal stopped working and why, and ``on_fault("")`` that it works again.
     """
 
     def __init__(
         self,
         journal: Journal,
         *,
-        on_done: Callable[[Record], None],
+        on_written: Callable[[Record], None],
         on_fault: Callable[[str], None],
     ) -> None:
         self._journal = journal
-        self._on_done = on_done
+        self._on_written = on_written
         self._on_fault = on_fault
-        self._queue: SimpleQueue[Record | Callable[[], None]] = SimpleQueue()
+        self._queue: SimpleQueue[Job] = SimpleQueue()
         self._rows: deque[Row] = deque(maxlen=UNSAVED_ROWS)
         self._saved: Saved | None = None
         self._delivered: int | None = None
         self._fault = ""
         self._sync_at_s: float | None = None
         self._ended = False
-        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+        self._thread = Thread(target=self._run, name="journal", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
@@ -68,12 +72,8 @@ class Recorder:
         self._queue.put(lambda: reply(self._after(after_seq, limit)))
 
     def prune(self, before_s: float) -> None:
-        """Forget delivered events of before ``before_s`` (seconds since 1970)."""
+        """Delete delivered events of before ``before_s`` (seconds since 1970)."""
         self._queue.put(lambda: self._prune(before_s))
-
-    def later(self, job: Callable[[], None]) -> None:
-        """Do something else that may wait for the disk, after what was put before."""
-        self._queue.put(job)
 
     def stop(self, limit_s: float = 5.0) -> None:
         """Write what is queued and close the journal; wait at most ``limit_s`` seconds for it."""
@@ -87,41 +87,48 @@ class Recorder:
         while not self._ended:
             jobs = self._take()
             try:
-                self._write([job for job in jobs if isinstance(job, Record)])
+                self._write([job for job in jobs if isinstance(job, Record) and job != NOTHING])
                 self._sync_when_due()
             except Exception:  # not the disk's fault: nobody could ever write these
-                log.exception("recorder: records are lost")
+                log.exception(
+                    "journal %s: these events are lost, a bug; please report it",
+                    self._journal.path,
+                )
                 self._forget()
             for job in jobs:
-                try:
-                    self._finish(job)
-                except Exception:  # whoever is told must not end the thread
-                    log.exception("recorder: nobody could be told")
+                self._call(partial(self._on_written, job) if isinstance(job, Record) else job)
         self._close()
 
+    def _call(self, callback: Callable[[], None]) -> None:
+        """Call back; whoever fails there must not end the thread."""
+        try:
+            callback()
+        except Exception:
+            log.exception(
+                "journal %s: a callback failed, a bug; please report it", self._journal.path
+            )
+
     def _close(self) -> None:
-        """Leave the journal in good order; what fails here the next start finds in the tail."""
+        """Leave the journal in good order; what fails here the next start mends from the log."""
         if self._fault:
             self._flush()
         try:
             self._journal.close() if self._fault else self._journal.finish()
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
-            log.warning("journal %s: not closed cleanly (%s)", self._journal.path, error)
+            log.warning(
+                "journal %s: not closed cleanly (%s); the next start mends it",
+                self._journal.path,
+                error,
+            )
 
-    def _take(self) -> list[Record | Callable[[], None]]:
+    def _take(self) -> list[Job]:
         try:
-            jobs = [self._queue.get(timeout=self._patience_s())]
+            jobs: list[Job] = [self._queue.get(timeout=self._patience_s())]
         except Empty:
             return []
         while len(jobs) < BATCH and not self._queue.empty():  # nobody else takes from it
             jobs.append(self._queue.get_nowait())
         return jobs
-
-    def _finish(self, job: Record | Callable[[], None]) -> None:
-        if isinstance(job, Record):
-            self._on_done(job)
-        else:
-            job()
 
     def _write(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -138,7 +145,7 @@ class Recorder:
     def _flush(self) -> None:
         if self._try(self._save):
             self._forget()
-            self._tell("")
+            self._report("")
         else:
             self._sync_at_s = monotonic() + SYNC_S  # to be tried again, even if nothing happens
 
@@ -178,19 +185,18 @@ class Recorder:
         try:
             work()
         except (sqlite3.Error, OSError) as error:
-            self._tell(f"journal {self._journal.path}: {error}; events are kept in memory")
+            self._report(
+                f"journal {self._journal.path}: {error}; events are kept in memory, check the disk"
+            )
             return False
         return True
 
-    def _tell(self, fault: str) -> None:
+    def _report(self, fault: str) -> None:
         if fault == self._fault:
             return
         self._fault = fault
         log.warning("%s", fault or f"journal {self._journal.path}: works again")
-        try:
-            self._on_fault(fault)
-        except Exception:  # whoever is told must not end the thread
-            log.exception("recorder: nobody could be told")
+        self._call(partial(self._on_fault, fault))
 
     def _end(self) -> None:
         self._ended = True

@@ -1,11 +1,15 @@
-"""Puts a house together from its configuration: journal first, pins next, network last."""
+"""Puts the controller together from its configuration, bottom-up: each part gets what it needs.
+
+The journal comes first, the pins next, the network last. Where two parts need each other, the
+earlier one gets the queue of the loop.
+"""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -17,46 +21,42 @@ from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_
 from controller.config.presets import gadgets
 from controller.config.settings import Config, input_lines, output_lines
 from controller.engine import Engine
-from controller.events import Edge
+from controller.events import Edge, Fault
 from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
-from controller.integrations.announcements import Hears, Home
+from controller.integrations.announcements import WatchedTopics
 from controller.integrations.discovery import discovery_messages, stale_topics
 from controller.journal.journal import Journal
-from controller.journal.outbox import WINDOW, Outbox
-from controller.journal.records import Row
 from controller.journal.recovery import Opened, open_journal
-from controller.journal.writer import Recorder
-from controller.mqtt import snapshot as payloads
 from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Topics
 from controller.rules.state import RuleSettings, State
-from controller.service.loop import Item, Service
-from controller.service.parts import Absence, Parts
-from controller.service.publisher import Joints
-from controller.service.reporter import Teller, noon_before
-from controller.service.selftest import Drill
+from controller.service.heartbeat import Heartbeat
+from controller.service.loop import Absence, Components, Loop
+from controller.service.night import Night, noon_before
+from controller.service.publisher import Item, LinkMaker, Publisher
+from controller.service.reporter import Integrations, Origin, Reporter
+from controller.service.selftest import PAGE_LIMIT_S, SelfTest, SelfTestHost
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder, flights
 
 log = logging.getLogger(__name__)
 
-#: Walk-in keeps the strike on for hours; its guard only catches a day.
+#: Walk-in keeps the strike on for hours; its cutoff only catches a day.
 WALK_IN_LIMIT_S = 86_400.0
 
 #: More events than the ten seconds before a sync can hold.
 LOST_AT_MOST = 1000
 
-LinkMaker = Callable[..., Link]
 PinsMaker = Callable[[Clock], tuple[Any, Callable[[float], float]]]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the house is joined to: a pin factory with its clock, and a maker of links."""
+    """What the controller is connected to: a pin factory with its clock, and a maker of links."""
 
     pins: PinsMaker
     link: LinkMaker
@@ -64,20 +64,23 @@ class World:
     fresh: State = field(default_factory=State)
     #: What is taken over of the last state; safe mode leaves out what may have been the cause.
     kept: Callable[[State], State] = lambda state: state
-    #: Hears every raw edge besides the rules: the self-test.
+    #: Gets every raw edge besides the rules: the self-test in the terminal.
     watch: Callable[[Edge], None] = lambda edge: None
+    #: How long a self-test may take, and who gets its progress besides the page.
+    self_test_s: float = PAGE_LIMIT_S
+    on_progress: Callable[[Mapping[str, Any]], None] = lambda progress: None
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A house put together; ``service.begin(absence)`` and ``service.run()`` do the rest."""
+    """A controller put together; ``loop.begin(absence)`` and ``loop.run()`` do the rest."""
 
-    service: Service
+    loop: Loop
     absence: Absence
     clock: Clock
     factory: Any
     pins: Pins
-    drill: Drill
+    self_test: SelfTest
 
 
 def real_world(config: Config) -> World:
@@ -86,7 +89,7 @@ def real_world(config: Config) -> World:
 
 
 def link_maker(config: Config) -> LinkMaker:
-    """Return what makes a link to the broker; without one the house talks to itself."""
+    """Return what makes a link to the broker; without one, to a broker in memory."""
     if config.mqtt.host:
         from controller.mqtt.client import MqttLink
 
@@ -131,19 +134,19 @@ def assemble(config: Config, world: World) -> Running:
     except PinsError:
         opened.journal.close()
         raise
-    wiring = Joints(topics(config), clock, queue)
     if opened.journal.in_memory and opened.warning:
-        wiring.journal(opened.warning)
-    parts = _parts(config, world, clock, pins, opened.journal, wiring)
-    service = Service(parts, Engine(config.rules, config.sensing, state), queue)
-    wiring.service = parts.drill.house = service
-    return Running(service, absence, clock, factory, pins, parts.drill)
+        queue.put(Fault(clock.now_ms(), "JournalFailed", "journal", active=True))
+    engine = Engine(config.rules, config.sensing, state)
+    base = _Base(clock, queue, engine, pins, opened.journal)
+    components = _components(config, world, base)
+    loop = Loop(components, engine, queue)
+    return Running(loop, absence, clock, factory, pins, components.self_test)
 
 
 def _claim(
     config: Config, world: World, clock: Clock, queue: SimpleQueue[Item]
 ) -> tuple[Any, Pins]:
-    def heard(edge: Edge) -> None:
+    def on_edge(edge: Edge) -> None:
         queue.put(edge)
         world.watch(edge)
 
@@ -152,7 +155,7 @@ def _claim(
         factory,
         input_lines(config),
         output_lines(config),
-        on_edge=heard,
+        on_edge=on_edge,
         to_house_ms=to_house_ms,
         strike_max_on_s=_strike_limit_s(config.rules),
     )
@@ -166,7 +169,7 @@ def _strike_limit_s(rules: RuleSettings) -> float:
 
 
 def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
-    """Return clock and state as the journal has them; what can't be read is doubted."""
+    """Return clock and state as the journal has them; where it can't be read the count asks."""
     saved = opened.journal.saved()
     if saved is None:
         lost = Absence(restart=opened.doubt, doubt=opened.doubt)
@@ -178,71 +181,94 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
     try:
         return clock, world.kept(codec.load_state(saved.state)), absence
     except ValueError as error:
-        log.warning("journal: the last state can't be read (%s); the count asks", error)
+        log.warning(
+            "journal: the last state can't be read (%s); say on the page how many are inside", error
+        )
         return clock, State(t_ms=origin_ms), Absence(restart=True, doubt=True)
 
 
-def _parts(
-    config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: Joints
-) -> Parts:
-    names = topics(config)
-    teller = Teller(config.venue, names, config.rules, clock, _newest_told(journal))
-    teller.boot = secrets.token_hex(4)
-    teller.gadgets = gadgets(config)
-    teller.discovery = discovery_messages(config, version("backdoor"))
-    _read_night(teller, journal.since(noon_before(clock.wall_s())))
-    recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What all other parts stand on."""
 
-    def fetch(after: int) -> None:
-        recorder.fetch(after, WINDOW, partial(wiring.outbox.fetched, after))
+    clock: Clock
+    queue: SimpleQueue[Item]
+    engine: Engine
+    pins: Pins
+    journal: Journal
 
-    wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
-    birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
-    hears = Hears(birth, teller.gadgets.back(), stale_topics(config))
-    wiring.home = Home(hears, wiring.house, wiring.devices, wiring.say)
-    wiring.link = world.link(
-        client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],
-        subscriptions=[names("cmd/+"), *wiring.home.topics()],
-        on_message=wiring.command,
-        on_up=wiring.up,
-        on_down=wiring.down,
-        on_ack=wiring.outbox.acked,
-        will=payloads.status(names, "offline"),
-        birth=payloads.status(names, "online"),
+
+def _components(config: Config, world: World, base: _Base) -> Components:
+    reporter = _reporter(config, base)
+    publisher = _publisher(config, world, base, reporter)
+    host = SelfTestHost(base.clock, base.engine, publisher, base.queue)
+    self_test = SelfTest(input_lines(config), host, world.self_test_s, world.on_progress)
+    flight, notifier = FlightRecorder(flights(config.journal.path)), Notifier()
+    heartbeat = Heartbeat(
+        clock=base.clock,
+        pins=base.pins,
+        engine=base.engine,
+        queue=base.queue,
+        reporter=reporter,
+        publisher=publisher,
+        self_test=self_test,
+        flight=flight,
+        notifier=notifier,
+        keep_days=config.journal.keep_days,
     )
-    inbox = Inbox(config.command_max_age_s, clock.now_ms(), teller.boot)
-    flight = FlightRecorder(flights(config.journal.path))
-    return Parts(
+    return Components(
+        clock=base.clock,
+        pins=base.pins,
+        inbox=Inbox(config.command_max_age_s, base.clock.now_ms(), reporter.origin.boot),
+        reporter=reporter,
+        publisher=publisher,
+        flight=flight,
+        self_test=self_test,
+        heartbeat=heartbeat,
+        notifier=notifier,
+    )
+
+
+def _reporter(config: Config, base: _Base) -> Reporter:
+    clock, journal = base.clock, base.journal
+    return Reporter(
+        Origin(config.venue, secrets.token_hex(4), topics(config)),
+        config.rules,
         clock,
-        pins,
-        recorder,
-        wiring.link,
-        wiring.outbox,
-        inbox,
-        teller,
-        Notifier(),
-        flight,
-        Drill(input_lines(config), clock),
-        config.journal.keep_days,
+        _newest_published(journal),
+        _tonight(journal, noon_before(clock.wall_s())),
+        Integrations(gadgets(config), discovery_messages(config, version("backdoor"))),
     )
 
 
-def _newest_told(journal: Journal) -> int:
-    """Return the highest number that an event may have been told under.
+def _publisher(config: Config, world: World, base: _Base, reporter: Reporter) -> Publisher:
+    client_id = f"backdoor-{config.venue}-{socket.gethostname()}"[:60]
+    link = partial(world.link, client_id=client_id)
+    watched = _watched(config, reporter.devices.back())
+    return Publisher(reporter, base.journal, base.clock, base.queue, watched, link)
 
-    A power cut may have taken events from the disk that the house has heard already.
+
+def _newest_published(journal: Journal) -> int:
+    """Return the highest number under which an event may have been published.
+
+    A power cut may have taken events from the disk that subscribers have already.
     """
     saved = journal.saved()
     cut = journal.abandoned and saved is not None and saved.boot_id != boot_id()
     return journal.last_seq() + (LOST_AT_MOST if cut else 0)
 
 
-def _birth_topic(config: Config) -> str:
-    return f"{config.homeassistant.prefix}/status"
-
-
-def _read_night(teller: Teller, rows: list[Row]) -> None:
-    for row in rows:
+def _tonight(journal: Journal, since_s: float) -> Night:
+    """Return the timeline of the night that began at ``since_s`` (seconds since 1970)."""
+    night = Night(codec.iso(since_s))
+    for row in journal.since(since_s):
         data = codec.decode(row.data)
         own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms", "event")}
-        teller.night.add(row.at, row.name, own)
+        night.add(row.at, row.name, own)
+    return night
+
+
+def _watched(config: Config, back: Sequence[str]) -> WatchedTopics:
+    home_assistant = config.homeassistant
+    birth = "" if home_assistant.discovery == "off" else f"{home_assistant.prefix}/status"
+    return WatchedTopics(birth, back, stale_topics(config))

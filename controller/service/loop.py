@@ -7,62 +7,72 @@ a dead broker can delay the strike's release or hold it on.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from math import inf
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
 from time import monotonic
-from typing import Any
 
-from controller import codec
-from controller.clock import believable, wall_s
+from controller.clock import Clock, believable, wall_s
 from controller.engine import Engine, TimedEffects
-from controller.events import Chime, Command, Edge, Fault, Note, Set, Started, StartSelfTest
-from controller.mqtt import snapshot as payloads
-from controller.mqtt.inbox import Now
+from controller.events import Chime, Command, Edge, Fault, Set, Started, StartSelfTest
+from controller.gpio.pins import Pins
+from controller.integrations.announcements import Repeat
+from controller.mqtt.inbox import Inbox, Now
 from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings, State
-from controller.service.parts import Absence, Parts
-from controller.service.reporter import summary
+from controller.service.heartbeat import Heartbeat
+from controller.service.publisher import Item, Publisher
+from controller.service.reporter import Reporter
+from controller.service.selftest import SelfTest
+from controller.systemd import Notifier
+from controller.trace import FlightRecorder
 
-log = logging.getLogger(__name__)
-
-#: Input levels are read again this often (and half of it apart): kernels and drivers lose edges.
-REREAD_S = 0.1
-#: Re-reads between two heartbeats.
-BEAT_EVERY = 10
-#: Re-reads between two writes of the flight recorder.
-FLUSH_EVERY = 100
-#: Edges found by re-reading with none told in between: the thread that tells them is dead.
+#: This many edges in a row that only polling found: the GPIO event thread must have died.
 LOST_IN_A_ROW = 4
-DAY_S = 86_400.0
 #: A deadline waits this long where an edge stamped before it may still be on its way to us.
 LATE_EDGE_S = 0.0002
-#: What happened is told at once; how things stand then, so much later: the other threads go first.
-PICTURE_S = 0.001
-#: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
-COMMANDS_WAITING = 1000
-
-Item = Edge | Message | Command | Fault | Callable[[], None]
+#: Opening the door, walking through and letting it fall shut takes longer than this.
+PASSAGE_MS = 2000.0
 
 
-class Service:
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """How long nobody watched the door (``gap_ms``); ``doubt`` when the last state is lost."""
+
+    restart: bool = False
+    gap_ms: float = 0.0
+    doubt: bool = False
+
+    def unnoticed(self, state: State) -> bool:
+        """Return whether a door that is shut now, and was then, let nobody through meanwhile."""
+        return state.door == "Closed" and self.gap_ms <= PASSAGE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What the loop works with."""
+
+    clock: Clock
+    pins: Pins
+    inbox: Inbox
+    reporter: Reporter
+    publisher: Publisher
+    flight: FlightRecorder
+    self_test: SelfTest
+    heartbeat: Heartbeat
+    notifier: Notifier
+
+
+class Loop:
     """The controller at work; `run` returns after `stop`."""
 
-    def __init__(self, parts: Parts, engine: Engine, queue: SimpleQueue[Item]) -> None:
-        self._parts = parts
+    def __init__(self, components: Components, engine: Engine, queue: SimpleQueue[Item]) -> None:
+        self._components = components
         self._engine = engine
         self._queue = queue
         self._running = True
-        self._done = engine.state
-        self._began_s = monotonic()
-        self._reread_s = self._began_s
-        self._picture_s = inf
-        self._beats = BEAT_EVERY - 1  # the first sign of life comes at once
-        self._lost = 0
-        self._dropped = 0
-        self._flood = False
+        self._recorded = engine.state
+        self._lost_edges = 0
 
     @property
     def state(self) -> State:
@@ -82,50 +92,31 @@ class Service:
         """Hand something to the loop, from any thread."""
         self._queue.put(item)
 
-    def wait_until_told(self, limit_s: float = 2.0) -> None:
+    def wait_until_published(self, limit_s: float = 2.0) -> None:
         """Return when all that is in the queue now has reached pins, journal and link."""
-        told = Event()
-        self.post(self._picture)
-        self.post(lambda: self._parts.recorder.later(told.set))
-        told.wait(limit_s)
-
-    def note(self, note: Note) -> None:
-        """Keep and tell something that is not of the rules; called in the loop, by `post`."""
-        self._do([(self._parts.clock.now_ms(), note)])
-
-    def tell(self, name: str, told: Mapping[str, Any]) -> None:
-        """Say a latest value that is not of the rules, from any thread."""
-        parts = self._parts
-        stamped = {"boot": parts.teller.boot, "at": codec.iso(parts.clock.wall_s()), **told}
-        parts.link.publish(Message(parts.teller.topics(name), codec.encode(stamped), retain=True))
-
-    def tell_house(self) -> None:
-        """Tell a house that has just woken up who we are and how things stand."""
-        self._tell(self._parts.teller.everything(self.state))
-
-    def tell_devices(self) -> None:
-        """Tell other people's bulb how the hatch light is."""
-        self._tell(self._parts.teller.bulb(self.state))
+        published = Event()
+        self.post(self._publish_state)
+        self.post(lambda: self._components.publisher.call_after(published.set))
+        published.wait(limit_s)
 
     def begin(self, absence: Absence) -> None:
-        """Read every input once, say whether the count can still be believed, tell the house."""
-        edges = self._parts.pins.first_edges()
+        """Read every input once, decide whether the count can be believed, start the threads."""
+        edges = self._components.pins.first_edges()
         if absence.restart:
             shut = any(edge.line == "door_contact" and not edge.level for edge in edges)
             doubt = absence.doubt or not (shut and absence.unnoticed(self.state))
-            self._do(_silent(self._engine.event(Started(self._parts.clock.now_ms(), doubt))))
+            started = Started(self._components.clock.now_ms(), doubt)
+            self._perform(_without_outputs(self._engine.event(started)))
         for edge in edges:
-            self._parts.flight.edge(edge)
-            self._do(_silent(self._engine.edge(edge)))
-        self._do(self._engine.active_outputs())
-        self._parts.recorder.start()
-        self._keep([])
-        self._picture()
-        self._parts.link.start()
-        self._parts.notifier.ready()
+            self._components.flight.edge(edge)
+            self._perform(_without_outputs(self._engine.edge(edge)))
+        self._perform(self._engine.active_outputs())
+        self._components.publisher.start(self.state)
+        self._components.notifier.ready()
 
     def run(self) -> None:
         """Work until `stop`; whatever ends it, the strike goes off first."""
+        publisher, heartbeat = self._components.publisher, self._components.heartbeat
         try:
             while self._running:
                 item = self._next()
@@ -133,169 +124,112 @@ class Service:
                 if item is None:
                     item = self._advance()
                 if item is not None:
-                    self._take(item)
-                if monotonic() >= self._picture_s:
-                    self._picture()
-                if monotonic() >= self._reread_s:
-                    self._check()
-                self._parts.teller.latency.add(monotonic() - began_s)
+                    self._handle(item)
+                if monotonic() >= publisher.state_due_s:
+                    self._publish_state()
+                if monotonic() >= heartbeat.due_s:
+                    heartbeat.tick()
+                heartbeat.latency.add(monotonic() - began_s)
         finally:
             self._close()
 
-    # --- the loop ------------------------------------------------------------------------------
-
     def _next(self) -> Item | None:
         """Wait for the next item, but no longer than until something is due."""
-        wait_s = min(self._reread_s, self._picture_s) - monotonic()
+        parts = self._components
+        wait_s = min(parts.heartbeat.due_s, parts.publisher.state_due_s) - monotonic()
         due_ms = self._engine.deadline()
         if due_ms is not None:
-            wait_s = min(wait_s, self._parts.clock.seconds_until(due_ms))
+            wait_s = min(wait_s, parts.clock.seconds_until(due_ms))
         try:
             return self._queue.get(timeout=max(wait_s, 0.0))
         except Empty:
             return None
 
-    def _take(self, item: Item) -> None:
-        match item:
-            case Edge():
-                self._edge(item)
-            case Command() | Fault():
-                self._do(self._engine.event(item))
-            case Message():
-                self._command(item)
-            case _:
-                item()
-
-    def _edge(self, edge: Edge) -> None:
-        self._parts.flight.edge(edge)
-        self._lost = self._lost + 1 if edge.resync else 0
-        self._do(self._engine.edge(edge))
-        self._parts.drill.edge(edge)
-        if self._lost >= LOST_IN_A_ROW:
-            raise RuntimeError("the pins tell no edges any more: start again with fresh ones")
-
     def _advance(self) -> Item | None:
         """Let what is due happen, unless something came in meanwhile: that goes first."""
         due_ms = self._engine.deadline()
-        until_ms = self._parts.clock.now_ms()  # before the look at the queue, not after
+        until_ms = self._components.clock.now_ms()  # before the look at the queue, not after
         if due_ms is None or due_ms > until_ms:
             return None
         try:
-            return self._queue.get(timeout=LATE_EDGE_S if self._parts.pins.behind() else 0.0)
+            return self._queue.get(timeout=LATE_EDGE_S if self._components.pins.behind() else 0.0)
         except Empty:
-            self._do(self._engine.advance(until_ms))
+            self._perform(self._engine.advance(until_ms))
             return None
 
-    def _command(self, message: Message) -> None:
-        name = self._parts.teller.topics.name(message.topic).removeprefix("cmd/")
+    def _handle(self, item: Item) -> None:
+        match item:
+            case Edge():
+                self._handle_edge(item)
+            case Command() | Fault():
+                self._perform(self._engine.event(item))
+            case Message():
+                self._handle_command(item)
+            case Repeat():
+                self._publish_again(item)
+            case _:
+                item()
+
+    def _handle_edge(self, edge: Edge) -> None:
+        self._components.flight.edge(edge)
+        self._lost_edges = self._lost_edges + 1 if edge.resync else 0
+        self._perform(self._engine.edge(edge))
+        self._components.self_test.edge(edge)
+        if self._lost_edges >= LOST_IN_A_ROW:
+            raise RuntimeError("the pins report no edges any more: start again with fresh ones")
+
+    def _handle_command(self, message: Message) -> None:
+        parts = self._components
+        name = parts.reporter.origin.topics.name(message.topic).removeprefix("cmd/")
         now_s = wall_s()
-        now = Now(self._parts.clock.now_ms(), now_s, believable(now_s))
-        command = self._parts.inbox.take(name, message, now)
+        now = Now(parts.clock.now_ms(), now_s, believable(now_s))
+        command = parts.inbox.take(name, message, now)
         if command is None:
-            self._dropped += 1
+            parts.heartbeat.commands_dropped += 1
         else:
-            self._parts.flight.command(command)
-            self._do(self._engine.event(command))
+            parts.flight.command(command)
+            self._perform(self._engine.event(command))
 
-    def _do(self, told: TimedEffects) -> None:
+    def _perform(self, effects: TimedEffects) -> None:
         """Perform effects: pins at once, then what journal and network shall know."""
-        if not told and self.state is self._done:
+        if not effects and self.state is self._recorded:
             return
-        self._done = self.state
-        for _, effect in told:
+        self._recorded = self.state
+        for _, effect in effects:
             if isinstance(effect, Set):
-                self._parts.pins.set(effect.line, effect.level, effect.blink)
-        for _, effect in told:
+                self._components.pins.set(effect.line, effect.level, effect.blink)
+        for _, effect in effects:
             if isinstance(effect, Chime):
-                self._parts.pins.chime(effect.tone)
+                self._components.pins.chime(effect.tone)
             elif isinstance(effect, StartSelfTest):
-                self._parts.drill.begin()
-        self._keep(told)
+                self._components.self_test.begin()
+        self._components.publisher.record(effects, self.state)
 
-    def _keep(self, told: TimedEffects) -> None:
-        parts = self._parts
-        moment, delivered = parts.clock.moment(), parts.outbox.delivered
-        record = parts.teller.record(told, self.state, moment, delivered)
-        if record is not None:
-            parts.recorder.put(record)
-        if parts.teller.untold and self._picture_s == inf:
-            self._picture_s = monotonic() + PICTURE_S
+    def _publish_state(self) -> None:
+        self._components.publisher.publish_state(self.state)
 
-    def _picture(self) -> None:
-        """Tell how things stand, once for all that happened since the last time."""
-        self._picture_s = inf
-        self._tell(self._parts.teller.news(self.state))
-
-    def _tell(self, messages: list[Message]) -> None:
-        """Say how things stand, in its turn: after what the recorder has still to tell."""
-
-        def say() -> None:
-            for message in messages:
-                self._parts.link.publish(message)
-
-        if messages:
-            self._parts.recorder.later(say)
-
-    # --- ten times a second --------------------------------------------------------------------
-
-    def _check(self) -> None:
-        """Read the levels again; once a second tell that the loop works and the pins answer."""
-        self._reread_s = max(self._reread_s + REREAD_S, monotonic() + REREAD_S / 2)
-        for edge in self._parts.pins.reread():
-            log.warning("%s: an edge was lost, its level is now %d", edge.line, edge.level)
-            self._queue.put(edge)
-        self._parts.outbox.tick()
-        self._beats += 1
-        if self._beats % BEAT_EVERY == 0:
-            self._beat()
-
-    def _beat(self) -> None:
-        teller = self._parts.teller
-        self._parts.notifier.watchdog()
-        self._parts.notifier.status(summary(self.state, self.settings))
-        self._tell_flood()
-        self._parts.drill.beat()
-        self._housekeeping()
-        uptime_s = monotonic() - self._began_s
-        self._tell(teller.refresh(self.state))
-        self._parts.link.publish(teller.beat(uptime_s))
-
-    def _tell_flood(self) -> None:
-        """Say that commands are being dropped, until a whole second without one."""
-        dropped, self._dropped = self._dropped, 0
-        if self._flood != bool(dropped):
-            self._flood = bool(dropped)
-            now_ms = self._parts.clock.now_ms()
-            self._do(self._engine.event(Fault(now_ms, "CommandFlood", "mqtt", self._flood)))
-
-    def _housekeeping(self) -> None:
-        """Write the flight recorder; with each new night, forget what is too old."""
-        parts = self._parts
-        if self._beats % FLUSH_EVERY:
-            return
-        self._flush()
-        if self.state.session is None and parts.teller.new_night():
-            parts.recorder.prune(parts.clock.wall_s() - parts.keep_days * DAY_S)
-
-    def _flush(self) -> None:
-        flight, rows = self._parts.flight, self._parts.flight.take()
-        wall, now_ms = self._parts.clock.wall_s(), self._parts.clock.now_ms()
-        self._parts.recorder.later(lambda: flight.flush(rows, wall, now_ms))
+    def _publish_again(self, what: Repeat) -> None:
+        reporter = self._components.reporter
+        messages = (
+            reporter.light_messages(self.state)
+            if what is Repeat.LIGHT
+            else reporter.announcement(self.state)
+        )
+        self._components.publisher.publish_in_turn(messages)
 
     def _end(self) -> None:
         self._running = False
 
     def _close(self) -> None:
         """Strike off, then the journal, then a goodbye to the broker."""
-        self._parts.pins.close()
-        self._parts.notifier.stopping()
-        self._parts.drill.stop()
-        self._picture()
-        self._flush()
-        self._parts.recorder.stop()
-        self._parts.link.stop([payloads.status(self._parts.teller.topics, "offline")])
+        self._components.pins.close()
+        self._components.notifier.stopping()
+        self._components.self_test.stop()
+        self._publish_state()
+        self._components.heartbeat.flush()
+        self._components.publisher.stop()
 
 
-def _silent(told: TimedEffects) -> TimedEffects:
-    """Return what was told without the outputs: at a start they follow together, as they stand."""
-    return [(t_ms, effect) for t_ms, effect in told if not isinstance(effect, Set)]
+def _without_outputs(effects: TimedEffects) -> TimedEffects:
+    """Return effects without the outputs: at a start those follow together, as they stand."""
+    return [(t_ms, effect) for t_ms, effect in effects if not isinstance(effect, Set)]

@@ -5,10 +5,13 @@ A fold over the journal's events, so a restart has it again by reading tonight's
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+#: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
+NOON = 12
 #: A full evening has some 700 changes of the count; what is more old falls off the chart.
 POINTS = 2000
 KNOCKS = 500
@@ -31,15 +34,15 @@ class Night:
         self._totals = dict.fromkeys(("guests", "sessions", "knocks", "denied", "uncertain"), 0)
 
     def add(self, at: str, name: str, data: Mapping[str, Any]) -> None:
-        """Take one event."""
+        """Take one event: its time (ISO 8601), name and data."""
         if name in FOLDS:
             FOLDS[name](self, at, data)
         if name not in SILENT:
             self._last.append({"at": at, "name": name, "data": dict(data)})
         self.changed = True
 
-    def told(self) -> dict[str, Any]:
-        """Return the timeline as the wire tells it."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the timeline as it is published."""
         return {
             "since": self.since,
             "points": list(self._points),
@@ -89,3 +92,11 @@ FOLDS: dict[str, Callable[[Night, str, Mapping[str, Any]], None]] = {
     "session_started": Night._session_started,
     "session_ended": Night._session_ended,
 }
+
+
+def noon_before(wall_s: float) -> float:
+    """Return the last noon by the local clock, in seconds since 1970."""
+    now = time.localtime(wall_s)
+    day = now.tm_mday if now.tm_hour >= NOON else now.tm_mday - 1
+    # -1: the C library knows whether that noon was in summer time.
+    return time.mktime((now.tm_year, now.tm_mon, day, NOON, 0, 0, 0, 0, -1))

@@ -1,75 +1,196 @@
-"""What joins journal, outbox and link, which know nothing of each other, to the service's queue."""
+"""What leaves the controller: into the journal first, then to the broker.
+
+`Publisher` owns the journal's writer, the outbox and the link to the broker, which know nothing of
+each other. Events and answers are published when the journal has them; how things stand follows
+what happened. The link's and the writer's threads reach the loop through its queue only.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import inf
 from queue import SimpleQueue
+from time import monotonic
+from typing import Any
 
+from controller import codec
 from controller.clock import Clock
-from controller.events import Fault
-from controller.integrations.announcements import Home
-from controller.journal.outbox import Outbox
-from controller.journal.records import Record, Row
+from controller.engine import TimedEffects
+from controller.events import Command, Edge, Fault
+from controller.integrations.announcements import Announcer, Repeat, WatchedTopics
+from controller.journal.journal import Journal
+from controller.journal.outbox import WINDOW, Outbox
+from controller.journal.records import NOTHING, Record, Row
+from controller.journal.writer import JournalWriter
 from controller.mqtt.client import Link
-from controller.mqtt.message import Message, Topics
-from controller.service.loop import COMMANDS_WAITING, Item, Service
+from controller.mqtt.message import Message
+from controller.mqtt.snapshot import status
+from controller.rules.state import State
+from controller.service.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
+#: Delay between an event and the snapshot that follows it: gives other threads time to run first.
+STATE_DELAY_S = 0.001
+#: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
+COMMANDS_WAITING = 1000
 
-class Joints:
-    """The callbacks of all three; each comes from the thread of its own part."""
+#: What comes to the loop through its queue.
+Item = Edge | Message | Command | Fault | Repeat | Callable[[], None]
+LinkMaker = Callable[..., Link]
 
-    def __init__(self, names: Topics, clock: Clock, queue: SimpleQueue[Item]) -> None:
-        self._names = names
+
+class Publisher:
+    """Commits records and publishes messages; the loop calls it, and nothing here makes it wait.
+
+    ``make_link(**callbacks)`` returns the link; ``watched`` are other people's topics to follow.
+    """
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        journal: Journal,
+        clock: Clock,
+        queue: SimpleQueue[Item],
+        watched: WatchedTopics,
+        make_link: LinkMaker,
+    ) -> None:
+        self._reporter = reporter
+        self._origin = reporter.origin
         self._clock = clock
         self._queue = queue
-        self.link: Link
-        self.outbox: Outbox
-        self.home: Home
-        self.service: Service
+        #: When the state is to be published, monotonic seconds.
+        self.state_due_s = inf
+        #: What to do when each record is written, in the order of the records.
+        self._then: deque[Callable[[], None]] = deque()
+        self._outbox = Outbox(journal.delivered(), journal.last_seq())
+        self._writer = JournalWriter(
+            journal,
+            on_written=self._written,
+            on_fault=partial(self._report, "JournalFailed", "journal"),
+        )
+        self._announcer = Announcer(watched, queue.put, self.publish)
+        self._link = make_link(
+            subscriptions=[self._origin.topics("cmd/+"), *watched.all()],
+            on_message=self._receive,
+            on_up=self._up,
+            on_down=self._down,
+            on_ack=self._outbox.acked,
+            will=status(self._origin.topics, "offline"),
+            birth=status(self._origin.topics, "online"),
+        )
 
-    def committed(self, record: Record) -> None:
-        """What the journal has, the house may hear: first what happened, then how things stand."""
-        self.outbox.committed(record.rows)
-        for message in record.messages:
-            self.link.publish(message)
-        for row in record.rows:
-            log.info("%s %s", row.name, row.told())
+    # --- for the loop -----------------------------------------------------------------------------
 
-    def send(self, row: Row) -> None:
-        message = Message(self._names(f"event/{row.name}"), row.told().encode(), qos=1)
-        self.link.publish(message, ack=row.seq)
+    def start(self, state: State) -> None:
+        """Start the threads of journal and link, and publish how things stand."""
+        self._writer.start()
+        self.record([], state)
+        self.publish_state(state)
+        self._link.start()
 
-    def command(self, message: Message) -> None:
-        if not self.home.hears(message) and self._queue.qsize() < COMMANDS_WAITING:
+    def stop(self) -> None:
+        """Write what is left, then say goodbye to the broker."""
+        self._writer.stop()
+        self._link.stop([status(self._origin.topics, "offline")])
+
+    def record(self, effects: TimedEffects, state: State) -> None:
+        """Commit what one step did, with the messages that follow from it."""
+        reporter = self._reporter
+        moment, delivered = self._clock.moment(), self._outbox.delivered
+        record = reporter.record(effects, state, moment, delivered)
+        if record is not None:
+            messages = reporter.one_shot_messages(effects)
+            if record.urgent:  # who asked for it finds it done
+                messages += reporter.changed_messages(state)
+            self.commit(record, then=messages)
+        if reporter.state_changed and self.state_due_s == inf:
+            self.state_due_s = monotonic() + STATE_DELAY_S
+
+    def commit(self, record: Record, then: Sequence[Message] = ()) -> None:
+        """Write a record; publish its events when it is written, and ``then`` after them."""
+        self._then.append(partial(self._publish_written, record.rows, then))
+        self._writer.put(record)
+
+    def call_after(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when all committed before is written and published.
+
+        It is called by the journal's thread, so it may wait for the disk.
+        """
+        self._then.append(done)
+        self._writer.put(NOTHING)
+
+    def publish_state(self, state: State) -> None:
+        """Publish how things stand, once for all that happened since the last time."""
+        self.state_due_s = inf
+        self.publish_in_turn(self._reporter.changed_messages(state))
+
+    def publish_in_turn(self, messages: Sequence[Message]) -> None:
+        """Publish how things stand: after the events that are still on their way to the journal."""
+        if messages:
+            self.commit(NOTHING, then=messages)
+
+    def publish(self, message: Message) -> None:
+        """Publish at once, from any thread."""
+        self._link.publish(message)
+
+    def publish_latest(self, name: str, values: Mapping[str, Any]) -> None:
+        """Publish a latest value that is not of the rules, retained, from any thread."""
+        at = codec.iso(self._clock.wall_s())
+        payload = codec.encode({"boot": self._origin.boot, "at": at, **values})
+        self.publish(Message(self._origin.topics(name), payload, retain=True))
+
+    def catch_up(self) -> None:
+        """Go on with events that the broker has not got; to be called ten times a second."""
+        self._fetch(self._outbox.tick())
+
+    def forget(self, before_s: float) -> None:
+        """Delete delivered events of before ``before_s`` (seconds since 1970) from the journal."""
+        self._writer.prune(before_s)
+
+    # --- from the journal's thread ----------------------------------------------------------------
+
+    def _written(self, _record: Record) -> None:
+        """Do what was to follow this record: the writer reports them in their order."""
+        self._then.popleft()()
+
+    def _publish_written(self, rows: Sequence[Row], messages: Sequence[Message]) -> None:
+        self._publish_events(self._outbox.committed(rows))
+        for message in messages:
+            self._link.publish(message)
+        for row in rows:
+            log.info("%s %s", row.name, row.to_json())
+
+    def _publish_events(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            topic = self._origin.topics(f"event/{row.name}")
+            self._link.publish(Message(topic, row.to_json().encode(), qos=1), ack=row.seq)
+
+    def _fetch(self, after: int | None) -> None:
+        if after is not None:
+            self._writer.fetch(after, WINDOW, partial(self._fetched, after))
+
+    def _fetched(self, after: int, rows: Sequence[Row]) -> None:
+        self._publish_events(self._outbox.fetched(after, rows))
+
+    # --- from the link's thread -------------------------------------------------------------------
+
+    def _receive(self, message: Message) -> None:
+        if not self._announcer.handle(message) and self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
 
-    def say(self, message: Message) -> None:
-        self.link.publish(message)
+    def _up(self) -> None:
+        self._report("BrokerDown", "mqtt", "")
+        self._announcer.up()
+        self._fetch(self._outbox.up())
 
-    def house(self) -> None:
-        self._queue.put(self.service.tell_house)
+    def _down(self, problem: str) -> None:
+        self._report("BrokerDown", "mqtt", problem)
+        self._outbox.down()
 
-    def devices(self) -> None:
-        self._queue.put(self.service.tell_devices)
-
-    def up(self) -> None:
-        self.broker("")
-        self.home.up()
-        self.outbox.up()
-
-    def down(self, problem: str) -> None:
-        self.broker(problem)
-        self.outbox.down()
-
-    def broker(self, problem: str) -> None:
-        self._health("BrokerDown", "mqtt", problem)
-
-    def journal(self, problem: str) -> None:
-        self._health("JournalFailed", "journal", problem)
-
-    def _health(self, name: str, line: str, problem: str) -> None:
-        if problem:
-            log.warning("%s: %s", line, problem)
-        self._queue.put(Fault(self._clock.now_ms(), name, line, active=bool(problem)))
+    def _report(self, fault: str, line: str, problem: str) -> None:
+        """Tell the rules that a part failed, or works again; who found it has logged it."""
+        self._queue.put(Fault(self._clock.now_ms(), fault, line, active=bool(problem)))

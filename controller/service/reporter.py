@@ -1,8 +1,9 @@
-"""What the house tells: each step as numbered events, retained states and the night's timeline."""
+"""What the controller reports: each step as numbered events, retained states, the timeline."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -14,64 +15,79 @@ from controller.config.presets import Gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Set
 from controller.journal.records import Record, Row, Saved
-from controller.mqtt import snapshot as payloads
 from controller.mqtt.message import Message, Topics
-from controller.mqtt.snapshot import Stamp
-from controller.rules.state import RuleSettings, State, door_mode, wanted
-from controller.service.latency import Latency
-from controller.service.night import Night
-from controller.service.radio import signal_dbm
+from controller.mqtt.snapshot import Stamp, chime, heartbeat, result, snapshot, state_messages
+from controller.rules.state import RuleSettings, State, wanted
+from controller.service.night import Night, noon_before
 
-#: The night begins at noon: a bar's evening crosses midnight, nobody's crosses noon.
-NOON = 12
-#: A snapshot is told again when it is older than this, so that times on it stay fresh.
+#: A snapshot is published again when it is older than this, so that times on it stay fresh.
 FRESH_MS = 10_000.0
-#: How often the strength of the wireless signal is read, seconds.
-RADIO_S = 10.0
 #: What no power cut may take back, whoever did it: a locked door, the two hours.
-GRAVE = attrgetter("locked_down", "locked_open", "session")
+DURABLE_FIELDS = attrgetter("locked_down", "locked_open", "session")
 #: All of a state but what changes with every edge.
-LASTING = attrgetter(*(set(State.__struct_fields__) - {"t_ms", "busy", "coming_in"}))
+REPORTED_FIELDS = attrgetter(*(set(State.__struct_fields__) - {"t_ms", "busy", "coming_in"}))
 
 
-class Teller:
-    """Turns effects into records for the journal and messages for the wire."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who reports: the venue, the name of this run (``boot``), and the venue's topics."""
+
+    venue: str
+    boot: str
+    topics: Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Integrations:
+    """Other people's systems: bulb and chime, and what Home Assistant is to discover."""
+
+    devices: Gadgets
+    discovery: Sequence[Message] = ()
+
+
+class Reporter:
+    """Turns effects into records for the journal and messages for the broker; sends nothing.
+
+    ``seq`` is the number of the last event so far, ``night`` the timeline until now.
+    """
 
     def __init__(
-        self, venue: str, topics: Topics, rules: RuleSettings, clock: Clock, seq: int
+        self,
+        origin: Origin,
+        rules: RuleSettings,
+        clock: Clock,
+        seq: int,
+        night: Night,
+        integrations: Integrations,
     ) -> None:
-        self.topics = topics
-        self.boot = ""
+        self.origin = origin
         self.seq = seq
-        self.discovery: list[Message] = []
-        self.gadgets = Gadgets()
-        self.latency = Latency()
-        #: That of the newest snapshot: a page that was told less is behind.
-        self.told_seq = seq
-        self._venue = venue
+        self.devices = integrations.devices
+        #: Has anything that is reported changed since the newest snapshot?
+        self.state_changed = False
         self._rules = rules
         self._clock = clock
-        #: Has anything that lasts changed since the newest snapshot?
-        self.untold = False
-        self._kept: object = None
-        self._grave: object = None
+        self._night = night
+        self._discovery = integrations.discovery
+        self._reported: object = None
+        self._durable: object = None
         self._snapshot: dict[str, Any] = {}
-        self._unnoted: list[tuple[Row, dict[str, Any]]] = []
-        self._told_ms = 0.0
-        self._radio_s = 0.0
-        self._signal: int | None = None
-        self._first = True
-        self.night = Night(codec.iso(noon_before(clock.wall_s())))
+        #: That of the newest snapshot: a page that has less is behind.
+        self._snapshot_seq = seq
+        self._snapshot_ms = 0.0
+        self._not_in_night: list[tuple[Row, dict[str, Any]]] = []
+        self._first_night = True
 
     def record(
-        self, told: TimedEffects, state: State, moment: Moment, delivered: int
+        self, effects: TimedEffects, state: State, moment: Moment, delivered: int
     ) -> Record | None:
-        """Return what to keep and to tell of one step, or None when there is nothing."""
+        """Return what the journal has to keep of one step, or None when there is nothing."""
         stamp = self._stamp(moment.t_ms)
-        rows = [self._row(*event, stamp) for event in codec.named_events(told)]
-        news = self._news(state)
-        if not rows and not news:
+        rows = [self._row(*event, stamp) for event in codec.named_events(effects)]
+        changed = self._changed(state)
+        if not rows and not changed:
             return None
+        self.state_changed = self.state_changed or changed
         saved = Saved(
             state.t_ms,
             moment.boot_id,
@@ -79,119 +95,95 @@ class Teller:
             round(moment.wall_s, 3),
             asdict(state),
         )
-        done = any(isinstance(effect, Answer) and effect.ok for _, effect in told)
-        grave, self._grave = self._grave, GRAVE(state)
-        done = done or grave != self._grave
-        messages = self.moments(told)
-        self.untold = self.untold or news
-        if done:  # who asked for it finds it done
-            messages += self.news(state)
-        return Record(rows, saved, delivered, messages, urgent=done)
+        answered = any(isinstance(effect, Answer) and effect.ok for _, effect in effects)
+        durable, self._durable = self._durable, DURABLE_FIELDS(state)
+        return Record(rows, saved, delivered, urgent=answered or durable != self._durable)
 
-    def news(self, state: State) -> list[Message]:
-        """Return how things stand, as far as it was not told yet."""
-        if not self.untold:
+    def changed_messages(self, state: State) -> list[Message]:
+        """Return the retained messages that differ from the newest snapshot."""
+        if not self.state_changed:
             return []
-        return self.states(state, news_only=True)
+        return self._state_messages(state, self._snapshot)
 
-    def moments(self, told: TimedEffects) -> list[Message]:
-        """Return answers, chimes and other people's devices: what is said once and never kept."""
-        said: list[Message] = []
-        for _, effect in told:
-            if isinstance(effect, Answer):
-                said.append(payloads.result(self.topics, effect))
-            elif isinstance(effect, Chime):
-                said.append(payloads.chime(self.topics, effect.tone))
-                said += self.gadgets.rung(effect.tone)
-            elif isinstance(effect, Set) and effect.line == "hatch_light":
-                said += self.gadgets.lit(effect.level, effect.blink)
-        return said
-
-    def bulb(self, state: State) -> list[Message]:
-        """Return what other people's bulb is told in this state."""
-        light = wanted(state, self._rules)["hatch_light"]
-        return self.gadgets.lit(light.level, light.blink)
-
-    def everything(self, state: State) -> list[Message]:
-        """Return what a house that has just woken up must know."""
-        return [*self.discovery, *self.states(state), *self.bulb(state)]
-
-    def states(self, state: State, *, news_only: bool = False) -> list[Message]:
-        """Return the retained messages for the state as it is now, or only what they say anew."""
-        self.untold = False
-        before = self._snapshot if news_only else {}
-        stamp = self._stamp(self._clock.now_ms())
-        self._told_ms = stamp.t_ms
-        self.told_seq = self.seq
-        self._snapshot = payloads.snapshot(state, self._rules, stamp)
-        return payloads.state_messages(self.topics, self._snapshot, before)
-
-    def refresh(self, state: State) -> list[Message]:
-        """Return what is due once a second: an ageing snapshot, a changed timeline."""
+    def one_shot_messages(self, effects: TimedEffects) -> list[Message]:
+        """Return answers, chimes and other people's devices: published once and never retained."""
+        topics, devices = self.origin.topics, self.devices
         messages: list[Message] = []
-        if self._clock.now_ms() - self._told_ms >= FRESH_MS:
-            messages += self.states(state)
-        self._note()
-        if self.night.changed:
-            self.night.changed = False
-            night = codec.encode(self.night.told())
-            messages.append(Message(self.topics("night"), night, retain=True))
+        for _, effect in effects:
+            if isinstance(effect, Answer):
+                messages.append(result(topics, effect))
+            elif isinstance(effect, Chime):
+                messages.append(chime(topics, effect.tone))
+                messages += devices.rung(effect.tone)
+            elif isinstance(effect, Set) and effect.line == "hatch_light":
+                messages += devices.lit(effect.level, effect.blink)
         return messages
 
-    def beat(self, uptime_s: float) -> Message:
-        """Return the heartbeat, with what only the loop can tell of itself."""
-        if uptime_s >= self._radio_s:
-            self._radio_s = uptime_s + RADIO_S
-            self._signal = signal_dbm()
-        radio = {} if self._signal is None else {"signal_dbm": self._signal}
-        loop = self.latency.told()
-        return payloads.heartbeat(
-            self.topics, self.boot, self.told_seq, uptime_s, loop=loop, **radio
-        )
+    def light_messages(self, state: State) -> list[Message]:
+        """Return the messages that bring other people's bulb to the hatch light's level."""
+        light = wanted(state, self._rules)["hatch_light"]
+        return self.devices.lit(light.level, light.blink)
+
+    def announcement(self, state: State) -> list[Message]:
+        """Return all that Home Assistant and the bulb need after a start of theirs or ours."""
+        states = self._state_messages(state, {})
+        return [*self._discovery, *states, *self.light_messages(state)]
+
+    def periodic_messages(self, state: State) -> list[Message]:
+        """Return what is due once a second: an ageing snapshot, a changed timeline."""
+        messages: list[Message] = []
+        if self._clock.now_ms() - self._snapshot_ms >= FRESH_MS:
+            messages += self._state_messages(state, {})
+        self._bring_night_up_to_date()
+        if self._night.changed:
+            self._night.changed = False
+            payload = codec.encode(self._night.as_dict())
+            messages.append(Message(self.origin.topics("night"), payload, retain=True))
+        return messages
+
+    def heartbeat(self, uptime_s: float, **more: object) -> Message:
+        """Return the heartbeat; ``more`` is what only the loop knows of itself."""
+        origin, seq = self.origin, self._snapshot_seq
+        return heartbeat(origin.topics, origin.boot, seq, uptime_s, **more)
 
     def new_night(self) -> bool:
-        """Begin a new timeline when noon has passed; tell whether it did, or we just began."""
-        self._note()
-        first, self._first = self._first, False
+        """Begin a new timeline when noon has passed; return whether it did, or we just began."""
+        self._bring_night_up_to_date()
+        first, self._first_night = self._first_night, False
         since = codec.iso(noon_before(self._clock.wall_s()))
-        if since > self.night.since:
-            self.night = Night(since)
+        if since > self._night.since:
+            self._night = Night(since)
             return True
         return first
 
-    def _news(self, state: State) -> bool:
-        """Tell whether anything that lasts differs from the step before."""
-        lasting = LASTING(state)
-        news, self._kept = lasting != self._kept, lasting
-        return news
+    def _state_messages(self, state: State, before: dict[str, Any]) -> list[Message]:
+        """Return the retained messages for the state as it is now, without parts as ``before``."""
+        self.state_changed = False
+        stamp = self._stamp(self._clock.now_ms())
+        self._snapshot_ms = stamp.t_ms
+        self._snapshot_seq = self.seq
+        self._snapshot = snapshot(state, self._rules, stamp)
+        return state_messages(self.origin.topics, self._snapshot, before)
+
+    def _changed(self, state: State) -> bool:
+        """Return whether anything that is reported differs from the step before."""
+        reported = REPORTED_FIELDS(state)
+        changed, self._reported = reported != self._reported, reported
+        return changed
 
     def _row(self, t_ms: float, name: str, data: dict[str, Any], stamp: Stamp) -> Row:
         self.seq += 1
-        kept = codec.encode({"boot": self.boot, **data}).decode()
-        row = Row(self.seq, round(t_ms, 3), round(stamp.at_s(t_ms), 3), name, kept)
-        self._unnoted.append((row, data))
+        payload = codec.encode({"boot": self.origin.boot, **data}).decode()
+        row = Row(self.seq, round(t_ms, 3), round(stamp.at_s(t_ms), 3), name, payload)
+        self._not_in_night.append((row, data))
         return row
 
-    def _note(self) -> None:
-        """Put what has happened on the night's timeline: it can wait until it is told."""
-        unnoted, self._unnoted = self._unnoted, []
-        for row, data in unnoted:
-            self.night.add(row.at, row.name, data)
+    def _bring_night_up_to_date(self) -> None:
+        """Add the newest events to the timeline: it can wait until it is published."""
+        rows, self._not_in_night = self._not_in_night, []
+        for row, data in rows:
+            self._night.add(row.at, row.name, data)
 
     def _stamp(self, now_ms: float) -> Stamp:
-        return Stamp(self._venue, self.boot, self.seq, now_ms, self._clock.wall_s())
-
-
-def noon_before(wall_s: float) -> float:
-    """Return the last noon by the local clock, in seconds since 1970."""
-    now = time.localtime(wall_s)
-    day = now.tm_mday if now.tm_hour >= NOON else now.tm_mday - 1
-    # -1: the C library knows whether that noon was in summer time.
-    return time.mktime((now.tm_year, now.tm_mon, day, NOON, 0, 0, 0, 0, -1))
-
-
-def summary(state: State, rules: RuleSettings) -> str:
-    """Return one line for ``systemctl status``."""
-    sure = "" if state.occupancy.certain else "?"
-    inside = f"{state.occupancy.count}{sure} of {rules.capacity} inside"
-    return f"{inside}, door {door_mode(state, rules)}, {len(state.faults)} faults"
+        wall_s = self._clock.wall_s()
+        return Stamp(self.origin.venue, self.origin.boot, self.seq, now_ms, wall_s)

@@ -1,9 +1,9 @@
-"""Safe mode: what is left of the house when the controller keeps failing.
+"""Safe mode: what still works when the controller keeps failing.
 
 systemd starts it after five failures in ten minutes (``OnFailure=`` of the controller's unit). The
 door is locked and opens for a release; the bartender counts; the page says why. What may have been
 the cause is left out: beams, knock sensors, and all of the old state but the count (which asks),
-the session and a lock-down. Where even the configuration or the pins are the cause, the house runs
+the session and a lock-down. Where even the configuration or the pins are the cause, it runs
 without any pin, because a page that explains is better than none.
 """
 
@@ -36,7 +36,7 @@ def safe_config(config: Config) -> Config:
 
 
 def kept(state: State) -> State:
-    """Return what of the last state is worth a risk; the rest begins anew."""
+    """Return what of the last state is worth the risk; the rest starts anew."""
     return State(
         t_ms=state.t_ms,
         occupancy=replace(state.occupancy, doubted=True),
@@ -47,7 +47,7 @@ def kept(state: State) -> State:
 
 
 def cause() -> str:
-    """Return why the controller gave up, by what systemd (251 and later) tells of its last end."""
+    """Return why the controller gave up, by what systemd (251 and later) passes on its end."""
     result = os.environ.get("MONITOR_SERVICE_RESULT", "")
     if result == "watchdog" or os.environ.get("MONITOR_EXIT_STATUS") == "ABRT":
         return "hung"
@@ -55,21 +55,21 @@ def cause() -> str:
 
 
 def assemble_safely(load: Callable[[], Config], with_login: Callable[[Config], Config]) -> Running:
-    """Put together what can be, and raise the fault that says why it is no more."""
+    """Assemble as much as works, and raise the fault that says why it is no more."""
     why = cause()
     try:
         config = safe_config(load())
     except ConfigError as error:
-        log.error("safe mode without pins: %s", error)
+        log.error("safe mode without pins, so the strike stays off: %s", error)
         config, why = replace(Config(), factory="mock").wired({}), "config"
     config = with_login(config)
     try:
         running = assemble(config, _world(config))
     except PinsError as error:
-        log.error("safe mode without pins: %s", error)
+        log.error("safe mode without pins, so the strike stays off: %s", error)
         config, why = replace(config, factory="mock").wired({}), "pins"
         running = assemble(config, _world(config))
-    say(running, why)
+    set_fault(running, why)
     return running
 
 
@@ -77,12 +77,16 @@ def _world(config: Config) -> World:
     return replace(real_world(config), kept=kept)
 
 
-def say(running: Running, why: str = "") -> None:
+def set_fault(running: Running, why: str = "") -> None:
     """Raise the fault, or without a ``why`` clear one that a former safe mode left."""
-    t_ms, service = running.clock.now_ms(), running.service
-    for fault in service.state.faults:
+    t_ms, loop = running.clock.now_ms(), running.loop
+    for fault in loop.state.faults:
         if fault.name == FAULT:
-            service.post(Fault(t_ms, FAULT, fault.line, active=False))
+            loop.post(Fault(t_ms, FAULT, fault.line, active=False))
     if why:
-        log.error("safe mode: locked, counted by hand; the controller %s", why)
-        service.post(Fault(t_ms, FAULT, why, active=True))
+        log.error(
+            "safe mode: locked, counted by hand; the controller %s; "
+            "see its log: journalctl -u backdoor-controller",
+            why,
+        )
+        loop.post(Fault(t_ms, FAULT, why, active=True))

@@ -1,21 +1,24 @@
-"""What proves a wire: raw edges in, wires ticked off one by one, the house told of each.
+"""The self-test: raw edges in, wires ticked off one by one, the progress published.
 
-The drill runs inside the controller and listens to the same edges as the rules, which go on as
-ever: the strike moves for what they let it move for, and where hands in the doorway pass for a
-guest, a guest is counted. The drill says how many it left inside, and corrects nothing but this:
-where nobody counts at the door, the rules believe that each release lets somebody in. If the room
-was verified empty when the test began, the presses that it asked for let nobody in.
+It runs inside the controller and gets the same edges as the rules, which go on as ever: the strike
+moves for what they let it move for, and where hands in the doorway pass for a guest, a guest is
+counted. The result says how many are left inside. The self-test corrects nothing but this: where
+nobody counts at the door, the rules believe that each release lets somebody in. If the room was
+verified empty when the test began, the presses that it asked for let nobody in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from queue import SimpleQueue
+from typing import Any, NamedTuple
 
 from controller.clock import Clock
+from controller.engine import Engine
 from controller.events import Command, Edge, Note
-from controller.rules.state import RuleSettings, State, verified_empty
+from controller.rules.state import verified_empty
+from controller.service.publisher import Item, Publisher
 
 #: What proves each line, in the order in which a hand gets to them.
 STEPS: Mapping[str, str] = {
@@ -76,16 +79,16 @@ class Line:
         self.level, self.since_ms = edge.level, edge.t_ms
 
     def pressed(self, edge: Edge) -> bool:
-        """Tell whether this edge ends a pulse that a hand made; to be asked before `take`."""
+        """Return whether this edge ends a pulse that a hand made; to be called before `take`."""
         return self.edges > 0 and self.level and edge.t_ms - self.since_ms >= PRESS_MS
 
     def knocked(self) -> bool:
-        """Tell whether there were two raps within a moment."""
+        """Return whether there were two raps within a moment."""
         raps = [burst.t_ms for burst in self.bursts[-2:]]
         return len(raps) == 2 and raps[1] - raps[0] <= KNOCK_MS
 
 
-class Proof:
+class Checklist:
     """Ticks lines off as their edges prove them."""
 
     def __init__(self, lines: Mapping[str, object]) -> None:
@@ -125,120 +128,119 @@ class Proof:
         return rows
 
 
-class SelfTestHost(Protocol):
-    """What the drill needs of the loop that it runs in."""
+@dataclass(frozen=True, slots=True)
+class SelfTestHost:
+    """What the self-test needs of the controller that it runs in."""
 
-    @property
-    def state(self) -> State:
-        """The rules' state."""
-
-    @property
-    def settings(self) -> RuleSettings:
-        """The owner's numbers."""
-
-    def post(self, item: Command | Callable[[], None]) -> None:
-        """Have a command done, or something else after it."""
-
-    def note(self, note: Note) -> None:
-        """Keep and tell something."""
-
-    def tell(self, name: str, told: Mapping[str, Any]) -> None:
-        """Say a latest value that is not of the rules."""
+    clock: Clock
+    engine: Engine
+    publisher: Publisher
+    queue: SimpleQueue[Item]
 
 
-class Drill:
-    """One guided test at a time; the loop hands it every edge, and the time once a second."""
+class SelfTest:
+    """One guided test at a time; the loop hands it every edge, and calls `tick` once a second.
 
-    def __init__(self, lines: Mapping[str, object], clock: Clock) -> None:
+    ``limit_s`` is how long a test may take; ``on_progress`` gets what is published of it.
+    """
+
+    def __init__(
+        self,
+        lines: Mapping[str, object],
+        host: SelfTestHost,
+        limit_s: float = PAGE_LIMIT_S,
+        on_progress: Callable[[Mapping[str, Any]], None] = lambda progress: None,
+    ) -> None:
         self._lines = lines
-        self._clock = clock
-        self._proof: Proof | None = None
+        self._host = host
+        self._clock = host.clock
+        self._limit_s = limit_s
+        self._on_progress = on_progress
+        self._checklist: Checklist | None = None
         self._end_ms = 0.0
         self._verified = self._ending = False
-        self.house: SelfTestHost
-        #: How long the next one may take.
-        self.limit_s = PAGE_LIMIT_S
-        #: Hears what the house is told: the terminal.
-        self.heard: Callable[[Mapping[str, Any]], None] = lambda told: None
 
     def begin(self, limit_s: float | None = None) -> None:
         """Begin; while one runs it goes on as it was."""
-        if self._proof is None:
-            self._proof = Proof(self._lines)
-            limit_s = self.limit_s if limit_s is None else limit_s
+        if self._checklist is None:
+            self._checklist = Checklist(self._lines)
+            limit_s = self._limit_s if limit_s is None else limit_s
             self._end_ms = self._clock.now_ms() + limit_s * 1000
-            self._verified = verified_empty(self.house.state)
-            self._tell(self._proof)
+            self._verified = verified_empty(self._host.engine.state)
+            self._publish(self._checklist)
 
     def edge(self, edge: Edge) -> None:
         """Take one edge; the one that proves the last wire ends the test, if nobody passes."""
-        proof = self._proof
-        if proof is not None and proof.edge(edge):
-            self._tell(proof) if proof.missing() or self._under_way() else self.end()
+        checklist = self._checklist
+        if checklist is not None and checklist.edge(edge):
+            unfinished = checklist.missing() or self._under_way()
+            self._publish(checklist) if unfinished else self.end()
 
-    def beat(self) -> None:
-        """Say how it stands, or that the time is over."""
-        if self._proof is None:
+    def tick(self) -> None:
+        """Publish how it stands, or end it when the time is over."""
+        if self._checklist is None:
             return
-        over = self._clock.now_ms() >= self._end_ms or not self._proof.missing()
-        self.end() if over and not self._under_way() else self._tell(self._proof)
+        over = self._clock.now_ms() >= self._end_ms or not self._checklist.missing()
+        self.end() if over and not self._under_way() else self._publish(self._checklist)
 
     def end(self) -> None:
         """Take back a guest whom only the test let in, and keep the result."""
-        if self._proof is None or self._ending:
+        if self._checklist is None or self._ending:
             return
-        if self._nobody_came(self._proof):
+        if self._nobody_came(self._checklist):
             self._ending = True
             now_ms = self._clock.now_ms()
-            self.house.post(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
-            self.house.post(self.stop)
+            self._host.queue.put(Command(now_ms, "room_empty", id="self-test", cause="self-test"))
+            self._host.queue.put(self.stop)
         else:
             self.stop()
 
     def stop(self) -> None:
-        """Keep and tell the result as things stand: the end, also when the house closes."""
-        proof, self._proof, self._ending = self._proof, None, False
-        if proof is None:
+        """Record and publish the result as things stand: also when the controller stops."""
+        checklist, self._checklist, self._ending = self._checklist, None, False
+        if checklist is None:
             return
-        missing = proof.missing()
-        result = {"ok": not missing, "proven": len(proof.asked()) - len(missing)}
-        self.house.note(Note("self_tested", {**result, "missing": missing, **self._left()}))
-        self._tell(proof, running=False)  # last: whoever hears it may stop the house
+        missing = checklist.missing()
+        result = {"ok": not missing, "proven": len(checklist.asked()) - len(missing)}
+        note = Note("self_tested", {**result, "missing": missing, **self._inside()})
+        host = self._host
+        host.publisher.record([(self._clock.now_ms(), note)], host.engine.state)
+        self._publish(checklist, running=False)  # last: whoever hears it may stop the controller
 
     def _under_way(self) -> bool:
-        """Tell whether it is not decided yet who came in."""
-        state, numbers = self.house.state, self.house.settings
-        release = state.grant is not None and not numbers.beams
+        """Return whether it is not decided yet who came in."""
+        state, settings = self._host.engine.state, self._host.engine.settings
+        release = state.grant is not None and not settings.beams
         return (state.busy or release) and self._clock.now_ms() < self._end_ms + SETTLE_MS
 
-    def _nobody_came(self, proof: Proof) -> bool:
-        """Tell whether the rules believe in guests whom only this test's release let in.
+    def _nobody_came(self, checklist: Checklist) -> bool:
+        """Return whether the rules believe in guests whom only this test's release let in.
 
         Never in a walk-in: there an empty room may turn the strike on.
         """
-        state, numbers = self.house.state, self.house.settings
-        if not self._verified or numbers.beams or numbers.entry == "walk_in":
+        state, settings = self._host.engine.state, self._host.engine.settings
+        if not self._verified or settings.beams or settings.entry == "walk_in":
             return False
         most = state.occupancy.max + (state.grant.party if state.grant else 0)
-        button = proof.lines.get("release_button")
+        button = checklist.lines.get("release_button")
         return button is not None and 0 < most <= button.presses
 
-    def _left(self) -> dict[str, Any]:
-        """Say how many are inside now, and whether it was surely nobody at the beginning."""
-        inside = self.house.state.occupancy
+    def _inside(self) -> dict[str, Any]:
+        """Return how many are inside now, and whether it was surely nobody at the beginning."""
+        inside = self._host.engine.state.occupancy
         return {"verified": self._verified, "inside": {"min": inside.min, "max": inside.max}}
 
-    def _tell(self, proof: Proof, *, running: bool = True) -> None:
+    def _publish(self, checklist: Checklist, *, running: bool = True) -> None:
         left_s = max(self._end_ms - self._clock.now_ms(), 0.0) / 1000
-        told = {
+        progress = {
             "running": running,
-            "ok": not proof.missing(),
+            "ok": not checklist.missing(),
             "remaining_s": round(left_s if running else 0.0, 1),
-            **self._left(),
+            **self._inside(),
             "lines": [
                 {"line": name, "proven": line.proven, "edges": line.edges}
-                for name, line in proof.asked().items()
+                for name, line in checklist.asked().items()
             ],
         }
-        self.house.tell("self_test", told)
-        self.heard(told)
+        self._host.publisher.publish_latest("self_test", progress)
+        self._on_progress(progress)

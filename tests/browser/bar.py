@@ -14,8 +14,9 @@ from controller.gpio.simulated import Bench
 from controller.mqtt.memory import MemoryBus
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
-from controller.service.assembly import LinkMaker, World, alone, assemble, simulated
-from controller.service.loop import BEAT_EVERY
+from controller.service.assembly import World, alone, assemble, simulated
+from controller.service.heartbeat import TICKS_PER_HEARTBEAT
+from controller.service.publisher import LinkMaker
 from tests.support.fake_controller import Serving, settings
 from tests.support.wait import HANGS_S
 from web import create_app
@@ -43,17 +44,18 @@ class Bar:
         self.running = assemble(
             self.config, World(partial(simulated, self.config), links, fresh=fresh)
         )
-        self.running.service._beats = BEAT_EVERY - 1  # the first heartbeat need not wait a second
-        self.bench = Bench(self.running.clock, self.running.factory, self.running.service.post)
+        # The first heartbeat need not wait a second.
+        self.running.loop._components.heartbeat._ticks = TICKS_PER_HEARTBEAT - 1
+        self.bench = Bench(self.running.clock, self.running.factory, self.running.loop.post)
         join = partial(links, client_id="page", on_ack=lambda number: None)
         self.app = create_app(self.config, link=join, bench=self.bench)
         self.mirror = self.app.extensions["backdoor"].mirror
         self.serving = Serving(self.app)
         self._thawed = threading.Event()
-        self._thread = threading.Thread(target=self.running.service.run)
+        self._thread = threading.Thread(target=self.running.loop.run)
 
     def __enter__(self) -> Bar:
-        self.running.service.begin(self.running.absence)
+        self.running.loop.begin(self.running.absence)
         self._thread.start()
         self.mirror.start()
         self.serving.__enter__()
@@ -62,7 +64,7 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.thaw()
         self.bench.stop()
-        self.running.service.stop()
+        self.running.loop.stop()
         self._thread.join(HANGS_S)
         self.serving.__exit__()
         self.mirror.stop()
@@ -83,7 +85,7 @@ class Bar:
     def freeze(self) -> None:
         """Let the controller's loop hang."""
         self._thawed.clear()
-        self.running.service.post(self._hang)
+        self.running.loop.post(self._hang)
 
     def _hang(self) -> None:
         self._thawed.wait(30)

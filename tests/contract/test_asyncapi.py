@@ -94,7 +94,7 @@ def ours(demo: Demo) -> list[Message]:
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Message]]:
     """All that a house says in three evenings, its restart and a house that does not count."""
     with pytest.MonkeyPatch.context() as patch:  # however slow we are, it was away a moment
-        patch.setattr("controller.service.parts.PASSAGE_MS", 60_000.0)
+        patch.setattr("controller.service.loop.PASSAGE_MS", 60_000.0)
         yield evenings(tmp_path_factory)
 
 
@@ -115,7 +115,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         demo.bench.act("walk_in")
         eventually(lambda: demo.ear.events("passage_seen"))
         assert demo.ear.ask("self_test")["ok"]
-        demo.running.service.post(demo.running.drill.end)
+        demo.running.loop.post(demo.running.self_test.end)
         eventually(lambda: demo.ear.events("self_tested"))
         said += ours(demo)
     return said + ours(demo)  # and its goodbye

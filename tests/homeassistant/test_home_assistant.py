@@ -42,9 +42,9 @@ class House:
     def start(self) -> None:
         world = World(partial(simulated, self.config), link_maker(self.config))
         self.running = assemble(self.config, world)
-        self.bench = Bench(self.running.clock, self.running.factory, self.running.service.post)
-        self.running.service.begin(self.running.absence)
-        self._thread = Thread(target=self.running.service.run)
+        self.bench = Bench(self.running.clock, self.running.factory, self.running.loop.post)
+        self.running.loop.begin(self.running.absence)
+        self._thread = Thread(target=self.running.loop.run)
         self._thread.start()
 
     def pin(self, number: int) -> Any:
@@ -52,7 +52,7 @@ class House:
 
     def stop(self) -> None:
         self.bench.stop()
-        self.running.service.stop()
+        self.running.loop.stop()
         self._thread.join(10)
 
 

@@ -50,7 +50,7 @@ def length_s(demo: Demo) -> float:
 
 
 @pytest.mark.parametrize("night", DST_NIGHTS)
-def test_two_hours_are_two_hours_in_a_night_that_turns_the_clock(
+def test_session_lasts_two_hours_across_a_clock_change(
     night: str, wall: Wall, tmp_path: Path
 ) -> None:
     wall.set(night)
@@ -62,7 +62,7 @@ def test_two_hours_are_two_hours_in_a_night_that_turns_the_clock(
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=5), timedelta(hours=-5), timedelta(days=-400)])
-def test_a_clock_that_steps_changes_what_is_shown_and_nothing_else(
+def test_clock_step_changes_only_the_times_shown(
     step: timedelta, wall: Wall, tmp_path: Path
 ) -> None:
     wall.set("2026-12-24T20:00:00+01:00")
@@ -83,11 +83,11 @@ def test_a_clock_that_steps_changes_what_is_shown_and_nothing_else(
         assert length_s(demo) == pytest.approx(7200, abs=0.01)
 
 
-def test_a_boot_in_1970_keeps_the_session_and_refuses_what_it_cannot_judge(
+def test_boot_in_1970_keeps_the_session_and_refuses_commands_it_cannot_date(
     wall: Wall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "controller.service.parts.PASSAGE_MS", 60_000.0
+        "controller.service.loop.PASSAGE_MS", 60_000.0
     )  # away a moment, however slow
     with house(tmp_path) as demo:
         demo.ear.ask("set_count", count=2)
@@ -103,7 +103,7 @@ def test_a_boot_in_1970_keeps_the_session_and_refuses_what_it_cannot_judge(
         assert demo.ear.events("access_granted")[-1]["cause"] == "button"
 
 
-def test_time_passed_in_suspend_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_in_suspend_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(0.0)
     real = module.boottime_ms
     before = clock.now_ms()

@@ -39,14 +39,14 @@ def let_go() -> Iterator[Event]:
     event.set()
 
 
-def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
+def test_hanging_loop_greys_the_page_within_three_seconds(
     tmp_path: Path, let_go: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.seen().link == "online")
         hangs = Event()
-        demo.running.service.post(lambda: hangs.set() or (let_go.wait() and None))
+        demo.running.loop.post(lambda: hangs.set() or (let_go.wait() and None))
         assert hangs.wait(HANGS_S)
         monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._heard_at or 0.0) + 2.9)
         assert mirror.seen().link == "online"
@@ -59,7 +59,7 @@ def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
         mirror.stop()
 
 
-def test_a_loop_that_hangs_does_not_feed_the_watchdog(
+def test_hanging_loop_does_not_feed_the_watchdog(
     tmp_path: Path, let_go: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -79,7 +79,7 @@ def test_a_loop_that_hangs_does_not_feed_the_watchdog(
         with house(tmp_path) as demo:
             eventually(fed)
             stuck = Event()
-            demo.running.service.post(lambda: stuck.set() or (let_go.wait() and None))
+            demo.running.loop.post(lambda: stuck.set() or (let_go.wait() and None))
             assert stuck.wait(HANGS_S)
             while heard():
                 pass  # what was said before
@@ -90,7 +90,7 @@ def test_a_loop_that_hangs_does_not_feed_the_watchdog(
             eventually(fed)
 
 
-def test_a_frozen_process_is_seen_through_the_broker(
+def test_frozen_process_is_noticed_through_the_broker(
     controller: Callable[..., Controller],  # noqa: F811 - the fixture
     broker: Broker,
 ) -> None:

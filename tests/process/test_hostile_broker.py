@@ -45,7 +45,7 @@ def house_on(folder: Path, port: int) -> Iterator[Demo]:
     bus = MemoryBus()
     world = World(partial(simulated, config), link_maker(config))
     demo = Demo(assemble(config, world), Ear(bus), bus)
-    demo.running.service.begin(demo.running.absence)
+    demo.running.loop.begin(demo.running.absence)
     demo.thread.start()
     try:
         yield demo
@@ -117,7 +117,7 @@ GARBAGE: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_a_broker_that_sends_garbage_costs_the_door_nothing(name: str, tmp_path: Path) -> None:
+def test_door_works_while_the_broker_sends_garbage(name: str, tmp_path: Path) -> None:
     broker = Broker(tmp_path)  # has a port, and is not started yet
 
     def treat(connection: socket.socket) -> None:
@@ -159,7 +159,7 @@ def told(ear: Subscriber) -> set[str]:
 # --- slow ---------------------------------------------------------------------------------------
 
 
-def test_a_broker_that_dawdles_costs_the_door_nothing(tmp_path: Path) -> None:
+def test_door_works_while_the_broker_is_slow(tmp_path: Path) -> None:
     broker = Broker(tmp_path)
     broker.start()
     quick = threading.Event()
@@ -220,7 +220,7 @@ WALL_S = 1_800_000_000.0
 
 @given(st.lists(DELIVERIES, min_size=1, max_size=10), st.lists(st.integers(0, 15_000), max_size=2))
 @settings(max_examples=400)
-def test_whatever_comes_late_twice_kept_or_in_disorder_opens_once_and_only_while_fresh(
+def test_command_delayed_repeated_or_reordered_opens_once_and_only_while_fresh(
     deliveries: list[Delivery], restarts_ms: list[int]
 ) -> None:
     max_age_s = Config().command_max_age_s
@@ -251,7 +251,7 @@ def test_whatever_comes_late_twice_kept_or_in_disorder_opens_once_and_only_while
         assert not on or (command.refusal is None and each.name == "access_door")
 
 
-def test_what_was_done_just_before_a_restart_is_not_done_again_just_after_it() -> None:
+def test_command_from_before_a_restart_is_not_repeated_after_it() -> None:
     body = json.dumps({"id": "a", "issued_at": WALL_S + 10.0}).encode()
     message = Message("x/cmd/access_door", body, 1)
     for began_ms, at_ms, refusal in (

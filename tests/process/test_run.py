@@ -182,7 +182,7 @@ def test_kill_9_with_three_inside(
     assert ear.all("event/access_not_taken")[-1]["reason"] == "restart"
 
 
-def test_a_retained_a_stale_and_a_repeated_command_open_nothing(
+def test_retained_stale_and_repeated_commands_open_nothing(
     controller: Callable[..., Controller], broker: Broker, ear: Subscriber
 ) -> None:
     ear.send("access_door", retain=True, id="kept")
@@ -198,7 +198,7 @@ def test_a_retained_a_stale_and_a_repeated_command_open_nothing(
     assert not any(door["strike"] for door in ear.all("door"))
 
 
-def test_a_broker_that_dies_in_the_evening_loses_no_event_and_opens_nothing(
+def test_broker_restart_loses_no_event_and_opens_nothing(
     controller: Callable[..., Controller], broker: Broker, ear: Subscriber
 ) -> None:
     controller(on(broker), "house.session_length='1 min'", "house.session_warnings=['59 s']")
@@ -222,7 +222,7 @@ def test_a_broker_that_dies_in_the_evening_loses_no_event_and_opens_nothing(
     assert not any(door["strike"] for door in ear.all("door"))
 
 
-def test_without_a_broker_the_house_starts_and_works(
+def test_run_without_a_broker_starts_and_works(
     controller: Callable[..., Controller], tmp_path: Path
 ) -> None:
     house = controller("mqtt.port=1")
@@ -233,7 +233,7 @@ def test_without_a_broker_the_house_starts_and_works(
     assert house.end() == 0
 
 
-def test_systemd_hears_ready_then_watchdog_then_stopping(
+def test_systemd_gets_ready_then_watchdog_then_stopping(
     controller: Callable[..., Controller], tmp_path: Path
 ) -> None:
     heard: list[str] = []
@@ -271,9 +271,7 @@ def test_systemd_hears_ready_then_watchdog_then_stopping(
         (["replay", "BINARY"], "binary:1: the first line must be"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
-    args: list[str], says: str, tmp_path: Path
-) -> None:
+def test_user_error_is_one_line_and_exit_code_2(args: list[str], says: str, tmp_path: Path) -> None:
     controller = Controller(tmp_path)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     files = {"CONFIG": str(tmp_path / "backdoor.toml"), "BINARY": str(tmp_path / "binary")}

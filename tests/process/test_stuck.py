@@ -63,14 +63,14 @@ def locks_itself_in(let_go: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("stuck", [waits, spins, locks_itself_in])
-def test_however_a_loop_is_stuck_it_is_silent_and_grey(
+def test_stuck_loop_sends_no_heartbeat_and_greys_the_page(
     stuck: Callable[[threading.Event], None], tmp_path: Path
 ) -> None:
     let_go = threading.Event()
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.seen().link == "online")
-        demo.running.service.post(lambda: stuck(let_go))
+        demo.running.loop.post(lambda: stuck(let_go))
         try:
             eventually(lambda: mirror.seen().link == "stale")
             beats = len(demo.ear.all("heartbeat"))
@@ -84,7 +84,7 @@ def test_however_a_loop_is_stuck_it_is_silent_and_grey(
 # --- a clock that lags --------------------------------------------------------------------------
 
 
-def test_a_boot_with_the_last_saved_time_runs_on_and_rights_itself(
+def test_boot_with_the_last_saved_time_recovers_when_the_clock_is_set(
     wall: Wall,  # noqa: F811 - the fixture
     tmp_path: Path,
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_boot_with_the_last_saved_time_runs_on_and_rights_itself(
 # --- a flood ------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_commands_a_second_cost_the_loop_no_deadline(tmp_path: Path) -> None:
+def test_flood_of_ten_thousand_commands_a_second_delays_no_deadline(tmp_path: Path) -> None:
     with house(tmp_path, "door.release_time=1.0") as demo:
         strike = demo.pin(STRIKE)
         over = threading.Event()
@@ -141,7 +141,7 @@ def test_ten_thousand_commands_a_second_cost_the_loop_no_deadline(tmp_path: Path
 # --- what was recorded replays ------------------------------------------------------------------
 
 
-def test_what_the_flight_recorder_cuts_out_replays_to_the_same_evening(tmp_path: Path) -> None:
+def test_cut_of_the_flight_recorder_replays_to_the_same_evening(tmp_path: Path) -> None:
     began = datetime.now(UTC)
     with house(tmp_path, speed=20.0) as demo:
         for act in ("walk_in", "walk_in", "knock_hatch", "walk_out"):

@@ -64,9 +64,9 @@ class Demo:
         self.running = running
         self.bus = bus
         self.ear = ear
-        service = running.service
-        self.bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
-        self.thread = Thread(target=running.service.run, name="house")
+        loop = running.loop
+        self.bench = Bench(running.clock, running.factory, loop.post, loop.wait_until_published)
+        self.thread = Thread(target=running.loop.run, name="loop")
 
     @property
     def state(self) -> Any:
@@ -77,7 +77,7 @@ class Demo:
 
     def stop(self) -> None:
         self.bench.stop()
-        self.running.service.stop()
+        self.running.loop.stop()
         self.thread.join(HANGS_S)
         assert not self.thread.is_alive()
 
@@ -101,7 +101,7 @@ def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
     ear = Ear(bus)
     world = World(partial(simulated, config), alone(bus), speed=speed)
     demo = Demo(assemble(config, world), ear, bus)
-    demo.running.service.begin(demo.running.absence)
+    demo.running.loop.begin(demo.running.absence)
     demo.thread.start()
     eventually(lambda: demo.state)
     try:

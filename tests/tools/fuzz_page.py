@@ -123,7 +123,7 @@ class Judge:
 def evening(demo: Demo, seed: int, over: threading.Event) -> None:
     """People come and go while the page is asked; now and then somebody sets all right again."""
     chance = random.Random(seed)
-    clock, post = demo.running.clock, demo.running.service.post
+    clock, post = demo.running.clock, demo.running.loop.post
     while not over.is_set():
         demo.bench.act(chance.choice(ACTS))
         if chance.random() < 0.3:

@@ -1,6 +1,6 @@
-"""``python -m tests.tools.soak [EVENINGS]``: a year of evenings in the real service, in minutes.
+"""``python -m tests.tools.soak [EVENINGS]``: a year of evenings in the real loop, in minutes.
 
-The service, its pins (gpiozero's mock pins), its journal and its wire are those of every day; only
+The loop, its pins (gpiozero's mock pins), its journal and its wire are those of every day; only
 time is virtual. Twice the same year at once, in two processes: what happens must be the same to
 the last byte. After every step the laws of `tests.tools.model.laws` hold, the strike is never on
 for too long, and with every evening the journal forgets what is too old.
@@ -97,12 +97,12 @@ class Bar:
         ear.start()
         world = World(partial(simulated, self._config), alone(bus))
         self._running = assemble(self._config, world)
-        self._running.service.begin(self._running.absence)
+        self._running.loop.begin(self._running.absence)
         self._ear = ear
 
     def stop(self) -> None:
         self.settle()
-        self._running.service._close()
+        self._running.loop._close()
         self._ear.stop()
 
     def _hear(self, message: Message) -> None:
@@ -120,25 +120,25 @@ class Bar:
 
     def until(self, t_ms: float) -> None:
         """Let time pass, stopping at every deadline on the way as the loop does."""
-        engine = self._running.service._engine
+        engine = self._running.loop._engine
         self._drain()
         while (due := engine.deadline()) is not None and due <= t_ms:
             VirtualClock.virtual_ms = max(VirtualClock.virtual_ms, due)
-            self._running.service._advance()
+            self._running.loop._advance()
             self._look()
         VirtualClock.virtual_ms = max(VirtualClock.virtual_ms, t_ms)
 
     def _drain(self) -> None:
-        service = self._running.service
-        while not service._queue.empty():
-            service._take(service._queue.get())
+        loop = self._running.loop
+        while not loop._queue.empty():
+            loop._handle(loop._queue.get())
             self._look()
 
     def _look(self) -> None:
         """Hold the laws to the state and the strike to its time."""
         self.steps += 1
-        service = self._running.service
-        problems = laws.broken(laws.OF_STATES, service.state, service.settings)
+        loop = self._running.loop
+        problems = laws.broken(laws.OF_STATES, loop.state, loop.settings)
         assert not problems, problems
         now_ms, on = VirtualClock.virtual_ms, self._running.factory.pin(STRIKE).state
         if not on:
@@ -146,7 +146,7 @@ class Bar:
         elif self._strike_since_ms is None:
             self._strike_since_ms = now_ms
         else:
-            assert now_ms - self._strike_since_ms <= service.settings.strike_max_on_ms
+            assert now_ms - self._strike_since_ms <= loop.settings.strike_max_on_ms
 
     def act(self, name: str) -> None:
         """Play one act on the pins, from now on."""
@@ -163,20 +163,20 @@ class Bar:
     def ask(self, name: str, number: int | None = None) -> None:
         """Give a command, as the page would."""
         now_ms = VirtualClock.virtual_ms
-        self._running.service.post(Command(now_ms, name, number, id="soak", cause="page"))
+        self._running.loop.post(Command(now_ms, name, number, id="soak", cause="page"))
         self._drain()
 
     def wait(self, seconds: float) -> None:
         """Let so many seconds pass, reading the levels again on the way."""
         self.until(VirtualClock.virtual_ms + seconds * 1000)
         for _ in range(10):
-            self._running.service._check()
+            self._running.loop._components.heartbeat.tick()
         self._drain()
 
     def settle(self) -> None:
         """Wait until the journal's thread has written and told all that it was given."""
         done = Flag()
-        self._running.service._parts.recorder.later(done.set)
+        self._running.loop._components.publisher.call_after(done.set)
         assert done.wait(60)
 
 

@@ -105,7 +105,7 @@ def demo() -> Iterator[Callable[..., Process]]:
             one.process.communicate(timeout=HANGS_S)
 
 
-def test_four_guests_by_the_bench_fill_the_house(demo: Callable[..., Process]) -> None:
+def test_demo_is_full_after_four_simulated_guests(demo: Callable[..., Process]) -> None:
     process = demo("--speed", "20")
     visitor = process.visit()
     assert visitor.state["link"] == "online"  # ready when it says so
@@ -208,7 +208,7 @@ def test_on_a_mac_nothing_of_linux_is_missed(
     assert (code, out, said(err)) == (0, "", [])
 
 
-def test_a_trace_is_played(demo: Callable[..., Process], tmp_path: Path) -> None:
+def test_demo_plays_a_trace(demo: Callable[..., Process], tmp_path: Path) -> None:
     trace = tmp_path / "evening.csv"
     trace.write_text(
         "t_ms,line,level\n0,door_contact,0\n1000,cmd:set_count,3\n2000,door_contact,1\n"
@@ -223,7 +223,7 @@ def test_a_trace_is_played(demo: Callable[..., Process], tmp_path: Path) -> None
     assert process.end()[0] == 0
 
 
-def test_a_real_broker_in_between(demo: Callable[..., Process], broker: Broker) -> None:
+def test_demo_with_a_real_broker(demo: Callable[..., Process], broker: Broker) -> None:
     with closing(Subscriber(broker)) as ear:
         visitor = demo("--mqtt", f"127.0.0.1:{broker.port}").visit()
         eventually(lambda: visitor.state["link"] == "online")
@@ -241,7 +241,7 @@ def test_a_real_broker_in_between(demo: Callable[..., Process], broker: Broker) 
         assert visitor.state["occupancy"]["count"] == 2
 
 
-def test_a_port_in_use_is_said_plainly(broker: Broker) -> None:
+def test_demo_reports_a_port_in_use(broker: Broker) -> None:
     process = Process("--port", str(broker.port))
     _, err = process.process.communicate(timeout=HANGS_S)
     assert process.process.returncode == 2

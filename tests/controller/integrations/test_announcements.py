@@ -12,7 +12,7 @@ from threading import Thread, Timer
 import pytest
 
 from controller.events import Command
-from controller.integrations.announcements import BIRTH_PAUSE_S, Later
+from controller.integrations.announcements import BIRTH_PAUSE_S, DelayedCall
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
@@ -29,7 +29,7 @@ def told(demo: Demo, topic: str) -> list[bytes]:
     return [message.payload for message in list(demo.ear.heard) if message.topic == topic]
 
 
-def test_home_assistant_is_told_at_the_start_and_after_its_birth(tmp_path: Path) -> None:
+def test_discovery_is_published_at_the_start_and_after_a_birth(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         device = "homeassistant/device/backdoor_bar/config"
         eventually(lambda: told(demo, device))
@@ -44,31 +44,31 @@ def test_home_assistant_is_told_at_the_start_and_after_its_birth(tmp_path: Path)
         assert len(told(demo, device)) == before + 1, "however often it says so"
 
 
-def test_without_discovery_its_birth_is_nothing_to_us(tmp_path: Path) -> None:
+def test_discovery_off_publishes_nothing_for_home_assistant(tmp_path: Path) -> None:
     with house(tmp_path, "homeassistant.discovery=off") as demo:
         eventually(lambda: demo.state)
         assert not [m for m in demo.ear.heard if m.topic.startswith("homeassistant/")]
 
 
-def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
+def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
     bus = MemoryBus()
     ear = Ear(bus)
     old = "homeassistant/lock/backdoor_bar_lock/config"
     ear.link.publish(Message(old, b"{}", retain=True))
     config = demo_config(tmp_path)
     running = assemble(config, World(partial(simulated, config), alone(bus)))
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run)
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run)
     thread.start()
     device = "homeassistant/device/backdoor_bar/config"
     eventually(lambda: any(m.topic == device for m in ear.heard))
     about = [(m.topic, bool(m.payload)) for m in ear.heard if m.topic.startswith("homeassistant")]
     assert about[:3] == [(old, True), (old, False), (device, True)]
-    running.service.stop()
+    running.loop.stop()
     thread.join(HANGS_S)
 
 
-def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> None:
+def test_bulb_follows_the_hatch_light(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
         eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
         demo.bench.act("knock_hatch")
@@ -78,7 +78,7 @@ def test_a_bulb_follows_the_hatch_light_after_our_own_output(tmp_path: Path) -> 
         eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1] == b"OFF")
 
 
-def test_a_bulb_that_is_back_is_told_again(tmp_path: Path) -> None:
+def test_bulb_that_is_back_gets_the_light_again(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
         eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
         demo.bench.act("knock_hatch")
@@ -90,7 +90,7 @@ def test_a_bulb_that_is_back_is_told_again(tmp_path: Path) -> None:
         assert told(demo, "cmnd/lamp/POWER")[-1] == b"ON"
 
 
-def test_a_chime_rings_along_and_can_be_rung_by_the_house(tmp_path: Path) -> None:
+def test_chime_device_rings_on_command(tmp_path: Path) -> None:
     with house(tmp_path, *BELL) as demo:
         assert demo.ear.ask("ring_chime", tone="time_up")["ok"]
         eventually(lambda: told(demo, "cmnd/bell/Buzzer") == [b"3,8,4"])
@@ -99,13 +99,13 @@ def test_a_chime_rings_along_and_can_be_rung_by_the_house(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("payload", [{}, {"tone": "evacuate"}, {"tone": "la"}, {"value": 1}])
-def test_no_other_tone_is_rung_by_hand(tmp_path: Path, payload: dict[str, object]) -> None:
+def test_ring_chime_refuses_other_tones(tmp_path: Path, payload: dict[str, object]) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("ring_chime", **payload)["reason"] == "Malformed"
         assert not demo.ear.all("chime")
 
 
-def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delayed_call_is_once_for_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     timers: list[Timer] = []
 
     class ByHand(Timer):
@@ -114,10 +114,10 @@ def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("controller.integrations.announcements.Timer", ByHand)
     rings: list[int] = []
-    later = Later(lambda: rings.append(1), (0.02, 0.03))
+    later = DelayedCall(lambda: rings.append(1), (0.02, 0.03))
     for number in (1, 2):
         for _ in range(5):
-            later.ask()
+            later.request()
         assert len(timers) == number
         assert 0.02 <= timers[-1].interval <= 0.03
         timers[-1].function()
@@ -125,7 +125,7 @@ def test_later_is_once_and_again_after_that(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("protocol", [4, 5])
-def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
+def test_broker_without_retain_is_reported_and_the_door_works(
     protocol: int,
     tmp_path: Path,
     make_broker: Callable[..., Broker],
@@ -136,14 +136,14 @@ def test_a_broker_that_keeps_nothing_is_named_and_the_house_works_on(
     config = demo_config(tmp_path, *sets)
     config = replace(config, mqtt=replace(config.mqtt, host=broker.host))
     running = assemble(config, World(partial(simulated, config), link_maker(config)))
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run)
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run)
     thread.start()
     try:
-        eventually(lambda: any(f.name == "BrokerDown" for f in running.service.state.faults))
-        running.service.post(Command(running.clock.now_ms(), "access_door", 1))
+        eventually(lambda: any(f.name == "BrokerDown" for f in running.loop.state.faults))
+        running.loop.post(Command(running.clock.now_ms(), "access_door", 1))
         eventually(lambda: times_on(running.factory.pin(STRIKE)))
         eventually(lambda: "does it keep retained messages (retain_available)?" in caplog.text)
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(HANGS_S)

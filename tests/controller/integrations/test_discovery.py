@@ -32,7 +32,7 @@ def device(config: Config) -> Any:
     return told(config)[DEVICE]
 
 
-def test_one_retained_message_tells_the_whole_device() -> None:
+def test_device_mode_is_one_retained_message() -> None:
     assert list(told(EVERYTHING)) == [DEVICE]
     found = device(EVERYTHING)
     assert found["origin"] == {"name": "backdoor", "sw_version": "1.2"}
@@ -45,7 +45,7 @@ def test_one_retained_message_tells_the_whole_device() -> None:
     ]
 
 
-def test_every_entity_has_an_id_of_its_own_and_a_platform() -> None:
+def test_entities_have_unique_ids_and_a_platform() -> None:
     parts = device(EVERYTHING)["components"]
     assert len({part["unique_id"] for part in parts.values()}) == len(parts)
     assert {part["platform"] for part in parts.values()} == {
@@ -53,14 +53,14 @@ def test_every_entity_has_an_id_of_its_own_and_a_platform() -> None:
     }  # fmt: skip
 
 
-def test_what_is_not_wired_is_taken_away() -> None:
+def test_unwired_entities_are_removed() -> None:
     parts = device(SMALLEST)["components"]
     gone = {key for key, part in parts.items() if list(part) == ["platform"]}
     assert gone == {"bolt", "door_knock", "siren"}
     assert "unique_id" in parts["lock"]
 
 
-def test_a_chime_of_another_brand_is_a_siren_too() -> None:
+def test_siren_exists_for_a_chime_device_without_a_line() -> None:
     config = parse({"lines": {"strike": 16}, "chime": {"preset": "tasmota", "device": "bell"}}, "x")
     assert "unique_id" in device(config)["components"]["siren"]
 
@@ -78,7 +78,7 @@ def test_component_mode_is_one_message_each_and_clears_the_device() -> None:
     assert {bell, DEVICE} <= set(stale_topics(config))
 
 
-def test_switching_the_way_or_off_leaves_nothing_behind() -> None:
+def test_stale_topics_cover_every_other_mode() -> None:
     ways = [
         parse({"homeassistant": {"discovery": way, "prefix": "ha"}}, "x")
         for way in ("device", "component", "off")
@@ -92,7 +92,7 @@ def test_switching_the_way_or_off_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("name", ["caffè", "bar.2", "mag", "MAG"])
-def test_any_venue_gives_an_id_that_home_assistant_takes(name: str) -> None:
+def test_node_id_is_valid_for_any_venue(name: str) -> None:
     config = parse({"house": {"venue": name}}, "x")
     id_ = node_id(config)
     assert id_.isascii()
@@ -101,7 +101,7 @@ def test_any_venue_gives_an_id_that_home_assistant_takes(name: str) -> None:
     assert node_id(other) != id_
 
 
-def test_the_page_is_linked_when_its_address_is_known() -> None:
+def test_device_links_the_page_when_its_address_is_known() -> None:
     assert "configuration_url" not in device(EVERYTHING)["device"]
     config = parse({"web": {"public_url": "http://backdoor.local:8080"}}, "x")
     assert device(config)["device"]["configuration_url"] == "http://backdoor.local:8080"
@@ -111,11 +111,11 @@ PARTS = components(Topics("backdoor/bar"))
 ASKING = {key: part for key, part in PARTS.items() if "command_topic" in part}
 
 
-def test_no_entity_uses_what_home_assistant_gave_up() -> None:
+def test_entities_use_no_deprecated_keys() -> None:
     assert not any({"object_id", "default_entity_id"} & set(part) for part in PARTS.values())
 
 
-def test_commands_carry_id_and_time_are_never_retained_and_never_optimistic() -> None:
+def test_commands_carry_id_and_time_and_are_never_retained_or_optimistic() -> None:
     assert set(ASKING) == {"lock", "count", "room_empty", "hatch_answered", "siren"}
     for part in ASKING.values():
         assert part["retain"] is False
@@ -124,14 +124,14 @@ def test_commands_carry_id_and_time_are_never_retained_and_never_optimistic() ->
             assert word in part["command_template"]
 
 
-def test_what_goes_stale_expires() -> None:
+def test_states_expire() -> None:
     """What is neither command nor moment is told anew, and believed no longer than that."""
     for key, part in PARTS.items():
         if part["platform"] in ("sensor", "binary_sensor"):
             assert part["expire_after"] == (5 if "heartbeat" in part["state_topic"] else 35), key
 
 
-def test_every_topic_is_one_of_ours() -> None:
+def test_every_topic_is_below_our_prefix() -> None:
     for part in PARTS.values():
         for key, value in part.items():
             if key.endswith("topic"):

@@ -360,9 +360,9 @@ def test_what_can_never_be_written_is_given_up(journal: Journal) -> None:
 
 def test_a_row_is_told_with_its_number_and_time_and_an_old_one_as_it_is() -> None:
     new = Row(7, 1234.568, 1795381200.25, "knock", '{"boot":"b","raps":2}')
-    assert new.told() == (
+    assert new.to_json() == (
         '{"seq":7,"at":"2026-11-22T21:00:00.250+00:00","t_ms":1234.568,"event":"knock",'
         '"boot":"b","raps":2}'
     )
     old = '{"seq":7,"boot":"b","at":"x","t_ms":1.0,"event":"knock","raps":2}'
-    assert Row(7, 1.0, 1.0, "knock", old).told() == old
+    assert Row(7, 1.0, 1.0, "knock", old).to_json() == old

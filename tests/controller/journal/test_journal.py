@@ -153,9 +153,9 @@ def test_a_journal_of_the_first_version_is_read_as_it_was_told(path: Path) -> No
         db.execute("INSERT INTO event VALUES (2, 2.5, 'some time', 'entry', '{}')")
     with closing(open_journal(path).journal) as journal:
         assert journal.after(0, 9)[0] == Row(1, 1.5, NINE_S + 0.25, "entry", whole)
-        assert journal.after(0, 9)[0].told() == whole
+        assert journal.after(0, 9)[0].to_json() == whole
         assert [row.seq for row in journal.since(NINE_S)] == [1]
-    assert read_last(str(path), 9)[0].told() == whole
+    assert read_last(str(path), 9)[0].to_json() == whole
 
 
 def test_failing_migration_leaves_the_file_as_it_was(

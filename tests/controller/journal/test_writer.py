@@ -1,4 +1,4 @@
-"""The recorder's thread: group commit, order, and a disk that fails and comes back."""
+"""The journal writer's thread: group commit, order, and a disk that fails and comes back."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from controller.journal import journal as module
-from controller.journal import writer as recorder_module
+from controller.journal import writer as writer_module
 from controller.journal.journal import MEMORY, Journal, read_last, tail_of
-from controller.journal.records import Record, Row, Saved
+from controller.journal.records import Record, Row
 from controller.journal.recovery import open_journal
-from controller.journal.writer import Recorder
+from controller.journal.writer import JournalWriter
+from tests.support.hanging_journal import HangingJournal
 from tests.support.journal_rows import LATER_S, row, saved
 from tests.support.wait import eventually
 
 
 class Desk:
-    """A recorder and what it told."""
+    """A writer and what it reported."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.done: list[Record] = []
         self.faults: list[str] = []
-        self.recorder = Recorder(journal, on_done=self.on_done, on_fault=self.on_fault)
+        self.writer = JournalWriter(journal, on_written=self.on_written, on_fault=self.on_fault)
 
-    def on_done(self, record: Record) -> None:
+    def on_written(self, record: Record) -> None:
         self.done.append(record)
 
     def on_fault(self, text: str) -> None:
@@ -39,14 +40,14 @@ class Desk:
 
     def put(self, *seqs: int) -> None:
         for seq in seqs:
-            self.recorder.put(Record([row(seq)], saved(seq), messages=[seq]))
+            self.writer.put(Record([row(seq)], saved(seq)))
 
-    def told(self) -> list[int]:
-        return [message for record in self.done for message in record.messages]
+    def written(self) -> list[int]:
+        return [row.seq for record in self.done for row in record.rows]
 
     def fetch(self, after: int, limit: int = 9999) -> list[int]:
         replies: list[list[Row]] = []
-        self.recorder.fetch(after, limit, replies.append)
+        self.writer.fetch(after, limit, replies.append)
         eventually(lambda: replies)
         return [row.seq for row in replies[0]]
 
@@ -68,16 +69,16 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def desk(path: Path) -> Iterator[Desk]:
     desk = Desk(Journal(path))
-    desk.recorder.start()
+    desk.writer.start()
     yield desk
-    desk.recorder.stop()
+    desk.writer.stop()
 
 
 def on_disk(path: Path) -> list[int]:
     return [row.seq for row in read_last(str(path), 99_999)]
 
 
-def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
+def test_records_are_written_then_reported_in_order(desk: Desk, path: Path) -> None:
     class Checking(list[Record]):
         def append(self, record: Record) -> None:
             assert on_disk(path)[-1] >= record.rows[-1].seq
@@ -86,52 +87,38 @@ def test_records_are_written_then_told_in_order(desk: Desk, path: Path) -> None:
     desk.done = Checking()
     desk.put(*range(1, 21))
     eventually(lambda: len(desk.done) == 20)
-    assert desk.told() == list(range(1, 21))
+    assert desk.written() == list(range(1, 21))
     assert desk.faults == []
 
 
-def test_whatever_is_queued_shares_one_transaction(path: Path) -> None:
+def test_queued_records_share_one_transaction(path: Path) -> None:
     desk = Desk(Journal(path))
     commits: list[str] = []
     desk.journal._db.set_trace_callback(
         lambda sql: commits.append(sql) if sql == "COMMIT" else None
     )
     desk.put(*range(1, 301))
-    desk.recorder.put(Record(delivered=250))
-    desk.recorder.start()
-    desk.recorder.stop()
+    desk.writer.put(Record(delivered=250))
+    desk.writer.start()
+    desk.writer.stop()
     assert len(commits) == 1
-    assert desk.told() == list(range(1, 301))
+    assert desk.written() == list(range(1, 301))
     with closing(open_journal(path).journal) as journal:
         assert journal.last_seq() == 300
         assert journal.saved() == saved(300)
         assert journal.delivered() == 250
 
 
-class Hanging(Journal):
-    """A journal on a disk that takes nothing until it is ``free``."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.free = threading.Event()
-
-    def write(
-        self, rows: Sequence[Row] = (), saved: Saved | None = None, delivered: int | None = None
-    ) -> None:
-        assert self.free.wait(60)
-        super().write(rows, saved, delivered)
-
-
 def test_put_never_waits_for_the_disk(path: Path) -> None:
-    journal = Hanging(path)
+    journal = HangingJournal(path)
     desk = Desk(journal)
-    desk.recorder.start()
+    desk.writer.start()
     desk.put(1)
-    desk.recorder.fetch(0, 1, lambda rows: None)  # and here we are: nobody waited
+    desk.writer.fetch(0, 1, lambda rows: None)  # and here we are: nobody waited
     assert desk.done == []
     journal.free.set()
-    eventually(lambda: desk.told() == [1])
-    desk.recorder.stop()
+    eventually(lambda: desk.written() == [1])
+    desk.writer.stop()
     assert desk.faults == []
 
 
@@ -144,49 +131,49 @@ def test_fetch_sees_what_was_put_before_it(desk: Desk) -> None:
 
 def test_prune_is_done_in_turn(desk: Desk) -> None:
     desk.put(1, 2, 3)
-    desk.recorder.put(Record(delivered=3))
-    desk.recorder.prune(LATER_S)
+    desk.writer.put(Record(delivered=3))
+    desk.writer.prune(LATER_S)
     assert desk.fetch(0) == [3]
 
 
 def test_stop_writes_what_is_queued(path: Path) -> None:
     desk = Desk(Journal(path))
-    desk.recorder.start()
+    desk.writer.start()
     desk.put(*range(1, 2001))
-    desk.recorder.stop()
-    assert desk.told() == list(range(1, 2001))
+    desk.writer.stop()
+    assert desk.written() == list(range(1, 2001))
     assert on_disk(path) == list(range(1, 2001))
 
 
 def test_stop_without_start_and_twice() -> None:
     desk = Desk(Journal(MEMORY))
-    desk.recorder.stop()
-    desk.recorder.start()
-    desk.recorder.stop()
-    desk.recorder.stop()
+    desk.writer.stop()
+    desk.writer.start()
+    desk.writer.stop()
+    desk.writer.stop()
     desk.journal.close()
 
 
 # --- a disk that fails ----------------------------------------------------------------------------
 
 
-def test_full_disk_is_told_once_and_the_house_hears_all_the_same(desk: Desk) -> None:
+def test_full_disk_is_reported_once_and_records_go_on(desk: Desk) -> None:
     desk.put(1)
-    eventually(lambda: desk.told() == [1])
+    eventually(lambda: desk.written() == [1])
     desk.break_disk()
     keep_full(desk)
     seqs = range(2, 400)
     desk.put(*seqs)
     eventually(lambda: len(desk.done) == 399)
-    assert desk.told() == [1, *seqs]
+    assert desk.written() == [1, *seqs]
     assert len(desk.faults) == 1
-    assert "No space left on device; events are kept in memory" in desk.faults[0]
+    assert "No space left on device; events are kept in memory, check the disk" in desk.faults[0]
     assert desk.fetch(0) == [1, *seqs]  # from the file and from memory
     assert desk.fetch(390, 3) == [391, 392, 393]
 
 
 def keep_full(desk: Desk) -> Callable[[], None]:
-    """Keep the disk full across the recorder's attempts to open the file anew."""
+    """Keep the disk full across the writer's attempts to open the file anew."""
     reopen = desk.journal.reopen
 
     def still_full() -> None:
@@ -214,10 +201,10 @@ def test_disk_that_works_again_gets_everything(desk: Desk, path: Path) -> None:
     assert len(desk.faults) == 2
 
 
-def test_what_a_disk_refused_is_tried_again_though_nothing_happens(
+def test_refused_records_are_tried_again_without_new_ones(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "SYNC_S", 0.1)
+    monkeypatch.setattr(writer_module, "SYNC_S", 0.1)
     desk.break_disk()
     desk.put(1)
     eventually(lambda: desk.faults)
@@ -225,23 +212,23 @@ def test_what_a_disk_refused_is_tried_again_though_nothing_happens(
     assert on_disk(path) == [1]
 
 
-def test_what_a_disk_refused_is_tried_again_at_the_end(desk: Desk, path: Path) -> None:
+def test_refused_records_are_tried_again_at_stop(desk: Desk, path: Path) -> None:
     desk.break_disk()
     desk.put(1)
     eventually(lambda: desk.faults)
-    desk.recorder.stop()
+    desk.writer.stop()
     assert on_disk(path) == [1]
     assert not tail_of(path).exists()
 
 
-def test_a_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
+def test_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
     desk.put(1)
     eventually(lambda: desk.done)
     desk.break_disk()
     keep_full(desk)
     desk.put(2)
     eventually(lambda: desk.faults)
-    desk.recorder.stop()
+    desk.writer.stop()
     assert tail_of(path).exists()
     assert on_disk(path) == [1]
 
@@ -250,7 +237,7 @@ def test_lost_directory_and_its_return(tmp_path: Path) -> None:
     place = tmp_path / "card"
     place.mkdir()
     desk = Desk(Journal(place / "journal.db"))
-    desk.recorder.start()
+    desk.writer.start()
     desk.put(1)
     eventually(lambda: desk.done)
     desk.journal.close()  # as if the card was pulled: nothing can be read or written
@@ -263,11 +250,11 @@ def test_lost_directory_and_its_return(tmp_path: Path) -> None:
     desk.put(4)
     eventually(lambda: desk.faults[-1] == "")
     assert desk.fetch(0) == [1, 2, 3, 4]
-    desk.recorder.stop()
+    desk.writer.stop()
 
 
 def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.recorder._rows = type(desk.recorder._rows)(maxlen=100)
+    desk.writer._rows = type(desk.writer._rows)(maxlen=100)
     desk.journal.close()
     monkeypatch.setattr(desk.journal, "reopen", lambda: None)
     desk.put(*range(1, 501))
@@ -275,40 +262,40 @@ def test_memory_of_a_long_failure_is_bounded(desk: Desk, monkeypatch: pytest.Mon
     assert len(desk.done) == 500
 
 
-def test_record_that_can_never_be_written_is_dropped_and_told(
+def test_record_that_can_never_be_written_is_dropped_and_reported(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.recorder.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')], messages=[0]))
-    eventually(lambda: desk.told() == [0])
+    desk.writer.put(Record([Row(9, 0.0, 0.0, "entry", '{"\ud800"}')]))
+    eventually(lambda: desk.written() == [9])
     desk.put(1)
     assert desk.fetch(0) == [1]
-    assert "records are lost" in caplog.text
+    assert "these events are lost" in caplog.text
 
 
-def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
+def test_record_that_the_database_can_never_take_is_dropped(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TAIL_SIZE", 10)
-    desk.recorder.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
+    desk.writer.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
     desk.put(*range(1, 30))
-    eventually(lambda: len(desk.told()) == 29)
+    eventually(lambda: len(desk.written()) == 30)
     desk.put(30)
     assert desk.fetch(29) == [30]
-    assert "records are lost" in caplog.text
+    assert "these events are lost" in caplog.text
 
 
-def test_whoever_is_told_and_fails_ends_nothing(
+def test_failing_callback_does_not_end_the_writer(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     def deaf(_: object) -> None:
         raise RuntimeError("deaf")
 
-    desk.recorder._on_fault = deaf
-    desk.recorder.fetch(0, 1, deaf)
+    desk.writer._on_fault = deaf
+    desk.writer.fetch(0, 1, deaf)
     desk.break_disk()
     desk.put(*range(1, 300))
     eventually(lambda: len(desk.done) == 299)
-    assert caplog.text.count("nobody could be told") >= 2
+    assert caplog.text.count("a callback failed") >= 2
 
 
 FULL_DISK = """
@@ -317,7 +304,7 @@ from pathlib import Path
 from tests.controller.journal.test_writer import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 desk = Desk(Journal(sys.argv[1]))
-desk.recorder.start()
+desk.writer.start()
 desk.put(*range(1, 3001))
 eventually(lambda: len(desk.done) == 3000)
 assert desk.faults and desk.faults[-1], desk.faults
@@ -325,11 +312,11 @@ assert desk.fetch(2500) == list(range(2501, 3001))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 desk.put(3001)
 eventually(lambda: desk.faults[-1] == "")
-desk.recorder.stop()
+desk.writer.stop()
 """
 
 
-def test_file_that_may_not_grow_is_survived_by_the_real_system_call(path: Path) -> None:
+def test_writer_survives_a_file_size_limit(path: Path) -> None:
     """Not SQLite's own limit but the kernel's: every write beyond 60 kB fails."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=False
@@ -339,7 +326,7 @@ def test_file_that_may_not_grow_is_survived_by_the_real_system_call(path: Path) 
 
 
 class Syncs(Journal):
-    """A journal that notes what had been told when it was synced."""
+    """A journal that notes what had been reported when it was synced."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -354,22 +341,22 @@ class Syncs(Journal):
 
 @pytest.fixture
 def syncs(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Syncs]:
-    monkeypatch.setattr(recorder_module, "SYNC_S", 1.5)
+    monkeypatch.setattr(writer_module, "SYNC_S", 1.5)
     journal = Syncs(path)
     journal.desk = Desk(journal)
-    journal.desk.recorder.start()
+    journal.desk.writer.start()
     yield journal
-    journal.desk.recorder.stop()
+    journal.desk.writer.stop()
 
 
-def test_what_a_person_is_told_is_synced_first(syncs: Syncs) -> None:
+def test_urgent_record_is_synced_before_it_is_reported(syncs: Syncs) -> None:
     assert syncs.desk is not None
-    syncs.desk.recorder.put(Record([row(1)], saved(1), urgent=True))
+    syncs.desk.writer.put(Record([row(1)], saved(1), urgent=True))
     eventually(lambda: syncs.at)
     assert syncs.at == [0]
 
 
-def test_what_was_merely_seen_is_told_first_and_synced_soon_in_one_go(syncs: Syncs) -> None:
+def test_other_records_are_reported_first_and_synced_together(syncs: Syncs) -> None:
     assert syncs.desk is not None
     syncs.desk.put(1, 2, 3)
     eventually(lambda: syncs.desk and len(syncs.desk.done) == 3)
@@ -383,7 +370,7 @@ def test_what_was_merely_seen_is_told_first_and_synced_soon_in_one_go(syncs: Syn
 
 def test_two_threads_may_put() -> None:
     desk = Desk(Journal(MEMORY))
-    desk.recorder.start()
+    desk.writer.start()
     threads = [threading.Thread(target=desk.put, args=range(first, 1000, 2)) for first in (1, 2)]
     for thread in threads:
         thread.start()
@@ -391,4 +378,4 @@ def test_two_threads_may_put() -> None:
         thread.join()
     eventually(lambda: len(desk.done) == 999)
     assert desk.fetch(0) == list(range(1, 1000))
-    desk.recorder.stop()
+    desk.writer.stop()

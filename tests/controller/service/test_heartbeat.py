@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.service.latency import BOUNDS_S, Latency
-from controller.service.radio import signal_dbm
+from controller.service.heartbeat import BOUNDS_S, Latency, signal_dbm
 
 TABLE = """\
 Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE
@@ -16,18 +15,18 @@ Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE
 """
 
 
-def test_each_turn_is_counted_at_its_bound() -> None:
+def test_latency_counts_each_turn_at_its_bound() -> None:
     latency = Latency()
     for took_s in (0.0001, 0.0005, 0.0006, 0.3, 5.0):
         latency.add(took_s)
-    told = latency.told()
+    told = latency.as_dict()
     assert told["bounds_s"] == BOUNDS_S
     assert told["turns"] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
     assert told["sum_s"] == 5.3012
 
 
 @pytest.mark.parametrize(("text", "dbm"), [(TABLE, -56), (TABLE[:160], None), ("x\ny\nz z", None)])
-def test_the_signal_is_read_or_there_is_none(text: str, dbm: int | None, tmp_path: Path) -> None:
+def test_signal_is_none_without_a_readable_row(text: str, dbm: int | None, tmp_path: Path) -> None:
     (tmp_path / "wireless").write_text(text)
     assert signal_dbm(str(tmp_path / "wireless")) == dbm
     assert signal_dbm(str(tmp_path / "none")) is None

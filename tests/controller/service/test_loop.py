@@ -14,10 +14,11 @@ import pytest
 from controller.config.loader import parse
 from controller.events import Edge
 from controller.gpio.simulated import ACTS, Move
+from controller.integrations.announcements import Repeat
 from controller.journal.journal import Journal, read_last
 from controller.mqtt.message import Message
 from controller.replay import replay, wired_by
-from controller.service.loop import REREAD_S
+from controller.service.heartbeat import REREAD_S
 from controller.trace import Row
 from tests.support.demo import house, times_on
 from tests.support.wait import HANGS_S, eventually
@@ -25,7 +26,7 @@ from tests.support.wait import HANGS_S, eventually
 STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
 
 
-def test_four_guests_fill_the_house_and_the_fifth_is_refused(tmp_path: Path) -> None:
+def test_fifth_guest_is_refused_when_four_are_inside(tmp_path: Path) -> None:
     with house(tmp_path, speed=50) as demo:
         for _ in range(4):
             demo.bench.act("walk_in")
@@ -38,7 +39,7 @@ def test_four_guests_fill_the_house_and_the_fifth_is_refused(tmp_path: Path) -> 
         eventually(lambda: not demo.pin(FULL_LAMP).state)
 
 
-def test_a_release_energises_the_strike_until_the_door_opens(tmp_path: Path) -> None:
+def test_release_energises_the_strike_until_the_door_opens(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("access_door", party=2)["ok"]
         eventually(lambda: demo.pin(STRIKE).state)
@@ -49,14 +50,14 @@ def test_a_release_energises_the_strike_until_the_door_opens(tmp_path: Path) -> 
         assert demo.ear.events("access_taken")[0]["expected"] == 2
 
 
-def test_the_strike_goes_off_by_itself(tmp_path: Path) -> None:
+def test_strike_goes_off_after_the_release_time(tmp_path: Path) -> None:
     with house(tmp_path, "door.release_time=0.5") as demo:
         demo.ear.ask("access_door")
         eventually(lambda: times_on(demo.pin(STRIKE)))
         eventually(lambda: not demo.pin(STRIKE).state)
 
 
-def test_a_knock_lights_the_hatch_and_opening_it_answers(tmp_path: Path) -> None:
+def test_knock_lights_the_hatch_until_it_opens(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("knock_hatch")
         eventually(lambda: demo.pin(HATCH_LIGHT).state)
@@ -66,7 +67,7 @@ def test_a_knock_lights_the_hatch_and_opening_it_answers(tmp_path: Path) -> None
         eventually(lambda: not demo.pin(HATCH_LIGHT).state)
 
 
-def test_two_hours_at_speed_ring_two_warnings_and_one_time_up(tmp_path: Path) -> None:
+def test_session_of_two_hours_rings_two_warnings_and_one_time_up(tmp_path: Path) -> None:
     with house(tmp_path, speed=3000) as demo:
         demo.ear.ask("set_count", count=2)
         eventually(lambda: demo.ear.events("session_overtime"))
@@ -76,7 +77,7 @@ def test_two_hours_at_speed_ring_two_warnings_and_one_time_up(tmp_path: Path) ->
         eventually(lambda: demo.state["session"]["phase"] == "overtime")
 
 
-def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
+def test_trace_played_on_pins_gives_the_events_of_replay(tmp_path: Path) -> None:
     acts = ["walk_in", "knock_hatch", "walk_in", "turn_back", "walk_out", "knock_door", "walk_out"]
     moves = [
         Move(1000 + number * 4000 + move.at_ms, move.line, move.level)
@@ -90,7 +91,7 @@ def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
     with house(tmp_path, "house.empty_after=3", *wires, speed=200) as demo:
         demo.bench.play(moves)
         eventually(lambda: demo.ear.events("session_ended"))
-    live = [json.loads(row.told()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
+    live = [json.loads(row.to_json()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
     shift = live[0]["t_ms"] - told[0]["t_ms"]
     # The house lives on until it is stopped, 200 s in each of ours: that is not of the trace.
     live = [line for line in live if line["t_ms"] - shift <= end["t_ms"]]
@@ -99,7 +100,7 @@ def test_a_trace_played_on_pins_gives_what_replay_gives(tmp_path: Path) -> None:
         assert was["t_ms"] - shift == pytest.approx(is_["t_ms"], abs=0.01)
 
 
-def test_a_fast_house_takes_no_moment_of_the_machines_clock_for_its_own(tmp_path: Path) -> None:
+def test_fast_clock_keeps_edge_times_when_it_passes_the_uptime(tmp_path: Path) -> None:
     """House time passes the machine's uptime once, and an edge's moment is still its own."""
     with house(tmp_path, speed=100) as demo:
         uptime_ms = time.monotonic() * 1000
@@ -111,7 +112,9 @@ def test_a_fast_house_takes_no_moment_of_the_machines_clock_for_its_own(tmp_path
 
 
 @pytest.mark.parametrize("on_its_way", [True, False])
-def test_a_deadline_waits_for_an_edge_of_before_it(tmp_path: Path, on_its_way: bool) -> None:
+def test_deadline_waits_for_an_earlier_edge_still_on_its_way(
+    tmp_path: Path, on_its_way: bool
+) -> None:
     """The door springs shut again within its settling time, and that is heard a moment late."""
     with house(tmp_path, "sensing.contact_settle=0.05") as demo:
         eventually(lambda: demo.state["door"]["physical"] == "Closed")
@@ -122,20 +125,18 @@ def test_a_deadline_waits_for_an_edge_of_before_it(tmp_path: Path, on_its_way: b
 
         def behind() -> bool:
             if on_its_way and not asked.is_set():
-                demo.running.service.post(shut)
+                demo.running.loop.post(shut)
             asked.set()
             return on_its_way
 
         demo.running.factory.behind = behind
-        demo.running.service.post(opened)
+        demo.running.loop.post(opened)
         eventually(asked.is_set)
         demo.ear.ask("set_count", count=1)  # answered after all that came before it
         assert len(demo.ear.events("door_opened")) == (0 if on_its_way else 1)
 
 
-def test_a_lost_edge_is_found_by_reading_the_level_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_reread_finds_a_lost_edge(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with house(tmp_path) as demo, caplog.at_level(logging.WARNING):
         pin = demo.pin(DOOR_CONTACT)
         callback, pin.when_changed = pin.when_changed, None
@@ -145,24 +146,25 @@ def test_a_lost_edge_is_found_by_reading_the_level_again(
         assert "door_contact: an edge was lost" in caplog.text
 
 
-def test_after_a_delay_the_levels_are_not_read_twice_at_once(tmp_path: Path) -> None:
+def test_reread_after_a_delay_is_not_repeated_at_once(tmp_path: Path) -> None:
     """Twice the same and untold is a lost edge: one that waited with us needs a moment to come."""
     with house(tmp_path) as demo:
+        heartbeat = demo.running.loop._components.heartbeat
         due_s: list[tuple[float, float]] = []
 
         def delayed() -> None:
             now_s = time.monotonic()
-            demo.running.service._reread_s = now_s - 5
-            demo.running.service._check()
-            due_s.append((demo.running.service._reread_s, now_s + REREAD_S / 2))
+            heartbeat.due_s = now_s - 5
+            heartbeat.tick()
+            due_s.append((heartbeat.due_s, now_s + REREAD_S / 2))
 
-        demo.running.service.post(delayed)
+        demo.running.loop.post(delayed)
         eventually(lambda: due_s)
         assert due_s[0][0] >= due_s[0][1]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_pins_that_tell_nothing_any_more_end_the_process(tmp_path: Path) -> None:
+def test_loop_ends_with_the_strike_off_when_pins_report_no_edges(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.ear.ask("access_door")
         strike = demo.pin(STRIKE)
@@ -182,7 +184,7 @@ def test_pins_that_tell_nothing_any_more_end_the_process(tmp_path: Path) -> None
         assert not strike.state
 
 
-def test_heartbeats_come_from_the_loop(tmp_path: Path) -> None:
+def test_heartbeat_comes_once_a_second(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         eventually(lambda: len(demo.ear.all("heartbeat")) >= 2)
         first, second = demo.ear.all("heartbeat")[:2]
@@ -191,7 +193,7 @@ def test_heartbeats_come_from_the_loop(tmp_path: Path) -> None:
         assert 0.3 < second["uptime_s"] - first["uptime_s"] < 3
 
 
-def test_a_heartbeat_never_runs_ahead_of_the_state_for_long(tmp_path: Path) -> None:
+def test_heartbeat_names_the_seq_of_the_published_state(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("knock_hatch")
         eventually(lambda: demo.ear.events("knock_ended"))  # an event that changes no state
@@ -200,7 +202,7 @@ def test_a_heartbeat_never_runs_ahead_of_the_state_for_long(tmp_path: Path) -> N
         assert demo.ear.last("heartbeat")["seq"] == demo.state["seq"]
 
 
-def test_stopping_switches_the_strike_off_and_says_goodbye(tmp_path: Path) -> None:
+def test_stop_switches_the_strike_off_and_publishes_offline(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.ear.ask("access_door")
         strike = demo.pin(STRIKE)
@@ -210,7 +212,7 @@ def test_stopping_switches_the_strike_off_and_says_goodbye(tmp_path: Path) -> No
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_in_the_loop_ends_it_with_the_strike_off(tmp_path: Path) -> None:
+def test_error_in_the_loop_switches_the_strike_off(tmp_path: Path) -> None:
     def broken() -> None:
         raise RuntimeError("a bug")
 
@@ -218,12 +220,12 @@ def test_an_error_in_the_loop_ends_it_with_the_strike_off(tmp_path: Path) -> Non
         demo.ear.ask("access_door")
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
-        demo.running.service.post(broken)
+        demo.running.loop.post(broken)
         demo.thread.join(HANGS_S)
         assert not strike.state
 
 
-def test_after_a_restart_the_evening_is_back(tmp_path: Path) -> None:
+def test_restart_restores_session_count_and_hatch(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("walk_in")
         demo.bench.act("knock_hatch")
@@ -242,7 +244,7 @@ def test_after_a_restart_the_evening_is_back(tmp_path: Path) -> None:
         assert seqs == list(range(1, len(seqs) + 1))
 
 
-def test_a_journal_that_cannot_be_read_makes_the_count_ask(tmp_path: Path) -> None:
+def test_unreadable_journal_makes_the_count_uncertain(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.ear.ask("set_count", count=2)
     (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
@@ -254,7 +256,7 @@ def test_a_journal_that_cannot_be_read_makes_the_count_ask(tmp_path: Path) -> No
     assert (tmp_path / "journal.db.corrupt-1").exists()
 
 
-def test_a_state_that_makes_no_sense_makes_the_count_ask(tmp_path: Path) -> None:
+def test_unreadable_state_makes_the_count_uncertain(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.ear.ask("set_count", count=2)
     journal = Journal(tmp_path / "journal.db")
@@ -267,7 +269,7 @@ def test_a_state_that_makes_no_sense_makes_the_count_ask(tmp_path: Path) -> None
         assert not demo.state["occupancy"]["certain"]
 
 
-def test_without_a_disk_the_door_works_and_says_so(tmp_path: Path) -> None:
+def test_door_works_without_a_disk_and_reports_the_fault(tmp_path: Path) -> None:
     with house(tmp_path, "house.venue=bar") as demo:
         eventually(lambda: demo.state is not None)
     (tmp_path / "journal.db").unlink()
@@ -280,7 +282,7 @@ def test_without_a_disk_the_door_works_and_says_so(tmp_path: Path) -> None:
         eventually(lambda: demo.pin(STRIKE).state)
 
 
-def test_a_flood_of_commands_opens_nothing_and_is_dropped(tmp_path: Path) -> None:
+def test_command_flood_is_dropped_and_reported(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         for number in range(3000):
             body = f'{{"id":"{number}","issued_at":1}}'.encode()
@@ -294,13 +296,13 @@ def test_a_flood_of_commands_opens_nothing_and_is_dropped(tmp_path: Path) -> Non
         }
 
 
-def test_what_may_not_be_said_twice_is_refused(tmp_path: Path) -> None:
+def test_unknown_and_stale_commands_are_refused(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("open_sesame")["reason"] == "UnknownCommand"
         assert demo.ear.ask("access_door", issued_at=1.0)["reason"] == "StaleCommand"
 
 
-def test_the_night_is_told_and_read_again(tmp_path: Path) -> None:
+def test_night_is_published_and_restored_after_a_restart(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("walk_in")
         eventually(lambda: (demo.ear.last("night") or {}).get("points"))
@@ -311,7 +313,7 @@ def test_the_night_is_told_and_read_again(tmp_path: Path) -> None:
         assert night["totals"]["guests"] == 1
 
 
-def test_how_things_stand_never_goes_backwards_on_a_slow_disk(
+def test_published_state_never_goes_backwards_on_a_slow_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync = Journal.sync
@@ -322,13 +324,13 @@ def test_how_things_stand_never_goes_backwards_on_a_slow_disk(
 
     with house(tmp_path) as demo:
         monkeypatch.setattr(Journal, "sync", slow)
-        service = demo.running.service
+        loop = demo.running.loop
         for count in (2, 3):
             body = json.dumps({"id": f"{count}", "issued_at": time.time(), "count": count})
             demo.ear.link.publish(Message("backdoor/bar/cmd/set_count", body.encode(), qos=1))
-            service.post(service.tell_house)
+            loop.post(Repeat.EVERYTHING)
         eventually(lambda: demo.state["occupancy"]["count"] == 3)
-        service.wait_until_told()
+        loop.wait_until_published()
         seqs = [state["seq"] for state in demo.ear.all("state")]
         assert seqs == sorted(seqs)
         assert demo.state["occupancy"]["count"] == 3

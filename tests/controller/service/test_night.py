@@ -8,11 +8,10 @@ from datetime import datetime
 
 import pytest
 
-from controller.service.night import LAST, Night
-from controller.service.reporter import noon_before
+from controller.service.night import LAST, Night, noon_before
 
 
-def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
+def test_night_collects_points_sessions_knocks_and_totals() -> None:
     night = Night("noon")
     one = {"count": 1, "min": 1, "max": 1}
     night.add("t1", "session_started", {})
@@ -24,7 +23,7 @@ def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
     night.add("t6", "exit", one | {"count": 0, "min": 0, "max": 0})
     night.add("t7", "session_ended", {})
     night.add("t8", "output", {"line": "strike", "level": 1})
-    told = night.told()
+    told = night.as_dict()
     assert told["points"] == [["t1", 1, 1, 1], ["t3", 1, 1, 2], ["t4", 1, 1, 1], ["t6", 0, 0, 0]]
     assert told["sessions"] == [{"started_at": "t1", "ended_at": "t7"}]
     assert told["knocks"] == [["t2", "hatch"]]
@@ -35,17 +34,17 @@ def test_an_evening_is_folded_into_points_sessions_knocks_and_totals() -> None:
     assert told["since"] == "noon"
 
 
-def test_a_session_that_began_before_noon_may_end_after_it() -> None:
+def test_night_ignores_the_end_of_a_session_it_never_saw_begin() -> None:
     night = Night("noon")
     night.add("t", "session_ended", {})
-    assert night.told()["sessions"] == []
+    assert night.as_dict()["sessions"] == []
 
 
-def test_only_the_last_events_are_told() -> None:
+def test_night_keeps_only_the_last_events() -> None:
     night = Night("noon")
     for number in range(LAST + 5):
         night.add(str(number), "hatch_opened", {})
-    assert next(event["at"] for event in night.told()["last"]) == "5"
+    assert next(event["at"] for event in night.as_dict()["last"]) == "5"
 
 
 @pytest.fixture
@@ -68,6 +67,6 @@ def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("2027-03-28T03:30:00+02:00", "2027-03-27T12:00:00+01:00"),  # the night with 23
     ],
 )
-def test_the_night_begins_at_noon_in_milan(now: str, noon: str) -> None:
+def test_noon_before_is_the_local_noon(now: str, noon: str) -> None:
     begins = noon_before(datetime.fromisoformat(now).timestamp())
     assert begins == datetime.fromisoformat(noon).timestamp()

@@ -16,7 +16,7 @@ from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Command
 from controller.rules.state import State, door_mode, strike_on
 from controller.service.assembly import Running, assemble, real_world
-from controller.service.safe_mode import FAULT, assemble_safely, safe_config, say
+from controller.service.safe_mode import FAULT, assemble_safely, safe_config, set_fault
 from tests.support.demo import demo_config
 from tests.support.wait import HANGS_S, eventually
 
@@ -27,13 +27,13 @@ def as_it_is(config: Config) -> Config:
 
 @contextmanager
 def at_work(running: Running) -> Iterator[Callable[[], State]]:
-    thread = Thread(target=running.service.run)
-    running.service.begin(running.absence)
+    thread = Thread(target=running.loop.run)
+    running.loop.begin(running.absence)
     thread.start()
     try:
-        yield lambda: running.service.state
+        yield lambda: running.loop.state
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(HANGS_S)
         assert not thread.is_alive()
 
@@ -42,9 +42,9 @@ def whys(state: State) -> list[str]:
     return [fault.line for fault in state.faults if fault.name == FAULT]
 
 
-def test_locked_counted_by_hand_and_nothing_to_be_judged(tmp_path: Path) -> None:
+def test_safe_config_is_locked_manual_and_without_sensors(tmp_path: Path) -> None:
     running = assemble_safely(lambda: demo_config(tmp_path, "door.entry=walk_in"), as_it_is)
-    house = running.service.settings
+    house = running.loop.settings
     assert (house.counting, house.beams, house.entry) == ("manual", False, "release")
     assert not house.lines & {"beam_outer", "beam_inner", "hatch_knock", "door_knock"}
     assert {"door_contact", "release_button", "evacuate"} <= house.lines
@@ -54,26 +54,26 @@ def test_locked_counted_by_hand_and_nothing_to_be_judged(tmp_path: Path) -> None
         assert not strike_on(state(), house)
 
 
-def test_outputs_stay_wired() -> None:
+def test_safe_config_keeps_the_outputs() -> None:
     assert set(OUTPUT_LINES) <= set(safe_config(Config().wired(Config().lines)).lines)
 
 
-def test_the_bartender_can_still_let_in_and_count(tmp_path: Path) -> None:
+def test_safe_mode_lets_the_bartender_release_and_count(tmp_path: Path) -> None:
     running = assemble_safely(lambda: demo_config(tmp_path), as_it_is)
     with at_work(running) as state:
         for name, number in (("set_count", 1), ("access_door", 2)):
             now_ms = running.clock.now_ms()
-            running.service.post(Command(now_ms, name, number, id=name, cause="page"))
-        eventually(lambda: strike_on(state(), running.service.settings))
+            running.loop.post(Command(now_ms, name, number, id=name, cause="page"))
+        eventually(lambda: strike_on(state(), running.loop.settings))
 
 
-def test_count_and_session_are_kept_and_the_count_asks(tmp_path: Path) -> None:
+def test_safe_mode_keeps_count_and_session_and_asks_for_the_count(tmp_path: Path) -> None:
     config = demo_config(tmp_path)
     before = assemble(config, real_world(config))
     with at_work(before) as state:
         now_ms = before.clock.now_ms()
-        before.service.post(Command(now_ms, "set_count", 3, id="a", cause="page"))
-        before.service.post(Command(now_ms, "answer_hatch", None, id="b", cause="page"))
+        before.loop.post(Command(now_ms, "set_count", 3, id="a", cause="page"))
+        before.loop.post(Command(now_ms, "answer_hatch", None, id="b", cause="page"))
         eventually(lambda: state().session is not None)
         session = state().session
     safe = assemble_safely(lambda: config, as_it_is)
@@ -83,14 +83,14 @@ def test_count_and_session_are_kept_and_the_count_asks(tmp_path: Path) -> None:
         assert state().session == session
 
 
-def test_a_normal_start_clears_what_safe_mode_said(tmp_path: Path) -> None:
+def test_normal_start_clears_the_safe_mode_fault(tmp_path: Path) -> None:
     config = demo_config(tmp_path)
     safe = assemble_safely(lambda: config, as_it_is)
     with at_work(safe) as state:
         eventually(lambda: whys(state()))
     normal = assemble(config, real_world(config))
-    assert whys(normal.service.state)
-    say(normal)
+    assert whys(normal.loop.state)
+    set_fault(normal)
     with at_work(normal) as state:
         eventually(lambda: not whys(state()))
 
@@ -103,7 +103,7 @@ def test_a_normal_start_clears_what_safe_mode_said(tmp_path: Path) -> None:
         ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "1"}, "crashed"),
     ],
 )
-def test_what_systemd_tells_is_the_why(
+def test_cause_is_read_from_systemds_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], why: str
 ) -> None:
     for name, value in told.items():
@@ -112,7 +112,7 @@ def test_what_systemd_tells_is_the_why(
         eventually(lambda: whys(state()) == [why])
 
 
-def test_a_wrong_configuration_leaves_a_page_that_says_so(tmp_path: Path) -> None:
+def test_safe_mode_with_a_wrong_configuration_runs_without_pins(tmp_path: Path) -> None:
     def wrong() -> Config:
         raise ConfigError(["backdoor.toml: [door] release_time: must be 0.5 to 30 s"])
 
@@ -123,12 +123,12 @@ def test_a_wrong_configuration_leaves_a_page_that_says_so(tmp_path: Path) -> Non
         )
 
     running = assemble_safely(wrong, here)
-    assert not running.service.settings.lines
+    assert not running.loop.settings.lines
     with at_work(running) as state:
         eventually(lambda: whys(state()) == ["config"])
 
 
-def test_pins_that_can_not_be_had_leave_a_page_that_says_so(
+def test_safe_mode_without_pins_reports_the_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.gpio.factories.DEV", tmp_path)
@@ -140,7 +140,7 @@ def test_pins_that_can_not_be_had_leave_a_page_that_says_so(
 # --- the login that each service has for itself --------------------------------------------------
 
 
-def test_a_login_comes_as_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_is_read_from_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert with_login(Config()) == Config()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert with_login(Config()) == Config()
@@ -149,7 +149,7 @@ def test_a_login_comes_as_a_credential(tmp_path: Path, monkeypatch: pytest.Monke
     assert (mqtt.username, mqtt.password) == ("backdoor-web", "se:cret")
 
 
-def test_the_owners_own_login_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_of_the_configuration_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "broker").write_text("backdoor-web:secret\n")
     own = replace(Config(), mqtt=replace(Config().mqtt, username="me", password="mine"))

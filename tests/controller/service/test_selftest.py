@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.cli import selftest
-from controller.cli.selftest import Options, change_places, run_self_test
+from controller.cli.selftest import Options, run_in_units_place, run_self_test
 from controller.config.learned_rhythms import keep, learned_file, with_learned
 from controller.config.settings import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Reason, StartSelfTest
@@ -20,7 +20,7 @@ from controller.gpio.simulated import ACTS, Bench, Move, SimulatedPins
 from controller.journal.journal import read_last
 from controller.rules.state import verified_empty
 from controller.service import selftest as proving_module
-from controller.service.selftest import NOT_ASKED, PAGE_LIMIT_S, STEPS, Proof
+from controller.service.selftest import NOT_ASKED, PAGE_LIMIT_S, STEPS, Checklist
 from tests.support.demo import Demo, demo_config, house
 from tests.support.rules_driver import Room
 from tests.support.wait import HANGS_S, eventually
@@ -30,32 +30,32 @@ def edges(line: str, *times_ms: float) -> Iterable[Edge]:
     return [Edge(t_ms, line, number % 2 == 0) for number, t_ms in enumerate(times_ms)]
 
 
-def proven(test: Proof, told: Iterable[Edge]) -> list[str]:
+def proven(test: Checklist, told: Iterable[Edge]) -> list[str]:
     return [name for edge in told if (name := test.edge(edge))]
 
 
-def test_every_line_has_its_step() -> None:
+def test_every_input_line_has_a_step() -> None:
     assert set(STEPS) | NOT_ASKED == set(INPUT_LINES)
 
 
 @pytest.mark.parametrize("line", ["beam_outer", "door_contact", "release_button"])
-def test_a_line_is_proven_by_a_pulse_that_a_hand_makes(line: str) -> None:
-    test = Proof(WIRING)
+def test_line_is_proven_by_a_pulse_of_a_hands_length(line: str) -> None:
+    test = Checklist(WIRING)
     assert proven(test, edges(line, 0, 5, 100, 104)) == []  # glitches
     assert proven(test, edges(line, 1000, 1200)) == [line]
     assert proven(test, edges(line, 2000, 2200)) == []  # once is enough
     assert line not in test.missing()
 
 
-def test_a_line_that_only_ever_opens_is_not_proven() -> None:
-    test = Proof(WIRING)
+def test_line_that_only_opens_is_not_proven() -> None:
+    test = Checklist(WIRING)
     assert proven(test, edges("door_contact", 0)) == []
     assert test.lines["door_contact"].edges == 1
 
 
 @pytest.mark.parametrize("line", ["hatch_knock", "door_knock"])
-def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
-    test = Proof(WIRING)
+def test_knock_sensor_is_proven_by_two_raps(line: str) -> None:
+    test = Checklist(WIRING)
     rap = (0, 1.4, 2.6, 3.5, 5.1, 5.8)
     assert proven(test, edges(line, *rap)) == []
     assert proven(test, edges(line, *(9000 + t for t in rap))) == []  # another one, much later
@@ -65,24 +65,24 @@ def test_a_knock_sensor_is_proven_by_two_raps(line: str) -> None:
     assert burst.active_ms == pytest.approx(3.0)
 
 
-def test_what_is_not_wired_is_not_asked_and_evacuation_neither() -> None:
-    assert Proof({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
-    assert Proof({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
+def test_checklist_leaves_out_unwired_lines_and_evacuation() -> None:
+    assert Checklist({"hatch_knock": 1, "evacuate": 1, "strike": 1}).missing() == ["hatch_knock"]
+    assert Checklist({"hatch_knock": 1}).edge(Edge(0, "door_knock", True)) == ""
 
 
-def test_the_table_shows_levels_counts_and_shapes() -> None:
-    test = Proof({"hatch_knock": 1, "door_contact": 1})
+def test_table_shows_levels_counts_and_burst_shapes() -> None:
+    test = Checklist({"hatch_knock": 1, "door_contact": 1})
     proven(test, [*edges("hatch_knock", 0, 1.4, 2.6, 3.5), *edges("door_contact", 10)])
     assert test.table() == [
         "line          level  edges  last burst: pulses, length, active",
         "door_contact      1      1    1      0.0 ms      0.0 ms",
         "hatch_knock       0      4    2      3.5 ms      2.3 ms",
     ]
-    assert len(Proof({}).table()) == 1
+    assert len(Checklist({}).table()) == 1
 
 
-def test_only_the_last_bursts_are_kept() -> None:
-    test = Proof(WIRING)
+def test_line_keeps_only_the_last_bursts() -> None:
+    test = Checklist(WIRING)
     proven(test, edges("hatch_knock", *range(0, 100_000, 100)))
     assert len(test.lines["hatch_knock"].bursts) == 20
 
@@ -94,7 +94,7 @@ def pressed(line: str) -> list[Any]:
     return [Move(0, line, 1), Move(120, line, 0)]
 
 
-def test_a_command_begins_it_in_the_running_house_and_the_strike_stays_off(tmp_path: Path) -> None:
+def test_self_test_begins_by_command_and_moves_no_strike(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("self_test")["ok"]
         assert demo.ear.ask("self_test")["ok"]  # it runs already, and goes on as it is
@@ -121,13 +121,13 @@ def proven_of(told: Any) -> list[str]:
     return [line["line"] for line in told["lines"] if line["proven"]]
 
 
-def test_a_drill_that_nobody_finishes_ends_by_itself(tmp_path: Path) -> None:
+def test_self_test_ends_at_its_time_limit(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.running.service.post(lambda: demo.running.drill.begin(0.5))
+        demo.running.loop.post(lambda: demo.running.self_test.begin(0.5))
         eventually(lambda: demo.ear.events("self_tested"))
         assert demo.ear.events("self_tested")[0]["missing"] == list(STEPS)
         eventually(lambda: demo.ear.last("self_test")["running"] is False)
-        demo.running.service.post(demo.running.drill.end)  # there is none: nothing happens
+        demo.running.loop.post(demo.running.self_test.end)  # there is none: nothing happens
         demo.bench.play(pressed("beam_outer"))
         assert len(demo.ear.events("self_tested")) == 1
 
@@ -166,107 +166,107 @@ RELEASE_AND_DOOR = [
 ]
 
 
-def test_counted_by_hand_the_releases_of_the_test_are_no_guests(tmp_path: Path) -> None:
+def test_manual_count_takes_back_the_guests_of_the_tests_own_releases(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.ear.ask("self_test")["ok"]
         demo.bench.play(RELEASE_AND_DOOR)
-        eventually(lambda: demo.running.service.state.session)  # so the rules must believe
+        eventually(lambda: demo.running.loop.state.session)  # so the rules must believe
         prove_all(demo, "release_button", "door_contact")
         told = ended(demo)
         assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 0})
         eventually(lambda: demo.ear.events("self_tested"))
         assert demo.ear.events("self_tested")[0]["inside"] == {"min": 0, "max": 0}
-        assert verified_empty(demo.running.service.state)
+        assert verified_empty(demo.running.loop.state)
         assert adjusted(demo) == ["release", "self-test"]
         assert demo.ear.ask("self_test")["ok"]
 
 
-def test_counted_by_hand_it_waits_for_its_own_release(tmp_path: Path) -> None:
+def test_manual_count_waits_for_the_tests_own_release(tmp_path: Path) -> None:
     """The last wire is the release; the rules believe in a guest only when the door is shut."""
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.ear.ask("self_test")["ok"]
         prove_all(demo, "release_button")
         demo.bench.play(RELEASE_AND_DOOR[:3])
         assert demo.ear.last("self_test")["ok"]
-        demo.running.service.post(demo.running.drill.beat)
+        demo.running.loop.post(demo.running.self_test.tick)
         demo.bench.play(RELEASE_AND_DOOR[3:])
         assert ended(demo)["inside"] == {"min": 0, "max": 0}
         assert adjusted(demo) == ["release", "self-test"]
-        assert verified_empty(demo.running.service.state)
+        assert verified_empty(demo.running.loop.state)
 
 
-def test_counted_by_hand_a_guest_let_in_from_the_page_stays(tmp_path: Path) -> None:
+def test_manual_count_keeps_a_guest_released_from_the_page(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.ear.ask("self_test")["ok"]
         demo.bench.play(RELEASE_AND_DOOR)
-        eventually(lambda: demo.running.service.state.occupancy.max == 1)
+        eventually(lambda: demo.running.loop.state.occupancy.max == 1)
         assert demo.ear.ask("access_door", party=2)["ok"]
         demo.bench.play(RELEASE_AND_DOOR[2:])
-        eventually(lambda: demo.running.service.state.occupancy.max == 3)
-        demo.running.service.post(demo.running.drill.end)
+        eventually(lambda: demo.running.loop.state.occupancy.max == 3)
+        demo.running.loop.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 3, "max": 3}
         assert "self-test" not in adjusted(demo)
 
 
 @pytest.mark.parametrize("entry", ["release", "walk_in"])
-def test_where_beams_count_the_end_changes_nothing(tmp_path: Path, entry: str) -> None:
+def test_beam_count_stays_as_it_is_at_the_end(tmp_path: Path, entry: str) -> None:
     with house(tmp_path, f"door.entry={entry}", "house.capacity=3") as demo:
-        demo.running.service.post(demo.running.drill.begin)
+        demo.running.loop.post(demo.running.self_test.begin)
         demo.bench.play(at_once())
-        eventually(lambda: demo.running.service.state.occupancy.max == 3)
-        was = demo.running.service.state.occupancy
-        demo.running.service.post(demo.running.drill.end)
+        eventually(lambda: demo.running.loop.state.occupancy.max == 3)
+        was = demo.running.loop.state.occupancy
+        demo.running.loop.post(demo.running.self_test.end)
         told = ended(demo)
         assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 3})
-        demo.running.service.wait_until_told()
-        assert demo.running.service.state.occupancy == was
+        demo.running.loop.wait_until_published()
+        assert demo.running.loop.state.occupancy == was
         assert demo.state["door"]["strike"] is False
         assert adjusted(demo) == []
 
 
-def test_more_left_than_came_in_stands_after_the_test(tmp_path: Path) -> None:
+def test_count_underflow_stays_after_the_test(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.running.service.post(demo.running.drill.begin)
+        demo.running.loop.post(demo.running.self_test.begin)
         demo.bench.act("walk_out")
-        eventually(lambda: demo.running.service.state.faults)
-        demo.running.service.post(demo.running.drill.end)
+        eventually(lambda: demo.running.loop.state.faults)
+        demo.running.loop.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 0, "max": 1}
-        demo.running.service.wait_until_told()
+        demo.running.loop.wait_until_published()
         assert [fault["name"] for fault in demo.state["faults"]] == ["CountUnderflow"]
 
 
-def test_it_does_not_end_before_the_last_beams_passage_is_decided(tmp_path: Path) -> None:
+def test_self_test_ends_after_the_last_passage_is_decided(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("self_test")["ok"]
         prove_all(demo, "beam_outer", "beam_inner")
         busy: list[bool] = []
-        demo.running.drill.heard = lambda told: (
-            None if told["running"] else busy.append(demo.running.service.state.busy)
+        demo.running.self_test._on_progress = lambda told: (
+            None if told["running"] else busy.append(demo.running.loop.state.busy)
         )
         demo.bench.play(at_once())
         told = ended(demo)
         assert (busy, told["inside"]) == ([False], {"min": 0, "max": 3})
 
 
-def test_a_beam_that_stays_broken_does_not_hold_the_test_for_ever(
+def test_self_test_ends_though_a_beam_stays_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proving_module, "SETTLE_MS", 500.0)
     with house(tmp_path) as demo:
         demo.bench.play([Move(0, "beam_outer", 1)])
-        demo.running.service.post(lambda: demo.running.drill.begin(0.1))
+        demo.running.loop.post(lambda: demo.running.self_test.begin(0.1))
         assert ended(demo)["ok"] is False
-        assert demo.running.service.state.busy
+        assert demo.running.loop.state.busy
 
 
-def test_a_house_that_closes_in_the_middle_ends_it(tmp_path: Path) -> None:
+def test_self_test_ends_when_the_controller_stops(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         assert demo.ear.ask("self_test")["ok"]
     assert demo.ear.last("self_test")["running"] is False
     assert len(demo.ear.events("self_tested")) == 1
 
 
-def test_with_guests_inside_there_is_no_drill() -> None:
+def test_self_test_is_refused_with_guests_inside() -> None:
     room = Room()
     assert room.command("self_test") is None
     assert any(isinstance(effect, StartSelfTest) for effect in room.all)
@@ -305,14 +305,14 @@ class Bar:
         eventually(lambda: self._pins and (self.said or options.watch))
 
     def _run(self, options: Options) -> None:
-        def until_told(stop: Callable[[], None]) -> None:
+        def on_stop_signal(stop: Callable[[], None]) -> None:
             self.stop = stop
 
         self.result = run_self_test(
             self.config,
             options,
             echo=self.said.append,
-            until_told=until_told,
+            on_stop_signal=on_stop_signal,
             ask=lambda question: self.yes,
         )
 
@@ -327,7 +327,7 @@ class Bar:
 
     def journal(self) -> list[Any]:
         rows = read_last(self.config.journal.path, 50)
-        return [json.loads(row.told()) for row in rows if row.name == "self_tested"]
+        return [json.loads(row.to_json()) for row in rows if row.name == "self_tested"]
 
 
 def raps(*times_ms: float) -> list[Move]:
@@ -338,7 +338,7 @@ def press(line: str) -> list[Move]:
     return [Move(0, line, 1), Move(150, line, 0)]
 
 
-def test_a_minute_in_which_everything_is_proven(
+def test_terminal_test_with_every_line_proven(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options())
@@ -352,7 +352,7 @@ def test_a_minute_in_which_everything_is_proven(
     assert (kept["ok"], kept["proven"], kept["missing"]) == (True, len(STEPS), [])
 
 
-def test_a_minute_that_is_over_names_what_is_missing(
+def test_terminal_test_names_missing_lines_at_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options(limit_s=3.0))
@@ -365,7 +365,7 @@ def test_a_minute_that_is_over_names_what_is_missing(
     assert (kept["ok"], kept["proven"]) == (False, 1)
 
 
-def test_where_nobody_knows_the_terminals_test_changes_nothing(
+def test_terminal_test_with_an_unknown_count_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "journal.db").write_bytes(b"x" * 5000)  # damaged: who is inside?
@@ -374,12 +374,12 @@ def test_where_nobody_knows_the_terminals_test_changes_nothing(
     assert any("the count stays as it is, 0 to 4 inside" in said for said in bar.said)
     (kept,) = bar.journal()
     assert (kept["verified"], kept["inside"]) == (False, {"min": 0, "max": 4})
-    rows = {row.name: json.loads(row.told()) for row in read_last(bar.config.journal.path, 50)}
+    rows = {row.name: json.loads(row.to_json()) for row in read_last(bar.config.journal.path, 50)}
     assert rows["command_refused"]["cause"] == "terminal"
     assert rows["count_adjusted"]["cause"] == "restart"  # and nothing after it
 
 
-def test_whom_the_terminals_test_counted_is_said(
+def test_terminal_test_reports_guests_that_it_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options(limit_s=4.0))
@@ -392,7 +392,7 @@ def test_whom_the_terminals_test_counted_is_said(
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_after_a_restart_the_count_asks_first_or_no_release_moves_the_strike(
+def test_terminal_test_after_a_restart_asks_for_the_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yes: bool
 ) -> None:
     with house(tmp_path) as demo:
@@ -407,14 +407,16 @@ def test_after_a_restart_the_count_asks_first_or_no_release_moves_the_strike(
     assert ("access_granted" in names, "access_denied" in names) == (yes, not yes)
 
 
-def test_told_to_stop_it_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_test_stopped_early_records_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bar = Bar(tmp_path, monkeypatch, Options())
     bar.stop()
     assert bar.ended() is False
     assert len(bar.journal()) == 1
 
 
-def test_watching_shows_the_lines_over_and_over(
+def test_watch_shows_the_lines_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options(watch=True))
@@ -427,7 +429,7 @@ def test_watching_shows_the_lines_over_and_over(
     assert bar.journal() == []
 
 
-def test_a_rhythm_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learn_keeps_a_rhythm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 2.0)
     file = tmp_path / "regulars.toml"
     bar = Bar(tmp_path, monkeypatch, Options(learn="Anna", learned=file))
@@ -438,7 +440,7 @@ def test_a_rhythm_is_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert with_learned(bar.config).sensing.regulars == (("Anna", (0.5, 1.0)),)
 
 
-def test_a_name_that_can_not_be_seen_is_refused(
+def test_learn_refuses_a_name_with_a_line_break(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options(learn="An\nna"))
@@ -446,7 +448,7 @@ def test_a_name_that_can_not_be_seen_is_refused(
     assert "line breaks" in bar.said[0]
 
 
-def test_learned_rhythms_stay_beside_the_configurations_own(
+def test_learned_rhythms_are_added_to_the_configured_ones(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = demo_config(tmp_path, "knocks.regulars={ Bo = [1, 0.5] }")
@@ -464,7 +466,7 @@ def test_learned_rhythms_stay_beside_the_configurations_own(
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_what_is_no_rhythm_is_not(
+def test_learn_refuses_fewer_than_three_raps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(selftest, "RHYTHM_ENDS_S", 0.5)
@@ -477,7 +479,7 @@ def test_what_is_no_rhythm_is_not(
 # --- in the service's place ----------------------------------------------------------------------
 
 
-def test_it_changes_places_with_the_service_and_back(
+def test_run_in_units_place_stops_and_starts_the_unit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
@@ -490,23 +492,25 @@ def test_it_changes_places_with_the_service_and_back(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     unit = tmp_path / "backdoor-controller.service"
     monkeypatch.setattr(selftest, "UNIT", unit)
-    assert change_places(["backdoor", "self-test"]) is None
+    assert run_in_units_place(["backdoor", "self-test"]) is None
     unit.touch()
-    assert change_places(["backdoor", "self-test"]) == 1
+    assert run_in_units_place(["backdoor", "self-test"]) == 1
     assert ran[0][0] == "systemd-run"
     assert ran[0][-2:] == ["backdoor", "self-test"]
     assert "--property=User=backdoor" in ran[0]
     assert ran[1] == ["systemctl", "start", "backdoor-controller"]
-    monkeypatch.setenv(selftest.INSIDE, "1")
-    assert change_places(["backdoor", "self-test"]) is None
+    monkeypatch.setenv(selftest.IN_UNIT, "1")
+    assert run_in_units_place(["backdoor", "self-test"]) is None
 
 
-def test_a_house_that_hangs_is_told_in_words(
+def test_terminal_test_reports_a_controller_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(selftest, "SILENT_S", 0.2)
-    monkeypatch.setattr(proving_module.Drill, "_tell", lambda drill, proof, running=True: None)
+    monkeypatch.setattr(
+        proving_module.SelfTest, "_publish", lambda self_test, checklist, running=True: None
+    )
     config = demo_config(tmp_path)
-    assert not run_self_test(config, Options(), echo=said.append, until_told=lambda stop: None)
+    assert not run_self_test(config, Options(), echo=said.append, on_stop_signal=lambda stop: None)
     assert said == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]

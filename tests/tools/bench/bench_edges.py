@@ -18,7 +18,7 @@ from controller.gpio.pins import Pins
 from controller.journal.journal import Journal
 from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
-from controller.journal.writer import Recorder
+from controller.journal.writer import JournalWriter
 from controller.mqtt.client import TAKEOVER_S, MqttLink
 from controller.mqtt.message import Message
 from controller.rules.state import State
@@ -61,8 +61,8 @@ def journal(folder: Path) -> None:
 def recorder(folder: Path) -> None:
     """Measure what a put costs its caller, and how soon it is written."""
     done = threading.Semaphore(0)
-    writer = Recorder(
-        Journal(folder / "burst.db"), on_done=lambda _: done.release(), on_fault=print
+    writer = JournalWriter(
+        Journal(folder / "burst.db"), on_written=lambda _: done.release(), on_fault=print
     )
     writer.start()
     began_s = time.perf_counter()

@@ -26,7 +26,7 @@ from controller.mqtt.message import Message, Topics
 from controller.mqtt.snapshot import Stamp, heartbeat, snapshot, state_messages, status
 from controller.rules.occupancy import settled
 from controller.rules.state import RuleSettings, State
-from controller.service.latency import Latency
+from controller.service.heartbeat import Latency
 from tests.conftest import Broker
 from web.routes.venues import Venues
 
@@ -56,7 +56,7 @@ class Door:
         self._topics = Topics(f"backdoor/{self._venue}")
         self._number = number
         self._seq = 0
-        self._loop = Latency().told()
+        self._loop = Latency().as_dict()
         self._link = link(
             port,
             f"door-{os.getpid()}-{number}",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from controller.clock import Clock, Moment
 from controller.config.loader import parse
+from controller.config.presets import Gadgets
 from controller.config.settings import Config
 from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge
@@ -19,8 +20,9 @@ from controller.journal.journal import Journal
 from controller.journal.writer import SYNC_S
 from controller.mqtt.message import Topics
 from controller.rules.state import State
-from controller.service.loop import FLUSH_EVERY, REREAD_S
-from controller.service.reporter import Teller
+from controller.service.heartbeat import REREAD_S, TICKS_PER_FLUSH
+from controller.service.night import Night
+from controller.service.reporter import Integrations, Origin, Reporter
 from controller.trace import FlightRecorder
 
 CROSSINGS = 320
@@ -75,8 +77,14 @@ class House:
         self.clock = VirtualClock()
         self.engine = Engine(self.config.rules, self.config.sensing, State())
         seq = 0 if journal is None else journal.last_seq()
-        topics = Topics("backdoor/bar")
-        self.teller = Teller("bar", topics, self.config.rules, self.clock, seq)
+        self.reporter = Reporter(
+            Origin("bar", "", Topics("backdoor/bar")),
+            self.config.rules,
+            self.clock,
+            seq,
+            Night(""),
+            Integrations(Gadgets()),
+        )
         self.journal = journal
         self.flight: FlightRecorder | None = None
         self.syncs = self.events = self.messages = self.payload_bytes = 0
@@ -102,18 +110,20 @@ class House:
                 self._told(self.engine.edge(Edge(self.clock.t_ms, line, bool(level))))
         self.clock.t_ms = begin_ms + 24 * 3_600_000
         self._told(self.engine.advance(self.clock.t_ms))
-        self.teller.new_night()
+        self.reporter.new_night()
 
     def _dues(self, until_ms: float) -> Iterator[float]:
         while (due_ms := self.engine.deadline()) is not None and due_ms < until_ms:
             yield max(due_ms, self.clock.t_ms)
 
     def _told(self, told: TimedEffects) -> None:
-        record = self.teller.record(told, self.engine.state, self.clock.moment(), self.teller.seq)
+        state, reporter = self.engine.state, self.reporter
+        record = reporter.record(told, state, self.clock.moment(), reporter.seq)
         if record is None:
             return
         self.events += len(record.rows)
-        self.messages += len(record.messages) + len(record.rows)
+        self.messages += len(reporter.one_shot_messages(told)) + len(record.rows)
+        self.messages += len(reporter.changed_messages(state)) if record.urgent else 0
         self.payload_bytes += sum(len(row.data) for row in record.rows)
         self.payload_bytes += len(record.saved.state) if record.saved else 0
         if self.journal is not None:
@@ -135,4 +145,4 @@ class House:
         self.flight.edge(Edge(self.clock.t_ms, line, bool(level)))
         if self.clock.t_ms >= self._flush_at_ms:
             self.flight.flush(self.flight.take(), self.clock.wall_s(), self.clock.t_ms)
-            self._flush_at_ms = self.clock.t_ms + 1000 * REREAD_S * FLUSH_EVERY
+            self._flush_at_ms = self.clock.t_ms + 1000 * REREAD_S * TICKS_PER_FLUSH

@@ -35,25 +35,25 @@ class Stand:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._service = running.service
+        self._loop = running.loop
 
     def reset(self) -> int:
         """Three inside, nobody in the doorway, the door open to one more."""
-        eventually(lambda: not self._service.state.busy and not self._service.state.coming_in)
-        self._service.post(Command(self._running.clock.now_ms(), "set_count", 3, cause="page"))
-        eventually(lambda: self._service.state.occupancy.max == 3)
+        eventually(lambda: not self._loop.state.busy and not self._loop.state.coming_in)
+        self._loop.post(Command(self._running.clock.now_ms(), "set_count", 3, cause="page"))
+        eventually(lambda: self._loop.state.occupancy.max == 3)
         return 3
 
     def people(self) -> int:
         """Return how many are inside once the passage is decided; -1 when it is not sure."""
         with suppress(AssertionError):
-            eventually(lambda: self._service.state.occupancy.count != 3, limit_s=1)
-        occupancy = self._service.state.occupancy
+            eventually(lambda: self._loop.state.occupancy.count != 3, limit_s=1)
+        occupancy = self._loop.state.occupancy
         return occupancy.count if occupancy.certain else -1
 
     def slow_disk(self, sync_s: float) -> float:
         """Let every write and every sync take so long from now on."""
-        journal: Any = self._running.service._parts.recorder._journal
+        journal: Any = self._running.loop._components.publisher._writer._journal
         for name in ("write", "sync"):
             usual = getattr(type(journal), name)
             setattr(journal, name, partial(_slowly, sync_s, partial(usual, journal)))
@@ -61,7 +61,7 @@ class Stand:
 
     def state(self) -> str:
         """Return the rules' state, for whoever wonders."""
-        return repr(self._service.state)
+        return repr(self._loop.state)
 
 
 def _slowly(wait_s: float, work: Callable[..., None], *args: Any) -> None:
@@ -80,8 +80,8 @@ def main(folder: str, port: str, *sets: str) -> None:
     config = demo_config(Path(folder), *sets)
     config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=int(port)))
     running = assemble(config, real_world(config))
-    running.service.begin(running.absence)
-    thread = Thread(target=running.service.run, name="house")
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run, name="house")
     thread.start()
     stand = Stand(running)
     wired = {line: (s.pin, s.active == "high") for line, s in config.lines.items()}
@@ -100,7 +100,7 @@ def main(folder: str, port: str, *sets: str) -> None:
             },
         )
     finally:
-        running.service.stop()
+        running.loop.stop()
         thread.join(10)
 
 

@@ -114,7 +114,7 @@ def check_events(events: Events, path: Path) -> int:
 
 def kept_in(path: Path) -> dict[int, Any]:
     """Return every event of the journal by its number, in order."""
-    return {row.seq: json.loads(row.told()) for row in read_last(str(path), 10_000_000)}
+    return {row.seq: json.loads(row.to_json()) for row in read_last(str(path), 10_000_000)}
 
 
 def check_strike(path: Path, ear: Subscriber) -> None:

@@ -31,7 +31,7 @@ def evening(running: Running, bench: Bench, seed: int) -> None:
         bench.act(chance.choice(ACTS))
         if chance.random() < 0.2:
             now_ms, count = running.clock.now_ms(), chance.randint(0, 3)
-            running.service.post(Command(now_ms, "set_count", count, cause="page"))
+            running.loop.post(Command(now_ms, "set_count", count, cause="page"))
 
 
 def main(folder: str, port: str, seed: str) -> None:
@@ -40,16 +40,16 @@ def main(folder: str, port: str, seed: str) -> None:
     config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=int(port)))
     world = World(partial(simulated, config), link_maker(config), speed=SPEED)
     running = assemble(config, world)
-    service = running.service
-    bench = Bench(running.clock, running.factory, service.post)
-    signal.signal(signal.SIGTERM, lambda *_: service.stop())
-    service.begin(running.absence)
+    loop = running.loop
+    bench = Bench(running.clock, running.factory, loop.post)
+    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+    loop.begin(running.absence)
     strike = running.factory.pin(config.lines["strike"].pin)
     assert not any(was.state for was in strike.states), "the strike was on at the start"
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     Thread(target=evening, args=(running, bench, int(seed)), daemon=True).start()
-    service.run()
+    loop.run()
 
 
 if __name__ == "__main__":
