@@ -21,15 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from controller.mqtt.connection import (
-    CONNECT_LIMIT_S,
-    STOP_LIMIT_S,
-    Connection,
-    LinkError,
-    Peer,
-)
+from controller.mqtt.connection import CONNECT_LIMIT_S, STOP_LIMIT_S, Connection
+from controller.mqtt.link import LinkError, Peer, check_topic
 from controller.mqtt.message import Message
 from controller.mqtt.send_queue import Mailbox
 
@@ -41,29 +36,6 @@ log = logging.getLogger(__name__)
 BACKOFF_S = (0.25, 1.0)
 #: Thrown out so soon after being let in, twice running: another client uses our id.
 TAKEOVER_S = 3.0
-
-
-class Link(Protocol):
-    """What the service and the page see of the wire; both links have it."""
-
-    @property
-    def connected(self) -> bool:
-        """Is the broker there, as far as we know?"""
-
-    def start(self) -> None:
-        """Begin; ``on_up`` tells when the broker is there."""
-
-    def publish(self, message: Message, ack: int | None = None) -> None:
-        """Say it, from any thread, without ever waiting; ``on_ack(ack)`` when it arrived."""
-
-    def stop(self, last: Sequence[Message] = ()) -> None:
-        """Say ``last`` and leave, so that the will is not sent."""
-
-
-def check_topic(topic: str) -> None:
-    """Refuse, in the publisher's own thread, a topic that no broker takes."""
-    if not topic or "+" in topic or "#" in topic or "\0" in topic:
-        raise ValueError(f"cannot publish to topic {topic!r}; name one topic, without + and #")
 
 
 class MqttLink:

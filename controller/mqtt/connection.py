@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 
-from controller.mqtt.message import PAYLOAD_LIMIT, Message
+from controller.mqtt.link import LinkError, Peer, payload_limit
+from controller.mqtt.message import Message
 from controller.mqtt.options import expiring, manner, new_client
 from controller.mqtt.send_queue import Mailbox
 
@@ -44,23 +45,6 @@ SEND_BUFFER_BYTES = 64 * 1024
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 
 
-class LinkError(Exception):
-    """This connection is over or cannot be had; the text says why, for a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who speaks on the wire: the name, what it listens to, and what it wants to be told."""
-
-    client_id: str
-    subscriptions: Sequence[str]
-    on_message: Callable[[Message], None]
-    on_up: Callable[[], None]
-    on_ack: Callable[[int], None]
-    will: Message | None = None
-    birth: Message | None = None
-
-
 @dataclass
 class Sent:
     """A message that the broker has not acknowledged, or not yet all before it."""
@@ -68,17 +52,6 @@ class Sent:
     mid: int
     ack: int | None
     arrived: bool = False
-
-
-def _cork(sock: Any, on: bool) -> None:
-    """Let the kernel keep what is sent until it is let go, as one packet; a Mac sends at once."""
-    if hasattr(socket, "TCP_CORK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
-
-
-def most_of(topic: str) -> int | None:
-    """Return how much of a payload is kept: of a command enough to be found too long."""
-    return PAYLOAD_LIMIT + 1 if "/cmd/" in topic else None
 
 
 @dataclass
@@ -185,7 +158,7 @@ class Connection:
                 self.peer.on_ack(ack)
 
     def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        payload = bytes(message.payload[: most_of(message.topic)])
+        payload = bytes(message.payload[: payload_limit(message.topic)])
         self.peer.on_message(Message(message.topic, payload, message.qos, message.retain))
 
     # --- the loop -------------------------------------------------------------------------------

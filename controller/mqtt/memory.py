@@ -12,8 +12,7 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
-from controller.mqtt.client import check_topic
-from controller.mqtt.connection import Peer, most_of
+from controller.mqtt.link import Peer, check_topic, payload_limit
 from controller.mqtt.message import Message
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class MemoryLink:
     def hear(self, message: Message) -> None:
         """Hand a message to its receiver, cut as the real link does."""
         if self._up:
-            payload = message.payload[: most_of(message.topic)]
+            payload = message.payload[: payload_limit(message.topic)]
             self.peer.on_message(replace(message, payload=payload))
 
     def stop(self, last: Sequence[Message] = ()) -> None:

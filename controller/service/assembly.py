@@ -29,8 +29,8 @@ from controller.journal.records import Row
 from controller.journal.recovery import Opened, open_journal
 from controller.journal.writer import Recorder
 from controller.mqtt import snapshot as payloads
-from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
+from controller.mqtt.link import Link
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Topics
 from controller.rules.state import RuleSettings, State

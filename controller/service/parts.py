@@ -8,8 +8,8 @@ from controller.clock import Clock
 from controller.gpio.pins import Pins
 from controller.journal.outbox import Outbox
 from controller.journal.writer import Recorder
-from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
+from controller.mqtt.link import Link
 from controller.rules.state import State
 from controller.service.reporter import Teller
 from controller.service.selftest import Drill

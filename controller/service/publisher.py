@@ -10,7 +10,7 @@ from controller.events import Fault
 from controller.integrations.announcements import Home
 from controller.journal.outbox import Outbox
 from controller.journal.records import Record, Row
-from controller.mqtt.client import Link
+from controller.mqtt.link import Link
 from controller.mqtt.message import Message, Topics
 from controller.service.loop import COMMANDS_WAITING, Item, Service
 

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from controller.config.settings import Config, Web
-from controller.mqtt.client import Link
+from controller.mqtt.link import Link
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Message, Topics
 from tests.support.wait import HANGS_S

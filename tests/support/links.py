@@ -8,7 +8,8 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.config.settings import Mqtt
-from controller.mqtt.client import Link, MqttLink
+from controller.mqtt.client import MqttLink
+from controller.mqtt.link import Link
 from controller.mqtt.memory import MemoryBus
 from controller.mqtt.message import Message
 from tests.support.wait import HANGS_S, eventually

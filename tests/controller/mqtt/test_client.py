@@ -20,7 +20,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
-from controller.mqtt.connection import Connection, Peer
+from controller.mqtt.connection import Connection
+from controller.mqtt.link import Peer
 from controller.mqtt.message import Message
 from controller.mqtt.send_queue import Mailbox
 from tests.conftest import Broker
