@@ -23,7 +23,7 @@ from controller.mqtt.client import MqttLink
 from controller.mqtt.connection import Connection
 from controller.mqtt.link import Peer
 from controller.mqtt.message import Message
-from controller.mqtt.send_queue import Mailbox
+from controller.mqtt.send_queue import SendQueue
 from tests.conftest import Broker
 from tests.support.links import Ear, Heard, Wire
 from tests.support.wait import HANGS_S, eventually
@@ -61,7 +61,7 @@ def hear(broker: Broker) -> Iterator[Callable[[], Ear]]:
 # --- coming and going -----------------------------------------------------------------------------
 
 
-def test_connects_as_soon_as_the_broker_is_there(broker: Broker, wire: Wire) -> None:
+def test_link_connects_once_the_broker_is_up(broker: Broker, wire: Wire) -> None:
     broker.stop()
     link, heard = wire.link()
     link.start()
@@ -76,7 +76,7 @@ def test_connects_as_soon_as_the_broker_is_there(broker: Broker, wire: Wire) -> 
     assert len(refused) == 1  # told once, not at every attempt
 
 
-def test_killed_broker_gets_all_latest_values_again(
+def test_latest_values_are_sent_again_after_broker_was_killed(
     broker: Broker, wire: Wire, hear: Callable[[], Ear]
 ) -> None:
     link, heard = wire.up("bar/cmd/+", will=OFFLINE, birth=ONLINE)
@@ -91,7 +91,7 @@ def test_killed_broker_gets_all_latest_values_again(
     broker.start()
     eventually(lambda: heard.ups >= 2)
     assert isinstance(link, MqttLink)
-    eventually(lambda: link._connection and not link._mailbox and not link._connection._unacked)
+    eventually(lambda: link._connection and not link._queue and not link._connection._in_flight)
     ear = hear()  # now the broker has all of it
     eventually(lambda: len(ear.messages) == 3)
     assert sorted((message.topic, message.payload, message.retain) for message in ear.messages) == [
@@ -104,7 +104,9 @@ def test_killed_broker_gets_all_latest_values_again(
     assert heard.acks == []
 
 
-def test_outage_is_a_clean_session(broker: Broker, wire: Wire, hear: Callable[[], Ear]) -> None:
+def test_command_sent_during_outage_is_not_delivered(
+    broker: Broker, wire: Wire, hear: Callable[[], Ear]
+) -> None:
     """A command that was sent while we were away must not open the door now."""
     link, heard = wire.link("bar/cmd/+", client_id="house")
     link.start()
@@ -119,7 +121,7 @@ def test_outage_is_a_clean_session(broker: Broker, wire: Wire, hear: Callable[[]
     assert again.connected
 
 
-def test_retained_command_is_not_given_or_shows_that_it_is(
+def test_retained_command_is_withheld_or_keeps_its_flag(
     wire: Wire, protocol: int, hear: Callable[[], Ear]
 ) -> None:
     ear = hear()
@@ -134,10 +136,10 @@ def test_retained_command_is_not_given_or_shows_that_it_is(
         assert told == [(b"stored", True), (b"live", False)]
 
 
-def test_events_go_on_in_order_from_the_outbox(
+def test_events_continue_in_order_after_broker_was_killed(
     broker: Broker, wire: Wire, hear: Callable[[], Ear]
 ) -> None:
-    """As the service does it: after ``on_up`` all that was not acknowledged is said again."""
+    """As the service does it: what was not acknowledged is published again after ``on_up``."""
     outbox = [Message("bar/event/entry", b"%d" % number, 1) for number in range(300)]
     delivered = 0
 
@@ -166,7 +168,9 @@ def test_events_go_on_in_order_from_the_outbox(
     assert len(numbers) <= 300
 
 
-def test_moments_expire_with_mqtt_5(broker: Broker, hear: Callable[..., Ear]) -> None:
+def test_message_expiry_with_mqtt_5_only_without_ack_or_retain(
+    broker: Broker, hear: Callable[..., Ear]
+) -> None:
     wire = Wire(Mqtt(port=broker.port, protocol=5))
     ear = hear(v5=True)
     expiry: dict[str, int | None] = {}
@@ -182,7 +186,7 @@ def test_moments_expire_with_mqtt_5(broker: Broker, hear: Callable[..., Ear]) ->
     assert expiry == {"bar/cmd/access_door": 10, "bar/event/entry": None, "bar/state": None}
 
 
-def test_stop_waits_until_the_last_words_arrived(
+def test_stop_waits_until_last_messages_arrived(
     wire: Wire, hear: Callable[[], Ear], patient: None
 ) -> None:
     ear = hear()
@@ -195,14 +199,14 @@ def test_stop_waits_until_the_last_words_arrived(
     assert ear.payloads("bar/status") == [b"online", b"offline"]
 
 
-def test_sudden_death_is_told_by_the_will(wire: Wire, hear: Callable[[], Ear]) -> None:
+def test_will_is_published_when_connection_breaks(wire: Wire, hear: Callable[[], Ear]) -> None:
     ear = hear()
     link, heard = wire.up(will=OFFLINE, birth=ONLINE)
     link.publish(STATE)
     eventually(lambda: "bar/state" in ear.topics())
     heard.on_up = lambda: None  # type: ignore[method-assign]
     assert isinstance(link, MqttLink)
-    link._mailbox.put(Message("bar/#", b""))  # paho refuses it: an exception in our thread
+    link._queue.put(Message("bar/#", b""))  # paho refuses it: an exception in our thread
     link._wake()
     eventually(lambda: b"offline" in ear.payloads("bar/status"))
     eventually(lambda: ear.payloads("bar/status")[-1] == b"online")
@@ -211,7 +215,7 @@ def test_sudden_death_is_told_by_the_will(wire: Wire, hear: Callable[[], Ear]) -
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_exception_in_a_callback_ends_the_connection_never_the_thread(
+def test_exception_in_on_message_reconnects(
     wire: Wire, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Fragile(Heard):
@@ -231,7 +235,7 @@ def test_exception_in_a_callback_ends_the_connection_never_the_thread(
     assert link.connected
 
 
-def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
+def test_exception_in_on_down_is_logged_and_link_reconnects(
     broker: Broker, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Fragile(Heard):
@@ -244,10 +248,10 @@ def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
     eventually(lambda: heard.downs)
     broker.start()
     eventually(lambda: heard.ups >= 2)
-    assert "nobody could be told" in caplog.text
+    assert "callback on_down failed" in caplog.text
 
 
-def test_callback_that_hangs_does_not_hold_the_end(
+def test_stop_returns_while_a_callback_hangs(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.mqtt.client.CONNECT_LIMIT_S", 0.1)
@@ -268,7 +272,7 @@ def test_callback_that_hangs_does_not_hold_the_end(
     link.stop()
 
 
-def test_wrong_password_is_told_in_plain_words(
+def test_wrong_password_names_the_keys_to_check(
     make_broker: Callable[..., Broker], protocol: int, tmp_path: Path
 ) -> None:
     passwords = tmp_path / "passwords"
@@ -288,7 +292,7 @@ def test_wrong_password_is_told_in_plain_words(
     wire.stop()
 
 
-def test_second_client_with_our_name_is_recognised(broker: Broker, wire: Wire) -> None:
+def test_second_client_with_same_id_is_named_as_reason(broker: Broker, wire: Wire) -> None:
     first, heard = wire.up(client_id="backdoor-controller")
     second, _ = wire.link(client_id="backdoor-controller")
     second.start()
@@ -302,14 +306,14 @@ def test_refused_subscription_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     """mosquitto's access lists let every subscription pass; brokers with roles do not."""
     heard = Heard()
     peer = Peer("house", ("bar/cmd/+",), heard.on_message, heard.on_up, heard.on_ack)
-    connection = Connection(Mqtt(), peer, Mailbox(), None, lambda: None)  # type: ignore[arg-type]
+    connection = Connection(Mqtt(), peer, SendQueue(), None, lambda: None)  # type: ignore[arg-type]
     client = connection._new_client()
     refused = ReasonCode(PacketTypes.SUBACK, identifier=0x80)
-    connection._subscribed(client, None, 1, [refused], None)
+    connection._on_subscribe(client, None, 1, [refused], None)
     assert "broker: refuses a subscription of house" in caplog.text
 
 
-def test_port_that_never_answers_is_given_up_after_two_seconds() -> None:
+def test_port_that_never_answers_is_given_up_after_two_s() -> None:
     """Like a frozen broker at the start: the kernel accepts for it, nobody says hello."""
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
@@ -322,7 +326,7 @@ def test_port_that_never_answers_is_given_up_after_two_seconds() -> None:
         wire.stop()
 
 
-def test_stop_while_connecting_does_not_wait_for_the_broker(
+def test_stop_while_connecting_does_not_wait_for_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in ("client", "connection"):
@@ -339,7 +343,7 @@ def test_stop_while_connecting_does_not_wait_for_the_broker(
         assert heard.all == []
 
 
-def test_frozen_broker_costs_neither_time_nor_memory(
+def test_frozen_broker_does_not_slow_publish_or_grow_memory(
     broker: Broker, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -348,17 +352,17 @@ def test_frozen_broker_costs_neither_time_nor_memory(
     broker.freeze()
     slowest_s = 0.0
 
-    def say(count: int) -> None:
+    def publish(count: int) -> None:
         nonlocal slowest_s
         for number in range(count):
             began_s = time.monotonic()
             link.publish(Message("bar/state", b"%d" % number + b"x" * 1000, 0, True))
             slowest_s = max(slowest_s, time.monotonic() - began_s)
 
-    say(3000)  # far more than the socket takes
+    publish(3000)  # far more than the socket takes
     eventually(lambda: heard.downs)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    say(50_000)
+    publish(50_000)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
     assert slowest_s < 3  # the cores may be busy, but that is no network time-out
     assert grown_mib < 16
@@ -369,7 +373,7 @@ def test_frozen_broker_costs_neither_time_nor_memory(
     wire.stop()
 
 
-def test_frozen_broker_is_given_up_when_messages_wait(
+def test_frozen_broker_is_given_up_with_600_waiting(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 60)  # before that could find out
@@ -385,7 +389,7 @@ def test_frozen_broker_is_given_up_when_messages_wait(
     wire.stop()
 
 
-def test_long_outbox_at_once_is_no_reason_to_give_up(
+def test_5000_messages_at_once_keep_the_connection(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -398,8 +402,10 @@ def test_long_outbox_at_once_is_no_reason_to_give_up(
     assert heard.downs == []
 
 
-def test_silence_of_the_broker_is_noticed(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing to say either: after keepalive (here 1 s) and as long for its answer."""
+def test_frozen_broker_is_noticed_by_keepalive_when_idle(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without messages too: after keepalive (here 1 s) and as long again for its answer."""
     monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 1)
     wire = Wire(Mqtt(port=broker.port))
     _, heard = wire.up()
@@ -411,18 +417,16 @@ def test_silence_of_the_broker_is_noticed(broker: Broker, monkeypatch: pytest.Mo
     wire.stop()
 
 
-def test_publishing_from_many_threads_keeps_each_ones_order(
-    wire: Wire, hear: Callable[[], Ear]
-) -> None:
+def test_publish_from_many_threads_keeps_order_of_each(wire: Wire, hear: Callable[[], Ear]) -> None:
     ear = hear()
     link, _ = wire.up()
 
-    def say(name: int) -> None:
+    def publish(name: int) -> None:
         for number in range(50):
             ack = number if name % 2 else None  # with one it is sent by its own thread, if free
             link.publish(Message(f"bar/event/{name}", b"%d" % number, 1), ack)
 
-    threads = [threading.Thread(target=say, args=(name,)) for name in range(4)]
+    threads = [threading.Thread(target=publish, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -455,28 +459,28 @@ def senders(monkeypatch: pytest.MonkeyPatch) -> Senders:
     return Senders(monkeypatch)
 
 
-def test_an_event_is_sent_by_who_brings_it_and_all_else_by_the_link(
+def test_event_is_sent_by_caller_and_all_else_by_link_thread(
     senders: Senders, wire: Wire, hear: Callable[[], Ear]
 ) -> None:
     ear = hear()
     link, heard = wire.up()
-    eventually(lambda: not link._mailbox)  # type: ignore[attr-defined]
+    eventually(lambda: not link._queue)  # type: ignore[attr-defined]
     numbers = itertools.count(1)
 
-    def brought() -> bool:
-        """Send one event; the link may just be at it, and then sends it for us."""
+    def sent_by_caller() -> bool:
+        """Send one event; if the link just uses the client, the link sends it instead."""
         senders.names.clear()
         link.publish(Message("bar/event/knock", b"1", 1), number := next(numbers))
         eventually(lambda: number in heard.acks)
         return senders.names == [threading.current_thread().name]
 
-    eventually(brought)
+    eventually(sent_by_caller)
     link.publish(STATE)
     eventually(lambda: STATE.topic in ear.topics())
     assert senders.names[-1].startswith("link-")
 
 
-def test_sending_that_fails_ends_the_connection_and_not_who_brought_it(
+def test_failing_send_ends_connection_and_not_the_caller(
     senders: Senders, wire: Wire, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
 ) -> None:
     ear = hear()
@@ -489,12 +493,12 @@ def test_sending_that_fails_ends_the_connection_and_not_who_brought_it(
     eventually(lambda: ear.payloads("bar/event/knock") == [b"2"])
 
 
-def test_nobody_sends_while_another_is_at_it(senders: Senders, wire: Wire) -> None:
+def test_caller_does_not_send_while_client_is_in_use(senders: Senders, wire: Wire) -> None:
     link, heard = wire.up()
     assert isinstance(link, MqttLink)
     connection = link._connection
     assert connection is not None
-    with connection._turn:
+    with connection._client_lock:
         senders.names.clear()
         link.publish(Message("bar/event/knock", b"1", 1), 1)
         assert senders.names == []

@@ -1,4 +1,4 @@
-"""Manners that both links share: the same tests on memory and on mosquitto, MQTT 3.1.1 and 5."""
+"""Behaviour that all links share: the same tests in memory and on mosquitto, MQTT 3.1.1 and 5."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
     wire.stop()
 
 
-def test_what_one_says_the_other_hears_in_order(wire: Wire) -> None:
+def test_messages_arrive_in_order(wire: Wire) -> None:
     said, _ = wire.up()
     _, heard = wire.up("bar/#")
     for number in range(50):
@@ -38,7 +38,7 @@ def test_what_one_says_the_other_hears_in_order(wire: Wire) -> None:
     assert heard.payloads("bar/event/entry") == [b"%d" % number for number in range(50)]
 
 
-def test_only_what_was_subscribed_is_heard(wire: Wire) -> None:
+def test_only_subscribed_topics_are_delivered(wire: Wire) -> None:
     said, _ = wire.up()
     _, heard = wire.up("bar/cmd/+", "bar/end")
     for topic in ("bar/cmd/access_door", "bar/cmd/a/b", "bar/cmd", "bar/state", "bar/end"):
@@ -47,13 +47,13 @@ def test_only_what_was_subscribed_is_heard(wire: Wire) -> None:
     assert heard.topics() == ["bar/cmd/access_door", "bar/end"]
 
 
-def test_publisher_hears_itself_when_it_subscribed(wire: Wire) -> None:
+def test_publisher_gets_its_own_message_when_subscribed(wire: Wire) -> None:
     link, heard = wire.up("bar/#")
     link.publish(Message("bar/state", b"{}", 1))
     eventually(lambda: heard.topics() == ["bar/state"])
 
 
-def test_acks_come_in_order_and_only_where_asked_for(wire: Wire) -> None:
+def test_acks_come_in_order_and_only_when_requested(wire: Wire) -> None:
     link, heard = wire.up()
     for number in range(60):
         link.publish(Message("bar/event/entry", b"", 1), number if number % 2 else None)
@@ -61,7 +61,7 @@ def test_acks_come_in_order_and_only_where_asked_for(wire: Wire) -> None:
     assert heard.acks == list(range(1, 60, 2))
 
 
-def test_before_the_start_only_the_latest_retained_is_kept(wire: Wire) -> None:
+def test_publish_before_start_keeps_only_latest_retained(wire: Wire) -> None:
     _, heard = wire.up("bar/#")
     link, own = wire.link(birth=ONLINE)
     link.publish(Message("bar/state", b"1", 0, True))
@@ -81,7 +81,7 @@ def test_before_the_start_only_the_latest_retained_is_kept(wire: Wire) -> None:
     assert link.connected
 
 
-def test_who_comes_later_hears_what_is_retained_and_sees_that_it_is(wire: Wire) -> None:
+def test_late_subscriber_gets_retained_with_its_flag(wire: Wire) -> None:
     link, _ = wire.up()
     link.publish(Message("bar/door", b"shut", 1, True), 1)
     link.publish(Message("bar/state", b"old", 1, True), 2)
@@ -96,7 +96,7 @@ def test_who_comes_later_hears_what_is_retained_and_sees_that_it_is(wire: Wire) 
     assert late.messages == [Message("bar/state", b"new", 1, True)]
 
 
-def test_clean_stop_says_the_last_words_and_no_will(wire: Wire, patient: None) -> None:
+def test_stop_sends_last_messages_and_no_will(wire: Wire, patient: None) -> None:
     _, heard = wire.up("bar/#")
     link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
     link.stop([Message("bar/event/bye", b"", 0), OFFLINE])
@@ -113,7 +113,7 @@ def test_clean_stop_says_the_last_words_and_no_will(wire: Wire, patient: None) -
     assert b"will" not in heard.payloads("bar/status")
 
 
-def test_sudden_end_says_the_will(wire: Wire) -> None:
+def test_crash_publishes_the_will(wire: Wire) -> None:
     _, heard = wire.up("bar/#")
     link, _ = wire.up(will=OFFLINE, birth=ONLINE)
     eventually(lambda: heard.payloads("bar/status") == [b"online"])
@@ -128,11 +128,11 @@ def test_sudden_end_says_the_will(wire: Wire) -> None:
 
 def crash(link: MqttLink) -> None:
     """Cut the connection under the link: publishing garbage makes paho raise in its thread."""
-    link._mailbox.put(Message("bar/#", b""))  # past the check of `publish`
+    link._queue.put(Message("bar/#", b""))  # past the check of `publish`
     link._wake()
 
 
-def test_large_payload_is_cut_just_behind_the_limit(wire: Wire) -> None:
+def test_large_command_is_cut_one_byte_above_the_limit(wire: Wire) -> None:
     said, _ = wire.up()
     _, heard = wire.up("bar/#")
     said.publish(Message("bar/cmd/access_door", b"x" * 1_000_000, 1))
@@ -142,7 +142,7 @@ def test_large_payload_is_cut_just_behind_the_limit(wire: Wire) -> None:
     assert sizes == [PAYLOAD_LIMIT + 1, PAYLOAD_LIMIT]
 
 
-def test_receiver_may_answer_from_its_callback(wire: Wire) -> None:
+def test_publish_from_on_message(wire: Wire) -> None:
     _, heard = wire.up("bar/#")
 
     class Answering(Heard):
@@ -159,13 +159,13 @@ def test_receiver_may_answer_from_its_callback(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("topic", ["", "bar/#", "bar/+/x", "bar/\0"])
-def test_impossible_topic_is_refused_at_once(wire: Wire, topic: str) -> None:
+def test_publish_to_impossible_topic_raises(wire: Wire, topic: str) -> None:
     link, _ = wire.link()
     with pytest.raises(ValueError, match="cannot publish to topic"):
         link.publish(Message(topic, b""))
 
 
-def test_stop_without_start_is_nothing(wire: Wire) -> None:
+def test_stop_without_start_does_nothing(wire: Wire) -> None:
     link, heard = wire.link(will=OFFLINE)
     link.stop([OFFLINE])
     assert heard.all == []
