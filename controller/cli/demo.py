@@ -19,7 +19,7 @@ from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
 from controller.gpio.simulated import Bench, Move
 from controller.mqtt.client import MqttLink
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State
@@ -93,7 +93,7 @@ def run_demo(
 ) -> None:
     """Run controller and page until told to stop; prints the page's link when both are ready."""
     moves = _moves(options.trace) if options.trace else []
-    links: LinkMaker = link_maker(config) if config.mqtt.host else alone(MemoryBus())
+    links: LinkMaker = link_maker(config) if config.mqtt.host else alone(InMemoryBroker())
     fresh = replace(State(), occupancy=settled(options.inside))
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)

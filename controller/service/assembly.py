@@ -31,7 +31,7 @@ from controller.journal.writer import Recorder
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.link import Link
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Topics
 from controller.rules.state import RuleSettings, State
 from controller.service.loop import Item, Service
@@ -91,10 +91,10 @@ def link_maker(config: Config) -> LinkMaker:
         from controller.mqtt.client import MqttLink
 
         return partial(MqttLink, config.mqtt)
-    return alone(MemoryBus())
+    return alone(InMemoryBroker())
 
 
-def alone(bus: MemoryBus) -> LinkMaker:
+def alone(bus: InMemoryBroker) -> LinkMaker:
     """Return what makes links on a bus in memory, which needs no names and knows no outage."""
 
     def make(*, client_id: str, on_down: Callable[[str], None], **manners: Any) -> Link:

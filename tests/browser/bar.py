@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.config.settings import Config, JournalSettings
 from controller.gpio.simulated import Bench
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
 from controller.service.assembly import LinkMaker, World, alone, assemble, simulated
@@ -37,7 +37,7 @@ class Bar:
             factory="mock",
             journal=JournalSettings(path=str(folder / "journal.db")),
         )
-        links = links or alone(MemoryBus())
+        links = links or alone(InMemoryBroker())
         occupancy = settled(inside) if isinstance(inside, int) else inside
         fresh = replace(State(), occupancy=occupancy)
         self.running = assemble(

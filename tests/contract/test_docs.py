@@ -15,7 +15,7 @@ from controller.config.loader import parse
 from controller.config.schema import KEYS
 from controller.config.settings import WIRING, Config
 from controller.events import COMMANDS, EVENTS, INPUT_LINES, OUTPUT_LINES, Reason
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.replay import HEADER
 from controller.service.assembly import alone
 from web import create_app
@@ -111,7 +111,7 @@ def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
 
     config = parse({}, "x")
     config = replace(config, web=replace(config.web, secret_file=str(tmp_path / "secret")))
-    links = partial(alone(MemoryBus()), client_id="x", on_ack=lambda _: None)
+    links = partial(alone(InMemoryBroker()), client_id="x", on_ack=lambda _: None)
     app = create_app(config, link=links, bench=Bench())
     served = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule) for rule in app.url_map.iter_rules()}
     told = {

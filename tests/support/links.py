@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
 from controller.mqtt.link import Link
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from tests.support.wait import HANGS_S, eventually
 
@@ -54,7 +54,7 @@ class Wire:
 
     def __init__(self, mqtt: Mqtt | None) -> None:
         self._mqtt = mqtt
-        self._bus = MemoryBus()
+        self._bus = InMemoryBroker()
         self._links: list[Link] = []
 
     def link(

@@ -12,8 +12,8 @@ from threading import Thread, Timer
 import pytest
 
 from controller.events import Command
-from controller.integrations.announcements import BIRTH_PAUSE_S, Later
-from controller.mqtt.memory import MemoryBus
+from controller.integrations.announcements import Later
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
@@ -51,7 +51,7 @@ def test_without_discovery_its_birth_is_nothing_to_us(tmp_path: Path) -> None:
 
 
 def test_what_we_told_in_another_way_is_cleared(tmp_path: Path) -> None:
-    bus = MemoryBus()
+    bus = InMemoryBroker()
     ear = Ear(bus)
     old = "homeassistant/lock/backdoor_bar_lock/config"
     ear.link.publish(Message(old, b"{}", retain=True))

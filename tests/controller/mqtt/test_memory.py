@@ -1,4 +1,4 @@
-"""The wire in memory, where it differs from a broker or is easier to corner."""
+"""The broker in memory: what only it does, and what is easier to test on it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from controller.mqtt.memory import MemoryBus, matches
+from controller.mqtt.link import Peer
+from controller.mqtt.memory import InMemoryBroker, MemoryLink
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 from tests.support.links import Heard, Wire
 
-LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])
+LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b", "$SYS"])
+
+
+def link_with(topic_filter: str) -> MemoryLink:
+    peer = Peer("x", (topic_filter,), lambda _: None, lambda: None, lambda _: None)
+    return MemoryLink(InMemoryBroker(), peer)
 
 
 @given(
@@ -24,10 +30,11 @@ LEVELS = st.sampled_from(["bar", "cmd", "", "a", "b"])
 def test_subscriptions_match_as_paho_says(wanted: list[str], rest: bool, levels: list[str]) -> None:
     pattern, topic = "/".join([*wanted, "#"] if rest else wanted), "/".join(levels)
     if pattern and topic:
-        assert matches(pattern, topic) == topic_matches_sub(pattern, topic)
+        expected = topic_matches_sub(pattern, topic)
+        assert link_with(pattern).subscribed(topic) == expected
 
 
-def test_retained_is_kept_for_who_comes_later_until_cleared() -> None:
+def test_retained_is_delivered_to_late_link_until_cleared() -> None:
     wire = Wire(None)
     link, _ = wire.up()
     link.publish(Message("bar/state", b"1", 0, True))
@@ -37,7 +44,7 @@ def test_retained_is_kept_for_who_comes_later_until_cleared() -> None:
     assert late.messages == [Message("bar/state", b"1", 0, True)]
 
 
-def test_receiver_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_in_on_message_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     class Fragile(Heard):
         def on_message(self, message: Message) -> None:
             raise RuntimeError("no such cocktail")
@@ -51,16 +58,16 @@ def test_receiver_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureF
     assert "a receiver failed" in caplog.text
 
 
-def test_all_hear_the_same_order_whoever_speaks() -> None:
+def test_all_links_receive_in_the_same_order() -> None:
     wire = Wire(None)
     ears = [wire.up("bar/#")[1] for _ in range(3)]
     links = [wire.up()[0] for _ in range(4)]
 
-    def say(name: int) -> None:
+    def publish(name: int) -> None:
         for number in range(200):
             links[name].publish(Message(f"bar/{name}", b"%d" % number))
 
-    threads = [threading.Thread(target=say, args=(name,)) for name in range(4)]
+    threads = [threading.Thread(target=publish, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -69,7 +76,7 @@ def test_all_hear_the_same_order_whoever_speaks() -> None:
     assert ears[0].messages == ears[1].messages == ears[2].messages
 
 
-def test_who_left_hears_nothing_that_was_under_way() -> None:
+def test_stopped_link_receives_nothing_queued() -> None:
     wire = Wire(None)
 
     class Leaving(Heard):
@@ -84,14 +91,14 @@ def test_who_left_hears_nothing_that_was_under_way() -> None:
     assert heard.messages == []
 
 
-def test_only_commands_are_cut_to_what_a_checker_needs() -> None:
-    bus = MemoryBus()
+def test_only_commands_are_shortened() -> None:
+    broker = InMemoryBroker()
     heard: dict[str, int] = {}
 
     def hear(message: Message) -> None:
         heard[message.topic] = len(message.payload)
 
-    link = bus.join(
+    link = broker.join(
         subscriptions=["bar/#"], on_message=hear, on_up=lambda: None, on_ack=lambda _: None
     )
     link.start()
