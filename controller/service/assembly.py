@@ -114,11 +114,6 @@ def simulated(config: Config, clock: Clock) -> tuple[Any, Callable[[float], floa
     return SimulatedPins(clock, input_lines(config)), lambda seconds: seconds * 1000
 
 
-def topics(config: Config) -> Topics:
-    """Return the topics of this venue."""
-    return Topics(f"{config.mqtt.prefix}/{config.venue}")
-
-
 def assemble(config: Config, world: World) -> Running:
     """Open the journal, claim the pins and prepare the link; raises PinsError without pins."""
     opened = open_journal(config.journal.path)
@@ -131,7 +126,7 @@ def assemble(config: Config, world: World) -> Running:
     except PinsError:
         opened.journal.close()
         raise
-    wiring = Joints(topics(config), clock, queue)
+    wiring = Joints(Topics.of(config), clock, queue)
     if opened.journal.in_memory and opened.warning:
         wiring.journal(opened.warning)
     parts = _parts(config, world, clock, pins, opened.journal, wiring)
@@ -185,7 +180,7 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
 def _parts(
     config: Config, world: World, clock: Clock, pins: Pins, journal: Journal, wiring: Joints
 ) -> Parts:
-    names = topics(config)
+    names = Topics.of(config)
     teller = Teller(config.venue, names, config.rules, clock, _newest_told(journal))
     teller.boot = secrets.token_hex(4)
     teller.gadgets = gadgets(config)
