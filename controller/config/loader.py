@@ -20,7 +20,7 @@ from controller.config.settings import (
     WIRING,
     BookSettings,
     Config,
-    Device,
+    DeviceSettings,
     HomeAssistant,
     JournalSettings,
     LineSettings,
@@ -127,8 +127,8 @@ class _Reader:
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),
             space=Space(**groups.get("space", {})),
-            hatch_light=Device(**groups.get("hatch_light", {})),
-            chime=Device(**groups.get("chime", {})),
+            hatch_light=DeviceSettings(**groups.get("hatch_light", {})),
+            chime=DeviceSettings(**groups.get("chime", {})),
         )
         config = config.wired(self._lines(document.get("lines", None)))
         self._agree(config)

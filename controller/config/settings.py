@@ -87,8 +87,8 @@ class HomeAssistant:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """Somebody else's bulb or chime: a preset and what it needs; no ``preset``, no device."""
+class DeviceSettings:
+    """A bulb or chime of another make: a preset and what it needs; no ``preset``, no device."""
 
     preset: str = ""
     device: str = ""
@@ -141,8 +141,8 @@ class Config:
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)
     space: Space = field(default_factory=Space)
-    hatch_light: Device = field(default_factory=Device)
-    chime: Device = field(default_factory=Device)
+    hatch_light: DeviceSettings = field(default_factory=DeviceSettings)
+    chime: DeviceSettings = field(default_factory=DeviceSettings)
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))
 
     def wired(self, lines: Mapping[str, LineSettings]) -> Config:

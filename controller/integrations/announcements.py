@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import uniform
 from threading import Lock, Timer
 
-from controller.config.presets import is_back
+from controller.integrations.devices import is_online
 from controller.mqtt.message import Message
 
 #: Home Assistant asks for a short random pause; with none, what is said too early is lost.
@@ -90,7 +90,7 @@ class Home:
         """Take a message if it is the house's; tell whether it was."""
         if message.topic == self._birth and message.payload == b"online":
             self._everything.ask()
-        elif message.topic in self._back and is_back(message.payload):
+        elif message.topic in self._back and is_online(message.payload):
             self._devices.ask()
         elif message.topic in self._stale and message.payload:
             self._publish(Message(message.topic, b"", qos=1, retain=True))

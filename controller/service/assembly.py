@@ -14,7 +14,6 @@ from typing import Any
 
 from controller import codec
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
-from controller.config.presets import gadgets
 from controller.config.settings import Config, input_lines, output_lines
 from controller.engine import Engine
 from controller.events import Edge
@@ -22,6 +21,7 @@ from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
 from controller.integrations.announcements import Hears, Home
+from controller.integrations.devices import Devices
 from controller.integrations.discovery import discovery_messages, stale_topics
 from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox
@@ -183,7 +183,7 @@ def _parts(
     names = Topics.of(config)
     teller = Teller(config.venue, names, config.rules, clock, _newest_told(journal))
     teller.boot = secrets.token_hex(4)
-    teller.gadgets = gadgets(config)
+    teller.gadgets = Devices.of(config)
     teller.discovery = discovery_messages(config, version("backdoor"))
     _read_night(teller, journal.since(noon_before(clock.wall_s())))
     recorder = Recorder(journal, on_done=wiring.committed, on_fault=wiring.journal)
@@ -193,7 +193,7 @@ def _parts(
 
     wiring.outbox = Outbox(journal.delivered(), journal.last_seq(), wiring.send, fetch)
     birth = "" if config.homeassistant.discovery == "off" else _birth_topic(config)
-    hears = Hears(birth, teller.gadgets.back(), stale_topics(config))
+    hears = Hears(birth, teller.gadgets.state_topics(), stale_topics(config))
     wiring.home = Home(hears, wiring.house, wiring.devices, wiring.say)
     wiring.link = world.link(
         client_id=f"backdoor-{config.venue}-{socket.gethostname()}"[:60],

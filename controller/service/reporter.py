@@ -8,9 +8,9 @@ from typing import Any
 
 from controller import codec
 from controller.clock import Clock, Moment
-from controller.config.presets import Gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Set
+from controller.integrations.devices import Devices
 from controller.journal.records import Record, Row, Saved
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.message import Message, Topics
@@ -42,7 +42,7 @@ class Teller:
         self.boot = ""
         self.seq = seq
         self.discovery: list[Message] = []
-        self.gadgets = Gadgets()
+        self.gadgets = Devices()
         self.latency = Latency()
         #: That of the newest snapshot: a page that was told less is behind.
         self.told_seq = seq
@@ -100,15 +100,15 @@ class Teller:
                 said.append(payloads.result(self.topics, effect))
             elif isinstance(effect, Chime):
                 said.append(payloads.chime(self.topics, effect.tone))
-                said += self.gadgets.rung(effect.tone)
+                said += self.gadgets.chime_messages(effect.tone)
             elif isinstance(effect, Set) and effect.line == "hatch_light":
-                said += self.gadgets.lit(effect.level, effect.blink)
+                said += self.gadgets.light_messages(effect.level, effect.blink)
         return said
 
     def bulb(self, state: State) -> list[Message]:
         """Return what other people's bulb is told in this state."""
         light = wanted(state, self._rules)["hatch_light"]
-        return self.gadgets.lit(light.level, light.blink)
+        return self.gadgets.light_messages(light.level, light.blink)
 
     def everything(self, state: State) -> list[Message]:
         """Return what a house that has just woken up must know."""

@@ -107,7 +107,7 @@ def test_set_changes_any_key_and_is_named_in_its_mistakes() -> None:
         {}, "x", ["sensing.beam_spacing_mm=105.6", "house.venue=mag", "door.entry='walk_in'"]
     )
     assert changed.sensing.beam_spacing_mm == 105.6
-    assert (changed.venue, changed.house.entry) == ("mag", "walk_in")
+    assert (changed.venue, changed.rules.entry) == ("mag", "walk_in")
     assert problems({"house": 3}, "house.capacity=0") == (
         "backdoor.toml: [house]: must be a section, got 3",
     )
@@ -119,10 +119,9 @@ def test_set_changes_any_key_and_is_named_in_its_mistakes() -> None:
 
 
 def test_durations_are_seconds_or_text_with_a_unit() -> None:
-    house = parse(
-        {"house": {"session_length": "90 min"}, "door": {"release_time": "700ms"}}, "x"
-    ).house
-    assert (house.session_ms, house.release_ms) == (5_400_000.0, 700.0)
+    document = {"house": {"session_length": "90 min"}, "door": {"release_time": "700ms"}}
+    rules = parse(document, "x").rules
+    assert (rules.session_ms, rules.release_ms) == (5_400_000.0, 700.0)
     assert parse({"house": {"session_length": 7200}}, "x").rules.session_ms == 7_200_000.0
     assert parse({"house": {"session_warnings": ["1 min"]}}, "x").rules.warnings_ms == (60_000.0,)
 
