@@ -80,7 +80,7 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistant:
-    """How Home Assistant is told of us: ``device``, ``component`` or ``off``; below which topic."""
+    """Home Assistant: the format of discovery (``device``, ``component``, ``off``), its prefix."""
 
     discovery: str = "device"
     prefix: str = "homeassistant"
@@ -99,7 +99,7 @@ class DeviceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What /spaceapi.json tells the world; no ``name``, no such page."""
+    """What /spaceapi.json shows in public; without a ``name`` there is no such page."""
 
     name: str = ""
     url: str = ""
@@ -109,7 +109,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class BookSettings:
-    """The owner's calendar; no ``url``, no book. Only the page reads it."""
+    """The owner's calendar; without a ``url`` there is none. Only the page reads it."""
 
     url: str = field(default="", repr=False)
     open: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class BookSettings:
 
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
-    """Where the house remembers, and for how long."""
+    """Where the journal is, and how long it keeps events."""
 
     path: str = f"{STATE_DIR}/journal.db"
     keep_days: int = 400
@@ -128,7 +128,7 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that the owner may set."""
+    """All settings of the owner."""
 
     venue: str = "bar"
     factory: str = "gpiod"
@@ -146,7 +146,7 @@ class Config:
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))
 
     def wired(self, lines: Mapping[str, LineSettings]) -> Config:
-        """Return this configuration with other lines; the rules are told which inputs exist."""
+        """Return this configuration with other lines, and the rules with the inputs among them."""
         inputs = frozenset(lines) & frozenset(INPUT_LINES)
         return replace(self, lines=dict(lines), rules=replace(self.rules, lines=inputs))
 

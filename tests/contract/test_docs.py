@@ -44,7 +44,7 @@ def test_every_key_is_in_the_table_with_its_default_and_its_range() -> None:
         row = told[key.section, key.name]
         default = row[2].strip("`")
         parse({}, "README", [f"{key.section}.{key.name}={default}"])
-        assert row[3] == key.kind.says.replace("|", "/")
+        assert row[3] == key.type.expected.replace("|", "/")
         assert row[4] == key.means
 
 
