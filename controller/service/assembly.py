@@ -228,7 +228,7 @@ def _newest_told(journal: Journal) -> int:
     A power cut may have taken events from the disk that the house has heard already.
     """
     saved = journal.saved()
-    cut = journal.abandoned and saved is not None and saved.boot_id != boot_id()
+    cut = journal.unfinished and saved is not None and saved.boot_id != boot_id()
     return journal.last_seq() + (LOST_AT_MOST if cut else 0)
 
 

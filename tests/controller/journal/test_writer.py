@@ -14,7 +14,7 @@ import pytest
 
 from controller.journal import journal as module
 from controller.journal import writer as recorder_module
-from controller.journal.journal import MEMORY, Journal, read_last, tail_of
+from controller.journal.journal import MEMORY, Journal, append_log_path, read_last
 from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
 from controller.journal.writer import Recorder
@@ -55,8 +55,8 @@ class Desk:
         limit = self.journal._db.execute("PRAGMA page_count").fetchone()[0]
         self.journal._db.execute(f"PRAGMA max_page_count = {limit}")
         full = os.open("/dev/full", os.O_WRONLY)
-        assert self.journal._tail is not None
-        os.dup2(full, self.journal._tail._fd)
+        assert self.journal._append_log is not None
+        os.dup2(full, self.journal._append_log._fd)
         os.close(full)
 
 
@@ -231,7 +231,7 @@ def test_what_a_disk_refused_is_tried_again_at_the_end(desk: Desk, path: Path) -
     eventually(lambda: desk.faults)
     desk.recorder.stop()
     assert on_disk(path) == [1]
-    assert not tail_of(path).exists()
+    assert not append_log_path(path).exists()
 
 
 def test_a_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Pa
     desk.put(2)
     eventually(lambda: desk.faults)
     desk.recorder.stop()
-    assert tail_of(path).exists()
+    assert append_log_path(path).exists()
     assert on_disk(path) == [1]
 
 
@@ -288,7 +288,7 @@ def test_record_that_can_never_be_written_is_dropped_and_told(
 def test_what_the_database_can_never_take_is_given_up_when_it_gets_there(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TAIL_SIZE", 10)
+    monkeypatch.setattr(module, "CHECKPOINT_SIZE", 10)
     desk.recorder.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
     desk.put(*range(1, 30))
     eventually(lambda: len(desk.told()) == 29)
