@@ -17,7 +17,7 @@ from typing import Any
 
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
-from controller.gpio.simulated import Bench, Move
+from controller.gpio.simulated import Move, Simulator
 from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import InMemoryBroker
 from controller.replay import TraceError, load_trace
@@ -98,7 +98,7 @@ def run_demo(
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)
     service = running.service
-    bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
+    bench = Simulator(running.clock, running.factory, service.post, service.wait_until_told)
     page = _Page(config, links, bench, options.speed)
     until_told(running.service.stop)
     running.service.begin(running.absence)
@@ -146,7 +146,7 @@ def _moves(trace: str) -> list[Move]:
         raise ConfigError([str(error)]) from None
 
 
-def _play(bench: Bench, moves: list[Move], echo: Callable[[str], None]) -> None:
+def _play(bench: Simulator, moves: list[Move], echo: Callable[[str], None]) -> None:
     echo(f"trace: {len(moves)} rows, {moves[-1].at_ms / 60_000:.1f} min")
     bench.play(moves)
     echo("trace: played")
@@ -155,7 +155,7 @@ def _play(bench: Bench, moves: list[Move], echo: Callable[[str], None]) -> None:
 class _Page:
     """The page in a thread of this process."""
 
-    def __init__(self, config: Config, links: LinkMaker, bench: Bench, speed: float) -> None:
+    def __init__(self, config: Config, links: LinkMaker, bench: Simulator, speed: float) -> None:
         self._app, self._mirror, self._server = _page(config, links, bench=bench, speed=speed)
         self.port = self._server.port
         self._thread = Thread(target=self._server.serve, name="page", daemon=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.config.settings import Config, JournalSettings
-from controller.gpio.simulated import Bench
+from controller.gpio.simulated import Simulator
 from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
@@ -44,7 +44,7 @@ class Bar:
             self.config, World(partial(simulated, self.config), links, fresh=fresh)
         )
         self.running.service._beats = BEAT_EVERY - 1  # the first heartbeat need not wait a second
-        self.bench = Bench(self.running.clock, self.running.factory, self.running.service.post)
+        self.bench = Simulator(self.running.clock, self.running.factory, self.running.service.post)
         join = partial(links, client_id="page", on_ack=lambda number: None)
         self.app = create_app(self.config, link=join, bench=self.bench)
         self.mirror = self.app.extensions["backdoor"].mirror

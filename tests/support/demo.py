@@ -15,7 +15,7 @@ from typing import Any
 from controller.clock import wall_s
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.gpio.simulated import Bench
+from controller.gpio.simulated import Simulator
 from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service.assembly import Running, World, alone, assemble, simulated
@@ -65,7 +65,9 @@ class Demo:
         self.bus = bus
         self.ear = ear
         service = running.service
-        self.bench = Bench(running.clock, running.factory, service.post, service.wait_until_told)
+        self.bench = Simulator(
+            running.clock, running.factory, service.post, service.wait_until_told
+        )
         self.thread = Thread(target=running.service.run, name="house")
 
     @property
