@@ -52,7 +52,7 @@ class AppendLog:
         if self._unsynced:
             self.torn = True  # after an error it is unknown what is on the disk
             check_same_file(self.path, os.fstat(self._fd).st_ino)
-            os.fdatasync(self._fd)
+            getattr(os, "fdatasync", os.fsync)(self._fd)  # a Mac has only fsync
             self._unsynced = self.torn = False
 
     def clear(self) -> None:

@@ -249,7 +249,7 @@ class Connection:
         """Send what is queued as one TCP packet: a packet each would wake the broker each time."""
         sock: Any = client.socket()
         if self.queue and sock is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            _cork(sock, True)
             self._send_queued(client)
             if client.socket() is not None:
                 _cork(sock, False)
@@ -280,6 +280,12 @@ class Connection:
             return False
         client.disconnect()
         return True
+
+
+def _cork(sock: Any, on: bool) -> None:
+    """Let the kernel collect what is sent into one packet; a Mac has no such option."""
+    if hasattr(socket, "TCP_CORK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
 def subscribe_options(topic: str, v5: bool) -> Any:

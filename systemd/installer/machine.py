@@ -48,8 +48,8 @@ def check(dry_run: bool) -> None:
     """Raise `StopError` on a machine where it can't work, before anything is changed."""
     problems = {
         "run it with sudo": not dry_run and os.geteuid() != 0,
-        "it needs Python 3.11 to 3.13: Raspberry Pi OS bookworm or trixie, Debian 12 or 13": not (
-            (3, 11) <= sys.version_info[:2] <= (3, 13)
+        "it needs Python 3.11 or newer: Raspberry Pi OS bookworm or trixie, Debian 12 or 13": (
+            sys.version_info[:2] < (3, 11)
         ),
         "it needs a 64-bit system: install the 64-bit image": struct.calcsize("P") != 8
         or platform.machine() not in ("aarch64", "x86_64"),

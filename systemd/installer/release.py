@@ -33,9 +33,15 @@ def build(executor: Executor, wheels: str | None) -> Path:
     python = f"{release}/.venv/bin/python"
     pip = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check")
     offline = ("--no-index", "--find-links", wheels) if wheels else ()
-    executor.run("/usr/bin/python3", "-m", "venv", "--system-site-packages", f"{release}/.venv")
-    executor.run(*pip, *offline, "--require-hashes", "-r", f"{release}/requirements.lock")
+    # Nothing is resolved: the lock names every file, so no newer release can break this.
+    exactly = ("--no-deps", "--require-hashes", "-r", f"{release}/requirements.lock")
+    venv = ("/usr/bin/python3", "-m", "venv")
+    executor.run(*venv, f"{release}/.venv")
+    executor.run(*pip, *offline, *exactly)
     executor.run(*pip, "--no-deps", "--no-index", "--no-build-isolation", "-e", str(release))
+    executor.run(python, "-m", "pip", "--disable-pip-version-check", "check")
+    # From here on it sees apt's packages (python3-lgpio); pip never takes one for a locked one.
+    executor.run(*venv, "--system-site-packages", "--without-pip", f"{release}/.venv")
     executor.run(python, "-m", "compileall", "-q", f"{release}/controller", f"{release}/web")
     executor.write(release / WHOLE, "")
     return release

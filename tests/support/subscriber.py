@@ -6,7 +6,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.mqtt.message import Message
-from tests.support.wait import eventually
+from tests.support.wait import HANGS_S, eventually
 
 
 class Subscriber:
@@ -39,7 +39,7 @@ class Subscriber:
         return [message.topic for message in self.messages]
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
-        self.client.publish(topic, payload, qos, retain).wait_for_publish(5)
+        self.client.publish(topic, payload, qos, retain).wait_for_publish(HANGS_S)
 
     def close(self) -> None:
         self.client.disconnect()

@@ -36,8 +36,7 @@ def program() -> dict[str, Any]:
 def test_struct_sizes_and_ioctl_numbers_are_the_kernels(
     program: dict[str, Any], tmp_path: Path
 ) -> None:
-    if not (shutil.which("cc") and Path("/usr/include/linux/gpio.h").exists()):
-        pytest.skip("needs a C compiler and the kernel's headers")
+    assert shutil.which("cc"), "a C compiler is missing: sudo apt install gcc libc6-dev"
     (tmp_path / "layout.c").write_text(LAYOUT)
     subprocess.run(["cc", "-o", tmp_path / "layout", tmp_path / "layout.c"], check=True)
     said = subprocess.run([tmp_path / "layout"], capture_output=True, text=True, check=True)

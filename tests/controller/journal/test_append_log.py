@@ -18,7 +18,7 @@ from controller.journal.database import NewerJournalError
 from controller.journal.journal import Journal, append_log_path, read_last
 from controller.journal.records import Row, Saved
 from controller.journal.recovery import open_journal
-from tests.support.journal_rows import row, saved
+from tests.support.rows import row, saved
 
 LINES = [f'{{"step": {number}, "name": "Grüße"}}'.encode() for number in range(30)]
 

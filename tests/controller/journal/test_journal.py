@@ -20,7 +20,7 @@ from controller.journal import journal as module
 from controller.journal.journal import MEMORY, Journal, append_log_path, read_last
 from controller.journal.records import Row, Saved
 from controller.journal.recovery import Opened, open_journal
-from tests.support.journal_rows import LATER_S, NINE_S, row, saved
+from tests.support.rows import LATER_S, NINE_S, row, saved
 
 
 def filled(path: Path, count: int = 100) -> Path:
@@ -313,7 +313,7 @@ def test_torn_log_gives_a_state_that_fits_its_last_event(tmp_path: Path, round_:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.support.journal_rows import row, saved
+from tests.support.rows import row, saved
 from controller.journal.recovery import open_journal
 opened = open_journal(sys.argv[1])
 assert not opened.warning, opened.warning

@@ -18,7 +18,7 @@ from controller.journal.journal import MEMORY, Journal, append_log_path, read_la
 from controller.journal.records import Record, Row, Saved
 from controller.journal.recovery import open_journal
 from controller.journal.writer import Recorder
-from tests.support.journal_rows import LATER_S, row, saved
+from tests.support.rows import LATER_S, row, saved
 from tests.support.wait import eventually
 
 

@@ -27,7 +27,7 @@ from controller.mqtt.send_queue import SendQueue
 from tests.conftest import Broker
 from tests.support.links import Links, Received
 from tests.support.subscriber import Subscriber
-from tests.support.wait import eventually
+from tests.support.wait import HANGS_S, eventually
 
 OFFLINE = Message("bar/status", b"offline", 1, True)
 ONLINE = Message("bar/status", b"online", 1, True)

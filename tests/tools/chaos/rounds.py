@@ -25,8 +25,8 @@ from controller.journal.journal import Journal, read_last
 from controller.journal.recovery import open_journal
 from tests.conftest import Broker
 from tests.process.test_run import Subscriber
-from tests.support.journal_rows import row, saved
-from tests.support.wait import HANGS_S, eventually
+from tests.support.rows import row, saved
+from tests.support.wait import eventually
 
 Tell = Callable[[str], None]
 
