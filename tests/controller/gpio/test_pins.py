@@ -356,13 +356,20 @@ def test_close_switches_the_strike_off_first(bench: Bench) -> None:
     pins = bench.pins()
     pins.set("strike", True)
     pins.set("full_lamp", True)
-    strike, order = bench.pin("strike"), []
-    lamp = bench.pin("full_lamp")
-    lamp_close, strike_set = lamp.close, strike._set_state
-    lamp.close = lambda: (order.append("lamp let go"), lamp_close())
-    strike._set_state = lambda value: (order.append(f"strike {value}"), strike_set(value))
+    strike, lamp = bench.pin("strike"), bench.pin("full_lamp")
+    order: list[str] = []
+
+    def noted(what: str, call: Callable[..., None]) -> Callable[..., None]:
+        def noting(*args: Any) -> None:
+            order.append(" ".join([what, *map(str, args)]))
+            call(*args)
+
+        return noting
+
+    lamp.close = noted("lamp released", lamp.close)
+    strike._set_state = noted("strike", strike._set_state)
     pins.close()
-    assert order[:2] == ["strike False", "lamp let go"]
+    assert order[:2] == ["strike False", "lamp released"]
     assert [state.state for state in strike.states] == [False, True, False]
     pins.close()
 

@@ -326,8 +326,8 @@ while True:
 """
 
 
-@pytest.mark.timeout(180)  # twenty processes
-def test_kill_while_writing_loses_nothing_acknowledged(path: Path) -> None:
+def test_kill_while_writing_loses_nothing_acknowledged(in_memory: Path) -> None:
+    path = in_memory / "journal.db"
     journal = Journal(path)
     journal.write([row(1)], saved(1), 1)
     journal.close()
@@ -464,7 +464,7 @@ def test_memory_by_configuration_gives_no_doubt() -> None:
     opened.journal.close()
 
 
-def test_reader_does_not_block_writer(path: Path) -> None:
+def test_reader_does_not_block_writer(in_memory: Path) -> None:
     """``backdoor journal`` may look at any time."""
     path = in_memory / "journal.db"
     with closing(Journal(path)) as journal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller import codec
-from controller.events import Answer, Chime, Fault, Reason, Set
+from controller.events import Answer, Chime, Effect, Fault, Reason, Set
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.message import Message, Topics
 from controller.mqtt.snapshot import Stamp
@@ -127,7 +127,11 @@ def test_messages_byte_for_byte() -> None:
 
 
 def test_effects_become_events_with_times_and_answers_do_not() -> None:
-    effects = [(5.0, Set("strike", True)), (6.0, Answer("a", True, None)), (7.5, Chime("warning"))]
+    effects: list[tuple[float, Effect]] = [
+        (5.0, Set("strike", True)),
+        (6.0, Answer("a", True, None)),
+        (7.5, Chime("warning")),
+    ]
     assert codec.told_all(effects) == [
         (5.0, "output", {"line": "strike", "level": 1}),
         (7.5, "chime", {"tone": "warning"}),
