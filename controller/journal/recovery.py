@@ -109,7 +109,7 @@ def _in_memory(file: Path, why: str) -> Opened:
         Journal(MEMORY),
         doubt=True,
         warning=(
-            f"journal {file} cannot be used ({why}): the house remembers nothing across a restart; "
+            f"journal {file} cannot be used ({why}): nothing is kept across a restart; "
             "give [journal] path a writable place and restart"
         ),
     )
