@@ -64,6 +64,7 @@ check: needs lint test
 
 lint: dev
 	@$(BIN)/ruff check --quiet .
+	@imports=$$($(BIN)/lint-imports --no-logo --no-cache 2>&1) || { echo "$$imports"; exit 1; }
 	@$(BIN)/mypy
 
 # Everything but what is slow and the browser: whether another Python works as well.
@@ -165,6 +166,7 @@ CORE := controller/events.py \
   controller/mqtt/snapshot.py \
   controller/service/night.py \
   controller/journal/records.py \
+  controller/integrations/devices.py \
   controller/integrations/entities.py \
   controller/integrations/discovery.py \
   controller/config/presets.py \

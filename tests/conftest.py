@@ -107,7 +107,7 @@ def in_memory() -> Iterator[Path]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the goodbye of a link take its time, as on a machine that is busy."""
+    """Give a link more time to send its last messages, as a busy machine needs."""
     for module in ("client", "connection"):
         monkeypatch.setattr(f"controller.mqtt.{module}.STOP_LIMIT_S", 10.0)
 

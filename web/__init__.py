@@ -64,7 +64,7 @@ def create_app(
         TLS=(web.tls_cert, web.tls_key),
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
-    mirror = Mirror(Topics(f"{config.mqtt.prefix}/{config.venue}"), wall=wall, speed=speed)
+    mirror = Mirror(Topics.of(config), wall=wall, speed=speed)
     venues = Venues(config.mqtt.prefix) if web.venues else None
     mirror.join(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from controller.mqtt.client import Link
+from controller.mqtt.link import Link
 from controller.mqtt.message import Message, Topics
 from web.messages import Json, json_object, moved_on, seconds_since
 

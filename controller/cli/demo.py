@@ -17,9 +17,9 @@ from typing import Any
 
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
-from controller.gpio.simulated import Bench, Move
+from controller.gpio.simulated import Move, Simulator
 from controller.mqtt.client import MqttLink
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import settled
 from controller.rules.state import State
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
@@ -94,12 +94,12 @@ def run_demo(
 ) -> None:
     """Run controller and page until a signal; prints the page's link when both are ready."""
     moves = _moves(options.trace) if options.trace else []
-    links: LinkMaker = link_maker(config) if config.mqtt.host else alone(MemoryBus())
+    links: LinkMaker = link_maker(config) if config.mqtt.host else alone(InMemoryBroker())
     fresh = State(occupancy=settled(options.inside))
     world = World(partial(simulated, config), links, speed=options.speed, fresh=fresh)
     running = assemble(config, world)
     loop = running.loop
-    bench = Bench(running.clock, running.factory, loop.post, loop.wait_until_published)
+    bench = Simulator(running.clock, running.factory, loop.post, loop.wait_until_published)
     page = _Page(config, links, bench, options.speed)
     on_stop_signal(loop.stop)
     loop.begin(running.absence)
@@ -147,7 +147,7 @@ def _moves(trace: str) -> list[Move]:
         raise ConfigError([str(error)]) from None
 
 
-def _play(bench: Bench, moves: list[Move], echo: Callable[[str], None]) -> None:
+def _play(bench: Simulator, moves: list[Move], echo: Callable[[str], None]) -> None:
     echo(f"trace: {len(moves)} rows, {moves[-1].at_ms / 60_000:.1f} min")
     bench.play(moves)
     echo("trace: played")
@@ -156,7 +156,7 @@ def _play(bench: Bench, moves: list[Move], echo: Callable[[str], None]) -> None:
 class _Page:
     """The page in a thread of this process."""
 
-    def __init__(self, config: Config, links: LinkMaker, bench: Bench, speed: float) -> None:
+    def __init__(self, config: Config, links: LinkMaker, bench: Simulator, speed: float) -> None:
         self._app, self._mirror, self._server = _page(config, links, bench=bench, speed=speed)
         self.port = self._server.port
         self._thread = Thread(target=self._server.serve, name="page", daemon=True)

@@ -1,4 +1,4 @@
-"""The broker's user name and password, as systemd hands them to one service and no other.
+"""The broker's user name and password, as systemd gives them to one service and no other.
 
 Controller and page read one configuration but are two users of the broker with different rights,
 so their passwords are not in it: the units load each its own credential.
@@ -17,7 +17,7 @@ NAME = "broker"
 
 
 def with_login(config: Config) -> Config:
-    """Return the configuration with this service's login, unless the owner's names a user."""
+    """Return the configuration with this service's login, unless the owner has set a user."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     file = Path(folder, NAME)
     if config.mqtt.username or not folder or not file.is_file():

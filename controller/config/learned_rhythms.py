@@ -1,20 +1,19 @@
-"""Rhythms that `self-test --learn` took down: one line each in a file beside the journal.
+"""Knock rhythms that `self-test --learn` recorded: one line each in a file beside the journal.
 
-The configuration is the owner's and never written to; a rhythm of the same name there counts more.
+The configuration file is the owner's and is never written. A rhythm of the same name in it wins.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from controller.config import atomic_file
 from controller.config.settings import Config
 from controller.config.types import rhythms
 from controller.sensing.rhythms import Rhythm
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def learned_file(config: Config) -> Path:
-    """Return where learned rhythms are kept."""
+    """Return the file in which learned rhythms are kept."""
     return Path(config.journal.path).with_name("regulars.toml")
 
 
@@ -36,16 +35,11 @@ def with_learned(config: Config) -> Config:
 
 
 def keep(file: Path, name: str, gaps: Sequence[float]) -> None:
-    """Keep a rhythm under its name, in place of an older one of that name."""
+    """Save a rhythm under its name, in place of an older one of that name; raise OSError if not."""
     known = dict(_read(file)) | {name: tuple(gaps)}
     named = {json.dumps(each, ensure_ascii=False): list(parts) for each, parts in known.items()}
     lines = (f"{each} = {parts}\n" for each, parts in named.items())
-    handle, beside = tempfile.mkstemp(prefix=".regulars-", dir=file.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as new:
-        new.write("".join(lines))
-        new.flush()
-        os.fsync(new.fileno())
-    os.replace(beside, file)
+    atomic_file.replace(file, "".join(lines))
 
 
 def _read(file: Path) -> tuple[Rhythm, ...]:
@@ -54,6 +48,10 @@ def _read(file: Path) -> tuple[Rhythm, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:  # TOML's and Unicode's mistakes are ValueErrors
-        log.warning("%s: learned rhythms can't be read (%s)", file, error)
+        log.warning(
+            "%s: can't be read (%s); learned rhythms are not used. Delete it and learn them again",
+            file,
+            error,
+        )
         return ()
     return tuple(found)

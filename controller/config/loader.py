@@ -1,4 +1,4 @@
-"""The configuration file: TOML in, one checked `Config` out, or every mistake at once.
+"""The configuration file: reads TOML and returns one checked `Config`, or all mistakes at once.
 
 Each mistake is one line that names file, section, key and value, and says what would be right.
 """
@@ -20,7 +20,7 @@ from controller.config.settings import (
     WIRING,
     BookSettings,
     Config,
-    Device,
+    DeviceSettings,
     HomeAssistant,
     JournalSettings,
     LineSettings,
@@ -62,18 +62,18 @@ def parse(document: Mapping[str, Any], source: str, sets: Iterable[str] = ()) ->
     problems: list[str] = []
     merged = {name: dict(part) if isinstance(part, dict) else part
               for name, part in document.items()}  # fmt: skip
-    wheres = _apply_sets(merged, sets, problems)
-    reader = _Reader(source, frozenset(document), wheres, problems)
+    set_keys = _apply_changes(merged, sets, problems)
+    reader = _Reader(source, frozenset(document), set_keys, problems)
     config = reader.config(merged)
     if problems:
         raise ConfigError(problems)
     return config
 
 
-def _apply_sets(
+def _apply_changes(
     document: dict[str, Any], sets: Iterable[str], problems: list[str]
 ) -> set[tuple[str, str]]:
-    """Put ``section.key=value`` into the document; return which keys came that way."""
+    """Put each ``section.key=value`` into the document; return the keys that were set so."""
     changed = set()
     for change in sets:
         key, equals, value = change.partition("=")
@@ -89,7 +89,7 @@ def _apply_sets(
 
 
 def _value(text: str) -> object:
-    """Read a value as TOML would; what is not TOML is taken as text."""
+    """Read a value as TOML does; text that is not TOML is taken as it is."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -127,20 +127,20 @@ class _Reader:
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),
             space=Space(**groups.get("space", {})),
-            hatch_light=Device(**groups.get("hatch_light", {})),
-            chime=Device(**groups.get("chime", {})),
+            hatch_light=DeviceSettings(**groups.get("hatch_light", {})),
+            chime=DeviceSettings(**groups.get("chime", {})),
         )
         config = config.wired(self._lines(document.get("lines", None)))
-        self._agree(config)
+        self._check_together(config)
         return config
 
     def _section(self, section: str, part: object, groups: dict[str, dict[str, Any]]) -> None:
         keys = {key.name: key for key in KEYS if key.section == section}
         if not keys:
             sections = sorted({key.section for key in KEYS} | {"lines"})
-            self._say(section, "", f"unknown section{_near(section, sections)}")
+            self._add_problem(section, "", f"unknown section{_suggestion(section, sections)}")
         elif not isinstance(part, dict):
-            self._say(section, "", f"must be a section, got {_show(part)}")
+            self._add_problem(section, "", f"must be a section, got {_as_json(part)}")
         else:
             for name, value in part.items():
                 self._key(section, name, value, keys, groups)
@@ -155,18 +155,18 @@ class _Reader:
     ) -> None:
         key = keys.get(name)
         if key is None:
-            self._say(section, name, f"unknown key{_near(name, keys)}")
+            self._add_problem(section, name, f"unknown key{_suggestion(name, keys)}")
             return
         try:
-            groups.setdefault(key.group, {})[key.field] = key.kind.read(value)
+            groups.setdefault(key.group, {})[key.field] = key.type.read(value)
         except ValueError:
-            self._say(section, name, f"must be {key.kind.says}, got {_show(value)}")
+            self._add_problem(section, name, f"must be {key.type.expected}, got {_as_json(value)}")
 
     def _lines(self, part: object) -> Mapping[str, LineSettings]:
         if part is None:
             return WIRING
         if not isinstance(part, dict):
-            self._say("lines", "", f"must be a section, got {_show(part)}")
+            self._add_problem("lines", "", f"must be a section, got {_as_json(part)}")
             return {}
         found = {name: self._line(name, value) for name, value in part.items()}
         lines = {name: line for name, line in found.items() if line is not None}
@@ -176,12 +176,12 @@ class _Reader:
     def _line(self, name: str, value: object) -> LineSettings | None:
         usual = WIRING.get(name)
         if usual is None:
-            self._say("lines", name, f"unknown line{_near(name, WIRING)}")
+            self._add_problem("lines", name, f"unknown line{_suggestion(name, WIRING)}")
             return None
         wanted = value if isinstance(value, dict) else {"pin": value}
         problems = list(_line_problems(wanted))
         for problem in problems:
-            self._say("lines", name, problem)
+            self._add_problem("lines", name, problem)
         return None if problems else replace(usual, **wanted)
 
     def _one_line_a_pin(self, lines: Mapping[str, LineSettings]) -> None:
@@ -189,35 +189,49 @@ class _Reader:
         for name, line in lines.items():
             other = first.setdefault(line.pin, name)
             if other != name:
-                self._say("lines", name, f"pin {line.pin} is already {other}'s; use another pin")
+                self._add_problem(
+                    "lines", name, f"pin {line.pin} is already {other}'s; use another pin"
+                )
 
-    def _agree(self, config: Config) -> None:
-        """Check what only makes sense together."""
+    def _check_together(self, config: Config) -> None:
+        """Check settings that depend on each other."""
         rules, lines = config.rules, config.lines
         if rules.pre_alarm_ms > rules.open_ms:
-            self._say("door", "pre_alarm_time", "must not be longer than open_time; lower it")
+            self._add_problem(
+                "door", "pre_alarm_time", "must not be longer than open_time; lower it"
+            )
         if rules.release_ms > rules.strike_max_on_ms:
-            self._say("door", "release_time", "must not be longer than strike_max_on; lower it")
+            self._add_problem(
+                "door", "release_time", "must not be longer than strike_max_on; lower it"
+            )
         if sorted(rules.warnings_ms, reverse=True) != list(rules.warnings_ms):
-            self._say("house", "session_warnings", "must go from the earliest to the latest")
+            self._add_problem(
+                "house", "session_warnings", "must go from the earliest to the latest"
+            )
         self._safe_strike(lines.get("strike"))
         if ("beam_outer" in lines) != ("beam_inner" in lines):
-            self._say("lines", "beam_outer", "one beam alone can't count; wire both or neither")
+            self._add_problem(
+                "lines", "beam_outer", "one beam alone can't count; wire both or neither"
+            )
         for section in ("hatch_light", "chime"):
             for name, problem in device_problems(section, getattr(config, section)):
-                self._say(section, name, problem)
+                self._add_problem(section, name, problem)
         if bool(config.web.tls_cert) != bool(config.web.tls_key):
-            self._say("web", "tls_cert", "goes with tls_key; give both or neither")
+            self._add_problem("web", "tls_cert", "goes with tls_key; give both or neither")
 
     def _safe_strike(self, strike: LineSettings | None) -> None:
         """Refuse a strike that would open while the Pi starts."""
         if strike is not None and strike.pin < FIRST_SAFE_STRIKE_PIN:
             why = f"pin {strike.pin} is pulled up while the Pi starts and would open the door"
-            self._say("lines", "strike", f"{why}; use GPIO {FIRST_SAFE_STRIKE_PIN} to {LAST_PIN}")
+            self._add_problem(
+                "lines", "strike", f"{why}; use GPIO {FIRST_SAFE_STRIKE_PIN} to {LAST_PIN}"
+            )
         if strike is not None and strike.active != "high":
-            self._say("lines", "strike", 'a pin is low while the Pi starts: set active = "high"')
+            self._add_problem(
+                "lines", "strike", 'a pin is low while the Pi starts: set active = "high"'
+            )
 
-    def _say(self, section: str, name: str, problem: str) -> None:
+    def _add_problem(self, section: str, name: str, problem: str) -> None:
         by_set = (section, name) in self._sets or (not name and section not in self._sections)
         source = "--set" if by_set else self._source
         place = f"[{section}] {name}" if name else f"[{section}]"
@@ -233,17 +247,17 @@ def _line_problems(wanted: Mapping[str, object]) -> Iterator[str]:
     }
     for key, value in wanted.items():
         if key not in checks:
-            yield f"unknown key {key}{_near(key, checks)}"
+            yield f"unknown key {key}{_suggestion(key, checks)}"
             continue
-        legal, says = checks[key]
+        legal, expected = checks[key]
         if isinstance(value, bool) or value not in legal:
-            yield f"{key} must be {says}, got {_show(value)}"
+            yield f"{key} must be {expected}, got {_as_json(value)}"
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _suggestion(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f'; did you mean "{close[0]}"?' if close else f"; known are {', '.join(sorted(known))}"
 
 
-def _show(value: object) -> str:
+def _as_json(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from controller.config.types import (
-    Kind,
+    ValueType,
     choice,
     device_name,
     flag,
@@ -34,18 +34,18 @@ _PRESETS = (
 
 
 class Key(NamedTuple):
-    """One legal key: where it stands in the file, where it goes, what it may be, what it means."""
+    """One legal key: its place in the file, the setting it becomes, its type and its meaning."""
 
     section: str
     name: str
     group: str
     field: str
-    kind: Kind
+    type: ValueType
     means: str
 
 
-def _device(section: str, what: str) -> tuple[Key, ...]:
-    """The keys of somebody else's device on the broker."""
+def _device_keys(section: str, what: str) -> tuple[Key, ...]:
+    """Return the keys of a section for a bulb or chime of another make."""
     return (
         Key(section, "preset", section, "preset", choice(*_PRESETS), f'a {what}; "" for none'),
         Key(section, "device", section, "device", device_name, "its name, as its topics have it"),
@@ -150,8 +150,8 @@ KEYS: tuple[Key, ...] = (
         "device: one message (2024.11 and later); component: one for each entity; off"),
     Key("homeassistant", "prefix", "homeassistant", "prefix", topic,
         "its discovery prefix; its status is heard below it"),
-    *_device("hatch_light", "bulb that follows the hatch light"),
-    *_device("chime", "chime that rings along"),
+    *_device_keys("hatch_light", "bulb that follows the hatch light"),
+    *_device_keys("chime", "chime that rings along"),
     Key("journal", "path", "journal", "path", text, "the SQLite file; created when missing"),
     Key("journal", "keep_days", "journal", "keep_days", whole(1, 3650),
         "events older than this are dropped"),

@@ -80,15 +80,15 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistant:
-    """How Home Assistant is told of us: ``device``, ``component`` or ``off``; below which topic."""
+    """Home Assistant: the format of discovery (``device``, ``component``, ``off``), its prefix."""
 
     discovery: str = "device"
     prefix: str = "homeassistant"
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """Somebody else's bulb or chime: a preset and what it needs; no ``preset``, no device."""
+class DeviceSettings:
+    """A bulb or chime of another make: a preset and what it needs; no ``preset``, no device."""
 
     preset: str = ""
     device: str = ""
@@ -99,7 +99,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What /spaceapi.json tells the world; no ``name``, no such page."""
+    """What /spaceapi.json shows in public; without a ``name`` there is no such page."""
 
     name: str = ""
     url: str = ""
@@ -109,7 +109,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class BookSettings:
-    """The owner's calendar; no ``url``, no book. Only the page reads it."""
+    """The owner's calendar; without a ``url`` there is none. Only the page reads it."""
 
     url: str = field(default="", repr=False)
     open: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class BookSettings:
 
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
-    """Where the house remembers, and for how long."""
+    """Where the journal is, and how long it keeps events."""
 
     path: str = f"{STATE_DIR}/journal.db"
     keep_days: int = 400
@@ -128,7 +128,7 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that the owner may set."""
+    """All settings of the owner."""
 
     venue: str = "bar"
     factory: str = "gpiod"
@@ -141,12 +141,12 @@ class Config:
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)
     space: Space = field(default_factory=Space)
-    hatch_light: Device = field(default_factory=Device)
-    chime: Device = field(default_factory=Device)
+    hatch_light: DeviceSettings = field(default_factory=DeviceSettings)
+    chime: DeviceSettings = field(default_factory=DeviceSettings)
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))
 
     def wired(self, lines: Mapping[str, LineSettings]) -> Config:
-        """Return this configuration with other lines; the rules are told which inputs exist."""
+        """Return this configuration with other lines, and the rules with the inputs among them."""
         inputs = frozenset(lines) & frozenset(INPUT_LINES)
         return replace(self, lines=dict(lines), rules=replace(self.rules, lines=inputs))
 

@@ -1,4 +1,4 @@
-"""What a value in the configuration file may be: each kind says it in words and reads it.
+"""Types of values in the configuration file: each has its words for errors, and reads a value.
 
 Times are seconds when they are plain numbers, or text with a unit (``"2 h"``, ``"15 min"``).
 """
@@ -17,15 +17,18 @@ Reader = Callable[[object], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a value must be: ``says`` finishes the sentence "must be ...", ``read`` converts it."""
+class ValueType:
+    """A type of value; ``expected`` completes the sentence "must be ...".
 
-    says: str
+    ``read`` converts a value of the file, or raises ValueError.
+    """
+
+    expected: str
     read: Reader
 
 
-def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> Kind:
-    """A length of time from ``low`` to ``high`` in ``unit``, read as seconds times ``scale``."""
+def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> ValueType:
+    """Return the type of a time from ``low`` to ``high`` in ``unit``: seconds times ``scale``."""
     per_unit = _UNITS_S[unit]
 
     def read(value: object) -> float:
@@ -34,7 +37,7 @@ def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) 
             raise ValueError
         return round(length_s * scale, 6)
 
-    return Kind(f"{low:g} to {high:g} {unit}", read)
+    return ValueType(f"{low:g} to {high:g} {unit}", read)
 
 
 def _length_s(value: object) -> float:
@@ -52,37 +55,37 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def number(low: float, high: float, unit: str) -> Kind:
-    """A number from ``low`` to ``high``."""
+def number(low: float, high: float, unit: str) -> ValueType:
+    """Return the type of a number from ``low`` to ``high``."""
 
     def read(value: object) -> float:
         if not low <= (found := _number(value)) <= high:
             raise ValueError
         return found
 
-    return Kind(f"{low:g} to {high:g} {unit}", read)
+    return ValueType(f"{low:g} to {high:g} {unit}", read)
 
 
-def whole(low: int, high: int) -> Kind:
-    """A whole number from ``low`` to ``high``."""
+def whole(low: int, high: int) -> ValueType:
+    """Return the type of a whole number from ``low`` to ``high``."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError
         return value
 
-    return Kind(f"a whole number from {low} to {high}", read)
+    return ValueType(f"a whole number from {low} to {high}", read)
 
 
-def choice(*values: str) -> Kind:
-    """One of a few words."""
+def choice(*values: str) -> ValueType:
+    """Return the type of a text that is one of ``values``."""
 
     def read(value: object) -> str:
         if value not in values:
             raise ValueError
         return str(value)
 
-    return Kind(" or ".join(f'"{value}"' for value in values), read)
+    return ValueType(" or ".join(f'"{value}"' for value in values), read)
 
 
 def _flag(value: object) -> bool:
@@ -112,15 +115,15 @@ def _one_level(value: object) -> str:
     return found
 
 
-def list_of(kind: Kind, says: str) -> Kind:
-    """A list of values of one kind, read as a tuple."""
+def list_of(item_type: ValueType, expected: str) -> ValueType:
+    """Return the type of a list of values of one type, read as a tuple."""
 
     def read(value: object) -> tuple[object, ...]:
         if not isinstance(value, list):
             raise ValueError
-        return tuple(kind.read(item) for item in value)
+        return tuple(item_type.read(item) for item in value)
 
-    return Kind(says, read)
+    return ValueType(expected, read)
 
 
 def _name(value: object) -> str:
@@ -136,7 +139,7 @@ def _topic_or_none(value: object) -> str:
 
 
 def _rhythms(value: object) -> tuple[tuple[str, tuple[float, ...]], ...]:
-    """Read names and the gaps of their knocks, each a part of the longest."""
+    """Read names with the gaps between their knocks, each as a part of the longest gap."""
     if not isinstance(value, dict):
         raise ValueError
     found = []
@@ -156,10 +159,10 @@ def _table_of_texts(value: object) -> dict[str, str]:
     return {str(key): _text(item) for key, item in value.items()}
 
 
-flag = Kind("true or false", _flag)
-text = Kind("text of at most 255 characters", _text)
-topic = Kind('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
-topic_level = Kind('one topic level without "/", "+", "#", "$" or spaces', _one_level)
+flag = ValueType("true or false", _flag)
+text = ValueType("text of at most 255 characters", _text)
+topic = ValueType('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
+topic_level = ValueType('one topic level without "/", "+", "#", "$" or spaces', _one_level)
 texts = list_of(text, "a list of texts")
 _DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
@@ -185,10 +188,12 @@ def _zone(value: object) -> str:
     return found
 
 
-openings = list_of(Kind("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:00"]')
-time_zone = Kind('"" or a time zone like "Europe/Rome"', _zone)
-device_name = Kind('a device\'s name without "/", "+" or "#"', _name)
-topic_or_none = Kind('"" or ' + topic.says, _topic_or_none)
-rhythms = Kind('a table like { "Anna" = [0.5, 1] }: two parts of the longest gap or more', _rhythms)
-payloads = Kind('a table of texts like { on = "1", off = "0" }', _table_of_texts)
+openings = list_of(ValueType("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:00"]')
+time_zone = ValueType('"" or a time zone like "Europe/Rome"', _zone)
+device_name = ValueType('a device\'s name without "/", "+" or "#"', _name)
+topic_or_none = ValueType('"" or ' + topic.expected, _topic_or_none)
+rhythms = ValueType(
+    'a table like { "Anna" = [0.5, 1] }: two parts of the longest gap or more', _rhythms
+)
+payloads = ValueType('a table of texts like { on = "1", off = "0" }', _table_of_texts)
 warnings = list_of(seconds(0.1, 24 * 60, "min"), 'a list of times like ["15 min", "5 min"]')

@@ -1,4 +1,4 @@
-"""Pin factories of gpiozero: chosen by name, refused loudly, never by falling back to another."""
+"""Pin factories of gpiozero, by name; one that can't be used is an error, never replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEV = Path("/dev")
 
 
 class PinsError(Exception):
-    """A pin or the pin library cannot be had: one line that says which, why and the way out."""
+    """A pin or the pin library can't be used: one line that says which, why and the way out."""
 
 
 def make_factory(name: str) -> Any:
@@ -84,9 +84,9 @@ def _lgpio() -> Any:
 
 
 def _lgpio_class() -> Any:
-    """gpiozero's factory, but an output is claimed with its level.
+    """Return gpiozero's factory, changed to claim an output with its level.
 
-    gpiozero claims at 0 and writes the level after: an active-low lamp or chime would start lit.
+    gpiozero claims at 0 and writes the level after: an active-low lamp would be on at the start.
     """
     here = Path.cwd()
     if "LG_WD" not in os.environ:  # its pipe; two programs in one directory overwrite each other's

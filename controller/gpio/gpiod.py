@@ -1,22 +1,25 @@
 """gpiozero pins on the kernel's GPIO character device, through libgpiod: no thread ever spins.
 
 gpiozero's usual backend wakes some 1,700 times a second once an input has edges enabled. Here one
-thread sleeps in the kernel until a line changes (see ``listener``). Every edge carries the kernel's
-own CLOCK_MONOTONIC stamp and number: a gap is a lost edge, which is counted, and the line's level
-is read again.
+thread sleeps in the kernel until a line changes (`EdgeListener`). Every edge has the kernel's own
+CLOCK_MONOTONIC time stamp and number. A gap in the numbers is a lost edge: it is counted, and the
+line's level is read again.
 
-An output is requested together with its level, so nothing is on for even a microsecond. A pin that
-nobody asked for is not touched.
+An output is requested together with its level, so nothing is on for even a microsecond. Pins that
+are not configured are not touched.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import select
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock, Thread, current_thread
 from typing import Any
 
 import gpiod
@@ -24,8 +27,6 @@ from gpiod.line import Bias, Direction, Value
 from gpiod.line import Edge as Edges
 from gpiozero.exc import PinFixedPull, PinInvalidFunction, PinInvalidPull, PinSetInput
 from gpiozero.pins.local import LocalPiFactory, LocalPiPin
-
-from controller.gpio.listener import Listener, ListenerError, PendingCall
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +41,32 @@ CONSUMER = "backdoor"
 PULLS = {"up": Bias.PULL_UP, "down": Bias.PULL_DOWN, "floating": Bias.DISABLED}
 EDGES = {"both": Edges.BOTH, "rising": Edges.RISING, "falling": Edges.FALLING}
 
+#: The time stamp of an edge (ns, CLOCK_MONOTONIC), and the call that passes the edge on.
+PendingCall = tuple[int, Callable[[], None]]
+
+
+class ListenerError(Exception):
+    """A line, or the thread that listens to all lines, has failed; only a restart helps."""
+
 
 class GpiodFactory(LocalPiFactory):  # type: ignore[misc] # gpiozero has no types
     """Makes pins on the chip at ``path``, or on the one that has the header."""
 
     def __init__(self, path: str | None = None) -> None:
         super().__init__()
-        self._get_board_info()  # no Pi, no pins: say so before any line is asked for
+        self._get_board_info()  # raises without a Pi, before any line is requested
         self.chip = gpiod.Chip(path or header_chip())
         self.pin_class = GpiodPin
-        self.listener = Listener()
+        self.listener = EdgeListener()
         #: Edges known to be lost, by BCM number, since the start.
         self.lost: dict[int, int] = {}
 
     def behind(self) -> bool:
-        """Tell whether an edge of before now may still have to be told."""
+        """Return whether an edge of before now may not have been passed on yet."""
         return self.listener.behind()
 
     def close(self) -> None:
-        """Let go of all lines, then of the chip."""
+        """Release all lines, then the chip."""
         super().close()
         self.listener.stop()
         self.chip.close()
@@ -80,7 +88,7 @@ def header_chip() -> str:
 
 
 class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
-    """One pin: a request to the kernel that its settings are changed on, never given up between."""
+    """One pin: a line request to the kernel; its settings change without releasing the line."""
 
     def __init__(self, factory: GpiodFactory, info: Any) -> None:
         super().__init__(factory, info)
@@ -95,25 +103,25 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
         self._broken: Exception | None = None
 
     def close(self) -> None:
-        """Give the line back to the kernel; the next device finds the pin as new."""
+        """Release the line; the next device gets a pin without settings."""
         self.when_changed = None  # or gpiozero takes its edges for enabled
         with self._lock:
             self._edges, self._bounce_s = Edges.BOTH, None
             request, self._request = self._request, None
             self._settings = gpiod.LineSettings()
             if request is not None:
-                self.factory.listener.forget(request.fd)
+                self.factory.listener.remove(request.fd)
                 request.release()
 
     def output_with_state(self, state: bool) -> None:
-        """Make the pin an output that is at ``state`` from its first moment on."""
-        self._forget()
+        """Make the pin an output that has the level ``state`` from the first moment on."""
+        self._stop_listening()
         value = Value(int(bool(state)))
         self._apply(gpiod.LineSettings(direction=Direction.OUTPUT, output_value=value))
 
     def input_with_pull(self, pull: str) -> None:
         """Make the pin an input that has its pull from its first moment on."""
-        self._forget()
+        self._stop_listening()
         self._apply(gpiod.LineSettings(direction=Direction.INPUT, bias=self._bias(pull)))
 
     def _change(self, **changes: Any) -> gpiod.LineRequest:
@@ -140,7 +148,7 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
         if value == "output":
             self.output_with_state(False)
         elif value == "input":
-            self._forget()
+            self._stop_listening()
             self._apply(gpiod.LineSettings(direction=Direction.INPUT, bias=Bias.DISABLED))
         else:
             raise PinInvalidFunction(f'invalid function "{value}" for pin {self!r}')
@@ -148,7 +156,7 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
     def _get_state(self) -> int:
         self.factory.listener.check()
         if self._broken is not None:
-            raise ListenerError(f"{self!r} can't be heard any more: {self._broken}")
+            raise ListenerError(f"{self!r} can't be read any more: {self._broken}")
         with self._lock:
             return int(bool(self._change().get_value(self._number)))
 
@@ -180,7 +188,7 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
         return self._bounce_s
 
     def _set_bounce(self, value: float | None) -> None:
-        """Let the kernel hold back levels that do not last; a change needs edges to matter."""
+        """Set how long a level must last for the kernel to report it, in seconds."""
         self._bounce_s = value
         self._change(debounce_period=timedelta(seconds=value or 0))
 
@@ -198,52 +206,140 @@ class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types
         with self._lock:
             self._seqno = self._level = None
             request = self._change(direction=Direction.INPUT, edge_detection=self._edges)
-            self.factory.listener.listen(request.fd, self)
+            self.factory.listener.add(request.fd, self)
 
     def _disable_event_detect(self) -> None:
-        self._forget()
+        self._stop_listening()
         if self._request is not None:
             self._change(edge_detection=Edges.NONE)
 
-    def _forget(self) -> None:
+    def _stop_listening(self) -> None:
         with self._lock:
             if self._request is not None:
-                self.factory.listener.forget(self._request.fd)
+                self.factory.listener.remove(self._request.fd)
 
     def read_edges(self) -> list[PendingCall]:
-        """Return the edges that wait now, without waiting; a line that fails is named broken."""
+        """Return the edges that are waiting, without waiting; mark a failing line broken."""
         with self._lock:
             try:
                 if self._request is None or not self._request.wait_edge_events(0):
-                    return []  # let go meanwhile
+                    return []  # released meanwhile
                 events = self._request.read_edge_events(BUFFERED_EDGES)
             except (OSError, ValueError) as error:
-                log.error("%r: its edges can't be read: %s", self, error)
+                log.error("%r: its edges can't be read (%s); the service restarts", self, error)
                 self._broken = error
-                self._forget()
+                self._stop_listening()
                 return []
-        return [(event.timestamp_ns, partial(self._hear, event)) for event in events]
+        return [(event.timestamp_ns, partial(self._handle_edge, event)) for event in events]
 
-    def _hear(self, event: gpiod.EdgeEvent) -> None:
+    def _handle_edge(self, event: gpiod.EdgeEvent) -> None:
         """Pass one edge on, and note whether one before it was lost."""
         level = event.event_type is gpiod.EdgeEvent.Type.RISING_EDGE
         lost = 0 if self._seqno is None else event.line_seqno - self._seqno - 1
         if not lost and self._edges is Edges.BOTH and level is self._level:
-            lost = 1  # up after up: the fall between them came too close for the kernel
+            lost = 1  # two rising edges: the falling one between them was too short for the kernel
         if lost:
             self.factory.lost[self._number] = self.factory.lost.get(self._number, 0) + lost
             self._gap = True
         self._seqno, self._level = event.line_seqno, level
         self._call_when_changed(event.timestamp_ns / 1e9, level)
 
-    def settle(self) -> None:
-        """After a loss, read the level and tell it if the last edge said something else."""
+    def recover_level(self) -> None:
+        """After a loss, read the level, and pass it on if it differs from the last edge."""
         with self._lock:
-            waits = self._request is not None and self._request.wait_edge_events(0)
-        if waits or not self._gap:
-            return  # what waits is older than the level would be
+            waiting = self._request is not None and self._request.wait_edge_events(0)
+        if waiting or not self._gap:
+            return  # the waiting edges are older than the level would be
         self._gap = False
-        log.warning("%r: the kernel lost edges, %d so far", self, self.factory.lost[self._number])
+        log.warning(
+            "%r: the kernel lost edges, %d since the start; its level is read again",
+            self,
+            self.factory.lost[self._number],
+        )
         level = bool(self._get_state())
         if level is not self._level:
             self._call_when_changed(self.factory.ticks(), level)
+
+
+class EdgeListener:
+    """One thread that sleeps until lines have edges, and passes them on in the order of time.
+
+    It has no time-outs and polls nothing. An exception while an edge is passed on is logged and
+    costs that edge, never the thread. If the thread ends all the same, `check` raises.
+    """
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll.register(self._stop, select.EPOLLIN)
+        self._lock = Lock()
+        self._pins: dict[int, GpiodPin] = {}
+        self._thread: Thread | None = None
+        self._dispatching = False
+
+    def add(self, fd: int, pin: GpiodPin) -> None:
+        """Listen to ``pin``; ``fd`` is readable when it has edges."""
+        with self._lock:
+            if fd not in self._pins:
+                self._poll.register(fd, select.EPOLLIN)
+            self._pins[fd] = pin
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="gpio-edges", daemon=True)
+                self._thread.start()
+
+    def remove(self, fd: int) -> None:
+        """Stop listening to ``fd``, if it was added."""
+        with self._lock:
+            if self._pins.pop(fd, None) is not None and not self._poll.closed:
+                self._poll.unregister(fd)
+
+    def behind(self) -> bool:
+        """Return whether an edge of before now may not have been passed on yet."""
+        # In this order: an edge that can't be read any more is being passed on, or was already.
+        return bool(self._poll.poll(0)) or self._dispatching
+
+    def check(self) -> None:
+        """Raise `ListenerError` if the thread has ended: from then on every edge is missed."""
+        thread = self._thread
+        if thread is not None and not thread.is_alive():
+            raise ListenerError("the thread that listens to the pins has ended")
+
+    def stop(self) -> None:
+        """End the thread; may be called twice."""
+        if self._poll.closed:
+            return
+        os.eventfd_write(self._stop, 1)
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not current_thread():
+            thread.join()
+        self._poll.close()
+        os.close(self._stop)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                ready = [fd for fd, _ in self._poll.poll()]
+                if self._stop in ready:
+                    return
+                self._dispatching = True
+                self._dispatch(ready)
+                self._dispatching = False
+        except Exception:  # `check` sees the end of this thread, and the service restarts
+            log.exception("the thread that listens to the pins has ended; the service restarts")
+
+    def _dispatch(self, ready: Iterable[int]) -> None:
+        with self._lock:
+            pins = [self._pins[fd] for fd in ready if fd in self._pins]
+        waiting = [item for pin in pins for item in pin.read_edges()]
+        for _, call in sorted(waiting, key=lambda item: item[0]):
+            _call_safely(call)
+        for pin in pins:
+            _call_safely(pin.recover_level)
+
+
+def _call_safely(call: Callable[[], None]) -> None:
+    """Call a function that may raise: an exception must not end the listening thread."""
+    try:
+        call()
+    except Exception:
+        log.exception("an edge was not passed on; please report this")

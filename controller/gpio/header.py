@@ -1,4 +1,4 @@
-"""The wiring, drawn: a table to solder by, and the 40-pin header with the used pins coloured."""
+"""The wiring: a table to solder by, and a drawing of the 40-pin header with the used pins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER: Mapping[int, int] = {
 POWER: Mapping[int, str] = {1: "3.3 V", 17: "3.3 V", 2: "5 V", 4: "5 V"}
 GROUNDS = (6, 9, 14, 20, 25, 30, 34, 39)
 
-#: What the other end of the wire is.
+#: What is at the other end of each wire.
 NOTES: Mapping[str, str] = {
     "hatch_knock": "knock sensor's output, 3.3 V",
     "door_knock": "knock sensor's output, 3.3 V",
@@ -75,8 +75,8 @@ def svg(lines: Mapping[str, LineSettings]) -> str:
 
 
 def _title(used: Mapping[int, str]) -> str:
-    told = ", ".join(f"pin {pin} {name}" for pin, name in sorted(used.items()))
-    return f"40-pin header: {told or 'nothing wired'}"
+    wired = ", ".join(f"pin {pin} {name}" for pin, name in sorted(used.items()))
+    return f"40-pin header: {wired or 'nothing wired'}"
 
 
 def _pin(pin: int, name: str, bcm: int | None) -> str:

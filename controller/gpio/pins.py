@@ -1,8 +1,8 @@
-"""The pins, on gpiozero: edges with the kernel's time stamps in; strike, lamps and chime out.
+"""The pins, on gpiozero: edges with the kernel's time stamps; strike, lamps and chime.
 
-Debounce and knock grouping are not here but in ``sensing``, where replay sees them too:
-``bounce_time`` means something else in every gpiozero backend. Callbacks run on the backend's one
-thread and an exception would end all inputs for good, so they only hand the edge on.
+Debouncing and the grouping of knocks are in ``sensing``, so that replay has them too; gpiozero's
+``bounce_time`` means something else in every backend. Callbacks run on the backend's one thread,
+and an exception would end all inputs, so they only pass the edge on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gpiozero.exc import PinFixedPull, PinInvalidPin
 
 from controller.config.settings import FIRST_SAFE_STRIKE_PIN
 from controller.events import Edge
-from controller.gpio.cutoff import Guard
+from controller.gpio.cutoff import StrikeCutoff
 from controller.gpio.factories import PinsError, make_factory
 
 if TYPE_CHECKING:
@@ -36,46 +36,46 @@ TONES: Mapping[str, tuple[float, float, int]] = {
     "evacuate": (0.5, 0.25, 20),
 }
 
-#: A lamp that asks for attention: once a second, half of it lit.
+#: On and off time of a blinking lamp, seconds.
 BLINK_S = 0.5
 
-#: Kernels before 5.7 stamp edges with the wall clock. A stamp further than this from now is not
-#: our clock's, and the time of the callback is the better one.
+#: Kernels before 5.7 stamp edges with the wall clock. A stamp further than this from now (seconds)
+#: is not of our clock, and the time of the callback is used instead.
 STAMP_LIMIT_S = 1.0
 
 
 class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types
-    """One input that tells every edge with the tick that the backend gave it."""
+    """One input that reports every edge with the time stamp (``ticks``) of the backend."""
 
     def __init__(
-        self, settings: LineSettings, factory: Any, tell: Callable[[float, bool], None]
+        self, settings: LineSettings, factory: Any, report: Callable[[float, bool], None]
     ) -> None:
         pulled = {"up": True, "down": False, "none": None}[settings.pull]
         active_high = settings.active == "high"
         # gpiozero ties the active level to the pull; a switch that opens (a door contact) does not.
         self._inverted = pulled is not None and pulled == active_high
         self._active_high = active_high
-        self._tell: Callable[[float, bool], None] | None = None
+        self._report: Callable[[float, bool], None] | None = None
         super().__init__(
             settings.pin,
             pull_up=pulled,
             active_state=active_high if pulled is None else None,
             pin_factory=factory,
         )
-        self._tell = tell  # from here on: the constructor's own call is not an edge
+        self._report = report  # from here on: the constructor's own call is not an edge
 
     def level(self) -> bool:
-        """Read the line now: True when active."""
+        """Read the line now and return whether it is active."""
         return bool(self.pin.state) is self._active_high
 
     def _fire_events(self, ticks: float, new_active: bool) -> None:
-        tell = self._tell
-        if tell is not None:
-            tell(ticks, bool(new_active) != self._inverted)
+        report = self._report
+        if report is not None:
+            report(ticks, bool(new_active) != self._inverted)
 
 
 class Pins:
-    """All wired lines; what is not wired is off and stays silent."""
+    """All wired lines. Lines that are not wired give no edges, and setting them does nothing."""
 
     def __init__(
         self,
@@ -90,15 +90,15 @@ class Pins:
         self._factory = factory
         self._on_edge = on_edge
         self._to_house_ms = to_house_ms
-        self._told: dict[str, bool] = {}
-        #: Lines that differed at the last look from what was told.
-        self._doubted: set[str] = set()
+        self._reported: dict[str, bool] = {}
+        #: Inputs whose level differed from the last reported one at the last re-read.
+        self._mismatched: set[str] = set()
         self._lock = Lock()
         self._outputs: dict[str, Any] = {}
-        self._shown: dict[str, tuple[bool, bool]] = {}
+        self._levels: dict[str, tuple[bool, bool]] = {}
         self._inputs: dict[str, Input] = {}
-        self._guard: Guard | None = None
-        _check(inputs, outputs)
+        self._cutoff: StrikeCutoff | None = None
+        _check_wiring(inputs, outputs)
         try:
             self._claim(inputs, outputs, strike_max_on_s)
         except BaseException:
@@ -114,7 +114,7 @@ class Pins:
         for line in sorted(outputs, key=lambda name: name != "strike"):  # the strike first: at off
             self._outputs[line] = self._output(line, outputs[line])
         if "strike" in self._outputs:
-            self._guard = Guard(self._outputs["strike"], strike_max_on_s)
+            self._cutoff = StrikeCutoff(self._outputs["strike"], strike_max_on_s)
         for line, settings in inputs.items():
             self._inputs[line] = self._input(line, settings)
 
@@ -130,23 +130,23 @@ class Pins:
             raise _pins_error(line, settings, error) from error
 
     def _input(self, line: str, settings: LineSettings) -> Input:
-        def tell(ticks: float, level: bool) -> None:
-            self._heard(line, ticks, level)
+        def report(ticks: float, level: bool) -> None:
+            self._on_input(line, ticks, level)
 
         try:
-            return Input(settings, self._factory, tell)
+            return Input(settings, self._factory, report)
         except Exception as error:  # lgpio.error has no better base
             raise _pins_error(line, settings, error) from error
 
-    def _heard(self, line: str, ticks: float, level: bool) -> None:
+    def _on_input(self, line: str, ticks: float, level: bool) -> None:
         try:
-            with self._lock:  # told and queued in one order
-                self._doubted.discard(line)
-                if self._told.get(line) is not level:
-                    self._told[line] = level
+            with self._lock:  # edges are reported in the order of their handling
+                self._mismatched.discard(line)
+                if self._reported.get(line) is not level:
+                    self._reported[line] = level
                     self._on_edge(Edge(self._house_ms(ticks), line, level))
         except Exception:  # an exception here would end every input for good
-            log.exception("%s: an edge was lost", line)
+            log.exception("%s: an edge was lost; please report this", line)
 
     def _house_ms(self, ticks: float) -> float:
         now: float = self._factory.ticks()
@@ -154,46 +154,46 @@ class Pins:
         return self._to_house_ms(ticks if believed else now)
 
     def behind(self) -> bool:
-        """Tell whether an edge of before now may still have to be told; most can only say yes."""
+        """Return whether an edge of before now may not have been reported; True if unknown."""
         ask = getattr(self._factory, "behind", None)
         return ask is None or bool(ask())
 
     def first_edges(self) -> list[Edge]:
-        """Read every input once: its level now, as its first edge."""
+        """Read every input once and return its level as its first edge."""
         with self._lock:
             return [self._read(line, device.level()) for line, device in self._inputs.items()]
 
     def reread(self) -> list[Edge]:
-        """Read every input again; those whose level nobody told come as ``resync`` edges.
+        """Read every input again; return a ``resync`` edge for each whose edge was lost.
 
-        What differs for the first time may be an edge on its way to us: it is lost when the next
-        look finds the same, and nothing was told of that line meanwhile. Such edges are newer than
-        every one told so far, so handle them after what is in the queue.
+        A level that differs for the first time may belong to an edge that is on its way. If it
+        still differs at the next call, and no edge of that line came meanwhile, the edge is lost.
+        The returned edges are newer than all reported ones: handle them after the queue.
         """
         with self._lock:
             differ = {
                 line: level
                 for line, device in self._inputs.items()
-                if (level := device.level()) is not self._told.get(line)
+                if (level := device.level()) is not self._reported.get(line)
             }
-            lost = [line for line in differ if line in self._doubted]
-            self._doubted = differ.keys() - lost
+            lost = [line for line in differ if line in self._mismatched]
+            self._mismatched = differ.keys() - lost
             return [self._read(line, differ[line], resync=True) for line in lost]
 
     def _read(self, line: str, level: bool, resync: bool = False) -> Edge:
-        self._told[line] = level
+        self._reported[line] = level
         return Edge(self._to_house_ms(self._factory.ticks()), line, level, resync=resync)
 
     def set(self, line: str, level: bool, blink: bool = False) -> None:
-        """Bring an output to a level; a lit lamp may ``blink``. Unwired: nothing happens."""
+        """Set an output; a lamp that is on may ``blink``. Without that line nothing happens."""
         if line == "strike":
-            if self._guard is not None:
-                self._guard.set(level)
-        elif line in self._outputs and self._shown.get(line) != (level, blink):
-            self._show(self._outputs[line], level, blink)
-            self._shown[line] = (level, blink)
+            if self._cutoff is not None:
+                self._cutoff.set(level)
+        elif line in self._outputs and self._levels.get(line) != (level, blink):
+            self._set_level(self._outputs[line], level, blink)
+            self._levels[line] = (level, blink)
 
-    def _show(self, output: Any, level: bool, blink: bool) -> None:
+    def _set_level(self, output: Any, level: bool, blink: bool) -> None:
         if level and blink:
             output.blink(BLINK_S, BLINK_S)
         elif level:
@@ -202,29 +202,29 @@ class Pins:
             output.off()
 
     def chime(self, tone: str) -> None:
-        """Ring ``tone`` in the background, over whatever still rings. Unwired: nothing happens."""
+        """Start ``tone`` in place of one that still rings. Without a chime nothing happens."""
         if "chime" in self._outputs:
             on_s, off_s, times = TONES.get(tone, TONES["warning"])
             self._outputs["chime"].blink(on_s, off_s, times)
 
     def close(self) -> None:
-        """Switch the strike off first, then let go of everything; may be called twice."""
+        """Switch the strike off first, then release all lines; may be called twice."""
         steps: list[Callable[[], None]] = []
-        if self._guard is not None:
-            steps.append(self._guard.close)
+        if self._cutoff is not None:
+            steps.append(self._cutoff.close)
         steps += [output.close for output in self._outputs.values()]
         steps += [device.close for device in self._inputs.values()]
         for step in [*steps, self._factory.close]:
             try:
                 step()
             except Exception:
-                log.exception("pins: not closed cleanly")
-        self._guard = None
+                log.exception("pins: a line was not closed cleanly; please report this")
+        self._cutoff = None
         self._outputs.clear()
         self._inputs.clear()
 
 
-def _check(inputs: Mapping[str, LineSettings], outputs: Mapping[str, LineSettings]) -> None:
+def _check_wiring(inputs: Mapping[str, LineSettings], outputs: Mapping[str, LineSettings]) -> None:
     owners: dict[int, str] = {}
     for line, settings in [*inputs.items(), *outputs.items()]:
         if settings.pin in owners:

@@ -1,8 +1,8 @@
-"""A doorway without hardware: the real service on gpiozero's mock pins, and hands to move them.
+"""A doorway without hardware: gpiozero's mock pins, and a simulator that moves them.
 
-`SimulatedPins` stamps every edge with the very house time at which it is meant to happen, as a
-kernel would, and holds the clock until the edge is fed. So a guest walks at real speed through an
-evening that runs 600 times as fast, and a trace played live gives what `replay` gives.
+`SimulatedPins` stamps every edge with exactly the house time at which it is meant to happen, as a
+kernel would, and `Simulator` holds the clock until the edge is fed. So a guest walks at real speed
+through an evening that runs 600 times as fast, and a trace played live gives what `replay` gives.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Move(NamedTuple):
     level: int
 
 
-#: A guest of 0.28 m at 0.8 m/s through beams 90 mm apart: each is broken 350 ms, 112 ms apart.
+#: A guest 0.28 m deep at 0.8 m/s through beams 90 mm apart breaks each for 350 ms, 112 ms apart.
 _LAG_MS, _BODY_MS = 112.0, 350.0
-#: Somebody walks up before he knocks: a burst right after the door moved is the door's own, and
-#: one within 1.2 s of a knock at the other place belongs to that.
+#: Time to walk up before knocking: a burst right after the door moved comes from the door, and one
+#: within 1.2 s of a knock at the other place belongs to that knock.
 _WALK_UP_MS = 1500.0
 #: From the hand on the handle to the body in the doorway, and from there to the door falling shut.
 _OPEN_MS, _SHUT_MS = 600.0, 700.0
@@ -58,7 +58,7 @@ def _turning_back(at_ms: float) -> list[Move]:
 
 
 def _through_door(passage: list[Move]) -> list[Move]:
-    """Return a passage with the door around it, opened from inside: with the exit button."""
+    """Return a passage with the door opened from inside before it (exit button), and shut after."""
     shut_ms = passage[-1].at_ms + _SHUT_MS
     return [
         Move(0, "exit_button", True),
@@ -70,7 +70,7 @@ def _through_door(passage: list[Move]) -> list[Move]:
 
 
 def _raps(line: str, times_ms: Iterable[float]) -> list[Move]:
-    """Return knuckles on wood: a burst of five pulses a rap, as a piezo module gives them."""
+    """Return the pulses of knocking: five a rap, as a piezo module gives them."""
     pulses = ((0.0, 1.4), (2.6, 0.9), (5.1, 0.7), (8.4, 0.5), (12.0, 0.4))
     return [
         Move(_WALK_UP_MS + rap_ms + start_ms + (0 if level else on_ms), line, level)
@@ -101,13 +101,13 @@ ACTS: Mapping[str, list[Move]] = {
     "press_release": _press("release_button"),
 }
 
-#: Contacts settle, beams must stay clear: after this long what was fed has been judged.
+#: After this time all that was fed has been judged: contacts settle, beams must stay clear.
 SETTLED_MS = 150.0
 THROUGH_DOOR = frozenset({"walk_in", "walk_out", "turn_back"})
 
 
 class SimulatedPin(MockPin):  # type: ignore[misc] # gpiozero has no types
-    """A mock pin whose edges carry its factory's ticks, as real ones do, and not the machine's."""
+    """A mock pin whose edges have its factory's ticks, as real pins do, not the machine's."""
 
     def _call_when_changed(self) -> None:
         PiPin._call_when_changed(self, self.factory.ticks(), self._state)
@@ -123,7 +123,7 @@ class SimulatedPins(MockFactory):  # type: ignore[misc] # gpiozero has no types
         self._stamp_ms: float | None = None
 
     def rest(self) -> None:
-        """Bring all inputs to rest; a mock pin that was just claimed follows its pull."""
+        """Make all inputs inactive; a mock pin that was just claimed follows its pull."""
         for line in self._lines:
             self.drive(line, level=False)
 
@@ -133,11 +133,11 @@ class SimulatedPins(MockFactory):  # type: ignore[misc] # gpiozero has no types
         return (self._clock.now_ms() if stamp_ms is None else stamp_ms) / 1000
 
     def behind(self) -> bool:
-        """Tell that no edge is ever on its way: house time is held until it is there."""
+        """Return False: house time is held until each edge has been passed on."""
         return False
 
     def drive(self, line: str, *, level: bool, stamp_ms: float | None = None) -> None:
-        """Bring the input pin of ``line`` to a level; a line that is not wired leads nowhere."""
+        """Bring the input pin of ``line`` to a level; nothing happens if it is not wired."""
         settings = self._lines.get(line)
         if settings is None:
             return
@@ -152,29 +152,30 @@ class SimulatedPins(MockFactory):  # type: ignore[misc] # gpiozero has no types
             self._stamp_ms = None
 
 
-class Bench:
-    """Hands on the simulated pins; each act returns when its last edge has been fed and told.
+class Simulator:
+    """Moves the simulated pins; each method returns when its last edge has been fed and handled.
 
-    ``told`` returns when the house has told what came of everything fed so far.
+    ``send`` passes a command to the service. ``wait_for_effects`` returns once the effects of all
+    that was fed so far have been published.
     """
 
     def __init__(
         self,
         clock: Clock,
         pins: SimulatedPins,
-        ask: Callable[[Command], None],
-        told: Callable[[], None] = lambda: None,
+        send: Callable[[Command], None],
+        wait_for_effects: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._pins = pins
-        self._ask = ask
-        self._told = told
+        self._send = send
+        self._wait_for_effects = wait_for_effects
         self._levels: dict[str, int] = {}
         self._one_act = Lock()
         self._stopped = Event()
 
     def act(self, name: str) -> None:
-        """Play one act of `ACTS`; a door that stands open is walked through as it is."""
+        """Play one act of `ACTS`, without the moves of the door if it already stands open."""
         moves = ACTS[name]
         with self._one_act:
             if name in THROUGH_DOOR and self._levels.get("door_contact"):
@@ -182,19 +183,19 @@ class Bench:
             self._play(moves)
 
     def line(self, line: str, level: bool) -> None:
-        """Bring one line to a raw level; raises KeyError when there is no such input."""
+        """Bring one line to a level; raise KeyError if there is no such input."""
         with self._one_act:
             if line not in INPUT_LINES:
                 raise KeyError(line)
             self._play([Move(0, line, level)])
 
     def play(self, moves: Iterable[Move]) -> None:
-        """Play a whole trace, from now on."""
+        """Play a whole trace, beginning now."""
         with self._one_act:
             self._play(moves)
 
     def stop(self) -> None:
-        """End whatever is being played."""
+        """End what is being played."""
         self._stopped.set()
 
     def _play(self, moves: Iterable[Move]) -> None:
@@ -209,7 +210,7 @@ class Bench:
         finally:
             self._clock.let_go(self)
         self._wait(t_ms + SETTLED_MS)
-        self._told()
+        self._wait_for_effects()
 
     def _feed(self, move: Move, t_ms: float) -> None:
         """Hold the clock at ``t_ms``, wait for it, and move."""
@@ -217,7 +218,7 @@ class Bench:
         self._wait(t_ms)
         if move.line.startswith("cmd:"):
             name = move.line.removeprefix("cmd:")
-            self._ask(Command(t_ms, name, move.level, cause="trace"))
+            self._send(Command(t_ms, name, move.level, cause="trace"))
         else:
             self._levels[move.line] = move.level
             self._pins.drive(move.line, level=bool(move.level), stamp_ms=t_ms)

@@ -14,7 +14,7 @@ from functools import partial
 from random import uniform
 from threading import Lock, Timer
 
-from controller.config.presets import is_back
+from controller.integrations.devices import is_online
 from controller.mqtt.message import Message
 
 #: Home Assistant asks for a short random pause; with none, what is published too early is lost.
@@ -102,7 +102,7 @@ class Announcer:
         watched = self._watched
         if message.topic == watched.birth and message.payload == b"online":
             self._born.request()
-        elif message.topic in watched.back and is_back(message.payload):
+        elif message.topic in watched.back and is_online(message.payload):
             self._device_back.request()
         elif message.topic in watched.stale and message.payload:
             self._publish(Message(message.topic, b"", qos=1, retain=True))

@@ -73,12 +73,8 @@ def node_id(config: Config) -> str:
 
 def _entities(config: Config) -> dict[str, Component]:
     """Return every entity that a bar can have, with an id of its own."""
-    names, node = _names(config), node_id(config)
+    names, node = Topics.of(config), node_id(config)
     return {key: {"unique_id": f"{node}_{key}", **part} for key, part in components(names).items()}
-
-
-def _names(config: Config) -> Topics:
-    return Topics(f"{config.mqtt.prefix}/{config.venue}")
 
 
 def _device_topic(prefix: str, node: str) -> str:
@@ -101,7 +97,7 @@ def _wired(config: Config, key: str) -> bool:
 
 
 def _shared(config: Config, version: str) -> Component:
-    names = _names(config)
+    names = Topics.of(config)
     device = {
         "identifiers": [node_id(config)],
         "name": f"Backdoor {config.venue}",

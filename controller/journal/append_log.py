@@ -1,8 +1,9 @@
-"""The newest steps of the journal: a file that only grows, one short write a step.
+"""The newest steps of the journal: a file that is only appended to, one short write a step.
 
-What is written here outlives the process at once and a power cut after `sync`. It is one deflate
-stream, flushed after each line: a step uses the words of those before it, so some sixty bytes do.
-Each line bears its checksum; what a dead process left counts up to the last line that is whole.
+(Not called a WAL, because SQLite has one of its own.) A line that was added survives the end of the
+process at once, and a power cut after `AppendLog.sync`. The file is one deflate stream, flushed
+after each line: a step is compressed with the text of those before it, to some sixty bytes. Each
+line has its checksum; of what a killed process left, the whole lines count.
 """
 
 from __future__ import annotations
@@ -15,51 +16,51 @@ from pathlib import Path
 
 LEVEL = 6
 #: Raw deflate with a window of 4 KiB. zlib's usual 32 KiB would save a tenth of the bytes, and cost
-#: 256 KiB of tables that are never in the cache when a step comes: 90 µs a step instead of 45.
+#: 256 KiB of tables that are never in the processor's cache: 90 µs a step instead of 45.
 RAW = -12
 MEMORY = 5
 #: Each flush ends in an empty stored block (RFC 1951, 3.2.4).
-FLUSHED = b"\0\0\xff\xff"
+FLUSH_MARK = b"\0\0\xff\xff"
 
 
-class Tail:
-    """One open tail; used by one thread at a time.
+class AppendLog:
+    """One open append log; used by one thread at a time.
 
-    ``torn`` means that nothing may be added before `clear`: the file holds what another process
-    left, or a write that failed half way.
+    While ``torn`` is True nothing may be added before `clear`: the file has lines of another
+    process, or a write failed half way.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = _open(path)
-        self._deflate = _fresh()
+        self._compressor = _new_compressor()
         self._unsynced = False
         self.torn = os.fstat(self._fd).st_size > 0
 
     def add(self, line: bytes) -> None:
-        """Append one line of JSON; OSError when the disk does not take it."""
-        block = self._deflate.compress(b"%08x %s\n" % (zlib.crc32(line), line))
-        block += self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        self.torn = True  # until all of it is there
+        """Append one line of JSON; raise OSError if it can't be written."""
+        block = self._compressor.compress(b"%08x %s\n" % (zlib.crc32(line), line))
+        block += self._compressor.flush(zlib.Z_SYNC_FLUSH)
+        self.torn = True  # until the whole line is written
         if os.write(self._fd, block) < len(block):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self.torn = False
         self._unsynced = True
 
     def sync(self) -> None:
-        """Return when a power cut can't take back what was added."""
+        """Return once all added lines survive a power cut; raise OSError if that can't be known."""
         if self._unsynced:
-            self.torn = True  # after an error nobody knows what the disk has
-            check_place(self.path, os.fstat(self._fd).st_ino)
-            getattr(os, "fdatasync", os.fsync)(self._fd)  # a Mac has only the longer one
+            self.torn = True  # after an error it is unknown what is on the disk
+            check_same_file(self.path, os.fstat(self._fd).st_ino)
+            getattr(os, "fdatasync", os.fsync)(self._fd)  # a Mac has only fsync
             self._unsynced = self.torn = False
 
     def clear(self) -> None:
-        """Begin anew, for good: what was in the file must not come back after a power cut."""
+        """Empty the file; its lines do not come back after a power cut either."""
         self.torn = True
         os.ftruncate(self._fd, 0)
         os.fsync(self._fd)
-        self._deflate = _fresh()
+        self._compressor = _new_compressor()
         self._unsynced = self.torn = False
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ def _open(path: Path) -> int:
     except OSError as error:
         os.close(fd)
         raise OSError(error.errno, "another process writes this journal", str(path)) from None
-    _sync_folder(path.parent)  # that it is there tells that nobody finished
+    _sync_folder(path.parent)  # the file's existence says that the journal was not finished
     return fd
 
 
@@ -88,18 +89,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def check_place(path: Path, inode: int) -> None:
-    """Raise OSError unless the file that is open is still the one at its path."""
+def check_same_file(path: Path, inode: int) -> None:
+    """Raise OSError if the open file (``inode``) is no longer the one at its path."""
     if not path.exists() or path.stat().st_ino != inode:
         raise FileNotFoundError(errno.ENOENT, "it was removed or replaced", str(path))
 
 
-def read_tail(path: Path) -> tuple[list[bytes], bool]:
-    """Return the whole lines of a tail, and whether damage follows the last of them.
+def read_lines(path: Path) -> tuple[list[bytes], bool]:
+    """Return the whole lines of an append log, and whether the file is damaged after them.
 
-    A last line that merely breaks off is none: its writer died before anybody was told of it.
+    A last line that is merely cut off is no damage: its step was never reported to anybody.
     """
-    text, damaged = _inflated(path.read_bytes())
+    text, damaged = _decompressed(path.read_bytes())
     lines: list[bytes] = []
     for block in text.split(b"\n")[:-1]:
         mark, _, body = block.partition(b" ")
@@ -109,18 +110,18 @@ def read_tail(path: Path) -> tuple[list[bytes], bool]:
     return lines, damaged
 
 
-def _inflated(data: bytes) -> tuple[bytes, bool]:
-    """Return all text up to the first damage, and whether there is any."""
+def _decompressed(data: bytes) -> tuple[bytes, bool]:
+    """Return the text up to the first damage, and whether there is damage."""
     inflate, text = zlib.decompressobj(RAW), b""
-    *whole, rest = data.split(FLUSHED)
+    *whole, rest = data.split(FLUSH_MARK)
     try:
         for block in whole:
-            text += inflate.decompress(block + FLUSHED)
+            text += inflate.decompress(block + FLUSH_MARK)
         damaged = bool(text) and text[-1:] != b"\n"
         return text + inflate.decompress(rest), damaged or inflate.eof
     except zlib.error:
         return text, True
 
 
-def _fresh() -> zlib._Compress:
+def _new_compressor() -> zlib._Compress:
     return zlib.compressobj(LEVEL, zlib.DEFLATED, RAW, MEMORY)

@@ -1,4 +1,4 @@
-"""The journal's tables in SQLite, and how a file of an older version becomes one of today's."""
+"""The journal's tables in SQLite, and the migrations from older versions of the file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-#: SQLite writes whole pages: of small ones fewer bytes go to the card that nobody changed.
+#: SQLite writes whole pages: with small ones fewer unchanged bytes go to the card.
 PAGE_BYTES = 1024
-#: Another process (a backup, the ``journal`` command) may hold the file for a moment, seconds.
+#: How long to wait for another process (a backup, the ``journal`` command), seconds.
 BUSY_LIMIT_S = 2.0
 
 #: Each migration is a list of statements and runs in one transaction; never edit one that has
@@ -46,7 +46,7 @@ class NewerJournalError(Exception):
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Commit what is done inside, or nothing of it."""
+    """Commit what is done inside the block, or nothing of it."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -58,7 +58,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open or make the database; it is as this program knows it, or NewerJournalError."""
+    """Open or create the database and migrate it; raise `NewerJournalError` if it is newer."""
     db = sqlite3.connect(path, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False)
     try:
         version = _version(db)  # a newer file is not touched

@@ -13,7 +13,7 @@ from controller.codec import decode, iso
 
 #: What is saved besides the state.
 MOMENT = ("boot_id", "boottime_ms", "wall_s")
-UNSAID = object()
+MISSING = object()
 
 
 class Saved(NamedTuple):
@@ -83,8 +83,8 @@ NOTHING = Record()
 
 
 @dataclass(slots=True)
-class Newest:
-    """Several steps taken together: all events, and the rest as the last of them has it."""
+class PendingSteps:
+    """Steps that are not in the database yet: their events, and the last state and delivery."""
 
     #: By number: an event that comes again replaces itself.
     events: dict[int, Row] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Newest:
     size: int = 0
 
     def add(self, rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> None:
-        """Take in one more step."""
+        """Add one more step."""
         self.events |= {row.seq: row for row in rows}
         self.saved = saved or self.saved
         self.delivered = self.delivered if delivered is None else delivered
@@ -133,15 +133,15 @@ def line_of(
     fresh = {
         name: value
         for name, value in fields.items()
-        if (old := known.get(name, UNSAID)) is not value and old != value
+        if (old := known.get(name, MISSING)) is not value and old != value
     }
     events = [(*row[:4], Raw(row.data.encode())) for row in rows]
     return _ENCODER.encode((events, fresh or None, delivered))
 
 
-def gathered(lines: Iterable[bytes]) -> tuple[Newest, bool]:
-    """Return the steps of such lines, taken together, and whether one of them means nothing."""
-    newest = Newest()
+def read_steps(lines: Iterable[bytes]) -> tuple[PendingSteps, bool]:
+    """Return the steps of such lines, and whether one of the lines can't be read."""
+    pending = PendingSteps()
     fields: dict[str, Any] = {}
     for line in lines:
         try:
@@ -149,10 +149,10 @@ def gathered(lines: Iterable[bytes]) -> tuple[Newest, bool]:
             fields.update(step.fresh or {})
             saved = Saved.of(fields) if fields else None
         except (DecodeError, RecursionError, KeyError):
-            return newest, True
+            return pending, True
         rows = [Row(*row[:4], bytes(row[4]).decode()) for row in step.rows]
-        newest.add(rows, saved, step.delivered)
-    return newest, False
+        pending.add(rows, saved, step.delivered)
+    return pending, False
 
 
 _ENCODER = Encoder(order="deterministic")

@@ -1,6 +1,7 @@
-"""Opening the journal, whatever is there: sound, damaged, too new, or not to be had at all.
+"""Opening the journal, whatever is there: sound, damaged, too new, or impossible to open.
 
-The door works in every case. What the file can't tell any more is doubted, and said.
+The door works in every case. If the journal may not say how the room was left, ``doubt`` is set,
+and the guest count asks to be confirmed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.journal.database import NewerJournalError
-from controller.journal.journal import MEMORY, DamagedJournalError, Journal, read_newest, tail_of
+from controller.journal.journal import (
+    MEMORY,
+    DamagedJournalError,
+    Journal,
+    append_log_path,
+    read_pending,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A journal that works; in ``doubt`` when it may not tell how the house was left, and why."""
+    """A journal that works; ``doubt`` if its state may be wrong, with the reason in ``warning``."""
 
     journal: Journal
     doubt: bool
@@ -24,26 +31,26 @@ class Opened:
 
 
 def open_journal(path: str | Path) -> Opened:
-    """Open the journal at ``path``; where that cannot be, go on without it and say so."""
+    """Open the journal at ``path``, or one in memory with a warning if that is impossible."""
     file = Path(path)
     if str(path) == MEMORY:
         return Opened(Journal(MEMORY), doubt=False)
     was_there = file.exists()
     try:
-        journal = _sound(file)
+        journal = _open_checked(file)
     except DamagedJournalError as error:
-        return _begin_anew(file, str(error))
+        return _start_new(file, str(error))
     except (NewerJournalError, sqlite3.Error, OSError) as error:
-        return _without(file, str(error))
-    if journal.damaged_tail:
-        text = f"journal {file}: its newest part is damaged; the count asks"
+        return _in_memory(file, str(error))
+    if journal.damaged_log:
+        text = f"journal {file}: its newest part is damaged; confirm the guest count on the page"
         return Opened(journal, doubt=True, warning=text)
     empty = was_there and journal.saved() is None and journal.last_seq() == 0
-    warning = f"journal {file} was empty: is anybody inside?" if empty else ""
+    warning = f"journal {file} was empty: confirm the guest count on the page" if empty else ""
     return Opened(journal, doubt=empty, warning=warning)
 
 
-def _sound(file: Path) -> Journal:
+def _open_checked(file: Path) -> Journal:
     try:
         journal = Journal(file)
     except sqlite3.DatabaseError as error:
@@ -59,19 +66,19 @@ def _sound(file: Path) -> Journal:
 
 
 def _damaged(error: sqlite3.DatabaseError) -> Exception:
-    """Tell a damaged file from one that merely cannot be opened, written or locked now."""
+    """Return `DamagedJournalError` for a damaged file, else the error: locked, full, forbidden."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     damages = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
     return DamagedJournalError(str(error)) if code in damages else error
 
 
-def _begin_anew(file: Path, why: str) -> Opened:
+def _start_new(file: Path, why: str) -> Opened:
     try:
         aside = _move_aside(file)
         journal = Journal(file)
-        _take_over(journal, aside)
+        _recover_events(journal, aside)
     except (sqlite3.Error, OSError) as error:
-        return _without(file, f"{why}; {error}")
+        return _in_memory(file, f"{why}; {error}")
     return Opened(
         journal,
         doubt=True,
@@ -90,19 +97,19 @@ def _move_aside(file: Path) -> Path:
     return aside
 
 
-def _take_over(journal: Journal, aside: Path) -> None:
-    """Take what the tail still tells into the new journal: no number is given twice."""
+def _recover_events(journal: Journal, aside: Path) -> None:
+    """Copy the events of the old append log into the new journal: no ``seq`` is used twice."""
     with suppress(OSError):
-        newest, _ = read_newest(tail_of(aside))
-        journal.write(list(newest.events.values()), None, newest.delivered)
+        pending, _ = read_pending(append_log_path(aside))
+        journal.write(list(pending.events.values()), None, pending.delivered)
 
 
-def _without(file: Path, why: str) -> Opened:
+def _in_memory(file: Path, why: str) -> Opened:
     return Opened(
         Journal(MEMORY),
         doubt=True,
         warning=(
-            f"journal {file} cannot be used ({why}): the house remembers nothing across a restart; "
+            f"journal {file} cannot be used ({why}): nothing is kept across a restart; "
             "give [journal] path a writable place and restart"
         ),
     )

@@ -1,5 +1,6 @@
-"""The wire: messages, the link to the broker and what comes in. The only room that knows paho.
+"""Messages, the link to the broker, and the commands that come in. Only this package uses paho.
 
-Read `client` first, then `connection`, `send_queue`, `inbox` (commands, checked) and `memory`
-(a broker inside the process). `asyncapi.yaml` describes every topic.
+Read `message` first, then `link` (the interface), `client` (a real broker), `connection`,
+`send_queue`, `memory` (a broker inside the process), `inbox` (commands, checked) and `snapshot`
+(what is published). `asyncapi.yaml` describes every topic.
 """

@@ -1,12 +1,14 @@
-"""The wire: a link to an MQTT broker, driven by one thread of our own.
+"""The link to a real MQTT broker, driven by one thread of our own.
 
-``publish`` fills a mailbox and wakes the thread, or sends an event if nobody else is at it; nobody
-ever waits for a network. The thread makes a *fresh* connection for every attempt: no queue of an
-old one can survive into a new one. What a house must say again after an outage lives in two places
-only: retained messages in the mailbox's table of latest values (sent anew on every connect, because
-a broker that was killed has forgotten them), and events in the journal's outbox, which the service
-reads again after ``on_up``. Everything else that is said while the broker is away is lost, and
-should be: a heartbeat or a command that comes late is worse than none.
+``publish`` adds to a queue and wakes the thread, or sends an event itself when nobody else uses the
+connection; no caller ever waits for the network. Every attempt is a *new* connection, so no queue
+of an old one can survive into it. Only two kinds of messages are sent again after an outage:
+
+- retained messages: `SendQueue` keeps the latest of each topic and sends it on every connect;
+- events: the journal's outbox has them, and the service reads them again after ``on_up``.
+
+All other messages of the time without a broker are lost, and should be: a heartbeat or a command
+that comes late is worse than none.
 
 paho's own network thread dies of an exception in a callback while ``is_connected`` stays true.
 Ours cannot: any exception ends the connection, is logged, and a new connection is made.
@@ -21,17 +23,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from controller.mqtt.connection import (
-    CONNECT_LIMIT_S,
-    STOP_LIMIT_S,
-    Connection,
-    LinkError,
-    Peer,
-)
+from controller.mqtt.connection import CONNECT_LIMIT_S, STOP_LIMIT_S, Connection
+from controller.mqtt.link import LinkError, Peer, check_topic
 from controller.mqtt.message import Message
-from controller.mqtt.send_queue import Mailbox
+from controller.mqtt.send_queue import SendQueue
 
 if TYPE_CHECKING:
     from controller.config.settings import Mqtt
@@ -39,41 +36,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKOFF_S = (0.25, 1.0)
-#: Thrown out so soon after being let in, twice running: another client uses our id.
+#: Disconnected within this time of being accepted, twice running: another client uses our id.
 TAKEOVER_S = 3.0
-
-
-class Link(Protocol):
-    """What the service and the page see of the wire; both links have it."""
-
-    @property
-    def connected(self) -> bool:
-        """Is the broker there, as far as we know?"""
-
-    def start(self) -> None:
-        """Begin; ``on_up`` tells when the broker is there."""
-
-    def publish(self, message: Message, ack: int | None = None) -> None:
-        """Say it, from any thread, without ever waiting; ``on_ack(ack)`` when it arrived."""
-
-    def stop(self, last: Sequence[Message] = ()) -> None:
-        """Say ``last`` and leave, so that the will is not sent."""
-
-
-def check_topic(topic: str) -> None:
-    """Refuse, in the publisher's own thread, a topic that no broker takes."""
-    if not topic or "+" in topic or "#" in topic or "\0" in topic:
-        raise ValueError(f"cannot publish to topic {topic!r}; name one topic, without + and #")
 
 
 class MqttLink:
     """A `Link` to a real broker, MQTT 3.1.1 or 5.
 
-    ``on_down`` is told in plain words when the broker is lost or cannot be had, once per reason.
-    All four are called by the link's thread and must not wait.
+    ``on_down(reason)`` is called when the broker is lost or cannot be reached, once per reason. All
+    four callbacks run in the link's thread and must not wait.
     """
 
-    def __init__(  # noqa: PLR0913 - the contract of this edge
+    def __init__(  # noqa: PLR0913 - all that a link needs to know
         self,
         settings: Mqtt,
         *,
@@ -88,19 +62,19 @@ class MqttLink:
     ) -> None:
         self._settings = settings
         self._peer = Peer(
-            client_id, tuple(subscriptions), on_message, self._came_up, on_ack, will, birth
+            client_id, tuple(subscriptions), on_message, self._accepted, on_ack, will, birth
         )
         self._on_up = on_up
         self._on_down = on_down
         self._broker = f"broker {settings.host}:{settings.port}"
-        self._mailbox = Mailbox()
+        self._queue = SendQueue()
         self._connection: Connection | None = None
         self._up = False
         self._last: tuple[Message, ...] | None = None
         self._stopping = Event()
         self._delay_s = BACKOFF_S[0]
-        self._thrown_out = 0
-        self._told = ""
+        self._early_ends = 0
+        self._reported = ""
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -108,7 +82,7 @@ class MqttLink:
 
     @property
     def connected(self) -> bool:
-        """Is the broker there, as far as we know?"""
+        """Return whether the broker was reachable the last time we heard from it."""
         return self._up
 
     def start(self) -> None:
@@ -116,16 +90,16 @@ class MqttLink:
         self._thread.start()
 
     def publish(self, message: Message, ack: int | None = None) -> None:
-        """Say it, from any thread, without ever waiting; ``on_ack(ack)`` when it arrived."""
+        """Send a message, from any thread, without waiting; ``on_ack(ack)`` when it arrived."""
         check_topic(message.topic)
-        if not self._mailbox.put(message, ack):
+        if not self._queue.put(message, ack):
             return
         connection = self._connection
         if ack is None or connection is None or not connection.send_now():
             self._wake()
 
     def stop(self, last: Sequence[Message] = ()) -> None:
-        """Say ``last``, wait at most a second until it arrived, and leave without the will."""
+        """Send ``last``, wait at most a second for it to arrive, and leave without the will."""
         if self._last is None:
             self._last = tuple(replace(message, qos=max(1, message.qos)) for message in last)
         self._stopping.set()
@@ -143,7 +117,7 @@ class MqttLink:
     def _run(self) -> None:
         while not self._stopping.is_set():
             connection = Connection(
-                self._settings, self._peer, self._mailbox, self._wake_in, lambda: self._last
+                self._settings, self._peer, self._queue, self._wake_in, lambda: self._last
             )
             self._connection = connection
             try:
@@ -151,37 +125,40 @@ class MqttLink:
             except (LinkError, OSError) as error:
                 self._ended(connection, self._reason(connection, error))
             except Exception as error:
-                log.exception("%s: a bug, ours or paho's, must not end the thread", self._broker)
+                log.exception(
+                    "%s: unexpected error in the link; it connects again. Please report this",
+                    self._broker,
+                )
                 self._ended(connection, f"internal error: {error!r}")
             self._up = False
             self._stopping.wait(self._delay_s)
 
-    def _came_up(self) -> None:
+    def _accepted(self) -> None:
         self._up = True
         self._on_up()
 
     def _reason(self, connection: Connection, error: Exception) -> str:
-        let_in_s = connection.let_in_s
-        thrown_out = let_in_s is not None and monotonic() - let_in_s < TAKEOVER_S
-        self._thrown_out = self._thrown_out + 1 if thrown_out else 0
-        if self._thrown_out > 1 or "taken over" in str(error):
+        accepted_s = connection.accepted_s
+        early = accepted_s is not None and monotonic() - accepted_s < TAKEOVER_S
+        self._early_ends = self._early_ends + 1 if early else 0
+        if self._early_ends > 1 or "taken over" in str(error):
             return f"someone else uses our client id {self._peer.client_id}; give each its own"
         return str(error) if isinstance(error, LinkError) else f"cannot be reached ({error})"
 
     def _ended(self, connection: Connection, why: str) -> None:
         text = f"{self._broker}: {why}"
-        let_in_s = connection.let_in_s
-        steady = let_in_s is not None and monotonic() - let_in_s > TAKEOVER_S
+        accepted_s = connection.accepted_s
+        steady = accepted_s is not None and monotonic() - accepted_s > TAKEOVER_S
         self._delay_s = BACKOFF_S[0] if steady else min(2 * self._delay_s, BACKOFF_S[1])
-        if steady or text != self._told:
+        if steady or text != self._reported:
             log.warning("%s", text)
-        if self._up or text != self._told:
+        if self._up or text != self._reported:
             self._up = False
-            self._told = text
-            self._tell_down(text)
+            self._reported = text
+            self._call_on_down(text)
 
-    def _tell_down(self, text: str) -> None:
+    def _call_on_down(self, text: str) -> None:
         try:
             self._on_down(text)
-        except Exception:  # whoever listens must not end the thread
-            log.exception("%s: nobody could be told", self._broker)
+        except Exception:  # an error in the callback must not end this thread
+            log.exception("%s: the callback on_down failed; please report this", self._broker)

@@ -1,8 +1,8 @@
-"""One connection to an MQTT broker, on a fresh paho client, from the first packet to the last.
+"""One connection to an MQTT broker, on a new paho client, from its first packet to its last.
 
-paho does the protocol; the waiting is ours (its external loop): one thread reads, keeps the order
-of what is said, and stops handing over when the broker stops taking. Who brings an event may send
-it himself, in his turn.
+paho does the protocol. We wait for the socket ourselves (paho's "external loop"): one thread reads,
+sends the messages in their order, and stops sending when the broker stops taking. A thread that
+brings an event may send it itself when nobody else is using the client.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from controller.mqtt.message import PAYLOAD_LIMIT, Message
-from controller.mqtt.options import expiring, manner, new_client
-from controller.mqtt.send_queue import Mailbox
+from controller.mqtt.link import LinkError, Peer, payload_limit
+from controller.mqtt.message import Message
+from controller.mqtt.send_queue import SendQueue
 
 if TYPE_CHECKING:
     from controller.config.settings import Mqtt
@@ -34,82 +37,57 @@ CONNECT_LIMIT_S = 2.0
 STOP_LIMIT_S = 1.0
 #: Sent and not yet acknowledged; mosquitto's own limit (max_inflight_messages) is 20 as well.
 INFLIGHT_LIMIT = 20
-#: A frozen broker takes nothing: with more than the first waiting and no progress for a while, or
-#: more than the second in any case, the connection is given up; never the order, nor the memory.
+#: A frozen broker takes nothing. The connection is given up when more than the first number of
+#: messages wait and none was sent for PROGRESS_LIMIT_S, or more than the second in any case.
 WAITING_LIMITS = (500, 10_000)
 PROGRESS_LIMIT_S = 1.0
-#: How often to look at the time, without anything to do, and while connecting or leaving.
+#: How long to wait for the socket at most: with nothing to do, and while connecting or leaving.
 IDLE_S, BUSY_S = 1.0, 0.25
 SEND_BUFFER_BYTES = 64 * 1024
+#: MQTT 5: the broker drops a message that is neither retained nor acknowledged after this time,
+#: because it was only about the moment at which it was sent.
+MESSAGE_EXPIRY_S = 10
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 
 
-class LinkError(Exception):
-    """This connection is over or cannot be had; the text says why, for a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who speaks on the wire: the name, what it listens to, and what it wants to be told."""
-
-    client_id: str
-    subscriptions: Sequence[str]
-    on_message: Callable[[Message], None]
-    on_up: Callable[[], None]
-    on_ack: Callable[[int], None]
-    will: Message | None = None
-    birth: Message | None = None
-
-
 @dataclass
-class Sent:
-    """A message that the broker has not acknowledged, or not yet all before it."""
+class InFlight:
+    """A message that was sent and is not acknowledged, or follows one that is not."""
 
     mid: int
     ack: int | None
     arrived: bool = False
 
 
-def _cork(sock: Any, on: bool) -> None:
-    """Let the kernel keep what is sent until it is let go, as one packet; a Mac sends at once."""
-    if hasattr(socket, "TCP_CORK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
-
-
-def most_of(topic: str) -> int | None:
-    """Return how much of a payload is kept: of a command enough to be found too long."""
-    return PAYLOAD_LIMIT + 1 if "/cmd/" in topic else None
-
-
 @dataclass
 class Connection:
-    """One attempt, and what came of it; used once, by one thread, and by `send_now` from others.
+    """One attempt to connect, and the connection it became. Used once, by one thread.
 
-    ``wake`` is a socket that becomes readable when there is something new to do, ``leaving``
-    returns the last messages once it is time to go.
+    Only `send_now` may be called from other threads. ``wake`` is a socket that becomes readable
+    when there is something new to do; ``last_messages`` returns None until it is time to leave.
     """
 
     settings: Mqtt
     peer: Peer
-    mailbox: Mailbox
+    queue: SendQueue
     wake: socket.socket
-    leaving: Callable[[], Sequence[Message] | None]
-    began_s: float = field(default_factory=monotonic)
-    #: When the broker let us in, monotonic seconds.
-    let_in_s: float | None = None
-    #: Whose turn it is with the client.
-    _turn: Lock = field(default_factory=Lock)
+    last_messages: Callable[[], Sequence[Message] | None]
+    started_s: float = field(default_factory=monotonic)
+    #: When the broker accepted us, monotonic seconds; None until then.
+    accepted_s: float | None = None
+    #: Held by the thread that uses the paho client.
+    _client_lock: Lock = field(default_factory=Lock)
     _client: Client | None = None
-    _failed: Exception | None = None
-    _greeted: bool = False
+    _send_error: Exception | None = None
+    _announced: bool = False
     _refused: str = ""
     _lost: str = "connection lost"
-    _unacked: deque[Sent] = field(default_factory=deque)
+    _in_flight: deque[InFlight] = field(default_factory=deque)
     _leave_by_s: float | None = None
     _progress_s: float = 0.0
 
     def run(self) -> None:
-        """Connect and serve until we leave; otherwise raise `LinkError` or `OSError`."""
+        """Connect and serve until we leave; raise `LinkError` or OSError if it ends otherwise."""
         client = self._new_client()
         try:
             client.connect(self.settings.host, self.settings.port, KEEPALIVE_S)
@@ -119,73 +97,86 @@ class Connection:
             self._client = client
             self._serve(client)
         finally:
-            with self._turn:
+            with self._client_lock:
                 self._client = None
-                self.mailbox.close()
+                self.queue.close()
             left: Any = client.socket()
             if left is not None:
                 left.close()
 
     def send_now(self) -> bool:
-        """Hand over what is waiting, from any thread, unless another is at it; true when all went.
+        """Send what is queued, from any thread, and return whether all of it was sent.
 
-        It saves an event the way through one more thread, and never waits.
+        Returns False at once when another thread uses the client; it never waits. This saves an
+        event the way through one more thread.
         """
-        if not self._turn.acquire(blocking=False):
+        if not self._client_lock.acquire(blocking=False):
             return False
         try:
             client = self._client
-            if client is None or not self._greeted:
+            if client is None or not self._announced:
                 return False
-            self._send_waiting(client)
-            return not self.mailbox and not client.want_write() and client.socket() is not None
-        except Exception as error:  # noqa: BLE001 - it ends the connection, not whoever speaks
-            self._failed = error
+            self._send_queued(client)
+            return not self.queue and not client.want_write() and client.socket() is not None
+        except Exception as error:  # noqa: BLE001 - it ends the connection, not the caller's thread
+            self._send_error = error
             return False
         finally:
-            self._turn.release()
+            self._client_lock.release()
 
     def _new_client(self) -> Client:
-        client = new_client(self.settings, self.peer.client_id, CONNECT_LIMIT_S)
+        """Return a paho client that knows nothing of any connection before."""
+        v5 = self.settings.protocol == 5
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.peer.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
+        )
+        client.connect_timeout = CONNECT_LIMIT_S
+        if self.settings.username:
+            client.username_pw_set(self.settings.username, self.settings.password or None)
         will = self.peer.will
         if will is not None:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
-        client.on_subscribe = self._subscribed
-        client.on_publish = self._published
-        client.on_message = self._received
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
         return client
 
-    # --- what paho tells ------------------------------------------------------------------------
+    # --- callbacks of paho ----------------------------------------------------------------------
 
-    def _connected(self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+    def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
         if code.is_failure:
             hint = NO_RETAIN if "etain" in str(code) else "check [mqtt] username and password"
             self._refused = f"refuses us ({code}); {hint}"
         else:
-            self.let_in_s = monotonic()
+            self.accepted_s = monotonic()
 
-    def _disconnected(
+    def _on_disconnect(
         self, _client: Client, _data: Any, _flags: Any, code: Any, _props: Any
     ) -> None:
-        hint = f" before it let us in; {NO_RETAIN}" if self.let_in_s is None else ""
+        hint = f" before it let us in; {NO_RETAIN}" if self.accepted_s is None else ""
         self._lost = f"connection lost ({code}){hint}"
 
-    def _subscribed(self, _client: Client, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
+    def _on_subscribe(self, _client: Client, _data: Any, _mid: int, codes: Any, _p: Any) -> None:
         if any(code.is_failure for code in codes):
-            log.warning("broker: refuses a subscription of %s", self.peer.client_id)
+            log.warning(
+                "broker: refuses a subscription of %s; check what its user may read",
+                self.peer.client_id,
+            )
 
-    def _published(self, _client: Client, _data: Any, mid: int, _code: Any, _props: Any) -> None:
-        for sent in self._unacked:
+    def _on_publish(self, _client: Client, _data: Any, mid: int, _code: Any, _props: Any) -> None:
+        for sent in self._in_flight:
             sent.arrived = sent.arrived or sent.mid == mid
-        while self._unacked and self._unacked[0].arrived:
-            ack = self._unacked.popleft().ack
+        while self._in_flight and self._in_flight[0].arrived:
+            ack = self._in_flight.popleft().ack
             if ack is not None:
                 self.peer.on_ack(ack)
 
-    def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        payload = bytes(message.payload[: most_of(message.topic)])
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        payload = bytes(message.payload[: payload_limit(message.topic)])
         self.peer.on_message(Message(message.topic, payload, message.qos, message.retain))
 
     # --- the loop -------------------------------------------------------------------------------
@@ -194,19 +185,19 @@ class Connection:
         with selectors.DefaultSelector() as selector:
             selector.register(self.wake, selectors.EVENT_READ)
             selector.register(client.socket(), selectors.EVENT_READ)  # type: ignore[arg-type]
-            while self._watch(client, selector):
+            while self._update_selector(client, selector):
                 ready = selector.select(self._wait_s())
-                with self._turn:
+                with self._client_lock:
                     for key, mask in ready:
-                        self._ready(client, key.fileobj, mask)
+                        self._handle_ready(client, key.fileobj, mask)
                     client.loop_misc()
                     if client.socket() is not None and self._step(client):
                         return
         raise LinkError(self._refused or self._lost)
 
-    def _watch(self, client: Client, selector: selectors.BaseSelector) -> bool:
-        """Look for what can happen next; false when the connection is over."""
-        with self._turn:
+    def _update_selector(self, client: Client, selector: selectors.BaseSelector) -> bool:
+        """Wait for writing only if there is something to write; False when the connection ended."""
+        with self._client_lock:
             sock = client.socket()
             if sock is not None:
                 writing = selectors.EVENT_WRITE if client.want_write() else 0
@@ -214,10 +205,10 @@ class Connection:
             return sock is not None
 
     def _wait_s(self) -> float:
-        """Return how long nothing may be looked at: an idle link shall not wake a small machine."""
-        return IDLE_S if self._greeted and self._leave_by_s is None else BUSY_S
+        """Return how long to sleep at most: an idle link must not wake a small machine often."""
+        return IDLE_S if self._announced and self._leave_by_s is None else BUSY_S
 
-    def _ready(self, client: Client, fileobj: Any, mask: int) -> None:
+    def _handle_ready(self, client: Client, fileobj: Any, mask: int) -> None:
         if fileobj is self.wake:
             self.wake.recv(4096)
             return
@@ -227,63 +218,90 @@ class Connection:
             client.loop_write()
 
     def _step(self, client: Client) -> bool:
-        """Do what is due on a living connection; true when we have left it."""
-        if self._failed is not None:
-            raise self._failed
-        last = self.leaving()
-        if self.let_in_s is None:
-            if monotonic() - self.began_s > CONNECT_LIMIT_S:
+        """Do what is due on a living connection; return True once we have left it."""
+        if self._send_error is not None:
+            raise self._send_error
+        last = self.last_messages()
+        if self.accepted_s is None:
+            if monotonic() - self.started_s > CONNECT_LIMIT_S:
                 raise LinkError(f"no answer within {CONNECT_LIMIT_S:g} s; is it frozen?")
             return last is not None
-        if not self._greeted:
-            self._greet(client)
+        if not self._announced:
+            self._announce(client)
         if last is not None and self._leave_by_s is None:
             self._leave_by_s = monotonic() + STOP_LIMIT_S
-            self.mailbox.last(last)
+            self.queue.add_last(last)
         self._send(client)
         return self._leave_by_s is not None and self._leave(client, self._leave_by_s)
 
-    def _greet(self, client: Client) -> None:
-        """Listen first, then say how things stand, then that we are here."""
-        self._greeted = True
+    def _announce(self, client: Client) -> None:
+        """Subscribe first, then send the current values, then the birth message."""
+        self._announced = True
         if self.peer.subscriptions:
             v5 = self.settings.protocol == 5
-            client.subscribe([(topic, manner(topic, v5)) for topic in self.peer.subscriptions])
-        self.mailbox.open([] if self.peer.birth is None else [self.peer.birth])
+            client.subscribe(
+                [(topic, subscribe_options(topic, v5)) for topic in self.peer.subscriptions]
+            )
+        self.queue.open([] if self.peer.birth is None else [self.peer.birth])
         self.peer.on_up()
 
     def _send(self, client: Client) -> None:
-        """Hand over what is waiting, as one packet: each of its own would wake the broker."""
+        """Send what is queued as one TCP packet: a packet each would wake the broker each time."""
         sock: Any = client.socket()
-        if self.mailbox and sock is not None:
+        if self.queue and sock is not None:
             _cork(sock, True)
-            self._send_waiting(client)
+            self._send_queued(client)
             if client.socket() is not None:
                 _cork(sock, False)
         stuck = monotonic() - self._progress_s > PROGRESS_LIMIT_S
-        if len(self.mailbox) > WAITING_LIMITS[0 if stuck else 1]:
-            raise LinkError(f"takes no messages, {len(self.mailbox)} are waiting; is it frozen?")
+        if len(self.queue) > WAITING_LIMITS[0 if stuck else 1]:
+            raise LinkError(f"takes no messages, {len(self.queue)} are waiting; is it frozen?")
 
-    def _send_waiting(self, client: Client) -> None:
-        """Hand over, in order, only as fast as the broker takes it."""
-        while len(self._unacked) < INFLIGHT_LIMIT and not client.want_write():
-            waiting = self.mailbox.take()
-            if waiting is None:
+    def _send_queued(self, client: Client) -> None:
+        """Send in order, and only as fast as the broker takes it."""
+        while len(self._in_flight) < INFLIGHT_LIMIT and not client.want_write():
+            queued = self.queue.take()
+            if queued is None:
                 return
-            self._hand_over(client, *waiting)
+            self._publish(client, *queued)
             self._progress_s = monotonic()
 
-    def _hand_over(self, client: Client, message: Message, ack: int | None) -> None:
-        moment = self.settings.protocol == 5 and not message.retain and ack is None
-        properties = expiring() if moment else None
+    def _publish(self, client: Client, message: Message, ack: int | None) -> None:
+        expires = self.settings.protocol == 5 and not message.retain and ack is None
+        properties = expiry() if expires else None
         sent = client.publish(
             message.topic, message.payload, message.qos, message.retain, properties
         )
         if message.qos > 0 and sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._unacked.append(Sent(sent.mid, ack))
+            self._in_flight.append(InFlight(sent.mid, ack))
 
     def _leave(self, client: Client, leave_by_s: float) -> bool:
-        if (self.mailbox or self._unacked) and monotonic() < leave_by_s:
+        if (self.queue or self._in_flight) and monotonic() < leave_by_s:
             return False
         client.disconnect()
         return True
+
+
+def _cork(sock: Any, on: bool) -> None:
+    """Let the kernel collect what is sent into one packet; a Mac has no such option."""
+    if hasattr(socket, "TCP_CORK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+
+def subscribe_options(topic: str, v5: bool) -> Any:
+    """Return the options of a subscription: QoS 1, and more with MQTT 5.
+
+    With MQTT 5 the broker does not send us retained commands, and a live message keeps its retain
+    flag, so that a command with it can be refused.
+    """
+    if not v5:
+        return 1
+    retain_handling = 2 if "/cmd/" in topic else 0
+    return SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=retain_handling)
+
+
+def expiry() -> Properties:
+    """Return the MQTT 5 properties of a message that the broker drops after a while."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = MESSAGE_EXPIRY_S
+    return properties

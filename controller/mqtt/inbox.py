@@ -1,14 +1,16 @@
-"""Commands from the wire: fresh, single and absolute, or refused with the reason.
+"""Commands from MQTT: each is fresh and new, or it is refused with the reason.
 
-A door must never open from an old message. A broker may keep, queue, repeat or reorder whatever it
-was given, and not even the retain flag tells it all (a message queued for us comes without it), so
-each command carries its own ``id`` and ``issued_at`` and proves itself here. What was issued before
-this process began is refused too: its id may have been used on the other side of the restart.
+An idempotent consumer: it remembers the ids of commands, so a repeated message does nothing twice.
+A door must never open from an old message. A broker may keep, queue, repeat or reorder messages,
+and the retain flag does not show all of that (a message that was queued for us comes without it).
+So each command has its own ``id`` and ``issued_at``, which are checked here. A command issued
+before this process began is refused too: its id may have been used before the restart.
 
-A Pi without a clock of its own may not know what time it is. Then only those are believed who name
-this very run of the controller (its ``boot``) and share its wrong clock: the page beside it.
+A Pi without a clock of its own may not know the time. Then only commands are accepted that name
+this run of the controller (its ``boot``) and use the same clock: those of the page beside it.
 
-A flood costs nobody else: each command spends a token, and beyond the bucket it is dropped unread.
+A flood of one command does not block the others: each takes a token of its own bucket, and without
+a token it is dropped, neither done nor answered.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ import msgspec
 from controller.events import COMMANDS, TONES, Command, Reason
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
-#: How far the sender's clock may run ahead of ours, in seconds.
-AHEAD_S = 2.0
-#: Ids remembered at once; ten thousand commands a second for the longest age stay below it.
-IDS = 700_000
-#: Tokens at once and new ones a second: for what is refused here, and for what is passed on.
+#: How far the sender's clock may be ahead of ours, seconds.
+MAX_AHEAD_S = 2.0
+#: Ids remembered at once: more than ten thousand commands a second for the longest age.
+MAX_IDS = 700_000
+#: Tokens at once and new ones a second: for refused commands, and for accepted ones.
 REFUSED = (200.0, 5.0)
 PASSED = (500.0, 50.0)
 #: ``issued_at`` above this is in milliseconds: as seconds it would be the year 5138.
@@ -35,10 +37,10 @@ CAUSES = ("page", "homeassistant")
 
 
 class _Payload(msgspec.Struct):
-    """What a command may say; further keys are somebody else's and ignored.
+    """The keys of a command; further keys are ignored.
 
-    ``party`` and ``count`` are the contract's words for a command's number; the others are what
-    people write instead, and a number that is there must never be overlooked.
+    ``party`` and ``count`` are the documented keys of a command's number. The others are what
+    people write instead: a number that was sent must never be ignored.
     """
 
     id: str
@@ -53,22 +55,22 @@ class _Payload(msgspec.Struct):
     boot: str = ""
 
 
-class _Named(msgspec.Struct):
-    """The least that can be answered: whoever asked, however badly."""
+class _IdOnly(msgspec.Struct):
+    """The part of a malformed command that is needed to answer it."""
 
     id: str | int
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The moment of arrival: house time, wall clock, and whether that clock can be believed."""
+    """The time of arrival: house time, wall clock, and whether the wall clock was set."""
 
     t_ms: float
     wall_s: float
     clock_set: bool = True
 
 
-class _Bucket:
+class _TokenBucket:
     """Tokens for a burst, refilled slowly."""
 
     def __init__(self, most: float, per_s: float) -> None:
@@ -76,7 +78,7 @@ class _Bucket:
         self._tokens, self._t_ms = most, 0.0
 
     def spend(self, t_ms: float) -> bool:
-        """Take one token; False when there is none."""
+        """Take one token; return False when there is none."""
         fresh = max(t_ms - self._t_ms, 0.0) / 1000 * self._per_s
         self._tokens, self._t_ms = min(self._tokens + fresh, self._most), t_ms
         if self._tokens < 1:
@@ -88,7 +90,8 @@ class _Bucket:
 class Inbox:
     """Checks each incoming command and remembers the ids of the fresh ones.
 
-    ``started_ms`` is the house time at which this process began, ``boot`` the name of its run.
+    ``max_age_s`` is how old a command may be, ``started_ms`` the house time at which this process
+    began, ``boot`` the name of its run.
     """
 
     def __init__(self, max_age_s: float, started_ms: float, boot: str) -> None:
@@ -97,14 +100,14 @@ class Inbox:
         self._boot = boot
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._decode = msgspec.json.Decoder(_Payload).decode
-        #: One for each command: a flood of one must not drown another.
-        self._passed = {name: _Bucket(*PASSED) for name in COMMANDS}
-        self._refused = _Bucket(*REFUSED)
+        #: One for each command, so that a flood of one does not block another.
+        self._passed = {name: _TokenBucket(*PASSED) for name in COMMANDS}
+        self._refused = _TokenBucket(*REFUSED)
 
     def take(self, name: str, message: Message, now: Now) -> Command | None:
-        """Return the command ``name`` that ``message`` asks for; ``refusal`` says why not.
+        """Return the command ``name`` in ``message``; its ``refusal`` is set if it is refused.
 
-        None when there are too many of them: it is dropped, neither done nor answered.
+        Return None when there are too many of them: the command is dropped without an answer.
         """
         command = self._checked(name, message, now)
         bucket = self._passed[name] if command.refusal is None else self._refused
@@ -113,7 +116,7 @@ class Inbox:
     def _checked(self, name: str, message: Message, now: Now) -> Command:
         payload = self._payload(message.payload)
         if payload is None:
-            id_ = _name_of(message.payload)
+            id_ = _readable_id(message.payload)
             return Command(now.t_ms, name, id=id_, refusal=Reason.MALFORMED)
         return Command(
             now.t_ms,
@@ -134,7 +137,7 @@ class Inbox:
         return payload if 0 < len(payload.id) <= 64 and payload.id.isprintable() else None
 
     def _refusal(self, name: str, message: Message, payload: _Payload, now: Now) -> Reason | None:
-        issued_s = _seconds(payload.issued_at)
+        issued_s = _timestamp_s(payload.issued_at)
         if name not in COMMANDS:
             return Reason.UNKNOWN_COMMAND
         if message.retain:
@@ -147,19 +150,19 @@ class Inbox:
         return stale or self._repeated(payload.id, now)
 
     def _staleness(self, issued_s: float, now: Now) -> Reason | None:
-        if issued_s > now.wall_s + AHEAD_S:
+        if issued_s > now.wall_s + MAX_AHEAD_S:
             return Reason.FROM_THE_FUTURE
         age_s, up_s = now.wall_s - issued_s, (now.t_ms - self._started_ms) / 1000
         return Reason.STALE_COMMAND if age_s > min(self._max_age_s, up_s) else None
 
     def _repeated(self, id_: str, now: Now) -> Reason | None:
-        """Remember the id for as long as its command could pass for fresh."""
-        keep_ms = (self._max_age_s + AHEAD_S) * 1000
+        """Remember the id for as long as its command would count as fresh."""
+        keep_ms = (self._max_age_s + MAX_AHEAD_S) * 1000
         while self._seen and next(iter(self._seen.values())) < now.t_ms - keep_ms:
             self._seen.popitem(last=False)
         if id_ in self._seen:
             return Reason.REPLAYED
-        if len(self._seen) >= IDS:
+        if len(self._seen) >= MAX_IDS:
             return Reason.NOT_PERMITTED_AT_THIS_TIME
         self._seen[id_] = now.t_ms
         return None
@@ -169,20 +172,20 @@ def _number(name: str, payload: _Payload) -> int | None:
     if name == "ring_chime":
         return TONES.index(payload.tone) if payload.tone in TONES else None
     own = payload.party if COMMANDS.get(name) == "party" else payload.count
-    said = (own, payload.value, payload.number, payload.n, payload.party, payload.count)
-    return next((number for number in said if number is not None), None)
+    candidates = (own, payload.value, payload.number, payload.n, payload.party, payload.count)
+    return next((number for number in candidates if number is not None), None)
 
 
-def _name_of(raw: bytes) -> str:
-    """Return the id of a malformed command as far as it can be read, to answer it."""
+def _readable_id(raw: bytes) -> str:
+    """Return the id of a malformed command, to answer it; empty if it can't be read."""
     try:
-        return str(msgspec.json.decode(raw[: PAYLOAD_LIMIT + 1], type=_Named).id)[:64]
+        return str(msgspec.json.decode(raw[: PAYLOAD_LIMIT + 1], type=_IdOnly).id)[:64]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 
-def _seconds(issued_at: str | float) -> float | None:
-    """Return a point in time as seconds since 1970: ISO 8601 with offset, seconds or ms."""
+def _timestamp_s(issued_at: str | float) -> float | None:
+    """Return a time as seconds since 1970; it is ISO 8601 with offset, seconds or milliseconds."""
     if isinstance(issued_at, str):
         try:
             moment = datetime.fromisoformat(issued_at)

@@ -1,6 +1,6 @@
-"""The wire in memory: page and controller of the demo in one process, without a broker.
+"""A broker inside this process: joins page and controller of the demo without a real one.
 
-Same messages and same manners as ``link``; what it has not is outages.
+Its links behave as `client.MqttLink` does, except that there are no outages.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
-from controller.mqtt.client import check_topic
-from controller.mqtt.connection import Peer, most_of
+from paho.mqtt.matcher import MQTTMatcher
+
+from controller.mqtt.link import Peer, check_topic, payload_limit
 from controller.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 
 
-class MemoryBus:
-    """A broker in memory.
+class InMemoryBroker:
+    """Delivers messages between links in one process, and keeps retained ones.
 
-    Whoever publishes delivers, one message after the other and never under the lock; what a
-    receiver says meanwhile is queued behind, so all hear everything in one order.
+    The thread that publishes also delivers, one message after another and never under the lock.
+    What a receiver publishes meanwhile is queued, so all receive everything in the same order.
     """
 
     def __init__(self) -> None:
@@ -43,19 +44,19 @@ class MemoryBus:
         will: Message | None = None,
         birth: Message | None = None,
     ) -> MemoryLink:
-        """Return a link on this bus; it is heard and hears from its ``start`` on."""
+        """Return a link to this broker; it sends and receives once it is started."""
         peer = Peer("memory", tuple(subscriptions), on_message, on_up, on_ack, will, birth)
         return MemoryLink(self, peer)
 
-    def enter(self, link: MemoryLink) -> None:
-        """Let a link in: it gets what is retained."""
+    def add(self, link: MemoryLink) -> None:
+        """Add a link and queue for it what is retained."""
         with self._lock:
             self._links.append(link)
             for message in self._retained.values():
                 self._deliver(message, [link])
 
-    def leave(self, link: MemoryLink, last: Sequence[Message]) -> None:
-        """Deliver no more to this link, and its last messages to the others."""
+    def remove(self, link: MemoryLink, last: Sequence[Message]) -> None:
+        """Remove a link and deliver its last messages to the others."""
         with self._lock:
             self._links.remove(link)
         for message in last:
@@ -63,7 +64,7 @@ class MemoryBus:
         self.run()
 
     def queue(self, message: Message | None, then: Callable[[], None] | None = None) -> None:
-        """Note a message for all who subscribed and what to call then; `run` delivers."""
+        """Queue a message for all that subscribed, and a call after it; `run` delivers."""
         with self._lock:
             if message is not None:
                 self._retain(message)
@@ -75,15 +76,15 @@ class MemoryBus:
         if message.retain and message.payload:
             self._retained[message.topic] = message
         elif message.retain:
-            self._retained.pop(message.topic, None)  # an empty one clears, as MQTT says
+            self._retained.pop(message.topic, None)  # MQTT: an empty retained message clears
 
     def _deliver(self, message: Message, links: Sequence[MemoryLink]) -> None:
         for link in links:
-            if any(matches(pattern, message.topic) for pattern in link.peer.subscriptions):
-                self._due.append(partial(link.hear, message))
+            if link.subscribed(message.topic):
+                self._due.append(partial(link.receive, message))
 
     def run(self) -> None:
-        """Deliver what is due, unless another thread, or this one further out, is at it."""
+        """Deliver what is queued, unless another thread, or a caller of this call, does so."""
         while True:
             with self._lock:
                 if self._delivering or not self._due:
@@ -92,78 +93,73 @@ class MemoryBus:
                 self._delivering = True
             try:
                 due()
-            except Exception:  # one receiver must not cost the others their message
-                log.exception("memory link: a receiver failed")
+            except Exception:  # an error of one receiver must not cost the others the message
+                log.exception("demo broker: a receiver failed; please report this")
             finally:
                 with self._lock:
                     self._delivering = False
 
 
 class MemoryLink:
-    """A `Link` on a `MemoryBus`."""
+    """A `Link` to an `InMemoryBroker`."""
 
-    def __init__(self, bus: MemoryBus, peer: Peer) -> None:
-        self._bus = bus
+    def __init__(self, broker: InMemoryBroker, peer: Peer) -> None:
+        self._broker = broker
         self.peer = peer
+        self._filters = MQTTMatcher()  # type: ignore[no-untyped-call]
+        for topic_filter in peer.subscriptions:
+            self._filters[topic_filter] = True
         self._latest: dict[str, Message] = {}
         self._lock = Lock()
         self._up = False
 
     @property
     def connected(self) -> bool:
-        """Started and not stopped."""
+        """Return whether the link is started and not stopped."""
         return self._up
 
+    def subscribed(self, topic: str) -> bool:
+        """Return whether one of the link's subscriptions matches ``topic``, as MQTT defines it."""
+        return any(self._filters.iter_match(topic))  # type: ignore[no-untyped-call]
+
     def start(self) -> None:
-        """Hear what is retained, say how things stand, then that we are here."""
+        """Receive what is retained, send the current values, then the birth message."""
         birth = [] if self.peer.birth is None else [self.peer.birth]
         with self._lock:
             self._up = True
-            self._bus.enter(self)
+            self._broker.add(self)
             for message in (*self._latest.values(), *birth):
-                self._bus.queue(message)
-        self._bus.queue(None, self.peer.on_up)
-        self._bus.run()
+                self._broker.queue(message)
+        self._broker.queue(None, self.peer.on_up)
+        self._broker.run()
 
     def publish(self, message: Message, ack: int | None = None) -> None:
-        """Deliver to all who subscribed, then call ``on_ack(ack)``."""
+        """Deliver to all that subscribed, then call ``on_ack(ack)``."""
         check_topic(message.topic)
         with self._lock:
             if message.retain:
                 self._latest[message.topic] = message
             if not self._up:
                 return
-            self._bus.queue(message, None if ack is None else lambda: self.peer.on_ack(ack))
-        self._bus.run()
+            self._broker.queue(message, None if ack is None else lambda: self.peer.on_ack(ack))
+        self._broker.run()
 
-    def hear(self, message: Message) -> None:
-        """Hand a message to its receiver, cut as the real link does."""
+    def receive(self, message: Message) -> None:
+        """Hand a message to ``on_message``, shortened as a real link does."""
         if self._up:
-            payload = message.payload[: most_of(message.topic)]
+            payload = message.payload[: payload_limit(message.topic)]
             self.peer.on_message(replace(message, payload=payload))
 
     def stop(self, last: Sequence[Message] = ()) -> None:
-        """Say ``last`` and leave without the will."""
-        self._go(last)
+        """Send ``last`` and leave without the will."""
+        self._leave(last)
 
     def crash(self) -> None:
-        """Be gone without a word, so that the bus says the will."""
-        self._go([] if self.peer.will is None else [self.peer.will])
+        """Leave without a message, so that the broker publishes the will."""
+        self._leave([] if self.peer.will is None else [self.peer.will])
 
-    def _go(self, last: Sequence[Message]) -> None:
+    def _leave(self, last: Sequence[Message]) -> None:
         with self._lock:
             was_up, self._up = self._up, False
         if was_up:
-            self._bus.leave(self, last)
-
-
-def matches(pattern: str, topic: str) -> bool:
-    """Does an MQTT subscription, with its ``+`` and ``#``, cover this topic?"""
-    levels = topic.split("/")
-    wanted = pattern.split("/")
-    for index, want in enumerate(wanted):
-        if want == "#":
-            return True
-        if index >= len(levels) or want not in ("+", levels[index]):
-            return False
-    return len(wanted) == len(levels)
+            self._broker.remove(self, last)

@@ -1,6 +1,7 @@
-"""What a link has still to say: filled by anybody, emptied by whose turn it is.
+"""Outgoing messages of one link. Any thread may add; the thread that holds the client sends.
 
-Retained messages are kept as their topic's latest value, to be said again to every new connection.
+The latest retained message of each topic is kept and sent again on every new connection, because a
+broker that was killed has forgotten it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from threading import Lock
 from controller.mqtt.message import Message
 
 
-class Mailbox:
-    """What is to be said: safe to fill and to empty from any thread."""
+class SendQueue:
+    """A queue of messages with their acks; all methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -22,9 +23,9 @@ class Mailbox:
         self._open = False
 
     def put(self, message: Message, ack: int | None = None) -> bool:
-        """Take a message; while nobody is connected only a retained one is kept, as its topic's.
+        """Add a message; while the queue is closed only a retained one is kept, as the latest.
 
-        True when nothing was waiting before it: whoever empties this may be asleep.
+        Return whether the queue was empty before: then the sending thread may be asleep.
         """
         with self._lock:
             first = not self._waiting
@@ -35,25 +36,25 @@ class Mailbox:
             return first
 
     def open(self, then: Iterable[Message]) -> None:
-        """Begin with all latest values, in the order of their first time, and then these."""
+        """Queue the latest retained message of every topic, oldest topic first, and ``then``."""
         with self._lock:
             self._waiting.extend((message, None) for message in (*self._latest.values(), *then))
             self._open = True
 
-    def last(self, messages: Iterable[Message]) -> None:
-        """Take the last messages, and no other after them."""
+    def add_last(self, messages: Iterable[Message]) -> None:
+        """Queue the last messages of this connection, and accept no other after them."""
         with self._lock:
             self._open = False
             self._waiting.extend((message, None) for message in messages)
 
     def close(self) -> None:
-        """Forget what is waiting; the latest values stay."""
+        """Drop what is queued; the latest retained messages are kept for the next connection."""
         with self._lock:
             self._open = False
             self._waiting.clear()
 
     def take(self) -> tuple[Message, int | None] | None:
-        """Return the next message and its ack, or nothing."""
+        """Remove and return the next message and its ack; None when the queue is empty."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 

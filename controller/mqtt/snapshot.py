@@ -1,7 +1,7 @@
-"""What the controller publishes: the snapshot, its retained parts, answers, events, the heartbeat.
+"""What the controller publishes: the snapshot, its retained parts, answers, the heartbeat.
 
-Pure shapes: nothing here sends. Retained messages are latest values and may be lost and sent again;
-events happen once, carry a unique ``seq`` and are never retained.
+These functions only make messages; nothing here sends. Retained messages are latest values, which
+may be lost and are sent again. Events happen once, have a unique ``seq`` and are never retained.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Stamp(NamedTuple):
-    """When and by whom something is told: house time and the wall clock at the same moment."""
+    """Origin and time of a message: house time, and the wall clock at the same moment."""
 
     venue: str
     boot: str
@@ -48,13 +48,13 @@ class Stamp(NamedTuple):
         return iso(self.at_s(t_ms))
 
     def about(self, t_ms: float) -> str:
-        """Return the same to the second: two clocks that are read again never agree to the ms."""
+        """Return the same rounded to a second, so that two readings of the clocks give one text."""
         seconds = round(self.wall_s + (t_ms - self.t_ms) / 1000)
         return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def snapshot(state: State, settings: RuleSettings, stamp: Stamp) -> dict[str, Any]:
-    """Return the whole state as the page and the house see it."""
+    """Return the whole state as it is published."""
     occupancy = state.occupancy
     return {
         "venue": stamp.venue,
@@ -141,25 +141,25 @@ def _grant(state: State, stamp: Stamp) -> dict[str, Any] | None:
 
 
 def state_messages(
-    topics: Topics, told: Mapping[str, Any], before: Mapping[str, Any] = NOTHING
+    topics: Topics, current: Mapping[str, Any], before: Mapping[str, Any] = NOTHING
 ) -> list[Message]:
-    """Return the retained messages for a snapshot: the parts that houses like, and the whole.
+    """Return the retained messages of a snapshot: some parts on topics of their own, and all of it.
 
-    Parts that are the same in the snapshot ``before`` are left out; the broker still has them.
+    Parts that are equal in the snapshot ``before`` are left out; the broker still has them.
     """
     messages = [
-        Message(topics(name), encode(told[name]), retain=True)
+        Message(topics(name), encode(current[name]), retain=True)
         for name in ("occupancy", "door", "session")
-        if name not in before or told[name] != before[name]
+        if name not in before or current[name] != before[name]
     ]
-    light = str(told["hatch"]["light"])
+    light = str(current["hatch"]["light"])
     if "hatch" not in before or light != before["hatch"]["light"]:
         messages.insert(0, Message(topics("hatch/light"), light.encode(), retain=True))
-    return [*messages, Message(topics("state"), encode(told), retain=True)]
+    return [*messages, Message(topics("state"), encode(current), retain=True)]
 
 
 def heartbeat(topics: Topics, boot: str, seq: int, uptime_s: float, **more: object) -> Message:
-    """Return the sign of life of the rules loop; ``seq`` is that of the newest snapshot."""
+    """Return the heartbeat of the rules loop; ``seq`` is that of the newest snapshot."""
     beat = {"boot": boot, "seq": seq, "uptime_s": round(uptime_s, 1), **more}
     return Message(topics("heartbeat"), encode(beat))
 
@@ -170,11 +170,11 @@ def status(topics: Topics, word: str) -> Message:
 
 
 def result(topics: Topics, answer: Answer) -> Message:
-    """Return the answer to a command; one whose id could not be read has none."""
-    told = {"id": answer.id or None, "ok": answer.ok, "reason": answer.reason}
-    return Message(topics("result"), encode(told), qos=1)
+    """Return the answer to a command; its id is null if it could not be read."""
+    body = {"id": answer.id or None, "ok": answer.ok, "reason": answer.reason}
+    return Message(topics("result"), encode(body), qos=1)
 
 
 def chime(topics: Topics, tone: str) -> Message:
-    """Return the moment at which the house rings; never retained."""
+    """Return the message that the chime rings now; never retained."""
     return Message(topics("chime"), encode({"tone": tone}), qos=1)

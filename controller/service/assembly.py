@@ -18,7 +18,6 @@ from typing import Any
 
 from controller import codec
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
-from controller.config.presets import gadgets
 from controller.config.settings import Config, input_lines, output_lines
 from controller.engine import Engine
 from controller.events import Edge, Fault
@@ -26,12 +25,13 @@ from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
 from controller.integrations.announcements import WatchedTopics
+from controller.integrations.devices import Devices
 from controller.integrations.discovery import discovery_messages, stale_topics
 from controller.journal.journal import Journal
 from controller.journal.recovery import Opened, open_journal
-from controller.mqtt.client import Link
 from controller.mqtt.inbox import Inbox
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.link import Link
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Topics
 from controller.rules.state import RuleSettings, State
 from controller.service.heartbeat import Heartbeat
@@ -94,10 +94,10 @@ def link_maker(config: Config) -> LinkMaker:
         from controller.mqtt.client import MqttLink
 
         return partial(MqttLink, config.mqtt)
-    return alone(MemoryBus())
+    return alone(InMemoryBroker())
 
 
-def alone(bus: MemoryBus) -> LinkMaker:
+def alone(bus: InMemoryBroker) -> LinkMaker:
     """Return what makes links on a bus in memory, which needs no names and knows no outage."""
 
     def make(*, client_id: str, on_down: Callable[[str], None], **manners: Any) -> Link:
@@ -115,11 +115,6 @@ def _pins(config: Config, clock: Clock) -> tuple[Any, Callable[[float], float]]:
 def simulated(config: Config, clock: Clock) -> tuple[Any, Callable[[float], float]]:
     """Return mock pins, whose ticks are house time in seconds already."""
     return SimulatedPins(clock, input_lines(config)), lambda seconds: seconds * 1000
-
-
-def topics(config: Config) -> Topics:
-    """Return the topics of this venue."""
-    return Topics(f"{config.mqtt.prefix}/{config.venue}")
 
 
 def assemble(config: Config, world: World) -> Running:
@@ -232,19 +227,19 @@ def _components(config: Config, world: World, base: _Base) -> Components:
 def _reporter(config: Config, base: _Base) -> Reporter:
     clock, journal = base.clock, base.journal
     return Reporter(
-        Origin(config.venue, secrets.token_hex(4), topics(config)),
+        Origin(config.venue, secrets.token_hex(4), Topics.of(config)),
         config.rules,
         clock,
         _newest_published(journal),
         _tonight(journal, noon_before(clock.wall_s())),
-        Integrations(gadgets(config), discovery_messages(config, version("backdoor"))),
+        Integrations(Devices.of(config), discovery_messages(config, version("backdoor"))),
     )
 
 
 def _publisher(config: Config, world: World, base: _Base, reporter: Reporter) -> Publisher:
     client_id = f"backdoor-{config.venue}-{socket.gethostname()}"[:60]
     link = partial(world.link, client_id=client_id)
-    watched = _watched(config, reporter.devices.back())
+    watched = _watched(config, reporter.devices.state_topics())
     return Publisher(reporter, base.journal, base.clock, base.queue, watched, link)
 
 
@@ -254,7 +249,7 @@ def _newest_published(journal: Journal) -> int:
     A power cut may have taken events from the disk that subscribers have already.
     """
     saved = journal.saved()
-    cut = journal.abandoned and saved is not None and saved.boot_id != boot_id()
+    cut = journal.unfinished and saved is not None and saved.boot_id != boot_id()
     return journal.last_seq() + (LOST_AT_MOST if cut else 0)
 
 

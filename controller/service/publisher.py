@@ -25,7 +25,7 @@ from controller.journal.journal import Journal
 from controller.journal.outbox import WINDOW, Outbox
 from controller.journal.records import NOTHING, Record, Row
 from controller.journal.writer import JournalWriter
-from controller.mqtt.client import Link
+from controller.mqtt.link import Link
 from controller.mqtt.message import Message
 from controller.mqtt.snapshot import status
 from controller.rules.state import State

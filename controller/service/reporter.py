@@ -11,9 +11,9 @@ from msgspec.structs import asdict
 
 from controller import codec
 from controller.clock import Clock, Moment
-from controller.config.presets import Gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Set
+from controller.integrations.devices import Devices
 from controller.journal.records import Record, Row, Saved
 from controller.mqtt.message import Message, Topics
 from controller.mqtt.snapshot import Stamp, chime, heartbeat, result, snapshot, state_messages
@@ -41,7 +41,7 @@ class Origin:
 class Integrations:
     """Other people's systems: bulb and chime, and what Home Assistant is to discover."""
 
-    devices: Gadgets
+    devices: Devices
     discovery: Sequence[Message] = ()
 
 
@@ -114,15 +114,15 @@ class Reporter:
                 messages.append(result(topics, effect))
             elif isinstance(effect, Chime):
                 messages.append(chime(topics, effect.tone))
-                messages += devices.rung(effect.tone)
+                messages += devices.chime_messages(effect.tone)
             elif isinstance(effect, Set) and effect.line == "hatch_light":
-                messages += devices.lit(effect.level, effect.blink)
+                messages += devices.light_messages(effect.level, effect.blink)
         return messages
 
     def light_messages(self, state: State) -> list[Message]:
         """Return the messages that bring other people's bulb to the hatch light's level."""
         light = wanted(state, self._rules)["hatch_light"]
-        return self.devices.lit(light.level, light.blink)
+        return self.devices.light_messages(light.level, light.blink)
 
     def announcement(self, state: State) -> list[Message]:
         """Return all that Home Assistant and the bulb need after a start of theirs or ours."""

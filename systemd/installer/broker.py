@@ -1,4 +1,4 @@
-"""The broker: this machine only unless asked, a user for each client, rights for each user."""
+"""The broker: for this machine only by default, with a user and rights for each client."""
 
 import re
 import secrets
@@ -6,7 +6,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from installer.hands import Hands, asked
+from installer.executor import Executor, query
 
 ETC = Path("/etc/backdoor")
 MOSQUITTO = Path("/etc/mosquitto")
@@ -18,7 +18,7 @@ LOGINS = {
     "homeassistant": "homeassistant",
     "guest": "guest",
 }
-#: What somebody who runs his own broker has set, and we would set again.
+#: Settings that we write too: with them the owner has a broker of his own.
 OWN = re.compile(r"^\s*(listener|port|allow_anonymous|password_file|acl_file)\b", re.MULTILINE)
 
 NOTE = (
@@ -59,12 +59,12 @@ message_size_limit 65536
 """
 
 
-def broker(hands: Hands, config: str, lan: bool | None) -> None:
-    """Have a broker that knows our clients; leave one alone that has rules of its own."""
-    fresh = [_login(hands, name, user) for name, user in LOGINS.items()]
+def broker(executor: Executor, config: str, lan: bool | None) -> None:
+    """Set up the broker for our clients; do not touch one that has rules of its own."""
+    fresh = [_login(executor, name, user) for name, user in LOGINS.items()]
     own = _own_rules()
     if own:
-        hands.note(
+        executor.note(
             f"the broker has rules of its own in {own} and was left alone: give it the users of"
             f" {ETC}/*.login, with the rights that the README lists"
         )
@@ -75,13 +75,13 @@ def broker(hands: Hands, config: str, lan: bool | None) -> None:
         address="" if lan else " 127.0.0.1", passwords=PASSWORDS, rights=RIGHTS
     )
     changed = [
-        _passwords(hands, any(fresh)),
-        hands.write(RIGHTS, NOTE + RIGHTS_TEXT.format(base=_base(config)), 0o640, "mosquitto"),
-        hands.write(SETTINGS, NOTE + settings),
+        _passwords(executor, any(fresh)),
+        executor.write(RIGHTS, NOTE + RIGHTS_TEXT.format(base=_base(config)), 0o640, "mosquitto"),
+        executor.write(SETTINGS, NOTE + settings),
     ]
-    hands.run("systemctl", "enable", "-q", "mosquitto")
-    if any(changed) or asked("systemctl", "-q", "is-active", "mosquitto").returncode:
-        hands.run("systemctl", "restart", "mosquitto")
+    executor.run("systemctl", "enable", "-q", "mosquitto")
+    if any(changed) or query("systemctl", "-q", "is-active", "mosquitto").returncode:
+        executor.run("systemctl", "restart", "mosquitto")
 
 
 def _base(config: str) -> str:
@@ -96,27 +96,29 @@ def _own_rules() -> Path | None:
     return next((file for file in there if OWN.search(file.read_text())), None)
 
 
-def _login(hands: Hands, name: str, user: str) -> bool:
-    """Have a login, made once; tell whether it is new."""
+def _login(executor: Executor, name: str, user: str) -> bool:
+    """Make a login if there is none yet; return whether it is new."""
     file = ETC / f"{name}.login"
-    return not file.exists() and hands.write(file, f"{user}:{secrets.token_urlsafe(24)}\n", 0o600)
+    return not file.exists() and executor.write(
+        file, f"{user}:{secrets.token_urlsafe(24)}\n", 0o600
+    )
 
 
-def _passwords(hands: Hands, fresh: bool) -> bool:
-    """Have the broker's file of hashes; mosquitto makes it of a plain one."""
+def _passwords(executor: Executor, fresh: bool) -> bool:
+    """Make the broker's file of hashed passwords; return whether it changed."""
     if PASSWORDS.exists() and not fresh:
         return False
-    if hands.dry:
-        return hands.write(PASSWORDS, "")
+    if executor.dry_run:
+        return executor.write(PASSWORDS, "")
     with tempfile.NamedTemporaryFile("w", dir=MOSQUITTO, prefix=".backdoor-") as plain:  # 0600
         plain.write("".join((ETC / f"{name}.login").read_text() for name in LOGINS))
         plain.flush()
-        hands.run("mosquitto_passwd", "-U", plain.name)  # never a password on a command line
-        hands.write(PASSWORDS, Path(plain.name).read_text(), 0o640, "mosquitto")
+        executor.run("mosquitto_passwd", "-U", plain.name)  # never a password on a command line
+        executor.write(PASSWORDS, Path(plain.name).read_text(), 0o640, "mosquitto")
     return True
 
 
-def restore(hands: Hands) -> None:
-    """Give the broker back as it was."""
-    if hands.remove(SETTINGS, PASSWORDS, RIGHTS):
-        hands.run("systemctl", "try-restart", "mosquitto", check=False)
+def restore(executor: Executor) -> None:
+    """Remove our settings from the broker."""
+    if executor.remove(SETTINGS, PASSWORDS, RIGHTS):
+        executor.run("systemctl", "try-restart", "mosquitto", check=False)

@@ -1,4 +1,4 @@
-"""What the house needs of the machine: packages, a user, pins that are off while it boots."""
+"""What we need of the machine: packages, users, and pins that are off while it boots."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from installer.hands import Hands, StopError, asked
+from installer.executor import Executor, StopError, query
 
 HERE = Path(__file__).resolve().parent.parent
 UDEV = Path("/etc/udev/rules.d/60-backdoor.rules")
@@ -21,7 +21,7 @@ HOME = "/var/lib/backdoor"
 #: controller a signal. It is of the same group, which may read the configuration and its secret.
 USERS = ("backdoor", "backdoor-web")
 
-NEEDED, WELCOME = ("mosquitto", "python3-venv"), "python3-lgpio"
+REQUIRED, OPTIONAL = ("mosquitto", "python3-venv"), "python3-lgpio"
 UDEV_TEXT = 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"\n'
 #: The Pi's watchdog counts to 15 s at most; a longer time makes it reboot for ever.
 WATCHDOG_TEXT = "# Written by Backdoor's installer.\n[Manager]\nRuntimeWatchdogSec=14\n"
@@ -44,10 +44,10 @@ AVAHI_TEXT = """\
 """
 
 
-def check(dry: bool) -> None:
-    """Stop before anything is touched where it can't work."""
+def check(dry_run: bool) -> None:
+    """Raise `StopError` on a machine where it can't work, before anything is changed."""
     problems = {
-        "run it with sudo": not dry and os.geteuid() != 0,
+        "run it with sudo": not dry_run and os.geteuid() != 0,
         "it needs Python 3.11 or newer: Raspberry Pi OS bookworm or trixie, Debian 12 or 13": (
             sys.version_info[:2] < (3, 11)
         ),
@@ -60,82 +60,82 @@ def check(dry: bool) -> None:
             raise StopError(way_out)
 
 
-def packages(hands: Hands) -> None:
-    """Have apt install what is missing; what is only welcome may fail."""
+def packages(executor: Executor) -> None:
+    """Let apt install what is missing; an optional package may fail."""
     install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
-    missing = [name for name in NEEDED if not _installed(name)]
+    missing = [name for name in REQUIRED if not _installed(name)]
     if missing:
-        hands.run("apt-get", "update", "-qq")
-        hands.run(*install, *missing)
-    if WELCOME in asked("apt-cache", "pkgnames", WELCOME).stdout and not _installed(WELCOME):
-        hands.run(*install, WELCOME, check=False)
+        executor.run("apt-get", "update", "-qq")
+        executor.run(*install, *missing)
+    if OPTIONAL in query("apt-cache", "pkgnames", OPTIONAL).stdout and not _installed(OPTIONAL):
+        executor.run(*install, OPTIONAL, check=False)
 
 
-def user(hands: Hands) -> None:
-    """Have a user for each service, a group for the pins, and the data's directory."""
+def user(executor: Executor) -> None:
+    """Make a user for each service, a group for the pins, and the directory of the data."""
     for group in ("gpio", USERS[0]):
-        if asked("getent", "group", group).returncode:
-            hands.run("groupadd", "--system", group)
+        if query("getent", "group", group).returncode:
+            executor.run("groupadd", "--system", group)
     for name in USERS:
-        if asked("getent", "passwd", name).returncode:
+        if query("getent", "passwd", name).returncode:
             nowhere = ("--no-create-home", "--home-dir", HOME, "--shell", "/usr/sbin/nologin")
-            hands.run("useradd", "--system", "--gid", USERS[0], *nowhere, name)
+            executor.run("useradd", "--system", "--gid", USERS[0], *nowhere, name)
     if not Path(HOME).exists():
-        hands.run("install", "-d", "-o", USERS[0], "-g", USERS[0], "-m", "750", HOME)
-    if hands.write(UDEV, UDEV_TEXT):
-        hands.run("udevadm", "trigger", "--subsystem-match=gpio", check=False)
+        executor.run("install", "-d", "-o", USERS[0], "-g", USERS[0], "-m", "750", HOME)
+    if executor.write(UDEV, UDEV_TEXT):
+        executor.run("udevadm", "trigger", "--subsystem-match=gpio", check=False)
 
 
 def _installed(package: str) -> bool:
-    status = asked("dpkg-query", "-W", "-f", "${Status}", package)
+    status = query("dpkg-query", "-W", "-f", "${Status}", package)
     return status.stdout.endswith(" installed")
 
 
 def strike_pin(config: str) -> int | None:
-    """Return the pin that the configuration's text gives the strike."""
+    """Return the strike's pin in the text of a configuration; None without a strike."""
     program = runpy.run_path(str(HERE / "strike-off"))
     found: int | None = program["strike_pin"](config)
     return found
 
 
-def boot(hands: Hands, config: str) -> None:
-    """On a Pi: the strike's pin low from power-on, and a watchdog for the whole machine."""
+def boot(executor: Executor, config: str) -> None:
+    """On a Pi, set the strike's pin low from power-on, and a watchdog for the whole machine."""
     if not FIRMWARE.is_file():
         return
     pin = strike_pin(config)
     ours = "" if pin is None else BEGIN + BOOT_TEXT.format(pin=pin) + END
     rest = without_ours(FIRMWARE.read_text())
-    if hands.write(FIRMWARE, rest + ours):
-        hands.note("reboot once, so that the strike's pin is low from power-on")
-    if hands.write(WATCHDOG, WATCHDOG_TEXT):
-        hands.run("systemctl", "daemon-reexec")
+    if executor.write(FIRMWARE, rest + ours):
+        executor.note("reboot once, so that the strike's pin is low from power-on")
+    if executor.write(WATCHDOG, WATCHDOG_TEXT):
+        executor.run("systemctl", "daemon-reexec")
 
 
-def announce(hands: Hands, config: str) -> None:
-    """Where avahi runs, have it tell phones where the page is."""
+def announce(executor: Executor, config: str) -> None:
+    """Let avahi announce the page to phones, where avahi is installed."""
     web = tomllib.loads(config).get("web", {})
     if AVAHI.is_dir() and web.get("host", "0.0.0.0") not in ("127.0.0.1", "::1", "localhost"):
         kind = "https" if web.get("tls_cert") else "http"
         text = AVAHI_TEXT.format(kind=kind, port=web.get("port", 8080))
-        hands.write(AVAHI / "backdoor.service", text)
+        executor.write(AVAHI / "backdoor.service", text)
     else:
-        hands.remove(AVAHI / "backdoor.service")
+        executor.remove(AVAHI / "backdoor.service")
 
 
 def without_ours(text: str) -> str:
-    """Return config.txt as it was before us."""
+    """Return the text of config.txt without our lines."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return before + after if begin and end else text
 
 
-def restore(hands: Hands) -> None:
-    """Take back what was done to the machine; its packages stay."""
+def restore(executor: Executor) -> None:
+    """Undo what was done to the machine; installed packages stay."""
     if FIRMWARE.is_file():
-        hands.write(FIRMWARE, without_ours(FIRMWARE.read_text()))
-    hands.remove(UDEV, WATCHDOG, AVAHI / "backdoor.service")
+        executor.write(FIRMWARE, without_ours(FIRMWARE.read_text()))
+    executor.remove(UDEV, WATCHDOG, AVAHI / "backdoor.service")
     for name in reversed(USERS):
-        if not asked("getent", "passwd", name).returncode:
-            hands.run("userdel", name)
-    if not asked("getent", "group", USERS[0]).returncode:
-        hands.run("groupdel", USERS[0])
+        if not query("getent", "passwd", name).returncode:
+            executor.run("userdel", name)
+    if not query("getent", "group", USERS[0]).returncode:
+        executor.run("groupdel", USERS[0])

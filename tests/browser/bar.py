@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.config.settings import Config, JournalSettings
-from controller.gpio.simulated import Bench
-from controller.mqtt.memory import MemoryBus
+from controller.gpio.simulated import Simulator
+from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import State
 from controller.service.assembly import World, alone, assemble, simulated
@@ -38,7 +38,7 @@ class Bar:
             factory="mock",
             journal=JournalSettings(path=str(folder / "journal.db")),
         )
-        links = links or alone(MemoryBus())
+        links = links or alone(InMemoryBroker())
         occupancy = settled(inside) if isinstance(inside, int) else inside
         fresh = State(occupancy=occupancy)
         self.running = assemble(
@@ -46,7 +46,7 @@ class Bar:
         )
         # The first heartbeat need not wait a second.
         self.running.loop._components.heartbeat._ticks = TICKS_PER_HEARTBEAT - 1
-        self.bench = Bench(self.running.clock, self.running.factory, self.running.loop.post)
+        self.bench = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
         join = partial(links, client_id="page", on_ack=lambda number: None)
         self.app = create_app(self.config, link=join, bench=self.bench)
         self.mirror = self.app.extensions["backdoor"].mirror

@@ -15,7 +15,7 @@ from controller.config.loader import parse
 from controller.config.schema import KEYS
 from controller.config.settings import WIRING, Config
 from controller.events import EVENTS, INPUT_LINES, OUTPUT_LINES, PAGE_COMMANDS, Reason
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.service.assembly import alone
 from controller.trace import HEADER
 from web import create_app
@@ -44,7 +44,7 @@ def test_every_key_is_in_the_table_with_its_default_and_its_range() -> None:
         row = told[key.section, key.name]
         default = row[2].strip("`")
         parse({}, "README", [f"{key.section}.{key.name}={default}"])
-        assert row[3] == key.kind.says.replace("|", "/")
+        assert row[3] == key.type.expected.replace("|", "/")
         assert row[4] == key.means
 
 
@@ -111,7 +111,7 @@ def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
 
     config = parse({}, "x")
     config = replace(config, web=replace(config.web, secret_file=str(tmp_path / "secret")))
-    links = partial(alone(MemoryBus()), client_id="x", on_ack=lambda _: None)
+    links = partial(alone(InMemoryBroker()), client_id="x", on_ack=lambda _: None)
     app = create_app(config, link=links, bench=Bench())
     served = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule) for rule in app.url_map.iter_rules()}
     told = {

@@ -56,29 +56,29 @@ def ok(what: str, true: object = True) -> None:
     print(f"  ok  {what}", flush=True)
 
 
-class House:
-    """The pins of a whole house, and what they told."""
+class Rig:
+    """The pins of all lines, and the edges that they reported."""
 
     def __init__(self) -> None:
         self.edges: list[Edge] = []
-        self.hear = self.edges.append
+        self.on_edge = self.edges.append
         self.factory = make_factory("gpiod")
         self.pins = Pins(
             self.factory,
             {line: WIRING[line] for line in INPUT_LINES},
             {**{line: WIRING[line] for line in OUTPUT_LINES},
              "full_lamp": LineSettings(LAMP, "none", "low")},
-            on_edge=self._heard,
+            on_edge=self._report,
             to_house_ms=lambda seconds: seconds * 1000,
             strike_max_on_s=5,
         )  # fmt: skip
         self.pins.first_edges()
 
-    def _heard(self, edge: Edge) -> None:
-        self.hear(edge)
+    def _report(self, edge: Edge) -> None:
+        self.on_edge(edge)
 
-    def told(self, count: int) -> list[tuple[str, bool]]:
-        """Return the next edges, of which there must be so many."""
+    def take(self, count: int) -> list[tuple[str, bool]]:
+        """Remove and return the next edges; fail if there are not exactly ``count``."""
         eventually(lambda: len(self.edges) >= count)
         found = [(edge.line, edge.level) for edge in self.edges]
         self.edges.clear()
@@ -86,36 +86,36 @@ class House:
         return found
 
 
-def outputs(house: House) -> None:
+def outputs(rig: Rig) -> None:
     """Levels from the first moment on, and when switched."""
     ok("the strike is off, an active-low lamp too", (value(STRIKE), value(LAMP)) == (0, 1))
-    house.pins.set("strike", True)
+    rig.pins.set("strike", True)
     ok("the strike is on", value(STRIKE) == 1)
-    house.pins.set("strike", False)
+    rig.pins.set("strike", False)
     ok("and off", value(STRIKE) == 0)
 
 
-def inputs(house: House) -> None:
+def inputs(rig: Rig) -> None:
     """Edges, their order and their time."""
     for _ in range(100):
         before_ms = time.monotonic() * 1000
         wire(KNOCK, True)
-        eventually(lambda: house.edges)
-        assert before_ms <= house.edges[0].t_ms <= time.monotonic() * 1000
+        eventually(lambda: rig.edges)
+        assert before_ms <= rig.edges[0].t_ms <= time.monotonic() * 1000
         wire(KNOCK, False)
-        assert house.told(2) == [("hatch_knock", True), ("hatch_knock", False)]
+        assert rig.take(2) == [("hatch_knock", True), ("hatch_knock", False)]
     ok("a hundred pulses, each edge stamped by the kernel on our clock")
     for pin in (DOOR, OUTER, INNER):
         wire(pin, False)
-    house.told(3)
+    rig.take(3)
     wire(OUTER, True)
     wire(INNER, True)
     wire(DOOR, True)
-    ok("the outer beam before the inner, the door after both", house.told(3)
+    ok("the outer beam before the inner, the door after both", rig.take(3)
        == [("beam_outer", True), ("beam_inner", True), ("door_contact", True)])  # fmt: skip
 
 
-def burst(house: House) -> None:
+def burst(rig: Rig) -> None:
     """More edges than the kernel keeps, while nobody listens."""
     heard: list[Edge] = []
     awake = threading.Event()
@@ -124,19 +124,19 @@ def burst(house: House) -> None:
         heard.append(edge)
         awake.wait(30)
 
-    house.hear = slow
+    rig.on_edge = slow
     for _ in range(1500):
         wire(KNOCK, True)
         wire(KNOCK, False)
     wire(KNOCK, True)
     awake.set()
-    eventually(lambda: heard[-1].level and house.factory.lost)
+    eventually(lambda: heard[-1].level and rig.factory.lost)
     time.sleep(0.5)
-    ok(f"a flood: {len(heard)} edges heard, {house.factory.lost[KNOCK]} known to be lost")
-    ok("and the level is right in the end", heard[-1].level and not house.pins.reread())
-    house.hear = house.edges.append
+    ok(f"a flood: {len(heard)} edges heard, {rig.factory.lost[KNOCK]} known to be lost")
+    ok("and the level is right in the end", heard[-1].level and not rig.pins.reread())
+    rig.on_edge = rig.edges.append
     wire(KNOCK, False)
-    house.told(1)
+    rig.take(1)
 
 
 def idle() -> None:
@@ -150,7 +150,7 @@ def idle() -> None:
 
 
 def configured(*command: str) -> list[str]:
-    """Return what runs a command of ours on a house with all lines wired and no broker.
+    """Return what runs a command of ours with all lines wired and no broker.
 
     All but the fire panel's: where nothing holds its line it is an evacuation.
     """
@@ -180,8 +180,8 @@ def whole() -> None:
     ok(f"the whole controller, all lines wired: {a_second:.1f} wake-ups a second", a_second < 15)
 
 
-def proven() -> None:
-    """The self-test, by hands on every wire; the strike moves for the release alone."""
+def self_test() -> None:
+    """The self-test, with every input moved once; the strike moves for the release alone."""
     for file in Path("/tmp").glob("journal.db*"):
         file.unlink()  # after a restart the count would ask, and the release be refused
     command = configured("self-test", "--seconds", "60")
@@ -256,17 +256,17 @@ def hold() -> None:
 def main() -> None:
     """Check everything; the last line says so."""
     print(f"\nkernel {os.uname().release}")
-    house = House()
-    outputs(house)
-    inputs(house)
-    burst(house)
+    rig = Rig()
+    outputs(rig)
+    inputs(rig)
+    burst(rig)
     idle()
     owners()
-    house.pins.close()
+    rig.pins.close()
     ok("let go: the strike is off", value(STRIKE) == 0)
     killed()
     whole()
-    proven()
+    self_test()
     print("every check passed")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from controller.config.settings import WIRING
-from controller.gpio.simulated import Bench
+from controller.gpio.simulated import Simulator
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
 from tests.homeassistant.homeassistant import HA_PYTHON, HomeAssistant
@@ -42,7 +42,7 @@ class House:
     def start(self) -> None:
         world = World(partial(simulated, self.config), link_maker(self.config))
         self.running = assemble(self.config, world)
-        self.bench = Bench(self.running.clock, self.running.factory, self.running.loop.post)
+        self.bench = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
         self.running.loop.begin(self.running.absence)
         self._thread = Thread(target=self.running.loop.run)
         self._thread.start()

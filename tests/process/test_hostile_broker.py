@@ -25,7 +25,7 @@ from controller.events import COMMANDS, Reason, Set
 from controller.journal.outbox import GATHERING_S, OVERLAP_S
 from controller.mqtt.client import BACKOFF_S
 from controller.mqtt.inbox import Inbox, Now
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings
 from controller.service.assembly import World, assemble, link_maker, simulated
@@ -42,7 +42,7 @@ def house_on(folder: Path, port: int) -> Iterator[Demo]:
     """A house on simulated pins that looks for its broker at this port."""
     config = demo_config(folder, "door.release_time=0.5")
     config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=port))
-    bus = MemoryBus()
+    bus = InMemoryBroker()
     world = World(partial(simulated, config), link_maker(config))
     demo = Demo(assemble(config, world), Ear(bus), bus)
     demo.running.loop.begin(demo.running.absence)

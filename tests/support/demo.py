@@ -15,8 +15,8 @@ from typing import Any
 from controller.clock import wall_s
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.gpio.simulated import Bench
-from controller.mqtt.memory import MemoryBus
+from controller.gpio.simulated import Simulator
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service.assembly import Running, World, alone, assemble, simulated
 from tests.support.wait import HANGS_S, eventually
@@ -28,7 +28,7 @@ HEARD = ["#"]
 class Ear:
     """Everything that is said on the bus, by topic below ``backdoor/bar``."""
 
-    def __init__(self, bus: MemoryBus) -> None:
+    def __init__(self, bus: InMemoryBroker) -> None:
         self.heard: list[Message] = []
         self.link = bus.join(
             subscriptions=HEARD,
@@ -60,12 +60,12 @@ class Ear:
 class Demo:
     """One running house with its bench and its ear."""
 
-    def __init__(self, running: Running, ear: Ear, bus: MemoryBus) -> None:
+    def __init__(self, running: Running, ear: Ear, bus: InMemoryBroker) -> None:
         self.running = running
         self.bus = bus
         self.ear = ear
         loop = running.loop
-        self.bench = Bench(running.clock, running.factory, loop.post, loop.wait_until_published)
+        self.bench = Simulator(running.clock, running.factory, loop.post, loop.wait_until_published)
         self.thread = Thread(target=running.loop.run, name="loop")
 
     @property
@@ -97,7 +97,7 @@ def times_on(pin: Any) -> int:
 def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
     """Run a house on a bus in memory until the end of the block."""
     config = demo_config(folder, *sets)
-    bus = MemoryBus()
+    bus = InMemoryBroker()
     ear = Ear(bus)
     world = World(partial(simulated, config), alone(bus), speed=speed)
     demo = Demo(assemble(config, world), ear, bus)

@@ -17,8 +17,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from controller.config.settings import Config, Web
-from controller.mqtt.client import Link
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.link import Link
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message, Topics
 from tests.support.wait import HANGS_S
 from web import create_app
@@ -73,7 +73,7 @@ def calm() -> dict[str, Any]:
     }
 
 
-def joiner(bus: MemoryBus) -> Callable[..., Link]:
+def joiner(bus: InMemoryBroker) -> Callable[..., Link]:
     """Return how a page joins this bus."""
 
     def join(
@@ -99,8 +99,8 @@ class House:
     Ages on its page stand still until `let_time_run`: a test may take its time.
     """
 
-    def __init__(self, bus: MemoryBus | None = None) -> None:
-        self.bus = bus or MemoryBus()
+    def __init__(self, bus: InMemoryBroker | None = None) -> None:
+        self.bus = bus or InMemoryBroker()
         self.topics = Topics("backdoor/bar")
         self.state = calm()
         self.asked: list[tuple[str, dict[str, Any]]] = []

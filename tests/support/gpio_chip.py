@@ -75,7 +75,7 @@ class Board:
         line.seqno += 1
         kind = RISING if level else FALLING
         stamp = monotonic_ns() if at_ns is None else at_ns
-        line.request.tell(gpiod.EdgeEvent(kind, stamp, offset, line.seqno, line.seqno))
+        line.request.deliver(gpiod.EdgeEvent(kind, stamp, offset, line.seqno, line.seqno))
 
     def miss(self, offset: int, level: bool) -> None:
         """Bring a wire to a level that the hardware does not notice."""
@@ -147,7 +147,7 @@ class Request:
     def edges(self, offset: int) -> Any:
         return self._lines[offset].edge_detection
 
-    def tell(self, event: gpiod.EdgeEvent) -> None:
+    def deliver(self, event: gpiod.EdgeEvent) -> None:
         with self._lock:
             if len(self._events) < (self._events.maxlen or 0):
                 os.write(self._bell, b"!")

@@ -33,7 +33,9 @@ def program() -> dict[str, Any]:
     return runpy.run_path(str(PROGRAM))
 
 
-def test_numbers_are_the_kernels(program: dict[str, Any], tmp_path: Path) -> None:
+def test_struct_sizes_and_ioctl_numbers_are_the_kernels(
+    program: dict[str, Any], tmp_path: Path
+) -> None:
     assert shutil.which("cc"), "a C compiler is missing: sudo apt install gcc libc6-dev"
     (tmp_path / "layout.c").write_text(LAYOUT)
     subprocess.run(["cc", "-o", tmp_path / "layout", tmp_path / "layout.c"], check=True)
@@ -61,7 +63,9 @@ def test_numbers_are_the_kernels(program: dict[str, Any], tmp_path: Path) -> Non
         ("[lines\n# strike = 16\n", None),
     ],
 )
-def test_the_pin_is_the_configurations(program: dict[str, Any], text: str, pin: int | None) -> None:
+def test_strike_pin_of_the_configuration(
+    program: dict[str, Any], text: str, pin: int | None
+) -> None:
     assert program["strike_pin"](text) == pin
 
 
@@ -89,7 +93,7 @@ def chip(program: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return asked
 
 
-def test_the_line_is_requested_as_an_output_without_values_which_is_low(
+def test_line_is_requested_as_output_at_low(
     program: dict[str, Any], chip: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "backdoor.toml"
@@ -100,7 +104,7 @@ def test_the_line_is_requested_as_an_output_without_values_which_is_low(
 
 
 @pytest.mark.parametrize("config", ["/no/such/file", None])
-def test_what_can_not_be_done_is_said_with_the_way_out(
+def test_failure_is_one_line_with_way_out(
     program: dict[str, Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -116,7 +120,7 @@ def test_what_can_not_be_done_is_said_with_the_way_out(
     assert "the strike may be on" in capsys.readouterr().err
 
 
-def test_without_pins_or_without_a_strike_there_is_nothing_to_do(tmp_path: Path) -> None:
+def test_nothing_is_done_without_pins_or_strike(tmp_path: Path) -> None:
     """As systemd starts it: the system's Python, isolated, nothing of ours on its path."""
     config = tmp_path / "backdoor.toml"
     for text in ("[lines]\nstrike = 16\n", "[lines]\n"):
@@ -127,5 +131,5 @@ def test_without_pins_or_without_a_strike_there_is_nothing_to_do(tmp_path: Path)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_it_shares_nothing_with_what_may_have_failed() -> None:
+def test_strike_off_does_not_use_the_controller() -> None:
     assert "controller" not in PROGRAM.read_text().split('"""')[2]

@@ -39,7 +39,7 @@ def settings(unit: Path) -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_there_are_two_units_and_a_safe_one() -> None:
+def test_units_are_controller_web_and_safe() -> None:
     assert [unit.name for unit in UNITS] == [
         "backdoor-controller.service",
         "backdoor-safe.service",
@@ -47,7 +47,7 @@ def test_there_are_two_units_and_a_safe_one() -> None:
     ]
 
 
-def test_safe_mode_is_the_controllers_unit_but_for_one_word() -> None:
+def test_safe_unit_differs_from_controller_in_one_word() -> None:
     parts = {
         name: Path(f"systemd/backdoor-{name}.service").read_text().split("\n[Service]\n")
         for name in ("controller", "safe")
@@ -58,7 +58,7 @@ def test_safe_mode_is_the_controllers_unit_but_for_one_word() -> None:
     assert "Conflicts=backdoor-controller.service" in parts["safe"][0]
 
 
-def test_controller_and_page_have_each_their_own_login() -> None:
+def test_each_unit_loads_its_own_login() -> None:
     """Each has its own rights at the broker; no service sees the login of another."""
     logins = {
         unit.stem.removeprefix("backdoor-"): settings(unit)["LoadCredential"] for unit in UNITS
@@ -70,7 +70,7 @@ def test_controller_and_page_have_each_their_own_login() -> None:
     }
 
 
-def test_the_strike_goes_off_whatever_ended_the_controller() -> None:
+def test_strike_off_runs_after_every_end_of_the_controller() -> None:
     after = settings(Path("systemd/backdoor-controller.service"))["ExecStopPost"]
     assert after == (
         "-/usr/bin/python3 -IS /opt/backdoor/systemd/strike-off /etc/backdoor/backdoor.toml"
@@ -79,7 +79,7 @@ def test_the_strike_goes_off_whatever_ended_the_controller() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_unit_is_clean(unit: Path, tmp_path: Path) -> None:
+def test_unit_passes_systemd_analyze(unit: Path, tmp_path: Path) -> None:
     """The program is not installed here, so another one stands in for it."""
     copy = tmp_path / unit.name
     copy.write_text(unit.read_text().replace(PROGRAM, "/bin/true"))
@@ -96,7 +96,7 @@ def test_unit_is_hardened(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_unit_is_watched_and_comes_back(unit: Path) -> None:
+def test_unit_has_watchdog_and_restarts(unit: Path) -> None:
     service = settings(unit)
     assert service["Type"] == "notify"
     assert service["WatchdogSec"] == "10"
@@ -105,15 +105,15 @@ def test_unit_is_watched_and_comes_back(unit: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "verb"), [("controller", "run"), ("web", "web")])
-def test_unit_starts_a_command_that_there_is(name: str, verb: str) -> None:
+def test_unit_starts_an_existing_command(name: str, verb: str) -> None:
     from controller.cli.main import main
 
     started = settings(Path(f"systemd/backdoor-{name}.service"))["ExecStart"].split()
     assert started == [PROGRAM, verb, "--config", "/etc/backdoor/backdoor.toml"]
-    assert verb in main.commands  # type: ignore[attr-defined]
+    assert verb in main.commands
 
 
-def test_lgpios_pipe_has_a_place_that_is_the_working_directory() -> None:
+def test_lgpio_pipe_is_in_the_working_directory() -> None:
     """Importing lgpio makes a pipe in LG_WD and moves the process there."""
     service = settings(Path("systemd/backdoor-controller.service"))
     place = f"%t/{service['RuntimeDirectory']}"
@@ -121,7 +121,7 @@ def test_lgpios_pipe_has_a_place_that_is_the_working_directory() -> None:
     assert service["Environment"] == f"LG_WD={place}"
 
 
-def test_only_the_controller_may_touch_pins() -> None:
+def test_only_controller_units_may_use_pins() -> None:
     controller = settings(Path("systemd/backdoor-controller.service"))
     page = settings(Path("systemd/backdoor-web.service"))
     assert controller["DeviceAllow"] == "char-gpiochip rw"
@@ -130,7 +130,7 @@ def test_only_the_controller_may_touch_pins() -> None:
     assert "SupplementaryGroups" not in page
 
 
-def test_page_tells_systemd_that_it_is_ready_and_alive(tmp_path: Path) -> None:
+def test_page_notifies_ready_watchdog_and_stopping(tmp_path: Path) -> None:
     """Without a broker too: the page is up, and says that the house is not to be heard."""
     config = tmp_path / "backdoor.toml"
     config.write_text(

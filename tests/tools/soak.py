@@ -27,7 +27,7 @@ from controller.config.loader import parse
 from controller.events import Command
 from controller.gpio.simulated import ACTS
 from controller.journal.journal import read_last
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service import assembly
 from controller.service.assembly import Running, World, alone, assemble, simulated
@@ -87,7 +87,7 @@ class Bar:
         self.start()
 
     def start(self) -> None:
-        bus = MemoryBus()
+        bus = InMemoryBroker()
         ear = bus.join(
             subscriptions=["backdoor/bar/event/#"],
             on_message=self._hear,

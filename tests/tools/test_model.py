@@ -187,7 +187,7 @@ def test_only_what_a_slice_forgets_is_put_at_rest_for_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(FORGOTTEN))
 def test_what_a_slice_keeps_changes_in_its_walk(name: str) -> None:
-    seen: dict[str, set[object]] = {field: set() for field in vars(State())}
+    seen: dict[str, set[object]] = {field: set() for field in State.__struct_fields__}
 
     def see(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
         for field, values in seen.items():

@@ -42,7 +42,7 @@ class Expected:
         settings = Settings(book.url, book.open, self._zone, horizon, length, book.names)
         self._book = Book(settings, wall)
         self._mirror, self._wall = mirror, wall
-        self._topics = Topics(f"{config.mqtt.prefix}/{config.venue}")
+        self._topics = Topics.of(config)
         self._said: Message | None = None
         self._book.on_turn = self._tell
         mirror.beside(self._book.start, self._book.stop)

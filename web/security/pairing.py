@@ -19,13 +19,14 @@ import ipaddress
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from controller.config.atomic_file import write_beside
 
 SECRET_BYTES = 24  # 192 bits, 32 characters
 SHORTEST_SECRET = 22  # characters: 128 bits in base64
@@ -95,20 +96,15 @@ class Pairing:
             os.link(beside, self._path)
         os.unlink(beside)
 
-    def _write_beside(self) -> str:
+    def _write_beside(self) -> Path:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp makes it 0600, and in the same directory, so that the rename is atomic.
-        handle, name = tempfile.mkstemp(prefix=".pairing-", dir=self._path.parent)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(SECRET_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-            if self._path.exists():  # the page may be another user of the file's group
-                os.fchmod(file.fileno(), self._path.stat().st_mode & 0o640)
-            if os.geteuid() == 0:  # `sudo backdoor pair`: the page's own user must still read it
-                owner = (self._path if self._path.exists() else self._path.parent).stat()
-                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        return name
+        beside = write_beside(self._path, secrets.token_urlsafe(SECRET_BYTES) + "\n")
+        if self._path.exists():  # the page may be another user of the file's group
+            beside.chmod(self._path.stat().st_mode & 0o640)
+        if os.geteuid() == 0:  # `sudo backdoor pair`: the page's own user must still read it
+            owner = (self._path if self._path.exists() else self._path.parent).stat()
+            os.chown(beside, owner.st_uid, owner.st_gid)
+        return beside
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

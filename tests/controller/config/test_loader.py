@@ -24,11 +24,11 @@ def problems(document: dict[str, Any], *sets: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_an_empty_document_gives_the_defaults_with_everything_wired() -> None:
+def test_empty_document_gives_defaults_with_all_lines_wired() -> None:
     assert parse({}, "x") == Config().wired(WIRING)
 
 
-def test_the_example_of_the_contract() -> None:
+def test_wrong_duration_names_file_section_key_range_and_value() -> None:
     assert problems({"door": {"release_time": "abc"}}) == (
         'backdoor.toml: [door] release_time: must be 0.5 to 30 s, got "abc"',
     )
@@ -70,13 +70,15 @@ def test_the_example_of_the_contract() -> None:
         ("lines", "beam_outer", 22, "one beam alone can't count"),
     ],
 )
-def test_each_mistake_says_where_and_what(section: str, key: str, value: Any, says: str) -> None:
+def test_each_mistake_names_place_and_expected_value(
+    section: str, key: str, value: Any, says: str
+) -> None:
     (problem,) = problems({section: {key: value}})
     assert problem.startswith(f"backdoor.toml: [{section}] {key}: ")
     assert says in problem
 
 
-def test_every_mistake_of_one_line_comes_at_once() -> None:
+def test_two_mistakes_of_one_line() -> None:
     wrong = {"pin": 24, "pull": "sideways", "colour": "red"}
     assert len(problems({"lines": {"door_contact": wrong}})) == 2
 
@@ -88,7 +90,7 @@ def test_two_lines_on_one_pin() -> None:
     )
 
 
-def test_unknown_and_misshapen_sections() -> None:
+def test_unknown_sections_and_sections_of_wrong_type() -> None:
     found = problems({"hous": {}, "door": 3, "lines": [], "zzz": {}})
     assert 'backdoor.toml: [hous]: unknown section; did you mean "house"?' in found
     assert "backdoor.toml: [door]: must be a section, got 3" in found
@@ -98,16 +100,16 @@ def test_unknown_and_misshapen_sections() -> None:
     )
 
 
-def test_all_mistakes_come_at_once() -> None:
+def test_three_mistakes_are_reported_together() -> None:
     assert len(problems({"house": {"capacity": 0, "x": 1}, "door": {"entry": 1}})) == 3
 
 
-def test_set_changes_any_key_and_is_named_in_its_mistakes() -> None:
+def test_set_changes_a_key_and_is_named_in_its_mistakes() -> None:
     changed = parse(
         {}, "x", ["sensing.beam_spacing_mm=105.6", "house.venue=mag", "door.entry='walk_in'"]
     )
     assert changed.sensing.beam_spacing_mm == 105.6
-    assert (changed.venue, changed.house.entry) == ("mag", "walk_in")
+    assert (changed.venue, changed.rules.entry) == ("mag", "walk_in")
     assert problems({"house": 3}, "house.capacity=0") == (
         "backdoor.toml: [house]: must be a section, got 3",
     )
@@ -118,23 +120,22 @@ def test_set_changes_any_key_and_is_named_in_its_mistakes() -> None:
     )
 
 
-def test_durations_are_seconds_or_text_with_a_unit() -> None:
-    house = parse(
-        {"house": {"session_length": "90 min"}, "door": {"release_time": "700ms"}}, "x"
-    ).house
-    assert (house.session_ms, house.release_ms) == (5_400_000.0, 700.0)
+def test_duration_is_seconds_or_text_with_a_unit() -> None:
+    document = {"house": {"session_length": "90 min"}, "door": {"release_time": "700ms"}}
+    rules = parse(document, "x").rules
+    assert (rules.session_ms, rules.release_ms) == (5_400_000.0, 700.0)
     assert parse({"house": {"session_length": 7200}}, "x").rules.session_ms == 7_200_000.0
     assert parse({"house": {"session_warnings": ["1 min"]}}, "x").rules.warnings_ms == (60_000.0,)
 
 
-def test_the_book_of_a_bar_in_rome() -> None:
+def test_opening_hours_and_time_zone_of_the_book() -> None:
     told = {"open": ["Mon-Sat 18:00-01:00", "Sun 17:00-23:00"], "timezone": "Europe/Rome"}
     book = parse({"book": {**told, "names": True}}, "x").book
     assert book.open == ("Mon-Sat 18:00-01:00", "Sun 17:00-23:00")
     assert (book.timezone, book.names) == ("Europe/Rome", True)
 
 
-def test_lines_tell_the_rules_what_is_wired() -> None:
+def test_wired_inputs_reach_the_rules() -> None:
     config = parse({"lines": {"hatch_knock": 17, "strike": {"pin": 16}}}, "x")
     assert config.rules.lines == {"hatch_knock"}
     assert list(input_lines(config)) == ["hatch_knock"]
@@ -142,7 +143,7 @@ def test_lines_tell_the_rules_what_is_wired() -> None:
     assert not config.rules.beams
 
 
-def test_a_file_that_cannot_be_read_or_is_no_toml(tmp_path: Path) -> None:
+def test_file_that_is_missing_or_not_toml(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     with pytest.raises(ConfigError, match=r"none.toml: can't be read \(No such file"):
         load(str(missing))
@@ -155,7 +156,7 @@ def test_a_file_that_cannot_be_read_or_is_no_toml(tmp_path: Path) -> None:
         load(str(broken))
 
 
-def test_a_file_without_lines_wires_nothing(tmp_path: Path) -> None:
+def test_file_without_lines_wires_nothing(tmp_path: Path) -> None:
     file = tmp_path / "b.toml"
     file.write_text("[house]\ncapacity = 3\n")
     config = load(str(file), ["house.venue=mag"])
@@ -176,7 +177,7 @@ def test_a_file_without_lines_wires_nothing(tmp_path: Path) -> None:
         max_size=4,
     )
 )  # fmt: skip
-def test_whatever_the_file_says_is_read_or_explained(document: dict[str, Any]) -> None:
+def test_any_document_is_read_or_each_mistake_has_its_place(document: dict[str, Any]) -> None:
     try:
         found: tuple[str, ...] = ()
         parse(document, "x")
@@ -188,7 +189,7 @@ def test_whatever_the_file_says_is_read_or_explained(document: dict[str, Any]) -
 # --- the shipped file is the list of legal keys ---------------------------------------------------
 
 
-def test_a_regulars_rhythm_is_two_parts_of_the_longest_gap_or_more() -> None:
+def test_rhythm_is_two_or_more_parts_of_the_longest_gap() -> None:
     known = parse({"knocks": {"regulars": {"Anna": [0.5, 1], "Bo": [1, 0.25, 0.25]}}}, "x")
     assert known.sensing.regulars == (("Anna", (0.5, 1.0)), ("Bo", (1.0, 0.25, 0.25)))
     for wrong in ([1], [0.5, 0.5], [0, 1], [1, 2], ["1", 1], "Anna", 3):
@@ -197,13 +198,13 @@ def test_a_regulars_rhythm_is_two_parts_of_the_longest_gap_or_more() -> None:
     assert problems({"knocks": {"regulars": 1}})
 
 
-def test_the_shipped_file_is_legal_and_spells_out_the_defaults() -> None:
+def test_shipped_file_is_valid_and_gives_the_defaults() -> None:
     config = load(str(SHIPPED))
     assert config == Config().wired({n: WIRING[n] for n in config.lines})
     assert set(config.lines) == {"hatch_knock", "door_contact", "strike"}
 
 
-def test_the_shipped_file_names_every_key_with_its_default_and_every_line() -> None:
+def test_shipped_file_names_every_key_with_default_and_every_line() -> None:
     text = SHIPPED.read_text()
     everything = tomllib.loads(re.sub(r"^#(?=\w)", "", text, flags=re.MULTILINE))
     assert set(everything["lines"]) == set(WIRING)

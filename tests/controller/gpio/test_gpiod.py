@@ -17,11 +17,10 @@ from gpiozero.exc import GPIOZeroError, PinFixedPull, PinInvalidPull, PinPWMUnsu
 
 from controller.config.settings import WIRING, LineSettings
 from controller.events import INPUT_LINES, OUTPUT_LINES, Edge
-from controller.gpio.listener import ListenerError
+from controller.gpio.gpiod import ListenerError
 from controller.gpio.pins import Pins, PinsError, make_factory
-
-from .gpio_chip import Board
-from .waiting import eventually
+from tests.support.gpio_chip import Board
+from tests.support.wait import eventually
 
 pytest.importorskip("gpiod", reason="Linux only")
 
@@ -58,16 +57,14 @@ def make_pins(factory: Any, edges: list[Edge], **lines: Any) -> Pins:
     )
 
 
-def told(edges: list[Edge]) -> list[tuple[str, bool]]:
+def lines_and_levels(edges: list[Edge]) -> list[tuple[str, bool]]:
     return [(edge.line, edge.level) for edge in edges]
 
 
 # --- outputs -------------------------------------------------------------------------------------
 
 
-def test_an_output_is_requested_with_its_off_level_and_no_other_pin_is_touched(
-    board: Board, factory: Any
-) -> None:
+def test_output_is_requested_at_off_and_no_other_pin_is_touched(board: Board, factory: Any) -> None:
     pins = make_pins(factory, [], inputs={})
     assert board.calls == [
         ("close chip",),  # the one that was looked at
@@ -77,7 +74,7 @@ def test_an_output_is_requested_with_its_off_level_and_no_other_pin_is_touched(
     pins.close()
 
 
-def test_strike_is_off_before_it_is_let_go(board: Board, factory: Any) -> None:
+def test_strike_is_off_before_its_line_is_released(board: Board, factory: Any) -> None:
     pins = make_pins(factory, [])
     pins.set("strike", True)
     assert board.lines[17].level
@@ -88,7 +85,7 @@ def test_strike_is_off_before_it_is_let_go(board: Board, factory: Any) -> None:
     assert not any(line.request for line in board.lines.values())
 
 
-def test_asking_for_an_output_again_sets_its_level_again(board: Board, factory: Any) -> None:
+def test_output_requested_again_has_its_level_set_again(board: Board, factory: Any) -> None:
     """The kernel keeps the level that was set last, not the one of the request."""
     pin = factory.pin(17)
     pin.output_with_state(False)
@@ -100,7 +97,7 @@ def test_asking_for_an_output_again_sets_its_level_again(board: Board, factory: 
 # --- edges ---------------------------------------------------------------------------------------
 
 
-def test_edges_carry_the_kernels_level_and_time(board: Board, factory: Any) -> None:
+def test_edge_has_level_and_time_of_the_kernel(board: Board, factory: Any) -> None:
     """A pulse of 3 ms that is over long before anybody looks is seen in full."""
     edges: list[Edge] = []
     pins = make_pins(factory, edges)
@@ -108,15 +105,13 @@ def test_edges_carry_the_kernels_level_and_time(board: Board, factory: Any) -> N
     board.edge(16, True, now_ns - 20_000_000)
     board.edge(16, False, now_ns - 17_000_000)
     eventually(lambda: len(edges) == 2)
-    assert told(edges) == [("hatch_knock", True), ("hatch_knock", False)]
+    assert lines_and_levels(edges) == [("hatch_knock", True), ("hatch_knock", False)]
     stamps = [edge.t_ms for edge in edges]
     assert stamps == pytest.approx([now_ns / 1e6 - 20, now_ns / 1e6 - 17], abs=0.001)
     pins.close()
 
 
-def test_edges_of_two_lines_that_wait_together_are_told_in_the_order_of_their_stamps(
-    board: Board, factory: Any
-) -> None:
+def test_waiting_edges_of_two_lines_are_passed_on_in_time_order(board: Board, factory: Any) -> None:
     edges: list[Edge] = []
     pins = make_pins(factory, edges, inputs={**INPUTS, "beam_inner": LineSettings(6)})
     asleep = threading.Event()
@@ -138,9 +133,7 @@ def test_edges_of_two_lines_that_wait_together_are_told_in_the_order_of_their_st
     pins.close()
 
 
-def test_a_burst_longer_than_the_kernel_keeps_is_known_to_be_cut(
-    board: Board, factory: Any
-) -> None:
+def test_burst_longer_than_kernel_buffer_counts_lost_edges(board: Board, factory: Any) -> None:
     edges: list[Edge] = []
     awake = threading.Event()
 
@@ -162,7 +155,7 @@ def test_a_burst_longer_than_the_kernel_keeps_is_known_to_be_cut(
     pins.close()
 
 
-def test_a_gap_in_the_kernels_numbers_is_counted_and_the_level_read_again(
+def test_gap_in_line_seqno_counts_lost_edges_and_rereads_level(
     board: Board, factory: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     edges: list[Edge] = []
@@ -171,25 +164,25 @@ def test_a_gap_in_the_kernels_numbers_is_counted_and_the_level_read_again(
     board.lines[16].seqno += 3
     board.edge(16, False, left=True)
     eventually(lambda: len(edges) == 3)
-    assert told(edges)[-1] == ("hatch_knock", True)
+    assert lines_and_levels(edges)[-1] == ("hatch_knock", True)
     assert factory.lost == {16: 3}
-    assert "the kernel lost edges, 3 so far" in caplog.text
+    assert "the kernel lost edges, 3 since the start" in caplog.text
     pins.close()
 
 
-def test_two_rising_edges_in_a_row_are_a_lost_edge(board: Board, factory: Any) -> None:
+def test_two_rising_edges_in_a_row_count_a_lost_edge(board: Board, factory: Any) -> None:
     edges: list[Edge] = []
     pins = make_pins(factory, edges)
     board.edge(16, True)
     board.edge(16, True)
     board.edge(16, False)
     eventually(lambda: len(edges) == 2)
-    assert told(edges) == [("hatch_knock", True), ("hatch_knock", False)]
+    assert lines_and_levels(edges) == [("hatch_knock", True), ("hatch_knock", False)]
     assert factory.lost == {16: 1}
     pins.close()
 
 
-def test_an_edge_that_nobody_saw_is_found_by_reading_again(board: Board, factory: Any) -> None:
+def test_reread_finds_an_edge_the_hardware_missed(board: Board, factory: Any) -> None:
     pins = make_pins(factory, [])
     pins.first_edges()
     board.miss(16, True)
@@ -199,7 +192,7 @@ def test_an_edge_that_nobody_saw_is_found_by_reading_again(board: Board, factory
     pins.close()
 
 
-def test_edges_that_are_not_told_yet_are_known(board: Board, factory: Any) -> None:
+def test_behind_while_an_edge_is_passed_on_or_waits(board: Board, factory: Any) -> None:
     heard, go_on = threading.Event(), threading.Event()
 
     def callback() -> None:
@@ -212,7 +205,7 @@ def test_edges_that_are_not_told_yet_are_known(board: Board, factory: Any) -> No
         board.edge(5, False)
         assert heard.wait(30)
         assert factory.behind()  # it is being told
-        factory.listener._telling = False  # as if that were done
+        factory.listener._dispatching = False  # as if that were done
         assert not factory.behind()
         board.edge(5, True)
         assert factory.behind()  # one waits in the kernel
@@ -223,7 +216,7 @@ def test_edges_that_are_not_told_yet_are_known(board: Board, factory: Any) -> No
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
-def test_an_exception_in_a_callback_costs_one_edge_not_the_inputs(
+def test_exception_in_callback_costs_one_edge(
     board: Board, factory: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[int] = []
@@ -242,19 +235,19 @@ def test_an_exception_in_a_callback_costs_one_edge_not_the_inputs(
     assert "an edge was not passed on" in caplog.text
 
 
-def test_a_dead_thread_is_seen_at_the_next_read(board: Board, factory: Any) -> None:
+def test_read_raises_after_the_listening_thread_has_ended(board: Board, factory: Any) -> None:
     pins = make_pins(factory, [])
     pins.first_edges()
-    factory.listener._sources = None  # whatever may kill it
+    factory.listener._pins = None  # whatever may kill it
     board.edge(16, True)
     eventually(lambda: not factory.listener._thread.is_alive())
-    with pytest.raises(ListenerError, match="thread that listens to the pins has died"):
+    with pytest.raises(ListenerError, match="thread that listens to the pins has ended"):
         pins.reread()
-    factory.listener._sources = {}
+    factory.listener._pins = {}
     pins.close()
 
 
-def test_a_line_that_can_not_be_read_any_more_is_seen_and_the_others_go_on(
+def test_read_of_a_broken_line_raises_and_other_lines_work(
     board: Board, factory: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     edges: list[Edge] = []
@@ -270,13 +263,13 @@ def test_a_line_that_can_not_be_read_any_more_is_seen_and_the_others_go_on(
     board.edge(16, True)
     eventually(lambda: "can't be read" in caplog.text)
     board.edge(5, False)
-    eventually(lambda: ("beam_outer", True) in told(edges))
-    with pytest.raises(ListenerError, match=r"GPIO16 can't be heard any more: .*No such device"):
+    eventually(lambda: ("beam_outer", True) in lines_and_levels(edges))
+    with pytest.raises(ListenerError, match=r"GPIO16 can't be read any more: .*No such device"):
         pins.reread()
     pins.close()
 
 
-def test_a_line_that_another_program_holds_names_the_way_out(board: Board, factory: Any) -> None:
+def test_line_held_by_another_program_is_one_line_with_way_out(board: Board, factory: Any) -> None:
     board.lines[17].request = board  # type: ignore[assignment]
     with pytest.raises(PinsError, match=r"line strike: pin 17 cannot be used .*busy.*gpioinfo"):
         make_pins(factory, [])
@@ -290,27 +283,27 @@ def test_a_line_that_another_program_holds_names_the_way_out(board: Board, facto
         (FileNotFoundError(errno.ENOENT, "gone"), r"cannot open .*gpiochip0"),
     ],
 )
-def test_a_chip_that_may_not_be_opened_names_the_group(
-    board: Board, error: OSError, says: str
-) -> None:
+def test_chip_without_permission_names_the_group(board: Board, error: OSError, says: str) -> None:
     board.refuses = error
     with pytest.raises(PinsError, match=says):
         make_factory("gpiod")
 
 
-def test_another_chip_than_the_headers_is_not_taken(board: Board) -> None:
+def test_chip_without_the_header_is_not_used(board: Board) -> None:
     board.label = "raspberrypi-exp-gpio"
     with pytest.raises(PinsError, match="no GPIO chip is one of pinctrl-bcm2835"):
         make_factory("gpiod")
 
 
-def test_without_a_pi_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_pi_is_one_line_with_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("controller.gpio.factories.DEV", tmp_path)
     with pytest.raises(PinsError, match=r'"gpiod": this machine has no Raspberry Pi pins'):
         make_factory("gpiod")
 
 
-def test_without_gpiod_it_names_the_other_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_gpiod_names_the_other_factory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiod", None)
     monkeypatch.delitem(sys.modules, "controller.gpio.gpiod", raising=False)
     with pytest.raises(PinsError, match=r'make setup.* or use factory "lgpio"'):
@@ -320,7 +313,7 @@ def test_without_gpiod_it_names_the_other_choice(monkeypatch: pytest.MonkeyPatch
 # --- gpiozero's own devices ----------------------------------------------------------------------
 
 
-def test_public_devices_work_unchanged(board: Board, factory: Any) -> None:
+def test_gpiozero_devices_work_on_the_factory(board: Board, factory: Any) -> None:
     with (
         Button(5, bounce_time=0.01, pin_factory=factory) as button,
         Button(6, pull_up=None, active_state=True, pin_factory=factory) as floating,
@@ -339,7 +332,7 @@ def test_public_devices_work_unchanged(board: Board, factory: Any) -> None:
         assert led.pin.function == "input"
 
 
-def test_what_a_pin_can_not_do_is_refused_as_gpiozero_does(board: Board, factory: Any) -> None:
+def test_impossible_pin_settings_raise_gpiozeros_errors(board: Board, factory: Any) -> None:
     pin = factory.pin(5)
     assert (pin.function, pin.state) == ("input", 0)
     with pytest.raises(PinSetInput):
@@ -357,9 +350,7 @@ def test_what_a_pin_can_not_do_is_refused_as_gpiozero_does(board: Board, factory
         pin.pull = "up"
 
 
-def test_closing_twice_and_letting_go_from_a_callback_are_harmless(
-    board: Board, factory: Any
-) -> None:
+def test_close_twice_and_close_from_a_callback(board: Board, factory: Any) -> None:
     button = Button(5, pin_factory=factory)
     button.when_pressed = button.close
     board.edge(5, False)
@@ -377,9 +368,7 @@ def test_closing_twice_and_letting_go_from_a_callback_are_harmless(
 # --- idle ----------------------------------------------------------------------------------------
 
 
-def test_with_all_lines_wired_the_thread_sleeps_while_nothing_happens(
-    board: Board, factory: Any
-) -> None:
+def test_listening_thread_sleeps_with_all_lines_idle(board: Board, factory: Any) -> None:
     """What the whole controller costs is in the bench; this thread's share of it is nothing."""
     pins = make_pins(
         factory,
@@ -400,7 +389,7 @@ def test_with_all_lines_wired_the_thread_sleeps_while_nothing_happens(
     pins.close()
 
 
-def test_the_bench_on_a_faked_chip_measures_what_runs_in_the_field() -> None:
+def test_benched_program_loads_no_test_runner() -> None:
     """No test runner in the measured process: its memory and its CPU would be in the figures."""
     program = (
         "import runpy, sys\n"

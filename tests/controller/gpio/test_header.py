@@ -22,7 +22,7 @@ def words(picture: str) -> list[str]:
     return [text.text or "" for text in root.iter(f"{SVG}text")]
 
 
-def test_the_header_is_gpiozeros() -> None:
+def test_header_pins_agree_with_gpiozero() -> None:
     (header,) = [h for h in MockFactory().board_info.headers.values() if h.name == "J8"]
     for number, pin in header.pins.items():
         if pin.name.startswith("GPIO"):
@@ -36,7 +36,7 @@ def test_every_line_has_a_note() -> None:
     assert set(NOTES) == set(WIRING)
 
 
-def test_the_table_has_a_row_for_each_line_in_the_headers_order() -> None:
+def test_table_has_lines_in_header_order() -> None:
     rows = table(WIRING)
     assert rows[0].split()[:5] == ["header", "BCM", "line", "active", "pull"]
     assert [int(row.split()[0]) for row in rows[1:]] == sorted(
@@ -45,12 +45,12 @@ def test_the_table_has_a_row_for_each_line_in_the_headers_order() -> None:
     assert "    36   16  strike          high    none  relay board" in "\n".join(rows)
 
 
-def test_a_pin_without_a_hole_has_none() -> None:
+def test_table_of_a_pin_not_on_the_header() -> None:
     assert table({"strike": LineSettings(28)})[1].startswith("     -   28  strike")
     assert "GPIO 28" not in svg({"strike": LineSettings(28)})
 
 
-def test_the_drawing_names_what_is_wired_at_its_pin() -> None:
+def test_drawing_names_each_line_at_its_pin() -> None:
     told = words(svg(WIRING))
     assert "strike · GPIO 16" in told
     assert "GPIO 17 · hatch_knock" in told
@@ -59,7 +59,7 @@ def test_the_drawing_names_what_is_wired_at_its_pin() -> None:
     assert "strike" not in " ".join(words(svg({})))
 
 
-def test_the_drawing_in_the_readme_is_of_the_usual_wiring() -> None:
+def test_drawing_in_the_documents_is_of_the_default_wiring() -> None:
     assert PICTURE.read_text(encoding="utf-8") == svg(WIRING), (
         "draw it: python -c 'from controller.gpio.header import *;"
         " from controller.config.settings import WIRING;"
@@ -68,7 +68,7 @@ def test_the_drawing_in_the_readme_is_of_the_usual_wiring() -> None:
 
 
 @pytest.mark.parametrize("drawn", [False, True])
-def test_check_config_shows_the_table_and_draws_when_asked(tmp_path: Path, drawn: bool) -> None:
+def test_check_config_prints_the_table_and_draws_on_request(tmp_path: Path, drawn: bool) -> None:
     config, picture = tmp_path / "b.toml", tmp_path / "header.svg"
     config.write_text("[lines]\nstrike = 20\n")
     asked = ["check-config", "--config", str(config)] + (["--svg", str(picture)] if drawn else [])

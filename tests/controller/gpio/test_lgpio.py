@@ -127,14 +127,14 @@ def make_pins(edges: list[Edge]) -> tuple[Any, Pins]:
     return factory, pins
 
 
-def test_outputs_are_claimed_with_their_off_level_and_never_on(lgpio: Lgpio) -> None:
+def test_outputs_are_claimed_at_off(lgpio: Lgpio) -> None:
     _, pins = make_pins([])
     outputs = [call for call in lgpio.calls if call[0] in ("output", "write")]
     assert outputs == [("output", 17, 0), ("output", 22, 1)]  # the lamp is active low
     pins.close()
 
 
-def test_strike_is_off_before_it_is_let_go(lgpio: Lgpio) -> None:
+def test_strike_is_off_before_its_line_is_released(lgpio: Lgpio) -> None:
     _, pins = make_pins([])
     pins.set("strike", True)
     lgpio.calls.clear()
@@ -143,7 +143,7 @@ def test_strike_is_off_before_it_is_let_go(lgpio: Lgpio) -> None:
     assert lgpio.calls[-1] == ("close chip",)
 
 
-def test_edges_carry_the_kernels_level_and_time(lgpio: Lgpio) -> None:
+def test_edge_has_level_and_time_of_the_kernel(lgpio: Lgpio) -> None:
     """A pulse of 3 ms that is over long before the callbacks run is seen in full."""
     edges: list[Edge] = []
     factory, pins = make_pins(edges)
@@ -160,7 +160,7 @@ def test_edges_carry_the_kernels_level_and_time(lgpio: Lgpio) -> None:
     pins.close()
 
 
-def test_old_kernels_wall_clock_stamps_are_not_believed(lgpio: Lgpio) -> None:
+def test_wall_clock_stamp_of_an_old_kernel_is_replaced(lgpio: Lgpio) -> None:
     edges: list[Edge] = []
     factory, pins = make_pins(edges)
     before = factory.ticks()
@@ -169,7 +169,7 @@ def test_old_kernels_wall_clock_stamps_are_not_believed(lgpio: Lgpio) -> None:
     pins.close()
 
 
-def test_line_that_another_program_holds_names_the_way_out(lgpio: Lgpio) -> None:
+def test_line_held_by_another_program_is_one_line_with_way_out(lgpio: Lgpio) -> None:
     def busy(handle: int, gpio: int, level: int = 0, flags: int = 0) -> None:
         raise lgpio.error("GPIO busy")
 
@@ -178,7 +178,7 @@ def test_line_that_another_program_holds_names_the_way_out(lgpio: Lgpio) -> None
         make_pins([])
 
 
-def test_chip_that_may_not_be_opened_names_the_group(
+def test_chip_without_permission_names_the_group(
     lgpio: Lgpio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lgpio.refuses = "can not open gpiochip"
@@ -198,7 +198,7 @@ def test_missing_lgpio_names_the_package(monkeypatch: pytest.MonkeyPatch) -> Non
         make_factory("lgpio")
 
 
-def test_pipe_that_cannot_be_made_names_its_place(
+def test_pipe_that_cannot_be_made_names_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lgpio.py").write_text("open('/no/such/place/.lgd-nfy-3')")
@@ -210,7 +210,7 @@ def test_pipe_that_cannot_be_made_names_its_place(
         make_factory("lgpio")
 
 
-def test_pipe_gets_a_place_of_its_own_when_none_is_named(
+def test_pipe_gets_a_folder_of_its_own_without_lg_wd(
     lgpio: Lgpio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LG_WD")
@@ -240,14 +240,14 @@ def real(cwd: Path, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_real_lgpio_without_a_chip_says_so_and_leaves_no_trace(tmp_path: Path) -> None:
+def test_real_lgpio_without_a_chip_is_one_line_and_leaves_no_file(tmp_path: Path) -> None:
     message, place = real(tmp_path)
     assert "this machine has no Raspberry Pi pins" in message
     assert "backdoor demo" in message
     assert place == f"{tmp_path} []"  # neither its pipe nor its change of directory
 
 
-def test_real_lgpio_without_a_place_for_its_pipe_names_it(tmp_path: Path) -> None:
+def test_real_lgpio_without_a_folder_for_its_pipe_names_it(tmp_path: Path) -> None:
     message, _ = real(tmp_path, LG_WD="/no/such/place")
     assert "cannot make its pipe in /no/such/place" in message
     assert "set LG_WD" in message

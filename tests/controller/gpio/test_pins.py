@@ -75,17 +75,17 @@ def bench() -> Iterator[Bench]:
         pins.close()
 
 
-def test_a_backend_that_can_not_know_may_always_be_behind(bench: Bench) -> None:
+def test_behind_is_true_for_a_backend_that_cannot_know(bench: Bench) -> None:
     assert bench.pins().behind()
 
 
-def test_strike_is_claimed_at_its_off_level_and_never_on(bench: Bench) -> None:
+def test_strike_is_claimed_at_off(bench: Bench) -> None:
     bench.pins()
     assert bench.pin("strike").function == "output"
     assert bench.levels("strike") == [False]
 
 
-def test_active_low_lamp_starts_dark(bench: Bench) -> None:
+def test_active_low_lamp_is_off_at_start(bench: Bench) -> None:
     bench.pins()
     assert bench.pin("full_lamp").state is True
 
@@ -124,12 +124,12 @@ def drive(pin: Any, high: bool) -> None:
         pin.drive_low()
 
 
-def test_making_the_pins_tells_no_edge(bench: Bench) -> None:
+def test_no_edge_while_pins_are_made(bench: Bench) -> None:
     bench.pins()
     assert bench.edges == []
 
 
-def test_first_edges_are_one_level_of_each_input(bench: Bench) -> None:
+def test_first_edges_have_the_level_of_each_input(bench: Bench) -> None:
     bench.pin("beam_outer").drive_low()
     pins = bench.pins(inputs={"beam_outer": LineSettings(pin=5, pull="none", active="low")})
     first = pins.first_edges()
@@ -137,7 +137,7 @@ def test_first_edges_are_one_level_of_each_input(bench: Bench) -> None:
     assert pins.reread() == []
 
 
-def test_edge_carries_the_tick_of_the_backend(bench: Bench) -> None:
+def test_edge_has_time_stamp_of_the_backend(bench: Bench) -> None:
     bench.pins()
     bench.pin("beam_outer").drive_low()
     assert bench.edges[0].t_ms == bench.pin("beam_outer")._last_change * 1000.0
@@ -151,7 +151,7 @@ def test_stamp_of_another_clock_is_replaced_by_now(bench: Bench, ticks: float) -
     assert before * 1000 <= bench.edges[0].t_ms <= bench.factory.ticks() * 1000
 
 
-def test_same_level_twice_is_told_once(bench: Bench) -> None:
+def test_same_level_twice_is_one_edge(bench: Bench) -> None:
     pins = bench.pins()
     device = pins._inputs["beam_outer"]
     device._fire_events(bench.factory.ticks(), True)
@@ -159,7 +159,7 @@ def test_same_level_twice_is_told_once(bench: Bench) -> None:
     assert len(bench.edges) == 1
 
 
-def test_an_edge_on_its_way_is_not_lost(bench: Bench) -> None:
+def test_reread_does_not_take_a_late_edge_for_lost(bench: Bench) -> None:
     """All sensors of a supply that fails change at once, between one look and the next."""
     pins = bench.pins()
     pins.first_edges()
@@ -175,7 +175,7 @@ def test_an_edge_on_its_way_is_not_lost(bench: Bench) -> None:
     assert pins.reread() == pins.reread() == []
 
 
-def test_lost_edge_is_found_by_rereading(bench: Bench) -> None:
+def test_reread_finds_a_lost_edge(bench: Bench) -> None:
     pins = bench.pins()
     pins.first_edges()
     bench.pin("beam_outer")._change_state(False)  # the level moves and no edge is told
@@ -187,7 +187,9 @@ def test_lost_edge_is_found_by_rereading(bench: Bench) -> None:
     assert [(edge.level, edge.resync) for edge in bench.edges] == [(False, False)]
 
 
-def test_receiver_that_raises_ends_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_in_on_edge_is_logged_and_next_edge_comes(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     bench.pins()
 
     def broken(edge: Edge) -> None:
@@ -201,7 +203,7 @@ def test_receiver_that_raises_ends_nothing(bench: Bench, caplog: pytest.LogCaptu
     assert "beam_outer: an edge was lost" in caplog.text
 
 
-def test_edges_of_two_threads_come_in_the_order_they_were_told(bench: Bench) -> None:
+def test_edges_of_two_threads_keep_their_order(bench: Bench) -> None:
     queue: SimpleQueue[Edge] = SimpleQueue()
     bench.on_edge = queue.put
     bench.pins()
@@ -227,7 +229,7 @@ def test_edges_of_two_threads_come_in_the_order_they_were_told(bench: Bench) -> 
 # --- outputs ------------------------------------------------------------------------------------
 
 
-def test_set_switches_and_an_unwired_output_is_nothing(bench: Bench) -> None:
+def test_set_switches_and_ignores_an_unwired_output(bench: Bench) -> None:
     pins = bench.pins(outputs={"full_lamp": LineSettings(pin=22, active="high")})
     pins.set("full_lamp", True)
     pins.set("full_lamp", False)
@@ -237,7 +239,7 @@ def test_set_switches_and_an_unwired_output_is_nothing(bench: Bench) -> None:
     assert bench.levels("full_lamp") == [False, True, False]
 
 
-def test_lamp_blinks_until_it_is_answered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lamp_blinks_until_set_without_blink(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.gpio.pins.BLINK_S", 0.01)
     pins = bench.pins()
     pins.set("hatch_light", True, blink=True)
@@ -252,7 +254,7 @@ def test_lamp_blinks_until_it_is_answered(bench: Bench, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("tone", TONES)
-def test_chime_rings_its_pattern_and_ends_silent(
+def test_chime_rings_its_pattern_and_is_off_after_it(
     bench: Bench, tone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = {name: (0.002, 0.002, times) for name, (_, _, times) in TONES.items()}
@@ -263,23 +265,23 @@ def test_chime_rings_its_pattern_and_ends_silent(
     eventually(lambda: bench.levels("chime") == wanted)
 
 
-def test_unknown_tone_rings_all_the_same(bench: Bench) -> None:
+def test_unknown_tone_rings(bench: Bench) -> None:
     pins = bench.pins()
     pins.chime("no such tone")
     eventually(lambda: bench.pin("chime").state is True)
 
 
-# --- the strike's own guard -----------------------------------------------------------------------
+# --- the strike's time limit ----------------------------------------------------------------------
 
 
-def test_guard_switches_the_strike_off_when_nobody_else_does(
+def test_cutoff_switches_strike_off_after_limit(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     pins = bench.pins(strike_max_on_s=0.05)
     pins.set("strike", True)
-    eventually(lambda: "its guard" in caplog.text)
+    eventually(lambda: "its time limit" in caplog.text)
     assert bench.levels("strike") == [False, True, False]
-    pins.set("strike", True)  # after the guard acted, only an off makes it serve again
+    pins.set("strike", True)  # after the cutoff, on is ignored until off was set
     assert bench.pin("strike").state is False
     pins.set("strike", False)
     pins.set("strike", True)
@@ -287,11 +289,11 @@ def test_guard_switches_the_strike_off_when_nobody_else_does(
 
 
 def due_s(pins: Pins) -> float | None:
-    assert pins._guard is not None
-    return pins._guard._due_s
+    assert pins._cutoff is not None
+    return pins._cutoff._due_s
 
 
-def test_off_disarms_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_off_before_limit_prevents_cutoff(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     pins = bench.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
     assert due_s(pins) is not None
@@ -300,7 +302,7 @@ def test_off_disarms_the_guard(bench: Bench, caplog: pytest.LogCaptureFixture) -
     assert caplog.text == ""
 
 
-def test_second_on_does_not_prolong(bench: Bench) -> None:
+def test_second_on_does_not_extend_the_limit(bench: Bench) -> None:
     pins = bench.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
     due = due_s(pins)
@@ -308,7 +310,7 @@ def test_second_on_does_not_prolong(bench: Bench) -> None:
     assert due_s(pins) == due
 
 
-def test_the_guard_of_one_release_leaves_the_next_alone(
+def test_limit_of_one_release_does_not_end_the_next(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     pins = bench.pins(strike_max_on_s=1.0)
@@ -319,25 +321,25 @@ def test_the_guard_of_one_release_leaves_the_next_alone(
     pins.set("strike", True)
     eventually(lambda: time.monotonic() > first_s + 0.05)
     assert bench.pin("strike").state is True
-    eventually(lambda: "its guard" in caplog.text)
+    eventually(lambda: "its time limit" in caplog.text)
     assert bench.pin("strike").state is False
 
 
-def test_the_guard_makes_one_thread_that_ends_with_the_pins(bench: Bench) -> None:
+def test_cutoff_has_one_thread_that_ends_with_the_pins(bench: Bench) -> None:
     pins = bench.pins()
     for _ in range(3):
         pins.set("strike", True)
         pins.set("strike", False)
-    guards = [one for one in threading.enumerate() if one.name == "strike-guard"]
-    assert pins._guard is not None
-    own = pins._guard._thread
-    assert own in guards
+    cutoffs = [one for one in threading.enumerate() if one.name == "strike-cutoff"]
+    assert pins._cutoff is not None
+    own = pins._cutoff._thread
+    assert own in cutoffs
     pins.close()
     own.join(HANGS_S)
     assert not own.is_alive()
 
 
-def test_strike_stays_off_when_no_guard_can_be_had(
+def test_strike_stays_off_when_cutoff_thread_cannot_start(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_thread(self: threading.Thread) -> None:
@@ -354,13 +356,20 @@ def test_close_switches_the_strike_off_first(bench: Bench) -> None:
     pins = bench.pins()
     pins.set("strike", True)
     pins.set("full_lamp", True)
-    strike, order = bench.pin("strike"), []
-    lamp = bench.pin("full_lamp")
-    lamp_close, strike_set = lamp.close, strike._set_state
-    lamp.close = lambda: (order.append("lamp let go"), lamp_close())
-    strike._set_state = lambda value: (order.append(f"strike {value}"), strike_set(value))
+    strike, lamp = bench.pin("strike"), bench.pin("full_lamp")
+    order: list[str] = []
+
+    def noted(what: str, call: Callable[..., None]) -> Callable[..., None]:
+        def noting(*args: Any) -> None:
+            order.append(" ".join([what, *map(str, args)]))
+            call(*args)
+
+        return noting
+
+    lamp.close = noted("lamp released", lamp.close)
+    strike._set_state = noted("strike", strike._set_state)
     pins.close()
-    assert order[:2] == ["strike False", "lamp let go"]
+    assert order[:2] == ["strike False", "lamp released"]
     assert [state.state for state in strike.states] == [False, True, False]
     pins.close()
 
@@ -422,7 +431,7 @@ def test_close_goes_on_when_one_line_fails(bench: Bench, caplog: pytest.LogCaptu
         ),
     ],
 )
-def test_impossible_wiring_is_one_plain_line(
+def test_impossible_wiring_is_one_line_with_way_out(
     bench: Bench, inputs: dict[str, Any], outputs: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(PinsError) as refused:
@@ -430,7 +439,7 @@ def test_impossible_wiring_is_one_plain_line(
     assert str(refused.value) == text
 
 
-def test_pin_that_somebody_holds_names_the_way_out(bench: Bench) -> None:
+def test_pin_in_use_is_one_line_with_way_out(bench: Bench) -> None:
     from gpiozero import DigitalOutputDevice
 
     with (
@@ -440,7 +449,7 @@ def test_pin_that_somebody_holds_names_the_way_out(bench: Bench) -> None:
         bench.pins()
 
 
-def test_failing_half_way_lets_go_of_the_strike(bench: Bench) -> None:
+def test_error_while_claiming_releases_the_strike(bench: Bench) -> None:
     strike = bench.pin("strike")
     with pytest.raises(PinsError):
         bench.pins(inputs={"beam_outer": LineSettings(pin=99)})
@@ -449,18 +458,16 @@ def test_failing_half_way_lets_go_of_the_strike(bench: Bench) -> None:
     bench.pins()
 
 
-def test_unknown_factory_names_the_known() -> None:
+def test_unknown_factory_names_the_known_ones() -> None:
     with pytest.raises(PinsError, match=r'"pigpio" is unknown; use .*"lgpio" or .*"mock"'):
         make_factory("pigpio")
 
 
-def test_mock_factory_is_gpiozeros() -> None:
+def test_mock_factory_is_of_gpiozero() -> None:
     assert isinstance(make_factory("mock"), MockFactory)
 
 
-def test_nothing_is_logged_in_an_ordinary_evening(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_is_logged_in_normal_use(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     pins = bench.pins()
     pins.first_edges()
@@ -470,6 +477,6 @@ def test_nothing_is_logged_in_an_ordinary_evening(
     assert caplog.records == []
 
 
-def test_each_tone_sounds_as_long_as_sensing_is_told() -> None:
+def test_tones_are_as_long_as_sensing_expects() -> None:
     lengths = {tone: (on_s + off_s) * times * 1000 for tone, (on_s, off_s, times) in TONES.items()}
     assert lengths == pytest.approx(CHIME_MS)

@@ -131,9 +131,7 @@ def rig(gpio: RememberingGPIO) -> Iterator[Rig]:
     rig.pins.close()
 
 
-def test_strike_is_set_up_at_low_in_one_call_and_never_high(
-    gpio: RememberingGPIO, rig: Rig
-) -> None:
+def test_strike_is_set_up_at_low_in_one_call(gpio: RememberingGPIO, rig: Rig) -> None:
     calls = [call for call in gpio.calls if call[1] == 17]
     assert calls == [("setup", 17, "in", None), ("setup", 17, "out", False)]
 
@@ -143,7 +141,7 @@ def test_active_low_lamp_is_set_up_high_in_one_call(gpio: RememberingGPIO, rig: 
     assert calls[-1] == ("setup", 22, "out", True)
 
 
-def test_levels_mean_what_the_wiring_says(gpio: RememberingGPIO, rig: Rig) -> None:
+def test_level_is_active_as_wired(gpio: RememberingGPIO, rig: Rig) -> None:
     first = {edge.line: edge.level for edge in rig.pins.first_edges()}
     assert first == {
         "beam_outer": False,  # pulled up, active low
@@ -157,7 +155,7 @@ def test_levels_mean_what_the_wiring_says(gpio: RememberingGPIO, rig: Rig) -> No
     ("line", "pin", "active"),
     [("beam_outer", 5, 0), ("exit_button", 13, 1), ("hatch_knock", 16, 1)],
 )
-def test_both_edges_are_told(
+def test_both_edges_are_reported(
     gpio: RememberingGPIO, rig: Rig, line: str, pin: int, active: int
 ) -> None:
     gpio.drive(pin, active)
@@ -166,7 +164,7 @@ def test_both_edges_are_told(
     assert rig.edges[0].t_ms <= rig.edges[1].t_ms <= rig.factory.ticks() * 1000
 
 
-def test_known_weakness_a_pulse_that_is_over_gives_no_edge(gpio: RememberingGPIO, rig: Rig) -> None:
+def test_known_weakness_short_pulse_gives_no_edge(gpio: RememberingGPIO, rig: Rig) -> None:
     """The knock came and went before the callback ran: RPi.GPIO reads the level only now."""
     rig.pins.first_edges()
     gpio.drive(16, 1, late=True)
@@ -177,7 +175,7 @@ def test_known_weakness_a_pulse_that_is_over_gives_no_edge(gpio: RememberingGPIO
     assert rig.pins.reread() == []
 
 
-def test_lost_edge_is_found_by_rereading(gpio: RememberingGPIO, rig: Rig) -> None:
+def test_reread_finds_a_lost_edge(gpio: RememberingGPIO, rig: Rig) -> None:
     rig.pins.first_edges()
     gpio.drive(5, 0, late=True)
     assert rig.pins.reread() == []  # its edge may be on its way
@@ -198,12 +196,12 @@ def test_strike_goes_on_and_off_and_off_at_the_end(gpio: RememberingGPIO) -> Non
     assert gpio.callbacks == {}
 
 
-def test_pull_that_the_board_cannot_do_is_refused(gpio: RememberingGPIO) -> None:
+def test_pull_the_board_does_not_have_is_refused(gpio: RememberingGPIO) -> None:
     with pytest.raises(PinsError, match="pin 2 has a fixed resistor on the board"):
         Rig(gpio, beam_outer=LineSettings(pin=2, pull="down"))
 
 
-def test_missing_library_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_one_line_with_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "RPi", None)
     monkeypatch.delitem(sys.modules, "gpiozero.pins.rpigpio", raising=False)
     with pytest.raises(PinsError, match=r'"rpigpio": .*apt install python3-rpi-lgpio'):

@@ -13,7 +13,7 @@ import pytest
 
 from controller.events import Command
 from controller.integrations.announcements import BIRTH_PAUSE_S, DelayedCall
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
@@ -51,7 +51,7 @@ def test_discovery_off_publishes_nothing_for_home_assistant(tmp_path: Path) -> N
 
 
 def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
-    bus = MemoryBus()
+    bus = InMemoryBroker()
     ear = Ear(bus)
     old = "homeassistant/lock/backdoor_bar_lock/config"
     ear.link.publish(Message(old, b"{}", retain=True))

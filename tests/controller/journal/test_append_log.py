@@ -1,4 +1,4 @@
-"""The tail on real files: cut, torn, damaged, removed, full, locked; and what it costs."""
+"""The append log on real files: cut, torn, damaged, removed, full, locked."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from controller.journal import journal as module
-from controller.journal.append_log import FLUSHED, Tail, read_tail
+from controller.journal.append_log import FLUSH_MARK, AppendLog, read_lines
 from controller.journal.database import NewerJournalError
-from controller.journal.journal import Journal, read_last, tail_of
+from controller.journal.journal import Journal, append_log_path, read_last
 from controller.journal.records import Row, Saved
 from controller.journal.recovery import open_journal
-from tests.support.journal_rows import row, saved
+from tests.support.rows import row, saved
 
 LINES = [f'{{"step": {number}, "name": "Grüße"}}'.encode() for number in range(30)]
 
 #: The empty block after each line, and its header.
-MERE_END = len(FLUSHED) + 2
+MERE_END = len(FLUSH_MARK) + 2
 
 
 @pytest.fixture
@@ -32,124 +32,126 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tail(path: Path) -> Iterator[Tail]:
-    with closing(Tail(path)) as tail:
-        yield tail
+def log(path: Path) -> Iterator[AppendLog]:
+    with closing(AppendLog(path)) as log:
+        yield log
 
 
-def fill(tail: Tail) -> bytes:
+def fill(log: AppendLog) -> bytes:
     for line in LINES:
-        tail.add(line)
-    return tail.path.read_bytes()
+        log.add(line)
+    return log.path.read_bytes()
 
 
-def aim(tail: Tail, device: str, flags: int = os.O_WRONLY) -> None:
-    """Let what goes into the file go into ``device`` instead."""
+def redirect(log: AppendLog, device: str, flags: int = os.O_WRONLY) -> None:
+    """Make writes to the file go to ``device`` instead."""
     other = os.open(device, flags)
-    os.dup2(other, tail._fd)
+    os.dup2(other, log._fd)
     os.close(other)
 
 
-def test_what_was_added_is_read_at_once_and_after_a_sync(tail: Tail) -> None:
-    assert not tail.torn
-    fill(tail)
-    assert read_tail(tail.path) == (LINES, False)
-    tail.sync()
-    assert read_tail(tail.path) == (LINES, False)
-    assert not tail.torn
+def test_added_lines_are_read_before_and_after_sync(log: AppendLog) -> None:
+    assert not log.torn
+    fill(log)
+    assert read_lines(log.path) == (LINES, False)
+    log.sync()
+    assert read_lines(log.path) == (LINES, False)
+    assert not log.torn
 
 
-def test_a_step_takes_a_few_bytes(tail: Tail) -> None:
-    assert len(fill(tail)) < 0.7 * sum(map(len, LINES))
+def test_lines_are_compressed(log: AppendLog) -> None:
+    assert len(fill(log)) < 0.7 * sum(map(len, LINES))
 
 
-def test_cut_at_any_byte_what_is_whole_counts_and_nothing_is_damaged(tail: Tail) -> None:
-    whole = fill(tail)
+def test_cut_at_any_byte_gives_whole_lines_and_no_damage(log: AppendLog) -> None:
+    whole = fill(log)
     for at in range(len(whole)):
-        tail.path.write_bytes(whole[:at])
-        lines, damaged = read_tail(tail.path)
+        log.path.write_bytes(whole[:at])
+        lines, damaged = read_lines(log.path)
         assert lines == LINES[: len(lines)]
         assert not damaged
         assert len(lines) < len(LINES) or at >= len(whole) - MERE_END
 
 
 @pytest.mark.parametrize("wrong", [0x01, 0x80, 0xFF], ids=hex)
-def test_a_wrong_byte_anywhere_is_seen_and_no_wrong_line_is_read(tail: Tail, wrong: int) -> None:
-    whole = bytearray(fill(tail))
+def test_wrong_byte_anywhere_is_damage_and_no_wrong_line_is_read(
+    log: AppendLog, wrong: int
+) -> None:
+    whole = bytearray(fill(log))
     for at in range(len(whole)):
         spoilt = whole.copy()
         spoilt[at] ^= wrong
-        tail.path.write_bytes(spoilt)
-        lines, damaged = read_tail(tail.path)
+        log.path.write_bytes(spoilt)
+        lines, damaged = read_lines(log.path)
         assert lines == LINES[: len(lines)]
         # Some bits mean nothing; and to spoil the last bytes is to cut them off.
         assert damaged or lines == LINES or at >= len(whole) - MERE_END
 
 
-def test_blocks_that_a_power_cut_left_empty_are_damage(tail: Tail) -> None:
-    whole = fill(tail)
-    tail.path.write_bytes(whole + bytes(4096))
-    assert read_tail(tail.path) == (LINES, True)
+def test_zero_bytes_after_a_power_cut_are_damage(log: AppendLog) -> None:
+    whole = fill(log)
+    log.path.write_bytes(whole + bytes(4096))
+    assert read_lines(log.path) == (LINES, True)
 
 
-def test_cleared_it_begins_anew(tail: Tail) -> None:
-    fill(tail)
-    tail.clear()
-    assert tail.path.read_bytes() == b""
-    tail.add(LINES[0])
-    assert read_tail(tail.path) == (LINES[:1], False)
+def test_clear_empties_the_file_and_restarts_compression(log: AppendLog) -> None:
+    fill(log)
+    log.clear()
+    assert log.path.read_bytes() == b""
+    log.add(LINES[0])
+    assert read_lines(log.path) == (LINES[:1], False)
 
 
-def test_what_another_process_left_must_be_cleared_first(tail: Tail) -> None:
-    fill(tail)
-    tail.close()
-    tail.close()
-    with closing(Tail(tail.path)) as again:
+def test_lines_of_another_process_make_it_torn_until_clear(log: AppendLog) -> None:
+    fill(log)
+    log.close()
+    log.close()
+    with closing(AppendLog(log.path)) as again:
         assert again.torn
         again.clear()
         assert not again.torn
 
 
-def test_two_cannot_write_one_tail(tail: Tail) -> None:
+def test_second_process_is_locked_out(log: AppendLog) -> None:
     with pytest.raises(OSError, match="another process writes this journal"):
-        Tail(tail.path)
+        AppendLog(log.path)
 
 
-def test_a_removed_tail_is_an_error_and_not_a_silence(tail: Tail) -> None:
-    tail.add(LINES[0])
-    tail.path.unlink()
+def test_sync_of_removed_file_raises(log: AppendLog) -> None:
+    log.add(LINES[0])
+    log.path.unlink()
     with pytest.raises(OSError, match="it was removed"):
-        tail.sync()
-    assert tail.torn
+        log.sync()
+    assert log.torn
 
 
-def test_a_full_disk_leaves_it_torn(tail: Tail) -> None:
-    aim(tail, "/dev/full")
+def test_full_disk_leaves_it_torn(log: AppendLog) -> None:
+    redirect(log, "/dev/full")
     with pytest.raises(OSError, match="No space left"):
-        tail.add(LINES[0])
-    assert tail.torn
+        log.add(LINES[0])
+    assert log.torn
 
 
-def test_half_a_write_is_none(tail: Tail) -> None:
+def test_short_write_raises_and_leaves_it_torn(log: AppendLog) -> None:
     reading, writing = os.pipe2(os.O_NONBLOCK)
-    os.dup2(writing, tail._fd)
+    os.dup2(writing, log._fd)
     os.write(writing, bytes(65536 - 4096))
     with pytest.raises(OSError, match="No space left"):
-        tail.add(os.urandom(40_000))
-    assert tail.torn
+        log.add(os.urandom(40_000))
+    assert log.torn
     os.close(reading)
     os.close(writing)
 
 
-def test_a_sync_that_fails_leaves_it_torn(tail: Tail, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_sync_leaves_it_torn(log: AppendLog, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(fd: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    fill(tail)
+    fill(log)
     monkeypatch.setattr("controller.journal.append_log.os.fdatasync", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        tail.sync()
-    assert tail.torn
+        log.sync()
+    assert log.torn
 
 
 # --- as part of the journal -----------------------------------------------------------------------
@@ -170,7 +172,7 @@ def in_database(journal: Journal) -> int:
     return int(journal._db.execute("SELECT count(*) FROM event").fetchone()[0])
 
 
-def test_steps_go_into_the_database_some_hundred_at_a_time(journal: Journal) -> None:
+def test_checkpoint_after_five_hundred_steps(journal: Journal) -> None:
     write(journal, *range(1, 500))
     assert in_database(journal) == 0
     write(journal, *range(500, 503))
@@ -179,12 +181,12 @@ def test_steps_go_into_the_database_some_hundred_at_a_time(journal: Journal) -> 
     assert (journal.saved(), journal.last_seq(), journal.delivered()) == (saved(502), 502, 502)
 
 
-def test_a_killed_process_leaves_all_of_it(journal: Journal) -> None:
+def test_all_steps_are_there_after_a_kill(journal: Journal) -> None:
     write(journal, *range(1, 700))
     path = journal.path
     journal.close()
     with closing(open_journal(path).journal) as again:
-        assert again.abandoned
+        assert again.unfinished
         assert (again.saved(), again.last_seq(), again.delivered()) == (saved(699), 699, 699)
         assert again.after(0, 9999) == [row(seq) for seq in range(1, 700)]
         assert again.since(0.0) == again.after(0, 9999)
@@ -193,14 +195,14 @@ def test_a_killed_process_leaves_all_of_it(journal: Journal) -> None:
     assert read_last(path, 2) == [row(699), row(700)]
 
 
-def test_a_line_says_only_what_changed_and_the_first_says_all(
+def test_first_line_has_all_fields_and_the_next_only_changes(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TAIL_SIZE", 6)
+    monkeypatch.setattr(module, "CHECKPOINT_SIZE", 6)
     lasting = {"door": "Closed", "t_ms": 1.5}
     for number, busy in enumerate((True, True, False, False), 1):
         journal.write([row(number)], Saved(1.5, "boot", 1.0, 2.0, {**lasting, "busy": busy}))
-        lines, _ = read_tail(tail_of(journal.path))
+        lines, _ = read_lines(append_log_path(journal.path))
         changes = [json.loads(line)[1] for line in lines]
         if number == 2:
             assert changes[0].keys() == {*lasting, "busy", "boot_id", "boottime_ms", "wall_s"}
@@ -212,33 +214,33 @@ def test_a_line_says_only_what_changed_and_the_first_says_all(
         assert again.saved() == Saved(1.5, "boot", 1.0, 2.0, {**lasting, "busy": False})
 
 
-def test_killed_between_database_and_tail_nothing_is_there_twice(journal: Journal) -> None:
+def test_kill_between_checkpoint_and_clear_doubles_nothing(journal: Journal) -> None:
     write(journal, *range(1, 10))
-    left = tail_of(journal.path).read_bytes()
+    left = append_log_path(journal.path).read_bytes()
     journal.finish()
-    tail_of(journal.path).write_bytes(left)
+    append_log_path(journal.path).write_bytes(left)
     with closing(Journal(journal.path)) as again:
         assert again.after(0, 99) == [row(seq) for seq in range(1, 10)]
         assert read_last(journal.path, 99) == again.after(0, 99)
 
 
-def test_finished_it_leaves_one_file_and_no_doubt(journal: Journal) -> None:
+def test_finish_leaves_one_file(journal: Journal) -> None:
     write(journal, 1, 2, 3)
     journal.finish()
     assert [path.name for path in Path(journal.path).parent.iterdir()] == ["journal.db"]
     with closing(Journal(journal.path)) as again:
-        assert not again.abandoned
+        assert not again.unfinished
         assert again.saved() == saved(3)
 
 
-def test_a_damaged_tail_is_doubted_and_said_and_what_was_whole_counts(journal: Journal) -> None:
+def test_damaged_append_log_warns_and_keeps_whole_steps(journal: Journal) -> None:
     write(journal, 1, 2, 3)
     journal.close()
-    with tail_of(journal.path).open("ab") as file:
+    with append_log_path(journal.path).open("ab") as file:
         file.write(bytes(100))
     opened = open_journal(journal.path)
     assert opened.doubt
-    assert "its newest part is damaged; the count asks" in opened.warning
+    assert "its newest part is damaged; confirm the guest count" in opened.warning
     assert opened.journal.saved() == saved(3)
     write(opened.journal, 4)
     opened.journal.finish()
@@ -248,30 +250,30 @@ def test_a_damaged_tail_is_doubted_and_said_and_what_was_whole_counts(journal: J
     again.journal.close()
 
 
-def test_a_tail_goes_aside_with_its_damaged_database(journal: Journal) -> None:
+def test_append_log_is_set_aside_with_damaged_database(journal: Journal) -> None:
     write(journal, 1)
     journal.close()
     Path(journal.path).write_bytes(b"once upon a time in a bar " * 1000)
     opened = open_journal(journal.path)
     assert opened.doubt
-    assert tail_of(f"{journal.path}.corrupt-1").stat().st_size > 0
+    assert append_log_path(f"{journal.path}.corrupt-1").stat().st_size > 0
     assert opened.journal.saved() is None
     assert opened.journal.last_seq() == 1  # no number is given twice
     opened.journal.close()
 
 
-def test_a_tail_of_before_the_database_says_nothing(journal: Journal) -> None:
-    """Somebody put a newer database beside it, and left it there."""
+def test_append_log_older_than_database_is_ignored(journal: Journal) -> None:
+    """Somebody put a newer database beside an old append log."""
     write(journal, 1, 2, 3)
-    left = tail_of(journal.path).read_bytes()
+    left = append_log_path(journal.path).read_bytes()
     write(journal, *range(4, 10))
     journal.finish()
-    tail_of(journal.path).write_bytes(left)
+    append_log_path(journal.path).write_bytes(left)
     with closing(Journal(journal.path)) as again:
         assert (again.saved(), again.last_seq(), again.delivered()) == (saved(9), 9, 9)
 
 
-def test_a_database_that_is_removed_or_replaced_is_noticed(journal: Journal) -> None:
+def test_sync_raises_when_database_was_removed_or_replaced(journal: Journal) -> None:
     write(journal, 1)
     Path(journal.path).rename(f"{journal.path}-away")
     with pytest.raises(OSError, match="removed or replaced"):
@@ -285,7 +287,7 @@ def test_a_database_that_is_removed_or_replaced_is_noticed(journal: Journal) -> 
     assert journal.after(0, 9) == [row(1), row(2)]
 
 
-def test_a_database_that_cannot_be_opened_again_costs_the_tail_nothing(
+def test_failing_reopen_keeps_the_append_log(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(path: str) -> sqlite3.Connection:
@@ -302,7 +304,7 @@ def test_a_database_that_cannot_be_opened_again_costs_the_tail_nothing(
     assert journal.after(0, 9) == [row(1), row(2), row(3)]
 
 
-def test_a_journal_of_a_newer_version_gets_no_tail(tmp_path: Path) -> None:
+def test_journal_of_newer_version_gets_no_append_log(tmp_path: Path) -> None:
     path = tmp_path / "newer.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
@@ -311,7 +313,7 @@ def test_a_journal_of_a_newer_version_gets_no_tail(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["newer.db"]
 
 
-def test_a_second_controller_on_one_journal_goes_without(journal: Journal) -> None:
+def test_second_controller_runs_with_a_journal_in_memory(journal: Journal) -> None:
     write(journal, 1)
     opened = open_journal(journal.path)
     assert opened.doubt
@@ -322,13 +324,13 @@ def test_a_second_controller_on_one_journal_goes_without(journal: Journal) -> No
     assert read_last(journal.path, 9) == [row(1), row(2)]
 
 
-def test_a_full_database_and_a_tail_that_holds_it_all(
+def test_full_database_keeps_steps_in_append_log(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What SQLite does not take stays in the tail, and is taken in once it fits."""
+    """What SQLite refuses stays in the append log, and is moved once there is space."""
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count = {pages}")
-    monkeypatch.setattr(module, "TAIL_SIZE", 100)
+    monkeypatch.setattr(module, "CHECKPOINT_SIZE", 100)
     write(journal, *range(1, 50))
     with pytest.raises(Exception, match="full"):
         write(journal, *range(50, 60))
@@ -339,18 +341,18 @@ def test_a_full_database_and_a_tail_that_holds_it_all(
 
 
 @pytest.mark.parametrize("odd", ["", "[[[2]],null,null]", "[[],nan,2]", "{}"])
-def test_a_line_that_is_whole_and_means_nothing_is_damage(journal: Journal, odd: str) -> None:
+def test_whole_line_that_is_no_step_is_damage(journal: Journal, odd: str) -> None:
     journal.close()
-    with closing(Tail(tail_of(journal.path))) as tail:
+    with closing(AppendLog(append_log_path(journal.path))) as log:
         for line in ("[[],null,7]", odd, "[[],null,9]"):
-            tail.add(line.encode())
+            log.add(line.encode())
     opened = open_journal(journal.path)
     assert opened.doubt
     assert opened.journal.delivered() == 7
     opened.journal.close()
 
 
-def test_what_can_never_be_written_is_given_up(journal: Journal) -> None:
+def test_row_that_sqlite_never_takes_is_dropped(journal: Journal) -> None:
     journal.write([Row(2**70, 0.0, 0.0, "entry", "{}")])
     with pytest.raises(OverflowError):
         journal.prune(0.0)

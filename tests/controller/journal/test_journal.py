@@ -17,10 +17,10 @@ import pytest
 
 from controller.journal import database
 from controller.journal import journal as module
-from controller.journal.journal import MEMORY, Journal, read_last, tail_of
+from controller.journal.journal import MEMORY, Journal, append_log_path, read_last
 from controller.journal.records import Row, Saved
 from controller.journal.recovery import Opened, open_journal
-from tests.support.journal_rows import LATER_S, NINE_S, row, saved
+from tests.support.rows import LATER_S, NINE_S, row, saved
 
 
 def filled(path: Path, count: int = 100) -> Path:
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 # --- everyday -------------------------------------------------------------------------------------
 
 
-def test_new_journal_is_empty_and_in_no_doubt(path: Path) -> None:
+def test_new_journal_is_empty_without_doubt(path: Path) -> None:
     opened = open_journal(path)
     journal = opened.journal
     assert (opened.doubt, opened.warning) == (False, "")
@@ -50,7 +50,7 @@ def test_new_journal_is_empty_and_in_no_doubt(path: Path) -> None:
     journal.close()
 
 
-def test_what_was_written_is_read(path: Path) -> None:
+def test_written_events_state_and_mark_are_read(path: Path) -> None:
     journal = Journal(path)
     journal.write([row(1), row(2)], saved(2), 1)
     journal.close()
@@ -64,7 +64,7 @@ def test_what_was_written_is_read(path: Path) -> None:
     again.close()
 
 
-def test_since_returns_the_night_by_wall_time(path: Path) -> None:
+def test_since_selects_by_wall_time(path: Path) -> None:
     with closing(Journal(path)) as journal:
         days = [row(seq, NINE_S + (seq - 2) * 86_400) for seq in (1, 2, 3)]
         journal.write(days)
@@ -73,7 +73,7 @@ def test_since_returns_the_night_by_wall_time(path: Path) -> None:
         assert "event_at" in str(plan.fetchall())
 
 
-def test_rewritten_event_replaces_itself(path: Path) -> None:
+def test_event_written_again_replaces_itself(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)])
         journal.write([row(1), row(2)], saved(2))
@@ -90,7 +90,7 @@ def test_write_is_all_or_nothing(path: Path) -> None:
         journal.write([row(2)])
 
 
-def test_prune_forgets_only_old_and_delivered_events_and_never_the_newest(path: Path) -> None:
+def test_prune_deletes_old_delivered_events_but_not_the_newest(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(seq, NINE_S + seq) for seq in range(1, 11)], delivered=6)
         assert journal.prune(NINE_S + 5) == 4
@@ -101,11 +101,11 @@ def test_prune_forgets_only_old_and_delivered_events_and_never_the_newest(path: 
         assert journal.last_seq() == 10
 
 
-def test_what_was_synced_is_in_the_tail_and_every_commit_is_synced(path: Path) -> None:
+def test_sync_covers_append_log_and_every_commit(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)], saved(1))
         journal.sync()
-        assert tail_of(path).stat().st_size > 0
+        assert append_log_path(path).stat().st_size > 0
         assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -142,7 +142,7 @@ def test_older_file_is_migrated_step_by_step(path: Path, monkeypatch: pytest.Mon
         assert journal.saved() == saved(3)
 
 
-def test_a_journal_of_the_first_version_is_read_as_it_was_told(path: Path) -> None:
+def test_journal_of_version_1_is_read(path: Path) -> None:
     whole = '{"seq":1,"boot":"b","at":"2026-11-22T21:00:00.250+00:00","t_ms":1.5,"event":"entry"}'
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for statement in database.MIGRATIONS[0]:
@@ -208,13 +208,13 @@ def open_and_close(path: Path) -> tuple[bool, Saved | None]:
     return opened.doubt, found
 
 
-def test_file_of_something_else_is_set_aside(path: Path) -> None:
+def test_file_that_is_no_database_is_set_aside(path: Path) -> None:
     path.write_bytes(b"once upon a time in a bar " * 1000)
     damaged_anew(path)
     assert path.with_name("journal.db.corrupt-1").read_bytes().startswith(b"once upon")
 
 
-def test_database_of_something_else_is_set_aside(path: Path) -> None:
+def test_database_of_another_program_is_set_aside(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE event (x)")
     damaged_anew(path)
@@ -268,7 +268,7 @@ def test_second_damaged_file_gets_the_next_number(path: Path) -> None:
     damaged_anew(path, "journal.db.corrupt-2")
 
 
-def test_damaged_file_takes_its_log_along(tmp_path: Path, path: Path) -> None:
+def test_damaged_file_is_set_aside_with_its_wal(tmp_path: Path, path: Path) -> None:
     with closing(Journal(filled(tmp_path / "source.db", 1000))) as journal:
         journal.write([row(1001)], saved(1001))
         journal.prune(0.0)
@@ -282,7 +282,7 @@ def test_damaged_file_takes_its_log_along(tmp_path: Path, path: Path) -> None:
         assert aside.execute("SELECT max(seq) FROM event").fetchone() == (1001,)
 
 
-def test_emptied_file_is_doubted(path: Path) -> None:
+def test_emptied_file_gives_doubt(path: Path) -> None:
     path.touch()
     opened = open_journal(path)
     assert opened.doubt
@@ -313,7 +313,7 @@ def test_torn_log_gives_a_state_that_fits_its_last_event(tmp_path: Path, round_:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.support.journal_rows import row, saved
+from tests.support.rows import row, saved
 from controller.journal.recovery import open_journal
 opened = open_journal(sys.argv[1])
 assert not opened.warning, opened.warning
@@ -326,9 +326,7 @@ while True:
 """
 
 
-def test_killed_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(
-    in_memory: Path,
-) -> None:
+def test_kill_while_writing_loses_nothing_acknowledged(in_memory: Path) -> None:
     path = in_memory / "journal.db"
     journal = Journal(path)
     journal.write([row(1)], saved(1), 1)
@@ -373,15 +371,15 @@ def remembers_nothing(opened: Opened) -> None:
     opened.journal.close()
 
 
-def test_missing_directory_does_not_stop_the_house(tmp_path: Path) -> None:
+def test_missing_directory_gives_journal_in_memory(tmp_path: Path) -> None:
     remembers_nothing(open_journal(tmp_path / "no" / "such" / "journal.db"))
 
 
-def test_path_that_is_a_directory_does_not_stop_the_house(tmp_path: Path) -> None:
+def test_path_that_is_a_directory_gives_journal_in_memory(tmp_path: Path) -> None:
     remembers_nothing(open_journal(tmp_path))
 
 
-def test_locked_file_does_not_stop_the_house(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_file_gives_journal_in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path, 1)
     monkeypatch.setattr(database, "BUSY_LIMIT_S", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -402,7 +400,7 @@ remembers_nothing(open_journal(sys.argv[1]))
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "existing"])
-def test_read_only_directory_does_not_stop_the_house(there: bool) -> None:
+def test_read_only_directory_gives_journal_in_memory(there: bool) -> None:
     """As another user, because root may write everywhere."""
     import tempfile
 
@@ -424,7 +422,7 @@ def test_read_only_directory_does_not_stop_the_house(there: bool) -> None:
         assert not list(directory.glob("*corrupt*"))
 
 
-def test_damaged_file_that_cannot_be_moved_does_not_stop_the_house(
+def test_damaged_file_that_cannot_be_moved_gives_journal_in_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path.write_bytes(b"once upon a time " * 1000)
@@ -438,7 +436,7 @@ def test_damaged_file_that_cannot_be_moved_does_not_stop_the_house(
     remembers_nothing(opened)
 
 
-def test_full_disk_refuses_and_keeps_what_was(path: Path) -> None:
+def test_full_disk_raises_and_keeps_old_events(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(1)], saved(1))
         pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
@@ -448,7 +446,7 @@ def test_full_disk_refuses_and_keeps_what_was(path: Path) -> None:
             journal.write(big, saved(1199))
         assert journal._db.execute("SELECT count(*) FROM event").fetchone() == (0,)
         assert journal.after(0, 1) == [row(1)]
-        assert journal.saved() == saved(1199)  # in the tail
+        assert journal.saved() == saved(1199)  # in the append log
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,13 +458,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [row.seq for row in journal.after(0, 999)] == list(range(151, 201))
 
 
-def test_memory_when_wanted_is_no_doubt() -> None:
+def test_memory_by_configuration_gives_no_doubt() -> None:
     opened = open_journal(MEMORY)
     assert (opened.doubt, opened.warning) == (False, "")
     opened.journal.close()
 
 
-def test_readers_do_not_disturb(in_memory: Path) -> None:
+def test_reader_does_not_block_writer(in_memory: Path) -> None:
     """``backdoor journal`` may look at any time."""
     path = in_memory / "journal.db"
     with closing(Journal(path)) as journal:
@@ -476,9 +474,7 @@ def test_readers_do_not_disturb(in_memory: Path) -> None:
         assert read_last(str(path), 9999) == [row(seq) for seq in range(1, 1500)]
 
 
-def test_a_large_file_is_not_read_whole_at_the_start(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_file_is_not_read_whole_at_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Journal(path)) as journal:
         journal.write([row(seq) for seq in range(1, 5000)], saved(4999))
     monkeypatch.setattr(module, "CHECKED_BYTES", 1000)

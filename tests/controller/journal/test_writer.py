@@ -14,12 +14,12 @@ import pytest
 
 from controller.journal import journal as module
 from controller.journal import writer as writer_module
-from controller.journal.journal import MEMORY, Journal, read_last, tail_of
+from controller.journal.journal import MEMORY, Journal, append_log_path, read_last
 from controller.journal.records import Record, Row
 from controller.journal.recovery import open_journal
 from controller.journal.writer import JournalWriter
 from tests.support.hanging_journal import HangingJournal
-from tests.support.journal_rows import LATER_S, row, saved
+from tests.support.rows import LATER_S, row, saved
 from tests.support.wait import eventually
 
 
@@ -56,8 +56,8 @@ class Desk:
         limit = self.journal._db.execute("PRAGMA page_count").fetchone()[0]
         self.journal._db.execute(f"PRAGMA max_page_count = {limit}")
         full = os.open("/dev/full", os.O_WRONLY)
-        assert self.journal._tail is not None
-        os.dup2(full, self.journal._tail._fd)
+        assert self.journal._append_log is not None
+        os.dup2(full, self.journal._append_log._fd)
         os.close(full)
 
 
@@ -218,7 +218,7 @@ def test_refused_records_are_tried_again_at_stop(desk: Desk, path: Path) -> None
     eventually(lambda: desk.faults)
     desk.writer.stop()
     assert on_disk(path) == [1]
-    assert not tail_of(path).exists()
+    assert not append_log_path(path).exists()
 
 
 def test_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path) -> None:
@@ -229,7 +229,7 @@ def test_journal_that_cannot_be_finished_is_left_as_it_is(desk: Desk, path: Path
     desk.put(2)
     eventually(lambda: desk.faults)
     desk.writer.stop()
-    assert tail_of(path).exists()
+    assert append_log_path(path).exists()
     assert on_disk(path) == [1]
 
 
@@ -275,7 +275,7 @@ def test_record_that_can_never_be_written_is_dropped_and_reported(
 def test_record_that_the_database_can_never_take_is_dropped(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TAIL_SIZE", 10)
+    monkeypatch.setattr(module, "CHECKPOINT_SIZE", 10)
     desk.writer.put(Record([Row(2**70, 0.0, 0.0, "entry", "{}")]))
     desk.put(*range(1, 30))
     eventually(lambda: len(desk.written()) == 30)

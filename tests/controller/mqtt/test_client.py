@@ -20,11 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
-from controller.mqtt.connection import Connection, Peer
+from controller.mqtt.connection import Connection
+from controller.mqtt.link import Peer
 from controller.mqtt.message import Message
-from controller.mqtt.send_queue import Mailbox
+from controller.mqtt.send_queue import SendQueue
 from tests.conftest import Broker
-from tests.support.links import Ear, Heard, Wire
+from tests.support.links import Links, Received
+from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
 
 OFFLINE = Message("bar/status", b"offline", 1, True)
@@ -38,109 +40,113 @@ def protocol(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def wire(broker: Broker, protocol: int) -> Iterator[Wire]:
-    wire = Wire(Mqtt(port=broker.port, protocol=protocol))
-    yield wire
-    wire.stop()
+def links(broker: Broker, protocol: int) -> Iterator[Links]:
+    links = Links(Mqtt(port=broker.port, protocol=protocol))
+    yield links
+    links.stop()
 
 
 @pytest.fixture
-def hear(broker: Broker) -> Iterator[Callable[[], Ear]]:
-    ears: list[Ear] = []
+def subscribe(broker: Broker) -> Iterator[Callable[[], Subscriber]]:
+    subscribers: list[Subscriber] = []
 
-    def make(*, v5: bool = False) -> Ear:
-        ears.append(Ear(broker.port, v5=v5))
-        return ears[-1]
+    def make(*, v5: bool = False) -> Subscriber:
+        subscribers.append(Subscriber(broker.port, v5=v5))
+        return subscribers[-1]
 
     yield make
-    for ear in ears:
-        ear.close()
+    for subscriber in subscribers:
+        subscriber.close()
 
 
 # --- coming and going -----------------------------------------------------------------------------
 
 
-def test_connects_as_soon_as_the_broker_is_there(broker: Broker, wire: Wire) -> None:
+def test_link_connects_once_the_broker_is_up(broker: Broker, links: Links) -> None:
     broker.stop()
-    link, heard = wire.link()
+    link, received = links.link()
     link.start()
-    eventually(lambda: heard.downs)
-    assert heard.downs[0].startswith(f"broker 127.0.0.1:{broker.port}: cannot be reached")
-    assert "refused" in heard.downs[0]
+    eventually(lambda: received.downs)
+    assert received.downs[0].startswith(f"broker 127.0.0.1:{broker.port}: cannot be reached")
+    assert "refused" in received.downs[0]
     assert isinstance(link, MqttLink)
     eventually(lambda: link._delay_s == 1.0)  # two attempts failed
     broker.start()
-    eventually(lambda: heard.ups, 10)
-    refused = [why for why in heard.downs if "refused" in why]
+    eventually(lambda: received.ups, 10)
+    refused = [why for why in received.downs if "refused" in why]
     assert len(refused) == 1  # told once, not at every attempt
 
 
-def test_killed_broker_gets_all_latest_values_again(
-    broker: Broker, wire: Wire, hear: Callable[[], Ear]
+def test_latest_values_are_sent_again_after_broker_was_killed(
+    broker: Broker, links: Links, subscribe: Callable[[], Subscriber]
 ) -> None:
-    link, heard = wire.up("bar/cmd/+", will=OFFLINE, birth=ONLINE)
+    link, received = links.up("bar/cmd/+", will=OFFLINE, birth=ONLINE)
     link.publish(STATE)
     link.publish(Message("bar/door", b"shut", 1, True))
     broker.kill()
-    eventually(lambda: heard.downs)
+    eventually(lambda: received.downs)
     assert not link.connected
     link.publish(Message("bar/state", b"newer", 0, True))
     link.publish(Message("bar/heartbeat", b"lost"))
     link.publish(Message("bar/event/entry", b"kept by the journal", 1), 9)
     broker.start()
-    eventually(lambda: heard.ups >= 2)
+    eventually(lambda: received.ups >= 2)
     assert isinstance(link, MqttLink)
-    eventually(lambda: link._connection and not link._mailbox and not link._connection._unacked)
-    ear = hear()  # now the broker has all of it
-    eventually(lambda: len(ear.messages) == 3)
-    assert sorted((message.topic, message.payload, message.retain) for message in ear.messages) == [
+    eventually(lambda: link._connection and not link._queue and not link._connection._in_flight)
+    subscriber = subscribe()  # now the broker has all of it
+    eventually(lambda: len(subscriber.messages) == 3)
+    assert sorted(
+        (message.topic, message.payload, message.retain) for message in subscriber.messages
+    ) == [
         ("bar/door", b"shut", True),
         ("bar/state", b"newer", True),
         ("bar/status", b"online", True),
     ]
-    ear.say("bar/cmd/access_door", b"1")  # subscribed anew as well
-    eventually(lambda: heard.topics() == ["bar/cmd/access_door"])
-    assert heard.acks == []
+    subscriber.publish("bar/cmd/access_door", b"1")  # subscribed anew as well
+    eventually(lambda: received.topics() == ["bar/cmd/access_door"])
+    assert received.acks == []
 
 
-def test_outage_is_a_clean_session(broker: Broker, wire: Wire, hear: Callable[[], Ear]) -> None:
+def test_command_sent_during_outage_is_not_delivered(
+    broker: Broker, links: Links, subscribe: Callable[[], Subscriber]
+) -> None:
     """A command that was sent while we were away must not open the door now."""
-    link, heard = wire.link("bar/cmd/+", client_id="house")
+    link, received = links.link("bar/cmd/+", client_id="house")
     link.start()
-    eventually(lambda: heard.ups)
+    eventually(lambda: received.ups)
     link.stop()
-    ear = hear()
-    ear.say("bar/cmd/access_door", b"stale")
-    again, heard = wire.up("bar/cmd/+", client_id="house")
-    ear.say("bar/cmd/access_door", b"fresh")
-    eventually(lambda: heard.messages)
-    assert heard.payloads("bar/cmd/access_door") == [b"fresh"]
+    subscriber = subscribe()
+    subscriber.publish("bar/cmd/access_door", b"stale")
+    again, received = links.up("bar/cmd/+", client_id="house")
+    subscriber.publish("bar/cmd/access_door", b"fresh")
+    eventually(lambda: received.messages)
+    assert received.payloads("bar/cmd/access_door") == [b"fresh"]
     assert again.connected
 
 
-def test_retained_command_is_not_given_or_shows_that_it_is(
-    wire: Wire, protocol: int, hear: Callable[[], Ear]
+def test_retained_command_is_withheld_or_keeps_its_flag(
+    links: Links, protocol: int, subscribe: Callable[[], Subscriber]
 ) -> None:
-    ear = hear()
-    ear.say("bar/cmd/access_door", b"stored", retain=True)
-    _, heard = wire.up("bar/cmd/+")
-    ear.say("bar/cmd/access_door", b"live", retain=True)
-    eventually(lambda: b"live" in heard.payloads("bar/cmd/access_door"))
-    told = [(message.payload, message.retain) for message in heard.messages]
+    subscriber = subscribe()
+    subscriber.publish("bar/cmd/access_door", b"stored", retain=True)
+    _, received = links.up("bar/cmd/+")
+    subscriber.publish("bar/cmd/access_door", b"live", retain=True)
+    eventually(lambda: b"live" in received.payloads("bar/cmd/access_door"))
+    told = [(message.payload, message.retain) for message in received.messages]
     if protocol == 5:
         assert told == [(b"live", True)]  # a mis-set retain is seen at the first press
     else:
         assert told == [(b"stored", True), (b"live", False)]
 
 
-def test_events_go_on_in_order_from_the_outbox(
-    broker: Broker, wire: Wire, hear: Callable[[], Ear]
+def test_events_continue_in_order_after_broker_was_killed(
+    broker: Broker, links: Links, subscribe: Callable[[], Subscriber]
 ) -> None:
-    """As the service does it: after ``on_up`` all that was not acknowledged is said again."""
+    """As the service does it: what was not acknowledged is published again after ``on_up``."""
     outbox = [Message("bar/event/entry", b"%d" % number, 1) for number in range(300)]
     delivered = 0
 
-    class House(Heard):
+    class House(Received):
         def on_up(self) -> None:
             for number in range(delivered, len(outbox)):
                 link.publish(outbox[number], number)
@@ -151,114 +157,118 @@ def test_events_go_on_in_order_from_the_outbox(
             super().on_ack(ack)
             delivered = ack + 1
 
-    heard = House()
-    link, _ = wire.link(heard=heard)
-    ear = hear()
+    received = House()
+    link, _ = links.link(received=received)
+    subscriber = subscribe()
     link.start()
     eventually(lambda: delivered > 20)
     broker.kill()
     broker.start()
     eventually(lambda: delivered == 300)
-    assert heard.acks[-1] == 299
-    numbers = {int(message.payload) for message in ear.messages}
-    assert heard.ups >= 1
+    assert received.acks[-1] == 299
+    numbers = {int(message.payload) for message in subscriber.messages}
+    assert received.ups >= 1
     assert len(numbers) <= 300
 
 
-def test_moments_expire_with_mqtt_5(broker: Broker, hear: Callable[..., Ear]) -> None:
-    wire = Wire(Mqtt(port=broker.port, protocol=5))
-    ear = hear(v5=True)
+def test_message_expiry_with_mqtt_5_only_without_ack_or_retain(
+    broker: Broker, subscribe: Callable[..., Subscriber]
+) -> None:
+    links = Links(Mqtt(port=broker.port, protocol=5))
+    subscriber = subscribe(v5=True)
     expiry: dict[str, int | None] = {}
-    ear.client.on_message = lambda _client, _data, message: expiry.update(
+    subscriber.client.on_message = lambda _client, _data, message: expiry.update(
         {message.topic: getattr(message.properties, "MessageExpiryInterval", None)}
     )
-    link, _ = wire.up()
+    link, _ = links.up()
     link.publish(Message("bar/cmd/access_door", b"", 1))
     link.publish(Message("bar/event/entry", b"", 1), 1)
     link.publish(STATE)
     eventually(lambda: len(expiry) == 3)
-    wire.stop()
+    links.stop()
     assert expiry == {"bar/cmd/access_door": 10, "bar/event/entry": None, "bar/state": None}
 
 
-def test_stop_waits_until_the_last_words_arrived(
-    wire: Wire, hear: Callable[[], Ear], patient: None
+def test_stop_waits_until_last_messages_arrived(
+    links: Links, subscribe: Callable[[], Subscriber], patient: None
 ) -> None:
-    ear = hear()
-    link, _ = wire.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
+    subscriber = subscribe()
+    link, _ = links.up(will=Message("bar/status", b"will", 1, True), birth=ONLINE)
     for number in range(50):
         link.publish(Message("bar/event/entry", b"%d" % number, 1))
     link.stop([Message("bar/status", b"offline", 0, True)])
-    eventually(lambda: b"offline" in ear.payloads("bar/status"))
-    assert len(ear.payloads("bar/event/entry")) == 50
-    assert ear.payloads("bar/status") == [b"online", b"offline"]
+    eventually(lambda: b"offline" in subscriber.payloads("bar/status"))
+    assert len(subscriber.payloads("bar/event/entry")) == 50
+    assert subscriber.payloads("bar/status") == [b"online", b"offline"]
 
 
-def test_sudden_death_is_told_by_the_will(wire: Wire, hear: Callable[[], Ear]) -> None:
-    ear = hear()
-    link, heard = wire.up(will=OFFLINE, birth=ONLINE)
+def test_will_is_published_when_connection_breaks(
+    links: Links, subscribe: Callable[[], Subscriber]
+) -> None:
+    subscriber = subscribe()
+    link, received = links.up(will=OFFLINE, birth=ONLINE)
     link.publish(STATE)
-    eventually(lambda: "bar/state" in ear.topics())
-    heard.on_up = lambda: None  # type: ignore[method-assign]
+    eventually(lambda: "bar/state" in subscriber.topics())
+    received.on_up = lambda: None  # type: ignore[method-assign]
     assert isinstance(link, MqttLink)
-    link._mailbox.put(Message("bar/#", b""))  # paho refuses it: an exception in our thread
+    link._queue.put(Message("bar/#", b""))  # paho refuses it: an exception in our thread
     link._wake()
-    eventually(lambda: b"offline" in ear.payloads("bar/status"))
-    eventually(lambda: ear.payloads("bar/status")[-1] == b"online")
+    eventually(lambda: b"offline" in subscriber.payloads("bar/status"))
+    eventually(lambda: subscriber.payloads("bar/status")[-1] == b"online")
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_exception_in_a_callback_ends_the_connection_never_the_thread(
-    wire: Wire, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
+def test_exception_in_on_message_reconnects(
+    links: Links, subscribe: Callable[[], Subscriber], caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Fragile(Heard):
+    class Fragile(Received):
         def on_message(self, message: Message) -> None:
             super().on_message(message)
             if message.payload == b"poison":
                 raise RuntimeError("no such cocktail")
 
-    link, heard = wire.up("bar/cmd/+", heard=Fragile())
-    ear = hear()
-    ear.say("bar/cmd/access_door", b"poison")
-    eventually(lambda: heard.ups >= 2)
-    assert "internal error: RuntimeError('no such cocktail')" in heard.downs[0]
+    link, received = links.up("bar/cmd/+", received=Fragile())
+    subscriber = subscribe()
+    subscriber.publish("bar/cmd/access_door", b"poison")
+    eventually(lambda: received.ups >= 2)
+    assert "internal error: RuntimeError('no such cocktail')" in received.downs[0]
     assert "no such cocktail" in caplog.text
-    ear.say("bar/cmd/access_door", b"good")
-    eventually(lambda: b"good" in heard.payloads("bar/cmd/access_door"))
+    subscriber.publish("bar/cmd/access_door", b"good")
+    eventually(lambda: b"good" in received.payloads("bar/cmd/access_door"))
     assert link.connected
 
 
-def test_listener_that_fails_to_hear_of_the_outage_ends_nothing(
-    broker: Broker, wire: Wire, caplog: pytest.LogCaptureFixture
+def test_exception_in_on_down_is_logged_and_link_reconnects(
+    broker: Broker, links: Links, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Fragile(Heard):
+    class Fragile(Received):
         def on_down(self, why: str) -> None:
             super().on_down(why)
             raise RuntimeError("deaf")
 
-    _, heard = wire.up(heard=Fragile())
+    _, received = links.up(received=Fragile())
     broker.kill()
-    eventually(lambda: heard.downs)
+    eventually(lambda: received.downs)
     broker.start()
-    eventually(lambda: heard.ups >= 2)
-    assert "nobody could be told" in caplog.text
+    eventually(lambda: received.ups >= 2)
+    assert "callback on_down failed" in caplog.text
 
 
-def test_callback_that_hangs_does_not_hold_the_end(
+def test_stop_returns_while_a_callback_hangs(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.mqtt.client.CONNECT_LIMIT_S", 0.1)
     monkeypatch.setattr("controller.mqtt.client.STOP_LIMIT_S", 0.1)
     hanging, go_on = threading.Event(), threading.Event()
 
-    class Hanging(Heard):
+    class Hanging(Received):
         def on_up(self) -> None:
             hanging.set()
             go_on.wait()
 
-    link, _ = Wire(Mqtt(port=broker.port)).link(heard=Hanging())
+    link, _ = Links(Mqtt(port=broker.port)).link(received=Hanging())
     link.start()
     assert hanging.wait(HANGS_S)
     link.stop([OFFLINE])  # it comes back although the callback never does
@@ -267,7 +277,7 @@ def test_callback_that_hangs_does_not_hold_the_end(
     link.stop()
 
 
-def test_wrong_password_is_told_in_plain_words(
+def test_wrong_password_names_the_keys_to_check(
     make_broker: Callable[..., Broker], protocol: int, tmp_path: Path
 ) -> None:
     passwords = tmp_path / "passwords"
@@ -275,53 +285,55 @@ def test_wrong_password_is_told_in_plain_words(
     broker = make_broker("allow_anonymous false", f"password_file {passwords}")
     for name, password in (("house", "wrong"), ("", "")):
         settings = Mqtt(port=broker.port, protocol=protocol, username=name, password=password)
-        wire = Wire(settings)
-        link, heard = wire.link()
+        links = Links(settings)
+        link, received = links.link()
         link.start()
-        eventually(lambda heard=heard: heard.downs)  # type: ignore[misc]
-        assert "refuses us (Not authorized); check [mqtt] username and password" in heard.downs[0]
-        assert heard.ups == 0
-        wire.stop()
-    wire = Wire(Mqtt(port=broker.port, protocol=protocol, username="house", password="right"))
-    wire.up()
-    wire.stop()
+        eventually(lambda received=received: received.downs)  # type: ignore[misc]
+        assert (
+            "refuses us (Not authorized); check [mqtt] username and password" in received.downs[0]
+        )
+        assert received.ups == 0
+        links.stop()
+    links = Links(Mqtt(port=broker.port, protocol=protocol, username="house", password="right"))
+    links.up()
+    links.stop()
 
 
-def test_second_client_with_our_name_is_recognised(broker: Broker, wire: Wire) -> None:
-    first, heard = wire.up(client_id="backdoor-controller")
-    second, _ = wire.link(client_id="backdoor-controller")
+def test_second_client_with_same_id_is_named_as_reason(broker: Broker, links: Links) -> None:
+    first, received = links.up(client_id="backdoor-controller")
+    second, _ = links.link(client_id="backdoor-controller")
     second.start()
     text = "someone else uses our client id backdoor-controller"
-    eventually(lambda: any(text in why for why in heard.downs))
+    eventually(lambda: any(text in why for why in received.downs))
     second.stop()
     eventually(lambda: first.connected)
 
 
 def test_refused_subscription_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """mosquitto's access lists let every subscription pass; brokers with roles do not."""
-    heard = Heard()
-    peer = Peer("house", ("bar/cmd/+",), heard.on_message, heard.on_up, heard.on_ack)
-    connection = Connection(Mqtt(), peer, Mailbox(), None, lambda: None)  # type: ignore[arg-type]
+    received = Received()
+    peer = Peer("house", ("bar/cmd/+",), received.on_message, received.on_up, received.on_ack)
+    connection = Connection(Mqtt(), peer, SendQueue(), None, lambda: None)  # type: ignore[arg-type]
     client = connection._new_client()
     refused = ReasonCode(PacketTypes.SUBACK, identifier=0x80)
-    connection._subscribed(client, None, 1, [refused], None)
+    connection._on_subscribe(client, None, 1, [refused], None)
     assert "broker: refuses a subscription of house" in caplog.text
 
 
-def test_port_that_never_answers_is_given_up_after_two_seconds() -> None:
+def test_port_that_never_answers_is_given_up_after_two_s() -> None:
     """Like a frozen broker at the start: the kernel accepts for it, nobody says hello."""
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        wire = Wire(Mqtt(port=mute.getsockname()[1]))
-        link, heard = wire.link()
+        links = Links(Mqtt(port=mute.getsockname()[1]))
+        link, received = links.link()
         link.start()
-        eventually(lambda: heard.downs)
-        assert "no answer within 2 s; is it frozen?" in heard.downs[0]
-        wire.stop()
+        eventually(lambda: received.downs)
+        assert "no answer within 2 s; is it frozen?" in received.downs[0]
+        links.stop()
 
 
-def test_stop_while_connecting_does_not_wait_for_the_broker(
+def test_stop_while_connecting_does_not_wait_for_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in ("client", "connection"):
@@ -329,106 +341,108 @@ def test_stop_while_connecting_does_not_wait_for_the_broker(
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        link, heard = Wire(Mqtt(port=mute.getsockname()[1])).link()
+        link, received = Links(Mqtt(port=mute.getsockname()[1])).link()
         link.start()
         mute.settimeout(HANGS_S)
         taken, _ = mute.accept()
         link.stop([OFFLINE])
         taken.close()
-        assert heard.all == []
+        assert received.all == []
 
 
-def test_frozen_broker_costs_neither_time_nor_memory(
-    broker: Broker, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
+def test_frozen_broker_does_not_slow_publish_or_grow_memory(
+    broker: Broker, subscribe: Callable[[], Subscriber], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    wire = Wire(Mqtt(port=broker.port))
-    link, heard = wire.up(will=OFFLINE, birth=ONLINE)
+    links = Links(Mqtt(port=broker.port))
+    link, received = links.up(will=OFFLINE, birth=ONLINE)
     broker.freeze()
     slowest_s = 0.0
 
-    def say(count: int) -> None:
+    def publish(count: int) -> None:
         nonlocal slowest_s
         for number in range(count):
             began_s = time.monotonic()
             link.publish(Message("bar/state", b"%d" % number + b"x" * 1000, 0, True))
             slowest_s = max(slowest_s, time.monotonic() - began_s)
 
-    say(3000)  # far more than the socket takes
-    eventually(lambda: heard.downs)
+    publish(3000)  # far more than the socket takes
+    eventually(lambda: received.downs)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    say(50_000)
+    publish(50_000)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
     assert slowest_s < 3  # the cores may be busy, but that is no network time-out
     assert grown_mib < 16
     broker.thaw()
-    eventually(lambda: heard.ups >= 2)
-    ear = hear()
-    eventually(lambda: ear.payloads("bar/state")[-1:] == [b"49999" + b"x" * 1000])
-    wire.stop()
+    eventually(lambda: received.ups >= 2)
+    subscriber = subscribe()
+    eventually(lambda: subscriber.payloads("bar/state")[-1:] == [b"49999" + b"x" * 1000])
+    links.stop()
 
 
-def test_frozen_broker_is_given_up_when_messages_wait(
+def test_frozen_broker_is_given_up_with_600_waiting(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 60)  # before that could find out
-    wire = Wire(Mqtt(port=broker.port))
-    link, heard = wire.up()
+    links = Links(Mqtt(port=broker.port))
+    link, received = links.up()
     broker.freeze()
     for number in range(600):
         link.publish(Message("bar/event/entry", b"", 1), number)
-    eventually(lambda: heard.downs)
-    assert "takes no messages" in heard.downs[0]
+    eventually(lambda: received.downs)
+    assert "takes no messages" in received.downs[0]
     broker.thaw()
-    eventually(lambda: heard.ups >= 2)
-    wire.stop()
+    eventually(lambda: received.ups >= 2)
+    links.stop()
 
 
-def test_long_outbox_at_once_is_no_reason_to_give_up(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+def test_5000_messages_at_once_keep_the_connection(
+    links: Links, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "controller.mqtt.connection.PROGRESS_LIMIT_S", 20.0
     )  # the broker may be slow
-    link, heard = wire.up()
+    link, received = links.up()
     for number in range(5000):
         link.publish(Message("bar/event/entry", b"", 1), number)
-    eventually(lambda: len(heard.acks) == 5000)
-    assert heard.downs == []
+    eventually(lambda: len(received.acks) == 5000)
+    assert received.downs == []
 
 
-def test_silence_of_the_broker_is_noticed(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing to say either: after keepalive (here 1 s) and as long for its answer."""
-    monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 1)
-    wire = Wire(Mqtt(port=broker.port))
-    _, heard = wire.up()
-    broker.freeze()
-    eventually(lambda: heard.downs, 15)
-    assert "connection lost" in heard.downs[0]
-    broker.thaw()
-    eventually(lambda: heard.ups >= 2)
-    wire.stop()
-
-
-def test_publishing_from_many_threads_keeps_each_ones_order(
-    wire: Wire, hear: Callable[[], Ear]
+def test_frozen_broker_is_noticed_by_keepalive_when_idle(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ear = hear()
-    link, _ = wire.up()
+    """Without messages too: after keepalive (here 1 s) and as long again for its answer."""
+    monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 1)
+    links = Links(Mqtt(port=broker.port))
+    _, received = links.up()
+    broker.freeze()
+    eventually(lambda: received.downs, 15)
+    assert "connection lost" in received.downs[0]
+    broker.thaw()
+    eventually(lambda: received.ups >= 2)
+    links.stop()
 
-    def say(name: int) -> None:
+
+def test_publish_from_many_threads_keeps_order_of_each(
+    links: Links, subscribe: Callable[[], Subscriber]
+) -> None:
+    subscriber = subscribe()
+    link, _ = links.up()
+
+    def publish(name: int) -> None:
         for number in range(50):
             ack = number if name % 2 else None  # with one it is sent by its own thread, if free
             link.publish(Message(f"bar/event/{name}", b"%d" % number, 1), ack)
 
-    threads = [threading.Thread(target=say, args=(name,)) for name in range(4)]
+    threads = [threading.Thread(target=publish, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    eventually(lambda: len(ear.messages) == 200)
+    eventually(lambda: len(subscriber.messages) == 200)
     for name in range(4):
-        assert ear.payloads(f"bar/event/{name}") == [b"%d" % number for number in range(50)]
+        assert subscriber.payloads(f"bar/event/{name}") == [b"%d" % number for number in range(50)]
 
 
 class Senders:
@@ -454,47 +468,50 @@ def senders(monkeypatch: pytest.MonkeyPatch) -> Senders:
     return Senders(monkeypatch)
 
 
-def test_an_event_is_sent_by_who_brings_it_and_all_else_by_the_link(
-    senders: Senders, wire: Wire, hear: Callable[[], Ear]
+def test_event_is_sent_by_caller_and_all_else_by_link_thread(
+    senders: Senders, links: Links, subscribe: Callable[[], Subscriber]
 ) -> None:
-    ear = hear()
-    link, heard = wire.up()
-    eventually(lambda: not link._mailbox)  # type: ignore[attr-defined]
+    subscriber = subscribe()
+    link, received = links.up()
+    eventually(lambda: not link._queue)  # type: ignore[attr-defined]
     numbers = itertools.count(1)
 
-    def brought() -> bool:
-        """Send one event; the link may just be at it, and then sends it for us."""
+    def sent_by_caller() -> bool:
+        """Send one event; if the link just uses the client, the link sends it instead."""
         senders.names.clear()
         link.publish(Message("bar/event/knock", b"1", 1), number := next(numbers))
-        eventually(lambda: number in heard.acks)
+        eventually(lambda: number in received.acks)
         return senders.names == [threading.current_thread().name]
 
-    eventually(brought)
+    eventually(sent_by_caller)
     link.publish(STATE)
-    eventually(lambda: STATE.topic in ear.topics())
+    eventually(lambda: STATE.topic in subscriber.topics())
     assert senders.names[-1].startswith("link-")
 
 
-def test_sending_that_fails_ends_the_connection_and_not_who_brought_it(
-    senders: Senders, wire: Wire, hear: Callable[[], Ear], caplog: pytest.LogCaptureFixture
+def test_failing_send_ends_connection_and_not_the_caller(
+    senders: Senders,
+    links: Links,
+    subscribe: Callable[[], Subscriber],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ear = hear()
-    link, heard = wire.up()
+    subscriber = subscribe()
+    link, received = links.up()
     senders.fail = True
     link.publish(Message("bar/event/knock", b"1", 1), 1)
-    eventually(lambda: heard.ups >= 2)
+    eventually(lambda: received.ups >= 2)
     assert "no such packet" in caplog.text
     link.publish(Message("bar/event/knock", b"2", 1), 2)
-    eventually(lambda: ear.payloads("bar/event/knock") == [b"2"])
+    eventually(lambda: subscriber.payloads("bar/event/knock") == [b"2"])
 
 
-def test_nobody_sends_while_another_is_at_it(senders: Senders, wire: Wire) -> None:
-    link, heard = wire.up()
+def test_caller_does_not_send_while_client_is_in_use(senders: Senders, links: Links) -> None:
+    link, received = links.up()
     assert isinstance(link, MqttLink)
     connection = link._connection
     assert connection is not None
-    with connection._turn:
+    with connection._client_lock:
         senders.names.clear()
         link.publish(Message("bar/event/knock", b"1", 1), 1)
         assert senders.names == []
-    eventually(lambda: heard.acks == [1])
+    eventually(lambda: received.acks == [1])

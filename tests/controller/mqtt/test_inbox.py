@@ -1,4 +1,4 @@
-"""Commands from the wire: none that is old, repeated, retained or odd gets through."""
+"""Commands from MQTT: none that is old, repeated, retained or malformed is accepted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fresh() -> Inbox:
     return Inbox(5.0, started_ms=0.0, boot="b00t")
 
 
-def test_a_fresh_command_is_taken_with_its_number_and_cause() -> None:
+def test_fresh_command_is_accepted_with_number_and_cause() -> None:
     command = take(party=2, cause="page")
     assert command == Command(NOW.t_ms, "access_door", 2, "a1", "page", None)
     assert take(name="set_count", count=3).number == 3
@@ -65,15 +65,15 @@ def test_issued_at_may_be_iso_8601_seconds_or_milliseconds(issued_at: object) ->
         (-1e9, Reason.FROM_THE_FUTURE),
     ],
 )
-def test_age(age_s: float, reason: Reason | None) -> None:
+def test_age_against_the_limit(age_s: float, reason: Reason | None) -> None:
     assert take(issued_at=NOW.wall_s - age_s).refusal == reason
 
 
-def test_retained_is_refused_however_fresh() -> None:
+def test_retained_command_is_refused_even_if_fresh() -> None:
     assert take(retain=True).refusal == Reason.RETAINED
 
 
-def test_the_same_id_works_once() -> None:
+def test_same_id_is_accepted_once() -> None:
     inbox = fresh()
     assert take(inbox).refusal is None
     assert take(inbox).refusal == Reason.REPLAYED
@@ -81,7 +81,7 @@ def test_the_same_id_works_once() -> None:
     assert take(inbox, id="a2").refusal is None
 
 
-def test_an_id_is_forgotten_only_when_its_command_would_be_stale() -> None:
+def test_id_is_remembered_until_its_command_would_be_stale() -> None:
     inbox = fresh()
     take(inbox)
     later = Now(NOW.t_ms + 6900, NOW.wall_s + 4)  # the wall clock was set back by 2.9 s
@@ -90,12 +90,12 @@ def test_an_id_is_forgotten_only_when_its_command_would_be_stale() -> None:
     assert take(inbox, now=later).refusal is None
 
 
-def test_what_was_issued_before_we_started_may_have_been_used_before() -> None:
+def test_command_issued_before_start_is_stale() -> None:
     soon = Now(1000.0, START_S + 1)
     assert take(now=soon, issued_at=START_S - 3).refusal == Reason.STALE_COMMAND
 
 
-def test_a_clock_that_steps_back_does_not_make_every_command_stale() -> None:
+def test_clock_stepping_back_does_not_make_commands_stale() -> None:
     stepped = Now(NOW.t_ms, NOW.wall_s - 7200)
     assert take(now=stepped).refusal is None
 
@@ -103,20 +103,20 @@ def test_a_clock_that_steps_back_does_not_make_every_command_stale() -> None:
 UNSET = Now(60_000.0, 90.0, clock_set=False)
 
 
-def test_without_a_clock_freshness_cannot_be_judged() -> None:
+def test_command_is_refused_while_clock_is_not_set() -> None:
     assert take(now=UNSET).refusal == Reason.CLOCK_NOT_SET
     assert take(now=UNSET, issued_at=NOW.wall_s).refusal == Reason.CLOCK_NOT_SET
     assert take(now=UNSET, boot="another run").refusal == Reason.CLOCK_NOT_SET
 
 
-def test_without_a_clock_the_page_beside_us_still_works() -> None:
+def test_command_with_our_boot_is_accepted_while_clock_is_not_set() -> None:
     inbox = fresh()
     assert take(inbox, now=UNSET, boot="b00t").refusal is None
     assert take(inbox, now=UNSET, boot="b00t").refusal == Reason.REPLAYED
     assert take(now=UNSET, boot="b00t", issued_at=NOW.wall_s).refusal == Reason.CLOCK_NOT_SET
 
 
-def test_a_flood_is_dropped_unread_and_the_bucket_refills() -> None:
+def test_flood_is_dropped_and_bucket_refills() -> None:
     inbox = fresh()
     message = Message("x/cmd/access_door", b"nonsense")
     taken = [inbox.take("access_door", message, NOW) for _ in range(1000)]
@@ -127,7 +127,7 @@ def test_a_flood_is_dropped_unread_and_the_bucket_refills() -> None:
     assert sum(command is not None for command in again) == 5
 
 
-def test_a_flood_of_one_command_drowns_no_other() -> None:
+def test_flood_of_one_command_does_not_block_another() -> None:
     inbox = fresh()
 
     def answers(number: int) -> Command | None:
@@ -138,7 +138,7 @@ def test_a_flood_of_one_command_drowns_no_other() -> None:
     assert take(inbox).refusal is None
 
 
-def test_an_unknown_command_is_named_as_such() -> None:
+def test_unknown_command_is_refused_as_unknown() -> None:
     assert take(name="toggle_door").refusal == Reason.UNKNOWN_COMMAND
 
 
@@ -171,7 +171,7 @@ def test_an_unknown_command_is_named_as_such() -> None:
         b"x" * 1_000_000,
     ],
 )
-def test_what_is_not_a_command_is_malformed(raw: bytes) -> None:
+def test_payload_that_is_no_command_is_malformed(raw: bytes) -> None:
     assert take(raw=raw).refusal == Reason.MALFORMED
 
 
@@ -185,12 +185,12 @@ def test_what_is_not_a_command_is_malformed(raw: bytes) -> None:
         (b'{"id":', ""),
     ],
 )
-def test_a_malformed_command_is_answered_by_its_name_if_it_has_one(raw: bytes, id_: str) -> None:
+def test_malformed_command_keeps_its_id(raw: bytes, id_: str) -> None:
     command = take(raw=raw)
     assert (command.refusal, command.id) == (Reason.MALFORMED, id_)
 
 
-def test_a_number_is_never_overlooked() -> None:
+def test_number_under_any_key_is_used() -> None:
     assert take(number=2).number == 2
     assert take(n=2).number == 2
     assert take(count=3).number == 3
@@ -200,20 +200,20 @@ def test_a_number_is_never_overlooked() -> None:
     assert take(party=1, count=3, value=7).number == 1
 
 
-def test_nesting_without_end_is_refused_one_way_or_another() -> None:
+def test_deeply_nested_payload_is_refused() -> None:
     deep = b'{"id":"a","issued_at":1,"x":' + b"[" * 8000 + b"]" * 8000 + b"}"
     assert take(raw=deep).refusal in (Reason.MALFORMED, Reason.STALE_COMMAND)
 
 
-def test_the_house_rings_the_chime_by_its_tone() -> None:
+def test_chime_command_has_its_tone_as_number() -> None:
     assert take(name="ring_chime", tone="overtime").number == 2
     assert take(name="ring_chime", tone="bells").number is None
 
 
-def test_a_flood_of_fresh_ids_is_refused_before_it_costs_memory(
+def test_flood_of_fresh_ids_is_refused_at_the_memory_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("controller.mqtt.inbox.IDS", 3)
+    monkeypatch.setattr("controller.mqtt.inbox.MAX_IDS", 3)
     inbox = fresh()
     found = [take(inbox, id=str(n)).refusal for n in range(4)]
     assert found == [None, None, None, Reason.NOT_PERMITTED_AT_THIS_TIME]
@@ -222,7 +222,7 @@ def test_a_flood_of_fresh_ids_is_refused_before_it_costs_memory(
 @given(
     st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.sampled_from([*COMMANDS])
 )
-def test_no_bytes_get_past_or_break_anything(raw: bytes, name: str) -> None:
+def test_any_bytes_are_refused_without_an_error(raw: bytes, name: str) -> None:
     assert take(name=name, raw=raw).refusal is not None
 
 
@@ -234,6 +234,78 @@ json_values = st.recursive(
 
 
 @given(json_values, json_values, json_values)
-def test_no_json_of_odd_types_breaks_anything(id_: Any, issued_at: Any, party: Any) -> None:
+def test_any_json_types_are_handled_without_an_error(id_: Any, issued_at: Any, party: Any) -> None:
     command = take(id=id_, issued_at=issued_at, party=party)
     assert command.refusal is not None or isinstance(id_, str)
+
+
+# --- the limits, exactly --------------------------------------------------------------------------
+
+WALL_S = 1_800_000_000.0
+#: House time at which the inbox began: an hour after the house's first day.
+BEGAN_MS = 3_600_000.0
+
+
+def take_aged(
+    name: str = "set_count", *, up_s: float = 600.0, age_s: float = 0.0, **payload: Any
+) -> Any:
+    return send(Inbox(5.0, BEGAN_MS, "b00t"), name, up_s=up_s, age_s=age_s, **payload)
+
+
+def send(
+    inbox: Inbox,
+    name: str = "set_count",
+    *,
+    up_s: float = 600.0,
+    age_s: float = 0.0,
+    **payload: Any,
+) -> Any:
+    body = {"id": "a", "issued_at": WALL_S - age_s} | payload
+    raw = json.dumps(body).encode()
+    now = Now(BEGAN_MS + up_s * 1000, WALL_S)
+    return inbox.take(name, Message(f"backdoor/bar/cmd/{name}", raw), now)
+
+
+def test_command_exactly_at_the_age_limit_is_accepted() -> None:
+    assert take_aged(age_s=5.0).refusal is None
+    assert take_aged(age_s=5.01).refusal == Reason.STALE_COMMAND
+    assert take_aged(age_s=-2.0).refusal is None
+    assert take_aged(age_s=-2.01).refusal == Reason.FROM_THE_FUTURE
+
+
+def test_command_issued_before_this_run_is_stale() -> None:
+    assert take_aged(up_s=0.5, age_s=0.5).refusal is None
+    assert take_aged(up_s=0.5, age_s=0.51).refusal == Reason.STALE_COMMAND
+
+
+def test_id_is_accepted_again_once_its_command_would_be_stale() -> None:
+    inbox = Inbox(5.0, BEGAN_MS, "b00t")
+    assert send(inbox, id="first").refusal is None
+    assert send(inbox, up_s=603, id="second").refusal is None
+    assert send(inbox, up_s=607.0, id="first").refusal == Reason.REPLAYED
+    assert send(inbox, up_s=607.1, id="first").refusal is None
+    assert send(inbox, up_s=607.1, id="second").refusal == Reason.REPLAYED
+
+
+def test_longest_id_and_largest_payload_are_accepted() -> None:
+    assert take_aged(id="x" * 64).refusal is None
+    assert take_aged(id="x" * 65).refusal == Reason.MALFORMED
+    body = b'{"id":"a","issued_at":1800000000}'
+    inbox, now = Inbox(5.0, BEGAN_MS, "b00t"), Now(BEGAN_MS + 600_000, WALL_S)
+    for size, refusal in ((PAYLOAD_LIMIT + 1, Reason.MALFORMED), (PAYLOAD_LIMIT, None)):
+        taken = inbox.take("staff_pass", Message("x", body.ljust(size)), now)
+        assert taken is not None
+        assert (taken.t_ms, taken.name) == (now.t_ms, "staff_pass")
+        assert taken.refusal == refusal
+
+
+def test_issued_at_is_in_milliseconds_from_1e11() -> None:
+    assert take_aged(issued_at=WALL_S * 1000).refusal is None
+    assert take_aged(issued_at=1e11).refusal == Reason.FROM_THE_FUTURE
+
+
+@pytest.mark.parametrize(
+    ("tone", "number"), [("warning", 0), ("overtime", 2), ("evacuate", None), ("bells", None)]
+)
+def test_chime_command_knows_all_tones_but_evacuation(tone: str, number: int | None) -> None:
+    assert take_aged("ring_chime", tone=tone).number == number

@@ -11,12 +11,12 @@ import pytest
 
 from controller.clock import Clock
 from controller.config.loader import parse
-from controller.config.presets import Gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Fault, Note
 from controller.integrations.announcements import WatchedTopics
+from controller.integrations.devices import Devices
 from controller.journal.journal import read_last
-from controller.mqtt.memory import MemoryBus
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message, Topics
 from controller.rules.state import State
 from controller.service.assembly import alone
@@ -34,14 +34,14 @@ class Desk:
     """A publisher with its journal, and all that a subscriber gets of it."""
 
     def __init__(self, path: Path) -> None:
-        bus, clock = MemoryBus(), Clock()
+        bus, clock = InMemoryBroker(), Clock()
         self.path = path
         self.journal = HangingJournal(path)
         self.ear = Ear(bus)
         self.queue: SimpleQueue[Item] = SimpleQueue()
         origin = Origin("bar", "boot", Topics("backdoor/bar"))
         rules = parse({}, "", ()).rules
-        self.reporter = Reporter(origin, rules, clock, 0, Night(""), Integrations(Gadgets()))
+        self.reporter = Reporter(origin, rules, clock, 0, Night(""), Integrations(Devices()))
         link = alone(bus)
         self.publisher = Publisher(
             self.reporter,

@@ -10,9 +10,9 @@ import pytest
 from controller.clock import Clock, Moment
 from controller.codec import iso
 from controller.config.loader import parse
-from controller.config.presets import gadgets
 from controller.engine import TimedEffects
 from controller.events import Answer, Chime, Note, Set
+from controller.integrations.devices import Devices
 from controller.mqtt.message import Message, Topics
 from controller.rules.state import State
 from controller.service.night import Night, noon_before
@@ -52,7 +52,7 @@ def reporter(clock: Hands) -> Reporter:
     config = parse({}, "", LAMP_AND_BELL)
     origin = Origin("bar", "run", Topics("backdoor/bar"))
     discovery = [Message("homeassistant/device/bar/config", b"{}")]
-    integrations = Integrations(gadgets(config), discovery)
+    integrations = Integrations(Devices.of(config), discovery)
     night = Night(iso(noon_before(WALL_S)))
     return Reporter(origin, config.rules, clock, 7, night, integrations)
 

@@ -16,7 +16,7 @@ from controller.cli.selftest import Options, run_in_units_place, run_self_test
 from controller.config.learned_rhythms import keep, learned_file, with_learned
 from controller.config.settings import WIRING, Config, input_lines
 from controller.events import INPUT_LINES, Edge, Reason, StartSelfTest
-from controller.gpio.simulated import ACTS, Bench, Move, SimulatedPins
+from controller.gpio.simulated import ACTS, Move, SimulatedPins, Simulator
 from controller.journal.journal import read_last
 from controller.rules.state import verified_empty
 from controller.service import selftest as proving_module
@@ -318,7 +318,7 @@ class Bar:
 
     def play(self, moves: Iterable[Move]) -> None:
         (pins,) = self._pins
-        Bench(pins._clock, pins, lambda command: None).play(moves)
+        Simulator(pins._clock, pins, lambda command: None).play(moves)
 
     def ended(self) -> bool | None:
         self._thread.join(HANGS_S)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 from controller.clock import Clock, Moment
 from controller.config.loader import parse
-from controller.config.presets import Gadgets
 from controller.config.settings import Config
 from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge
 from controller.gpio.simulated import ACTS
+from controller.integrations.devices import Devices
 from controller.journal.journal import Journal
 from controller.journal.writer import SYNC_S
 from controller.mqtt.message import Topics
@@ -83,7 +83,7 @@ class House:
             self.clock,
             seq,
             Night(""),
-            Integrations(Gadgets()),
+            Integrations(Devices()),
         )
         self.journal = journal
         self.flight: FlightRecorder | None = None

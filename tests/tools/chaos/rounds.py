@@ -25,7 +25,7 @@ from controller.journal.journal import Journal, read_last
 from controller.journal.recovery import open_journal
 from tests.conftest import Broker
 from tests.process.test_run import Subscriber
-from tests.support.journal_rows import row, saved
+from tests.support.rows import row, saved
 from tests.support.wait import HANGS_S, eventually
 
 Tell = Callable[[str], None]
@@ -205,7 +205,7 @@ def cuts(
     Of several processes with a ``share`` each, (0, 4) to (3, 4), every one takes each fourth byte.
     """
     done = {}
-    for ending, size in (("-tail", journal.TAIL_SIZE), ("-wal", 1)):
+    for ending, size in (("-tail", journal.CHECKPOINT_SIZE), ("-wal", 1)):
         for left in folder.glob("*.db*"):
             left.unlink()
         log = _written(folder, ending, size)
@@ -222,8 +222,8 @@ def cuts(
 
 def _written(folder: Path, ending: str, tail_size: int) -> bytes:
     """Write some steps, keep the rest of the files as whole.db, and return the one to be cut."""
-    source, usual = folder / "journal.db", journal.TAIL_SIZE
-    journal.TAIL_SIZE = tail_size
+    source, usual = folder / "journal.db", journal.CHECKPOINT_SIZE
+    journal.CHECKPOINT_SIZE = tail_size
     try:
         with closing(Journal(source)) as book:
             for seq in range(1, 60):
@@ -231,7 +231,7 @@ def _written(folder: Path, ending: str, tail_size: int) -> bytes:
             for part in ("", "-tail", "-wal"):
                 shutil.copy(f"{source}{part}", folder / f"whole.db{part}")
     finally:
-        journal.TAIL_SIZE = usual
+        journal.CHECKPOINT_SIZE = usual
     return (folder / f"whole.db{ending}").read_bytes()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from controller.events import Command
-from controller.gpio.simulated import Bench
+from controller.gpio.simulated import Simulator
 from controller.service.assembly import Running, World, assemble, link_maker, simulated
 from tests.support.demo import demo_config
 
@@ -24,7 +24,7 @@ ACTS = ("walk_in", "walk_in", "walk_out", "turn_back", "knock_hatch", "knock_doo
 SPEED = 50.0
 
 
-def evening(running: Running, bench: Bench, seed: int) -> None:
+def evening(running: Running, bench: Simulator, seed: int) -> None:
     """Play one act after the other, for ever; sometimes somebody settles the count."""
     chance = random.Random(seed)
     while True:
@@ -41,7 +41,7 @@ def main(folder: str, port: str, seed: str) -> None:
     world = World(partial(simulated, config), link_maker(config), speed=SPEED)
     running = assemble(config, world)
     loop = running.loop
-    bench = Bench(running.clock, running.factory, loop.post)
+    bench = Simulator(running.clock, running.factory, loop.post)
     signal.signal(signal.SIGTERM, lambda *_: loop.stop())
     loop.begin(running.absence)
     strike = running.factory.pin(config.lines["strike"].pin)

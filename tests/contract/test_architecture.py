@@ -1,0 +1,66 @@
+"""What the contract of imports in pyproject.toml can't say: purity, and one home a library.
+
+The direction between our own packages is held by ``lint-imports`` in `make lint`.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(file for top in ("controller", "web") for file in (ROOT / top).rglob("*.py"))
+
+#: Time comes in as an argument, and effects go out as values: replay and the tests rely on it.
+PURE = ("controller/events", "controller/engine", "controller/rules/", "controller/sensing/")
+NOT_IN_PURE = {"time", "datetime", "logging", "os", "threading", "random", "json", "pathlib"}
+#: Libraries that pure files may use besides the standard one.
+PURE_LIBRARIES = {"msgspec"}
+
+#: Where a library may be imported, so that it can be replaced in one place.
+HOMES = {
+    "gpiozero": "controller/gpio/",
+    "gpiod": "controller/gpio/",
+    "lgpio": "controller/gpio/",
+    "paho": "controller/mqtt/",
+    "sqlite3": "controller/journal/",
+    "click": "controller/cli/",
+    "flask": "web/",
+    "flask_babel": "web/",
+    "flask_wtf": "web/",
+    "waitress": "web/",
+    "icalendar": "web/bookings/",
+    "recurring_ical_events": "web/bookings/",
+    "prometheus_client": "web/routes/",
+}
+
+
+def name(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Yield the top-level package of every import in a file, also of those inside functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if name(f).startswith(PURE)], ids=name)
+def test_rules_and_sensing_import_nothing_impure(file: Path) -> None:
+    outside = set(imported(file)) - {"controller"}
+    assert not outside & NOT_IN_PURE
+    assert outside <= set(sys.stdlib_module_names) | PURE_LIBRARIES
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_library_is_imported_in_its_home_only(library: str) -> None:
+    users = {name(file) for file in FILES if library in imported(file)}
+    assert users, f"nobody imports {library}: take it out of this table"
+    assert all(user.startswith(HOMES[library]) for user in users)
