@@ -14,7 +14,7 @@ def _(text: str, **names: object) -> str:
     return str(gettext(text, **names))
 
 
-def later(text: str) -> object:
+def lazy(text: str) -> object:
     """Return a text that is translated where it is shown: for tables made at import."""
     return lazy_gettext(text)
 

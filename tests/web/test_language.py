@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 import web
 
 ROOT = Path(web.__file__).parent
-KEYWORDS = {"_": None, "later": None}
+KEYWORDS = {"_": None, "lazy": None}
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 LANGUAGES = ("en", "it")
 

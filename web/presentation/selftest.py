@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.mqtt.message import Message
-from web.language import _, later
+from web.language import _, lazy
 from web.messages import Json, json_object, seconds_since
 from web.mirror import Mirror, Seen
 from web.presentation.labels import LINES, number, span
@@ -21,15 +21,15 @@ FRESH_S = 600.0
 MOST_LINES = 40
 
 STEPS: Mapping[str, Any] = {
-    "beam_outer": later("Break the outer beam with your hand, and let go."),
-    "beam_inner": later("Break the inner beam with your hand, and let go."),
-    "release_button": later("Press the release behind the counter. Do you hear the strike?"),
-    "door_contact": later("Open the front door, and shut it."),
-    "bolt_contact": later("Press the release, so that the bolt goes back and comes out again."),
-    "exit_button": later("Press the exit button."),
-    "hatch_contact": later("Open the hatch, and shut it."),
-    "hatch_knock": later("Knock twice at the hatch."),
-    "door_knock": later("Knock twice at the front door, from outside."),
+    "beam_outer": lazy("Break the outer beam with your hand, and let go."),
+    "beam_inner": lazy("Break the inner beam with your hand, and let go."),
+    "release_button": lazy("Press the release behind the counter. Do you hear the strike?"),
+    "door_contact": lazy("Open the front door, and shut it."),
+    "bolt_contact": lazy("Press the release, so that the bolt goes back and comes out again."),
+    "exit_button": lazy("Press the exit button."),
+    "hatch_contact": lazy("Open the hatch, and shut it."),
+    "hatch_knock": lazy("Knock twice at the hatch."),
+    "door_knock": lazy("Knock twice at the front door, from outside."),
 }
 
 

@@ -24,7 +24,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from controller.events import COMMANDS
-from web.language import LANGUAGES, NAMES, _, later
+from web.language import LANGUAGES, NAMES, _, lazy
 from web.mirror import Mirror, Outcome, Seen
 from web.presentation.bookings import Expected
 from web.presentation.chart import chart, last_events, totals
@@ -46,12 +46,12 @@ FORM_FIELDS = frozenset({"csrf_token", "ask"})
 
 #: What is not undone by another tap asks once; without scripting, on a page of its own.
 QUESTIONS = {
-    "room_empty": later("Is the room empty?"),
-    "lock_down": later("Lock down? Nobody will come in."),
-    "lock_down_release": later("End the lock-down?"),
-    "lock_open": later("Evacuate? The door will stay open."),
-    "lock_open_release": later("End the evacuation?"),
-    "access_door": later("Nobody is sure how many are inside. Let them in all the same?"),
+    "room_empty": lazy("Is the room empty?"),
+    "lock_down": lazy("Lock down? Nobody will come in."),
+    "lock_down_release": lazy("End the lock-down?"),
+    "lock_open": lazy("Evacuate? The door will stay open."),
+    "lock_open_release": lazy("End the evacuation?"),
+    "access_door": lazy("Nobody is sure how many are inside. Let them in all the same?"),
 }
 
 page = Blueprint("page", __name__)

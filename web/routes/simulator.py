@@ -8,20 +8,20 @@ from typing import Any, Protocol
 from flask import Blueprint, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from web.language import later
+from web.language import lazy
 from web.security.gate import wants_page
 
 ACTIONS: Mapping[str, Any] = {
-    "walk_in": later("Walk in"),
-    "walk_out": later("Walk out"),
-    "turn_back": later("Turn back"),
-    "knock_hatch": later("Knock at hatch"),
-    "knock_door": later("Knock at door"),
-    "open_door": later("Open door"),
-    "close_door": later("Close door"),
-    "open_hatch": later("Open hatch"),
-    "close_hatch": later("Close hatch"),
-    "press_release": later("Release button"),
+    "walk_in": lazy("Walk in"),
+    "walk_out": lazy("Walk out"),
+    "turn_back": lazy("Turn back"),
+    "knock_hatch": lazy("Knock at hatch"),
+    "knock_door": lazy("Knock at door"),
+    "open_door": lazy("Open door"),
+    "close_door": lazy("Close door"),
+    "open_hatch": lazy("Open hatch"),
+    "close_hatch": lazy("Close hatch"),
+    "press_release": lazy("Release button"),
 }
 
 
