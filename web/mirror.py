@@ -61,7 +61,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MirrorView:
     """One look at the mirror: the snapshot moved on to now, the link, and the versions."""
 
     state: Json
@@ -237,7 +237,7 @@ class Mirror:
 
     # --- the page's side -----------------------------------------------------------------------
 
-    def seen(self) -> Seen:
+    def view(self) -> MirrorView:
         """Return the state of now, with `link` and `age_ms` added as the contract says."""
         with self._changed:
             now_s = self._monotonic()
@@ -247,7 +247,9 @@ class Mirror:
             if self._snapshot is not None:
                 state = moved_on(self._snapshot, (now_s - self._snapshot_at) * self._speed)
             state |= {"link": link, "age_ms": age_ms}
-            return Seen(state, link, self._version, self._night, self._night_version, self._knock)
+            return MirrorView(
+                state, link, self._version, self._night, self._night_version, self._knock
+            )
 
     def _link_state(self, now_s: float) -> str:
         if not self.connected or self._status != "online":
@@ -275,13 +277,13 @@ class Mirror:
         Nothing is sent unless the controller is known to be alive: a command that lies in a queue
         is a door that opens later.
         """
-        seen = self.seen()
-        if self._link is None or seen.link != "online":
+        mirror_view = self.view()
+        if self._link is None or mirror_view.link != "online":
             return Outcome("not_answered", "Offline")
         command_id = uuid.uuid4().hex
         payload = {"id": command_id, "issued_at": self._wall().isoformat(), "cause": "page"}
         # The boot that we speak to proves that this is fresh even where no clock is set.
-        body = json.dumps(payload | {"boot": seen.state["boot"]} | number).encode()
+        body = json.dumps(payload | {"boot": mirror_view.state["boot"]} | number).encode()
         with self._changed:
             self._pending[command_id] = None
         try:

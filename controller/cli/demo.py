@@ -167,7 +167,7 @@ class _Page:
     def wait_until_live(self) -> None:
         """Return when the page hears the controller; without a broker it says so itself."""
         end_s = monotonic() + LIVE_WITHIN_S
-        while (seen := self._mirror.seen()).link != "online" and monotonic() < end_s:
+        while (seen := self._mirror.view()).link != "online" and monotonic() < end_s:
             self._mirror.wait(seen.version, 0.2)
 
     def stop(self) -> None:

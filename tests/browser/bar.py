@@ -78,7 +78,7 @@ class Bar:
 
     def state(self) -> dict[str, Any]:
         """Return the snapshot as the page has it."""
-        return dict(self.mirror.seen().state)
+        return dict(self.mirror.view().state)
 
     def freeze(self) -> None:
         """Let the controller's loop hang."""

@@ -44,18 +44,18 @@ def test_a_loop_that_hangs_greys_the_page_within_three_seconds(
 ) -> None:
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         hangs = Event()
         demo.running.service.post(lambda: hangs.set() or (let_go.wait() and None))
         assert hangs.wait(HANGS_S)
         monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._heard_at or 0.0) + 2.9)
-        assert mirror.seen().link == "online"
+        assert mirror.view().link == "online"
         monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._heard_at or 0.0) + 3.1)
-        assert mirror.seen().link == "stale"
+        assert mirror.view().link == "stale"
         assert mirror.command("access_door").state == "not_answered"
         monkeypatch.setattr(mirror, "_monotonic", monotonic)
         let_go.set()
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         mirror.stop()
 
 
@@ -101,12 +101,12 @@ def test_a_frozen_process_is_seen_through_the_broker(
     )
     mirror = mirror_on(join)
     with closing(Subscriber(broker)) as ear:
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         assert one.process is not None
         os.kill(one.process.pid, signal.SIGSTOP)
-        eventually(lambda: mirror.seen().link != "online")
+        eventually(lambda: mirror.view().link != "online", limit_s=10)
         beats = len(ear.all("heartbeat"))
         os.kill(one.process.pid, signal.SIGCONT)
         eventually(lambda: len(ear.all("heartbeat")) > beats)
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
     mirror.stop()

@@ -40,8 +40,8 @@ def test_a_command_goes_through_the_broker_and_comes_back(bar: Bar) -> None:
 def test_a_knock_reaches_the_page_with_its_moment(bar: Bar) -> None:
     bar.bench.act("knock_hatch")
     eventually(lambda: bar.state()["hatch"]["light"] == "ON")
-    eventually(lambda: bar.mirror.seen().knock["n"] == 1)
-    eventually(lambda: bar.mirror.seen().night.get("totals", {}).get("knocks") == 1)
+    eventually(lambda: bar.mirror.view().knock["n"] == 1)
+    eventually(lambda: bar.mirror.view().night.get("totals", {}).get("knocks") == 1)
 
 
 def test_a_broker_that_dies_is_offline_and_one_that_returns_is_online(

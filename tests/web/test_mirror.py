@@ -51,11 +51,11 @@ class Heard:
 
     @property
     def link(self) -> str:
-        return self.mirror.seen().link
+        return self.mirror.view().link
 
 
 def test_nothing_heard_is_offline_and_has_no_age() -> None:
-    seen = Heard().mirror.seen()
+    seen = Heard().mirror.view()
     assert seen.state == {"link": "offline", "age_ms": None}
 
 
@@ -66,7 +66,7 @@ def test_online_needs_status_state_and_heartbeat() -> None:
     assert heard.link == "stale"
     heard.beat()
     assert heard.link == "online"
-    assert heard.mirror.seen().state["age_ms"] == 0
+    assert heard.mirror.view().state["age_ms"] == 0
 
 
 def test_three_seconds_of_silence_are_stale_and_a_heartbeat_heals() -> None:
@@ -75,7 +75,7 @@ def test_three_seconds_of_silence_are_stale_and_a_heartbeat_heals() -> None:
     heard.clock.s += 2.9
     assert heard.link == "online"
     heard.clock.s += 0.2
-    seen = heard.mirror.seen()
+    seen = heard.mirror.view()
     assert (seen.link, seen.state["age_ms"]) == ("stale", 3100)
     heard.beat()
     assert heard.link == "online"
@@ -137,7 +137,7 @@ def test_a_stored_state_is_as_old_as_it_says() -> None:
     heard = Heard(wall=lambda: wall)
     heard.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
     heard.say("state", heard.state, retain=True)
-    assert heard.mirror.seen().state["session"]["remaining_s"] == 1200.0
+    assert heard.mirror.view().state["session"]["remaining_s"] == 1200.0
 
 
 def test_what_has_a_length_moves_on_between_messages_at_the_houses_speed() -> None:
@@ -145,7 +145,7 @@ def test_what_has_a_length_moves_on_between_messages_at_the_houses_speed() -> No
     heard.state["session"] = running(600.0)
     heard.alive()
     heard.clock.s += 2.0
-    assert heard.mirror.seen().state["session"]["remaining_s"] == 480.0
+    assert heard.mirror.view().state["session"]["remaining_s"] == 480.0
 
 
 def running(left_s: float) -> dict[str, Any]:
@@ -201,9 +201,9 @@ def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
 def test_nonsense_changes_nothing(name: str, payload: bytes) -> None:
     heard = Heard()
     heard.alive()
-    before = heard.mirror.seen()
+    before = heard.mirror.view()
     heard.say(name, payload)
-    after = heard.mirror.seen()
+    after = heard.mirror.view()
     assert (after.state, after.night, after.knock) == (before.state, before.night, before.knock)
     heard.beat()
     assert heard.link == "online"
@@ -212,19 +212,19 @@ def test_nonsense_changes_nothing(name: str, payload: bytes) -> None:
 def test_a_knock_is_counted_once_and_only_when_fresh() -> None:
     heard = Heard()
     heard.say("event/knock", {"place": "hatch", "at": now_iso()})
-    assert heard.mirror.seen().knock == {"n": 1, "place": "hatch"}
+    assert heard.mirror.view().knock == {"n": 1, "place": "hatch"}
     heard.say("event/knock", {"place": "door", "at": now_iso(60)})
     heard.say("event/knock", {"place": "door", "at": now_iso()}, retain=True)
-    assert heard.mirror.seen().knock == {"n": 1, "place": "hatch"}
+    assert heard.mirror.view().knock == {"n": 1, "place": "hatch"}
 
 
 def test_waiting_ends_with_the_next_message_or_the_time() -> None:
     heard = Heard()
-    version = heard.mirror.seen().version
+    version = heard.mirror.view().version
     heard.mirror.wait(version, 0.01)
     threading.Timer(0.05, heard.alive).start()
     heard.mirror.wait(version, 5)
-    assert heard.mirror.seen().version > version
+    assert heard.mirror.view().version > version
 
 
 # --- commands, over the real in-memory link ---------------------------------------------------

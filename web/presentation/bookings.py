@@ -16,7 +16,7 @@ from controller.mqtt.message import Message, Topics
 from web.bookings.calendar import Book, Page, Settings
 from web.language import _
 from web.messages import Json
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
 
 LOCALTIME = Path("/etc/localtime")
 #: Buttons that the page has for letting in.
@@ -49,24 +49,24 @@ class Expected:
 
     def _tell(self) -> None:
         """Tell the house who is next, when that changed."""
-        message = self._book.message(self._topics, self._page(self._mirror.seen()))
+        message = self._book.message(self._topics, self._page(self._mirror.view()))
         if message != self._said:
             self._said = message
             self._mirror.say(message)
             self._mirror.wake()
 
-    def _page(self, seen: Seen) -> Page:
-        session = seen.state.get("session") or {}
+    def _page(self, mirror_view: MirrorView) -> Page:
+        session = mirror_view.state.get("session") or {}
         return self._book.page(_moment(session.get("started_at")), _moment(session.get("ends_at")))
 
-    def shown(self, view: Json, seen: Seen) -> Json:
+    def shown(self, view: Json, mirror_view: MirrorView) -> Json:
         """Return the page's view with the book in it."""
-        page = self._page(seen)
+        page = self._page(mirror_view)
         party = page.party
         size = party.size if party and party.size in PARTIES else None
         view["t"] |= {"book": self._next_words(page), "slot": self._free_words(page)}
         view["s"]["book"] = f"n{size}" if size else "none"
-        if page.due and party and seen.state.get("door_knock"):
+        if page.due and party and mirror_view.state.get("door_knock"):
             words = _("At the front door: perhaps the next party, %(name)s.", name=party.name)
             view["notices"].insert(0, ("knock", words))
         return view

@@ -12,7 +12,7 @@ from typing import Any
 
 from web.language import _
 from web.messages import Json
-from web.mirror import Seen
+from web.mirror import MirrorView
 from web.presentation.labels import Room, fault_words, inside, may_come, number, sentence, span
 
 SEATS_DRAWN = 4
@@ -202,15 +202,15 @@ def _announce(room: Room) -> str:
     return " ".join([inside(room), may_come(room)]) if room.known else ""
 
 
-def look(seen: Seen) -> Json:
+def look(mirror_view: MirrorView) -> Json:
     """Return everything that the page shows of the room, in the language of the request."""
-    room = Room(seen.state)
+    room = Room(mirror_view.state)
     hatch, hatch_words = _hatch(room)
     phase, time, word, left = _ring(room)
     texts: dict[str, Any] = {
         "title": _title(room, hatch_words, hatch),
         "sentence": sentence(room),
-        "link": _link_words(room, seen.state["age_ms"]),
+        "link": _link_words(room, mirror_view.state["age_ms"]),
         "door": _door_words(room),
         "hatch": hatch_words,
         "time": time,
@@ -227,5 +227,8 @@ def look(seen: Seen) -> Json:
         "ring": f"{100 * left:.1f} 100",
         "notices": _notices(room),
         # A knock at the front door never rings the room while a party is in it.
-        "knock": {**seen.knock, "quiet": bool(room.session) and seen.knock["place"] == "door"},
+        "knock": {
+            **mirror_view.knock,
+            "quiet": bool(room.session) and mirror_view.knock["place"] == "door",
+        },
     }

@@ -10,7 +10,7 @@ from typing import Any
 from controller.mqtt.message import Message
 from web.language import _, lazy
 from web.messages import Json, json_object, seconds_since
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
 from web.presentation.labels import LINES, number, span
 
 #: The controller speaks every second while it tests; silent for longer, the test is over.
@@ -101,28 +101,28 @@ class Trial:
         silent = self._monotonic() - self._heard_s > SILENT_S
         return {**told, "running": told["running"] and not silent}
 
-    def shown(self, view: Json, seen: Seen) -> Json:
+    def shown(self, view: Json, mirror_view: MirrorView) -> Json:
         """Return the page's view with the self-test in it."""
         told = self.told()
         running = told is not None and told["running"]
-        view["s"] |= {"test": "testing" if running else "idle", "maytest": _may_test(seen)}
+        view["s"] |= {"test": "testing" if running else "idle", "maytest": _may_test(mirror_view)}
         view["s"]["left"] = "no"
         view["t"] |= {"trial": "", "step": "", "left": ""}
-        view["t"]["tested"] = self._last_words(told, seen)
+        view["t"]["tested"] = self._last_words(told, mirror_view)
         view["trial"] = []
         if told is not None and running:
             self._show_running(view, told)
         elif told is not None and self._age_s(told) < FRESH_S:
             view["notices"].insert(0, ("calm" if told["ok"] else "warn", _result_words(told)))
-            self._show_left(view, told, seen)
+            self._show_left(view, told, mirror_view)
         return view
 
-    def _show_left(self, view: Json, told: Json, seen: Seen) -> None:
+    def _show_left(self, view: Json, told: Json, mirror_view: MirrorView) -> None:
         """Offer to say that the room is empty, if the test counted somebody in."""
         inside = told.get("inside")
         if not told.get("verified") or not inside or self._emptied:
             return
-        if inside["max"] > 0 and _most(seen) != 0:
+        if inside["max"] > 0 and _most(mirror_view) != 0:
             least, most = inside["min"], inside["max"]
             number = str(most) if least == most else f"{least}–{most}"
             view["s"]["left"] = "yes"
@@ -140,8 +140,8 @@ class Trial:
             for line in told["lines"]
         ]
 
-    def _last_words(self, told: Json | None, seen: Seen) -> str:
-        if _may_test(seen) == "no":
+    def _last_words(self, told: Json | None, mirror_view: MirrorView) -> str:
+        if _may_test(mirror_view) == "no":
             return _("only in an empty room")
         if told is None:
             return _("never done yet")
@@ -152,13 +152,13 @@ class Trial:
         return max(seconds_since(told.get("at"), self._wall()), 0.0)
 
 
-def _may_test(seen: Seen) -> str:
+def _may_test(mirror_view: MirrorView) -> str:
     """Tell whether the controller would begin one: hands in the beams would be guests."""
-    return "yes" if _most(seen) == 0 and not seen.state.get("session") else "no"
+    return "yes" if _most(mirror_view) == 0 and not mirror_view.state.get("session") else "no"
 
 
-def _most(seen: Seen) -> object:
-    occupancy = seen.state.get("occupancy")
+def _most(mirror_view: MirrorView) -> object:
+    occupancy = mirror_view.state.get("occupancy")
     return occupancy.get("max") if isinstance(occupancy, dict) else None
 
 

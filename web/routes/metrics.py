@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from controller.events import Reason
 from controller.mqtt.message import Message
 from web.messages import Json, json_object
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +114,11 @@ class Now(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""
-        seen = self._mirror.seen()
-        online = seen.link == "online"
+        mirror_view = self._mirror.view()
+        online = mirror_view.link == "online"
         yield _gauge("broker_connected", "The page hears the broker", self._mirror.connected)
         yield _gauge("controller_online", "The controller lives, and what is shown is true", online)
-        for part in (_house(seen), self._loop()) if online else ():
+        for part in (_house(mirror_view), self._loop()) if online else ():
             try:
                 yield from list(part)  # whole, or not at all
             except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -142,23 +142,23 @@ class Now(Collector):
         yield family
 
 
-def _house(seen: Seen) -> Iterator[Metric]:
-    occupancy = seen.state["occupancy"]
+def _house(mirror_view: MirrorView) -> Iterator[Metric]:
+    occupancy = mirror_view.state["occupancy"]
     yield _gauge("guests", "Guests inside, the best guess", occupancy["count"])
     yield _gauge("guests_least", "Guests inside, at least", occupancy["min"])
     yield _gauge("guests_most", "Guests inside, at most; the door goes by this", occupancy["max"])
     yield _gauge("guests_uncertain", "The count is in doubt", not occupancy["certain"])
     yield _gauge("guests_allowed", "Guests inside, when full", occupancy["capacity"])
     yield _gauge(
-        "hatch_waiting", "Parties that knocked at the hatch", seen.state["hatch"]["waiting"]
+        "hatch_waiting", "Parties that knocked at the hatch", mirror_view.state["hatch"]["waiting"]
     )
-    session = seen.state["session"]
+    session = mirror_view.state["session"]
     if session is not None:
         left_s = session["remaining_s"]
         yield _gauge("session_remaining_seconds", "Time left; negative in overtime", left_s)
     means = "Faults that have not gone away"
     faults = GaugeMetricFamily("backdoor_faults", means, labels=["name", "line"])
-    for fault in seen.state["faults"]:
+    for fault in mirror_view.state["faults"]:
         faults.add_metric([str(fault["name"]), str(fault["line"])], 1)
     yield faults
 

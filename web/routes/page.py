@@ -25,7 +25,7 @@ from flask.typing import ResponseReturnValue
 
 from controller.events import COMMANDS
 from web.language import LANGUAGES, NAMES, _, lazy
-from web.mirror import Mirror, Outcome, Seen
+from web.mirror import Mirror, MirrorView, Outcome
 from web.presentation.bookings import Expected
 from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import number, reason_words
@@ -76,10 +76,10 @@ def parts() -> Parts:
     return found
 
 
-def evening(seen: Seen) -> dict[str, Any]:
+def evening(mirror_view: MirrorView) -> dict[str, Any]:
     """Return what the template for tonight needs."""
-    occupancy = seen.state.get("occupancy") or {}
-    night = seen.night
+    occupancy = mirror_view.state.get("occupancy") or {}
+    night = mirror_view.night
     return {
         "chart": chart(night, datetime.now(UTC), int(number(occupancy, "capacity", 4))),
         "totals": totals(night),
@@ -87,24 +87,24 @@ def evening(seen: Seen) -> dict[str, Any]:
     }
 
 
-def picture(seen: Seen) -> dict[str, Any]:
+def picture(mirror_view: MirrorView) -> dict[str, Any]:
     """Return what the page shows of the room, a self-test and, where there is one, the book."""
     expected = parts().expected
-    view = look(seen) if expected is None else expected.shown(look(seen), seen)
-    return parts().trial.shown(view, seen)
+    view = look(mirror_view) if expected is None else expected.shown(look(mirror_view), mirror_view)
+    return parts().trial.shown(view, mirror_view)
 
 
 @page.get("/")
 def home() -> str:
     """The page, complete without scripting."""
-    seen = parts().mirror.seen()
+    mirror_view = parts().mirror.view()
     return render_template(
         "page.html",
-        view=picture(seen),
-        night=evening(seen),
+        view=picture(mirror_view),
+        night=evening(mirror_view),
         names=NAMES,
         questions=QUESTIONS,
-        lines=seen.state.get("lines", []),
+        lines=mirror_view.state.get("lines", []),
     )
 
 
@@ -131,33 +131,33 @@ def pair(secret: str) -> ResponseReturnValue:
 @page.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """200 when the controller lives and we hear it."""
-    link = parts().mirror.seen().link
+    link = parts().mirror.view().link
     return jsonify(link=link), 200 if link == "online" else 503
 
 
-def _whole(seen: Seen) -> str:
+def _whole(mirror_view: MirrorView) -> str:
     version = current_app.jinja_env.globals["version"]
-    shown = picture(seen) | {"version": version, "night": seen.night_version}
-    return json.dumps({**_told(seen), "page": shown}, separators=(",", ":"))
+    shown = picture(mirror_view) | {"version": version, "night": mirror_view.night_version}
+    return json.dumps({**_told(mirror_view), "page": shown}, separators=(",", ":"))
 
 
-def _told(seen: Seen) -> dict[str, Any]:
-    return {**seen.state, "self_test": parts().trial.told()}
+def _told(mirror_view: MirrorView) -> dict[str, Any]:
+    return {**mirror_view.state, "self_test": parts().trial.told()}
 
 
 @page.get("/api/state")
 def state() -> ResponseReturnValue:
     """The snapshot with its link and age; with `?page=1` also the texts that the page shows."""
-    seen = parts().mirror.seen()
+    mirror_view = parts().mirror.view()
     if "page" in request.args:
-        return Response(_whole(seen), mimetype="application/json")
-    return jsonify(_told(seen))
+        return Response(_whole(mirror_view), mimetype="application/json")
+    return jsonify(_told(mirror_view))
 
 
 @page.get("/api/night")
 def night() -> str:
     """Tonight's part of the page; its number in the state says when it is new."""
-    return render_template("night.html", night=evening(parts().mirror.seen()))
+    return render_template("night.html", night=evening(parts().mirror.view()))
 
 
 @page.get("/events")

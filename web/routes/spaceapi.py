@@ -32,7 +32,7 @@ class Sign:
 
     def _hear(self, name: str, message: Message) -> None:
         if name in ("state", "status"):
-            self._look(self._mirror.seen().state)
+            self._look(self._mirror.view().state)
 
     def _look(self, state: Json) -> bool | None:
         is_open = self._open(state)
@@ -56,7 +56,7 @@ class Sign:
     def told(self) -> Json:
         """Return the whole document."""
         space = self._config.space
-        state = self._mirror.seen().state
+        state = self._mirror.view().state
         is_open = self._look(state)
         return {
             "api_compatibility": ["15"],

@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
 
 LIFETIME_S = 15 * 60.0  # then the phone reconnects: nothing can leak for longer
 PULSE_S = 1.0
 RETRY_MS = 2000
 
-Render = Callable[[Seen], str]
+Render = Callable[[MirrorView], str]
 
 
 def event(number: int, data: str) -> str:
@@ -65,7 +65,7 @@ class Streams:
         number = 0
         yield f": backdoor\nretry: {RETRY_MS}\n\n"
         while goes_on() and not self._closing and time.monotonic() < until_s:
-            seen = self._mirror.seen()
+            mirror_view = self._mirror.view()
             number += 1
-            yield event(number, state(seen))
-            self._mirror.wait(seen.version, PULSE_S)
+            yield event(number, state(mirror_view))
+            self._mirror.wait(mirror_view.version, PULSE_S)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.fake_controller import calm, now_iso
 from web.language import speak
-from web.mirror import Seen
+from web.mirror import MirrorView
 from web.presentation.chart import WIDTH, WORDS, chart, event_words, last_events, totals
 from web.presentation.labels import REASONS, fault_words, reason_words, span
 from web.presentation.room import look
@@ -36,7 +36,7 @@ def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: An
     state = calm()
     for key, value in parts.items():
         state[key] = {**state[key], **value} if isinstance(state[key], dict) else value
-    seen = Seen(
+    seen = MirrorView(
         state | {"link": link, "age_ms": 10}, link, 1, {}, 0, knock or {"n": 0, "place": ""}
     )
     return look(seen)
@@ -96,7 +96,9 @@ def test_one_sentence_says_it(parts: dict[str, Any], words: str) -> None:
 
 
 def test_without_a_snapshot_it_waits() -> None:
-    seen = Seen({"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None})
+    seen = MirrorView(
+        {"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None}
+    )
     view = look(seen)
     assert view["t"]["sentence"] == "Waiting for the door."
     assert view["t"]["link"] == "not heard yet"
@@ -168,7 +170,7 @@ def test_the_hatch_glows_and_says_for_how_long(
 )
 def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None:
     state = calm() | {"session": told, "link": "online", "age_ms": 0}
-    view = look(Seen(state, "online", 1, {}, 0, {"n": 0, "place": None}))
+    view = look(MirrorView(state, "online", 1, {}, 0, {"n": 0, "place": None}))
     assert (view["s"]["phase"], view["t"]["time"], view["ring"]) == (phase, time, ring)
 
 
