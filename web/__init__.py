@@ -21,7 +21,7 @@ from controller.config.settings import Config
 from controller.mqtt.message import Topics
 from web.language import speak, spoken
 from web.mirror import Join, Mirror
-from web.presentation.bookings import Expected
+from web.presentation.bookings import BookingsView
 from web.presentation.selftest import Trial
 from web.routes.metrics import metrics_routes
 from web.routes.page import Parts, page
@@ -68,14 +68,14 @@ def create_app(
     venues = Venues(config.mqtt.prefix) if web.venues else None
     mirror.join(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
-    expected = Expected(config, mirror, wall or _utc_now) if config.book.url else None
+    bookings = BookingsView(config, mirror, wall or _utc_now) if config.book.url else None
     app.extensions["backdoor"] = Parts(
         mirror,
         pairing,
         Streams(mirror, most=web.max_streams),
         Tries(),
         Trial(mirror, wall=wall or _utc_now),
-        expected,
+        bookings,
     )
     guard(app, pairing, Hosts(web.allowed_hosts, web.public_url))
     speak(app, web.language)

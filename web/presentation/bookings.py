@@ -30,7 +30,7 @@ def house_zone(name: str) -> ZoneInfo:
     return ZoneInfo(name or "UTC")
 
 
-class Expected:
+class BookingsView:
     """Joins book and mirror; ``shown`` adds the book to what the page shows."""
 
     def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:

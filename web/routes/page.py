@@ -26,7 +26,7 @@ from flask.typing import ResponseReturnValue
 from controller.events import COMMANDS
 from web.language import LANGUAGES, NAMES, _, lazy
 from web.mirror import Mirror, MirrorView, Outcome
-from web.presentation.bookings import Expected
+from web.presentation.bookings import BookingsView
 from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import number, reason_words
 from web.presentation.room import look
@@ -66,7 +66,7 @@ class Parts:
     streams: Streams
     tries: Tries
     trial: Trial
-    expected: Expected | None = None
+    bookings: BookingsView | None = None
 
 
 def parts() -> Parts:
@@ -89,8 +89,8 @@ def evening(mirror_view: MirrorView) -> dict[str, Any]:
 
 def picture(mirror_view: MirrorView) -> dict[str, Any]:
     """Return what the page shows of the room, a self-test and, where there is one, the book."""
-    expected = parts().expected
-    view = look(mirror_view) if expected is None else expected.shown(look(mirror_view), mirror_view)
+    bookings = parts().bookings
+    view = look(mirror_view) if bookings is None else bookings.shown(look(mirror_view), mirror_view)
     return parts().trial.shown(view, mirror_view)
 
 
