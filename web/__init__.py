@@ -22,7 +22,7 @@ from controller.mqtt.message import Topics
 from web.language import speak, spoken
 from web.mirror import Join, Mirror
 from web.presentation.bookings import BookingsView
-from web.presentation.selftest import Trial
+from web.presentation.selftest import SelfTestView
 from web.routes.metrics import metrics_routes
 from web.routes.page import Parts, page
 from web.routes.simulator import ACTIONS, Bench, bench_routes
@@ -74,7 +74,7 @@ def create_app(
         pairing,
         Streams(mirror, most=web.max_streams),
         Tries(),
-        Trial(mirror, wall=wall or _utc_now),
+        SelfTestView(mirror, wall=wall or _utc_now),
         bookings,
     )
     guard(app, pairing, Hosts(web.allowed_hosts, web.public_url))

@@ -54,7 +54,7 @@ def _people(number: object) -> bool:
     return type(number) is int and number >= 0
 
 
-class Trial:
+class SelfTestView:
     """Hears of self-tests beside the mirror; ``shown`` puts them on the page."""
 
     def __init__(

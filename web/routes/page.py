@@ -30,8 +30,8 @@ from web.presentation.bookings import BookingsView
 from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import number, reason_words
 from web.presentation.room import look
-from web.presentation.selftest import Trial
-from web.routes.streams import Streams
+from web.presentation.selftest import SelfTestView
+from web.routes.streams import Streams, backlog
 from web.security.gate import wants_page
 from web.security.pairing import Pairing, Tries
 
@@ -65,7 +65,7 @@ class Parts:
     pairing: Pairing
     streams: Streams
     tries: Tries
-    trial: Trial
+    self_test: SelfTestView
     bookings: BookingsView | None = None
 
 
@@ -91,7 +91,7 @@ def picture(mirror_view: MirrorView) -> dict[str, Any]:
     """Return what the page shows of the room, a self-test and, where there is one, the book."""
     bookings = parts().bookings
     view = look(mirror_view) if bookings is None else bookings.shown(look(mirror_view), mirror_view)
-    return parts().trial.shown(view, mirror_view)
+    return parts().self_test.shown(view, mirror_view)
 
 
 @page.get("/")
@@ -142,7 +142,7 @@ def _whole(mirror_view: MirrorView) -> str:
 
 
 def _told(mirror_view: MirrorView) -> dict[str, Any]:
-    return {**mirror_view.state, "self_test": parts().trial.told()}
+    return {**mirror_view.state, "self_test": parts().self_test.told()}
 
 
 @page.get("/api/state")

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.support.fake_controller import House, now_iso, page_of, paired
-from web.presentation.selftest import Trial
+from web.presentation.selftest import SelfTestView
 
 
 def told(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
@@ -128,11 +128,11 @@ def left(least: int, most: int) -> dict[str, Any]:
 def test_one_that_falls_silent_is_over(house: House, tmp_path: Path) -> None:
     now_s = 0.0
     mirror = page_of(house, tmp_path).extensions["backdoor"].mirror
-    trial = Trial(mirror, monotonic=lambda: now_s)
+    self_test = SelfTestView(mirror, monotonic=lambda: now_s)
     house.say("self_test", told(True, False))
-    running = trial.told()
+    running = self_test.told()
     now_s = 3.1
-    over = trial.told()
+    over = self_test.told()
     assert running
     assert over
     assert (running["running"], over["running"]) == (True, False)
