@@ -30,7 +30,7 @@ from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
 from web.security.gate import Hosts, guard, wants_page
-from web.security.pairing import Pairing, Tries, page_url
+from web.security.pairing import AttemptLimiter, Pairing, page_url
 
 __all__ = ["Bench", "Join", "create_app", "pair_link"]
 
@@ -73,7 +73,7 @@ def create_app(
         mirror,
         pairing,
         Streams(mirror, most=web.max_streams),
-        Tries(),
+        AttemptLimiter(),
         SelfTestView(mirror, wall=wall or _utc_now),
         bookings,
     )

@@ -33,7 +33,7 @@ from web.presentation.room import look
 from web.presentation.selftest import SelfTestView
 from web.routes.streams import Streams, backlog
 from web.security.gate import wants_page
-from web.security.pairing import Pairing, Tries
+from web.security.pairing import AttemptLimiter, Pairing
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
@@ -64,7 +64,7 @@ class Parts:
     mirror: Mirror
     pairing: Pairing
     streams: Streams
-    tries: Tries
+    attempts: AttemptLimiter
     self_test: SelfTestView
     bookings: BookingsView | None = None
 
@@ -117,12 +117,12 @@ def pair(secret: str) -> ResponseReturnValue:
     """
     address = request.remote_addr or ""
     if parts().pairing.matches(secret):
-        parts().tries.right(address)
+        parts().attempts.succeeded(address)
         session.clear()
         session["paired"] = True
         session.permanent = True
         return render_template("paired.html")
-    wait_s = parts().tries.wrong(address)
+    wait_s = parts().attempts.failed(address)
     if not wait_s:
         return render_template("unpaired.html", wrong=True), 403
     return render_template("unpaired.html", wrong=True), 429, {"Retry-After": f"{wait_s:.0f}"}

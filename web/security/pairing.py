@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 SECRET_BYTES = 24  # 192 bits, 32 characters
 SHORTEST_SECRET = 22  # characters: 128 bits in base64
-FREE_TRIES = 5
+FREE_ATTEMPTS = 5
 LONGEST_WAIT_S = 30.0
 REMEMBERED_ADDRESSES = 1024
 
@@ -122,31 +122,31 @@ class Pairing:
             ) from error
 
 
-class Tries:
+class AttemptLimiter:
     """Wrong tries by address: the first few are free, then each makes the next wait longer."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def wrong(self, address: str) -> float:
+    def failed(self, address: str) -> float:
         """Count a wrong try and return the seconds that this address is asked to wait (0: none)."""
         now_s = self._monotonic()
         with self._lock:
-            count, since_s = self._wrong.pop(address, (0, now_s))
+            count, since_s = self._failed.pop(address, (0, now_s))
             if now_s - since_s > 10 * LONGEST_WAIT_S:
                 count = 0
-            self._wrong[address] = (count + 1, now_s)
-            while len(self._wrong) > REMEMBERED_ADDRESSES:
-                self._wrong.popitem(last=False)
-        over = count + 1 - FREE_TRIES
+            self._failed[address] = (count + 1, now_s)
+            while len(self._failed) > REMEMBERED_ADDRESSES:
+                self._failed.popitem(last=False)
+        over = count + 1 - FREE_ATTEMPTS
         return 0.0 if over <= 0 else min(2.0 ** min(over - 1, 10), LONGEST_WAIT_S)
 
-    def right(self, address: str) -> None:
+    def succeeded(self, address: str) -> None:
         """Forget what this address did wrong."""
         with self._lock:
-            self._wrong.pop(address, None)
+            self._failed.pop(address, None)
 
 
 def own_address() -> str | None:

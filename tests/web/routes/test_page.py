@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from controller.events import COMMANDS
 from tests.support.fake_controller import Bench, House, page_of, paired
 from web import create_app, pair_link
-from web.security.pairing import FREE_TRIES, Pairing
+from web.security.pairing import FREE_ATTEMPTS, Pairing
 
 PAIRED_ONLY = ("/", "/api/state", "/api/night", "/events")
 
@@ -96,8 +96,8 @@ def test_the_cookie_keeps_to_https_when_it_came_by_https(app: Flask) -> None:
 
 def test_wrong_secrets_are_slowed_but_the_right_link_always_works(app: Flask) -> None:
     client = app.test_client()
-    answers = [client.get(f"/pair/{'x' * 32}") for _ in range(FREE_TRIES + 3)]
-    assert [answer.status_code for answer in answers] == [403] * FREE_TRIES + [429] * 3
+    answers = [client.get(f"/pair/{'x' * 32}") for _ in range(FREE_ATTEMPTS + 3)]
+    assert [answer.status_code for answer in answers] == [403] * FREE_ATTEMPTS + [429] * 3
     assert [answer.headers.get("Retry-After") for answer in answers[-3:]] == ["1", "2", "4"]
     assert "Set-Cookie" not in answers[-1].headers
     assert client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}").status_code == 200

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from web.security.pairing import (
-    FREE_TRIES,
+    FREE_ATTEMPTS,
     LONGEST_WAIT_S,
     REMEMBERED_ADDRESSES,
+    AttemptLimiter,
     Pairing,
     PairingError,
-    Tries,
     page_url,
     qr_text,
 )
@@ -107,30 +107,30 @@ class Hands:
 
 
 def test_wrong_tries_wait_longer_and_longer_per_address() -> None:
-    tries = Tries(Hands())
-    waits = [tries.wrong("a") for _ in range(FREE_TRIES + 8)]
-    assert waits[:FREE_TRIES] == [0.0] * FREE_TRIES
-    assert waits[FREE_TRIES : FREE_TRIES + 4] == [1.0, 2.0, 4.0, 8.0]
+    attempts = AttemptLimiter(Hands())
+    waits = [attempts.failed("a") for _ in range(FREE_ATTEMPTS + 8)]
+    assert waits[:FREE_ATTEMPTS] == [0.0] * FREE_ATTEMPTS
+    assert waits[FREE_ATTEMPTS : FREE_ATTEMPTS + 4] == [1.0, 2.0, 4.0, 8.0]
     assert waits[-1] == LONGEST_WAIT_S
-    assert tries.wrong("b") == 0.0
+    assert attempts.failed("b") == 0.0
 
 
 def test_a_right_try_or_time_forgets_the_wrong_ones() -> None:
     clock = Hands()
-    tries = Tries(clock)
+    attempts = AttemptLimiter(clock)
     for _ in range(20):
-        tries.wrong("a")
-        tries.wrong("b")
-    tries.right("a")
+        attempts.failed("a")
+        attempts.failed("b")
+    attempts.succeeded("a")
     clock.s += 10 * LONGEST_WAIT_S + 1
-    assert tries.wrong("a") == tries.wrong("b") == 0.0
+    assert attempts.failed("a") == attempts.failed("b") == 0.0
 
 
 def test_a_flood_of_addresses_keeps_memory_bounded() -> None:
-    tries = Tries(Hands())
+    attempts = AttemptLimiter(Hands())
     for number in range(3 * REMEMBERED_ADDRESSES):
-        tries.wrong(str(number))
-    assert len(tries._wrong) == REMEMBERED_ADDRESSES
+        attempts.failed(str(number))
+    assert len(attempts._failed) == REMEMBERED_ADDRESSES
 
 
 @pytest.mark.parametrize(
