@@ -1,7 +1,7 @@
 """The bartender's phone page: shows the newest snapshot, its age, and asks the controller.
 
 Reading order: `snapshot` and `mirror` (what we know), `room`, `look` and `evening` (what it means
-in words and pictures), `pairing` and `guard` (who may see it), `streams` and `views` (how it gets
+in words and pictures), `pairing` and `gate` (who may see it), `streams` and `views` (how it gets
 to the phone), `serve`. From the controller only its vocabulary, wire, config and link are used.
 """
 
@@ -29,7 +29,7 @@ from web.routes.simulator import ACTIONS, Bench, bench_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
-from web.security.gate import Hosts, guard, wants_page
+from web.security.gate import Hosts, gate, wants_page
 from web.security.pairing import AttemptLimiter, Pairing, page_url
 
 __all__ = ["Bench", "Join", "create_app", "pair_link"]
@@ -77,7 +77,7 @@ def create_app(
         SelfTestView(mirror, wall=wall or _utc_now),
         bookings,
     )
-    guard(app, pairing, Hosts(web.allowed_hosts, web.public_url))
+    gate(app, pairing, Hosts(web.allowed_hosts, web.public_url))
     speak(app, web.language)
     csrf = CSRFProtect(app)
     app.register_blueprint(page)

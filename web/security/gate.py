@@ -1,6 +1,7 @@
 """At the gate of every request: the right host, a paired phone, and headers that allow no more.
 
-Closed unless marked open: a new route is for paired phones only, unless its name stands in `OPEN`.
+Closed unless marked open: a new route is for paired phones only, unless its name stands in
+`PUBLIC_ENDPOINTS`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from web.security.pairing import Pairing, PairingError
 
 log = logging.getLogger(__name__)
 
-OPEN = frozenset({"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"})
+PUBLIC_ENDPOINTS = frozenset(
+    {"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"}
+)
 SMALLEST_ZIP = 600  # bytes: below it the header costs more than it saves
 TEXT = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/manif")
 
@@ -88,7 +91,7 @@ def wants_page() -> bool:
     return best == "text/html" and "X-CSRFToken" not in request.headers
 
 
-def guard(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
+def gate(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
     """Put the checks before every request and the headers after it."""
     app.session_interface = DerivedKeySessions(pairing)
 
@@ -107,7 +110,11 @@ def guard(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
 
     @app.before_request
     def check_paired() -> ResponseReturnValue | None:
-        if request.endpoint is None or request.endpoint in OPEN or session.get("paired"):
+        if (
+            request.endpoint is None
+            or request.endpoint in PUBLIC_ENDPOINTS
+            or session.get("paired")
+        ):
             return None
         if wants_page():
             return render_template("unpaired.html"), 403
