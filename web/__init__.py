@@ -24,7 +24,7 @@ from web.mirror import Join, Mirror
 from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
 from web.routes.metrics import metrics_routes
-from web.routes.page import Parts, page
+from web.routes.page import AppContext, page
 from web.routes.simulator import ACTIONS, Bench, bench_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
@@ -69,7 +69,7 @@ def create_app(
     mirror.join(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
     bookings = BookingsView(config, mirror, wall or _utc_now) if config.book.url else None
-    app.extensions["backdoor"] = Parts(
+    app.extensions["backdoor"] = AppContext(
         mirror,
         pairing,
         Streams(mirror, most=web.max_streams),

@@ -58,7 +58,7 @@ page = Blueprint("page", __name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class AppContext:
     """What the routes need, made by `create_app`."""
 
     mirror: Mirror
@@ -69,10 +69,10 @@ class Parts:
     bookings: BookingsView | None = None
 
 
-def parts() -> Parts:
+def context() -> AppContext:
     """Return the parts of the app that answers."""
     found = current_app.extensions["backdoor"]
-    assert isinstance(found, Parts)
+    assert isinstance(found, AppContext)
     return found
 
 
@@ -89,15 +89,15 @@ def evening(mirror_view: MirrorView) -> dict[str, Any]:
 
 def picture(mirror_view: MirrorView) -> dict[str, Any]:
     """Return what the page shows of the room, a self-test and, where there is one, the book."""
-    bookings = parts().bookings
+    bookings = context().bookings
     view = look(mirror_view) if bookings is None else bookings.shown(look(mirror_view), mirror_view)
-    return parts().self_test.shown(view, mirror_view)
+    return context().self_test.shown(view, mirror_view)
 
 
 @page.get("/")
 def home() -> str:
     """The page, complete without scripting."""
-    mirror_view = parts().mirror.view()
+    mirror_view = context().mirror.view()
     return render_template(
         "page.html",
         view=picture(mirror_view),
@@ -116,13 +116,13 @@ def pair(secret: str) -> ResponseReturnValue:
     phone must go on to the page by itself.
     """
     address = request.remote_addr or ""
-    if parts().pairing.matches(secret):
-        parts().attempts.succeeded(address)
+    if context().pairing.matches(secret):
+        context().attempts.succeeded(address)
         session.clear()
         session["paired"] = True
         session.permanent = True
         return render_template("paired.html")
-    wait_s = parts().attempts.failed(address)
+    wait_s = context().attempts.failed(address)
     if not wait_s:
         return render_template("unpaired.html", wrong=True), 403
     return render_template("unpaired.html", wrong=True), 429, {"Retry-After": f"{wait_s:.0f}"}
@@ -131,7 +131,7 @@ def pair(secret: str) -> ResponseReturnValue:
 @page.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """200 when the controller lives and we hear it."""
-    link = parts().mirror.view().link
+    link = context().mirror.view().link
     return jsonify(link=link), 200 if link == "online" else 503
 
 
@@ -142,13 +142,13 @@ def _whole(mirror_view: MirrorView) -> str:
 
 
 def _told(mirror_view: MirrorView) -> dict[str, Any]:
-    return {**mirror_view.state, "self_test": parts().self_test.told()}
+    return {**mirror_view.state, "self_test": context().self_test.told()}
 
 
 @page.get("/api/state")
 def state() -> ResponseReturnValue:
     """The snapshot with its link and age; with `?page=1` also the texts that the page shows."""
-    mirror_view = parts().mirror.view()
+    mirror_view = context().mirror.view()
     if "page" in request.args:
         return Response(_whole(mirror_view), mimetype="application/json")
     return jsonify(_told(mirror_view))
@@ -157,13 +157,13 @@ def state() -> ResponseReturnValue:
 @page.get("/api/night")
 def night() -> str:
     """Tonight's part of the page; its number in the state says when it is new."""
-    return render_template("night.html", night=evening(parts().mirror.view()))
+    return render_template("night.html", night=evening(context().mirror.view()))
 
 
 @page.get("/events")
 def events() -> ResponseReturnValue:
     """The whole state as server-sent events; when there are too many streams, come back later."""
-    here = parts()
+    here = context()
     if not here.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
     key = here.pairing.signing_key()
@@ -219,7 +219,7 @@ def command(name: str) -> ResponseReturnValue:
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
         return render_template("sure.html", name=name, number=number, question=question)
-    return _answer(parts().mirror.command(name, **number))
+    return _answer(context().mirror.command(name, **number))
 
 
 def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
