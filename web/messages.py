@@ -11,6 +11,8 @@ from controller.codec import decode
 Json = dict[str, Any]
 
 LARGEST_PAYLOAD = 256 * 1024
+#: No number of a house is larger; one from a broker that lies must not fill a page.
+LARGEST_NUMBER = 1e9
 
 
 def _parsed(payload: bytes) -> Any:
@@ -56,3 +58,9 @@ def moved_on(snapshot: Mapping[str, Any], by_s: float) -> Json:
     _shift(state.get("door_knock"), "age_s", by_s)
     _shift(state.get("grant"), "remaining_s", -by_s, floor=0.0)
     return state
+
+
+def number(part: Mapping[str, Any], key: str, default: float = 0) -> float:
+    """Return a number of the snapshot, or the default when it is null, absent or makes no sense."""
+    value = part.get(key)
+    return value if isinstance(value, int | float) and abs(value) <= LARGEST_NUMBER else default

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from web.language import _, lazy
-from web.messages import Json
-from web.presentation.labels import fault_words, number, reason_words, span
+from web.language import _
+from web.messages import Json, number
+from web.presentation.labels import event_words
 
-WIDTH, HEIGHT = 360.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 20.0, 352.0, 12.0, 108.0
 SHORTEST = timedelta(hours=1)
 LEAD = timedelta(minutes=10)
@@ -170,105 +169,6 @@ def totals(night: Json) -> list[tuple[str, int]]:
     found = night.get("totals")
     found = found if isinstance(found, dict) else {}
     return [(words[key], int(number(found, key))) for key in TOTALS]
-
-
-# --- events in words --------------------------------------------------------------------------
-
-CAUSES: Mapping[str, Any] = {
-    "page": lazy("from the page"),
-    "button": lazy("by the button"),
-    "mqtt": lazy("from the house"),
-    "trace": lazy("by the trace"),
-    "restart": lazy("after a restart"),
-    "empty": lazy("verified empty"),
-    "self-test": lazy("by the self-test"),
-    "terminal": lazy("in the terminal"),
-}
-
-#: Name of the event -> sentence; the names in it are those of `_details`.
-WORDS: Mapping[str, Any] = {
-    "entry": lazy("One came in: %(count)s inside"),
-    "exit": lazy("One left: %(count)s inside"),
-    "passage_uncertain": lazy("Not sure who passed (%(min)s to %(max)s)"),
-    "passage_aborted": lazy("Somebody turned back"),
-    "staff_passed": lazy("Staff went through"),
-    "staff_pass": lazy("Staff pass armed"),
-    "staff_pass_expired": lazy("Staff pass not used"),
-    "knock_hatch": lazy("Knock at the hatch"),
-    "knock_door": lazy("Knock at the front door"),
-    "door_opened": lazy("Door opened"),
-    "door_closed": lazy("Door closed"),
-    "hatch_opened": lazy("Hatch opened"),
-    "hatch_closed": lazy("Hatch closed"),
-    "hatch_answered": lazy("Hatch answered"),
-    "door_answered": lazy("Front door answered"),
-    "access_granted": lazy("Let in %(party)s"),
-    "access_taken": lazy("%(entered)s of %(expected)s came in"),
-    "access_not_taken": lazy("Nobody came in"),
-    "access_denied": lazy("Not let in: %(reason)s"),
-    "command_refused": lazy("Refused: %(reason)s"),
-    "count_adjusted": lazy("Count set to %(after)s"),
-    "reported_wrong": lazy("The count was wrong: %(was)s, it is %(count)s"),
-    "passage_seen": lazy("Somebody passed, not counted"),
-    "knock_ended": lazy("The knocking stopped"),
-    "session_started": lazy("Session began"),
-    "session_warning": lazy("%(remaining)s left"),
-    "session_time_up": lazy("Time is up"),
-    "session_overtime": lazy("%(over)s over time"),
-    "session_ended": lazy("Session ended, room empty"),
-    "over_capacity": lazy("Too many inside: %(count)s"),
-    "over_capacity_ended": lazy("No longer too many inside"),
-    "door_alarm": lazy("Door alarm: %(alarm)s"),
-    "door_pre_alarm": lazy("The door stands open"),
-    "door_blocked": lazy("Closed to guests"),
-    "door_unblocked": lazy("Open to guests again"),
-    "locked_down": lazy("Locked down"),
-    "lock_down_released": lazy("Lock-down ended"),
-    "locked_open": lazy("Evacuation began"),
-    "lock_open_released": lazy("Evacuation ended"),
-    "fault": lazy("Fault: %(what)s"),
-    "fault_cleared": lazy("Fault over: %(what)s"),
-    "started": lazy("Controller started"),
-    "self_test_started": lazy("Self-test began"),
-    "self_tested": lazy("Self-test: %(proven)s wires proven"),
-}
-
-ALARMS: Mapping[str, Any] = {
-    "DoorForcedOpen": lazy("forced open"),
-    "DoorOpenTooLong": lazy("open too long"),
-    "Normal": lazy("over"),
-}
-
-
-class _Gaps(dict[str, object]):
-    """Details for a sentence; what an event does not carry reads as a question mark."""
-
-    def __missing__(self, key: str) -> str:
-        return "?"
-
-
-def _details(data: Mapping[str, Any]) -> _Gaps:
-    after = data.get("after")
-    name, alarm = str(data.get("name")), str(data.get("alarm"))
-    return _Gaps(
-        dict(data)
-        | {
-            "reason": reason_words(data.get("reason")),
-            "after": after.get("count", "?") if isinstance(after, dict) else "?",
-            "remaining": span(number(data, "remaining_s")),
-            "over": span(number(data, "over_s")),
-            "what": fault_words(name, str(data.get("line"))),
-            "alarm": str(ALARMS.get(alarm, alarm)),
-        }
-    )
-
-
-def event_words(name: str, data: Mapping[str, Any]) -> str:
-    """Say one event and who or what caused it; an unknown one is shown by its name."""
-    key = f"{name}_{data.get('place')}" if name == "knock" else name
-    sentence = str(WORDS[key]) % _details(data) if key in WORDS else name.replace("_", " ")
-    cause = data.get("cause") or (data.get("reason") if name == "access_not_taken" else None)
-    return f"{sentence}, {CAUSES.get(str(cause), cause)}" if cause else sentence
 
 
 def last_events(night: Json) -> list[tuple[str, str]]:

@@ -11,12 +11,110 @@ from datetime import datetime
 from typing import Any
 
 from web.language import _
-from web.messages import Json
+from web.messages import Json, number
 from web.mirror import MirrorView
-from web.presentation.labels import Room, fault_words, inside, may_come, number, sentence, span
+from web.presentation.labels import fault_words, reason_words, span
 
+USUAL_CAPACITY = 4
 SEATS_DRAWN = 4
 USUAL_SESSION_S = 7200.0
+
+
+class Room:
+    """One snapshot being put into words; every part writes its texts and states."""
+
+    def __init__(self, state: Json) -> None:
+        self.state = state
+        self.link: str = state["link"]
+        self.known = "occupancy" in state
+        self.occupancy: Json = self._part("occupancy")
+        self.door: Json = self._part("door")
+        self.hatch: Json = self._part("hatch")
+        self.session: Json = self._part("session")
+        self.grant: Json = self._part("grant")
+        self.capacity = int(number(self.occupancy, "capacity", USUAL_CAPACITY))
+        self.least = int(number(self.occupancy, "min"))
+        self.most = int(number(self.occupancy, "max"))
+        self.count = int(number(self.occupancy, "count"))
+        self.certain = bool(self.occupancy.get("certain", False))
+        self.mode = str(self.door.get("mode", "Unknown"))
+        self.expected = max(0, int(number(self.grant, "party") - number(self.grant, "entered")))
+        self.free = int(number(self.occupancy, "free_places", self.capacity - self.most))
+        self.over = bool(self.state.get("over_capacity"))
+
+    def _part(self, name: str) -> Json:
+        value = self.state.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def shut(self) -> str:
+        """Why nobody may be let in at all, in words; empty when the door allows it."""
+        reason = {"LockedDown": "LockedDown", "LockedOpen": "LockedOpen"}.get(self.mode, "")
+        if not reason and self.free <= 0:
+            reason = "CapacityReached" if self.least >= self.capacity else "CountUncertain"
+        if not reason and self.mode == "Blocked":
+            reason = "Blocked"
+        if not reason and self.grant:
+            reason = "ReleaseOpen"
+        if not reason and self.door.get("physical") == "Open":
+            reason = "DoorOpen"
+        return reason_words(reason) if reason else ""
+
+
+def inside(room: Room) -> str:
+    """Say how many are inside, doubt as a question."""
+    if room.certain:
+        if room.count == 0:
+            return _("Nobody inside.")
+        return _("%(n)s of %(all)s inside.", n=room.count, all=room.capacity)
+    if room.most - room.least == 1:
+        return _("%(a)s or %(b)s inside?", a=room.least, b=room.most)
+    return _("%(a)s to %(b)s inside?", a=room.least, b=room.most)
+
+
+def may_come(room: Room) -> str:
+    """Say whether and how many may come in."""
+    if room.mode in ("LockedOpen", "LockedDown"):
+        return _("Everybody out!") if room.mode == "LockedOpen" else _("Locked down.")
+    if room.over:
+        return _("One too many!") if room.count - room.capacity == 1 else _("Too many!")
+    if room.free <= 0:
+        return _("Full.") if room.least >= room.capacity else _("Maybe full.")
+    if room.mode == "Blocked":
+        return _("Closed to guests.")
+    return _coming(room.expected) if room.expected else _welcome(room.free)
+
+
+def _coming(people: int) -> str:
+    return _("One is coming in.") if people == 1 else _("%(n)s are coming in.", n=people)
+
+
+def _welcome(places: int) -> str:
+    words = {
+        1: _("One may come in."),
+        2: _("Two may come in."),
+        3: _("Three may come in."),
+        4: _("Four may come in."),
+    }
+    return words.get(places) or _("%(n)s may come in.", n=places)
+
+
+def _time_left(room: Room) -> str:
+    if not room.session:
+        return ""
+    left_s = number(room.session, "remaining_s")
+    if left_s <= 0:
+        return _("%(time)s over.", time=span(left_s))
+    if room.session.get("phase") == "last_call":
+        return _("Last call, %(time)s left.", time=span(left_s))
+    return _("%(time)s left.", time=span(left_s))
+
+
+def sentence(room: Room) -> str:
+    """Say the whole room in one line: who is inside, who may come in, how long there is left."""
+    if not room.known:
+        return _("Waiting for the door.")
+    return " ".join(filter(None, (inside(room), may_come(room), _time_left(room))))
 
 
 def _seats(room: Room) -> dict[str, str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from controller.mqtt.message import Message
 from web.language import _, lazy
-from web.messages import Json, json_object, seconds_since
+from web.messages import Json, json_object, number, seconds_since
 from web.mirror import Mirror, MirrorView
-from web.presentation.labels import LINES, number, span
+from web.presentation.labels import LINES, span
 
 #: The controller speaks every second while it tests; silent for longer, the test is over.
 SILENT_S = 3.0

@@ -25,10 +25,11 @@ from flask.typing import ResponseReturnValue
 
 from controller.events import COMMANDS
 from web.language import LANGUAGES, NAMES, _, lazy
+from web.messages import number
 from web.mirror import Mirror, MirrorView, Outcome
 from web.presentation.bookings import BookingsView
 from web.presentation.chart import chart, last_events, totals
-from web.presentation.labels import number, reason_words
+from web.presentation.labels import reason_words
 from web.presentation.room import look
 from web.presentation.selftest import SelfTestView
 from web.routes.streams import Streams, backlog

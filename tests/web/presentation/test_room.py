@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from tests.support.fake_controller import calm, now_iso
 from web.language import speak
 from web.mirror import MirrorView
-from web.presentation.chart import WIDTH, WORDS, chart, event_words, last_events, totals
-from web.presentation.labels import REASONS, fault_words, reason_words, span
+from web.presentation.chart import LEFT, RIGHT, chart, last_events, totals
+from web.presentation.labels import (
+    EVENT_WORDS,
+    REASONS,
+    event_words,
+    fault_words,
+    reason_words,
+    span,
+)
 from web.presentation.room import look
 
 from controller.events import EVENTS, Reason  # isort: skip
@@ -209,7 +216,9 @@ def test_every_reason_of_the_controller_has_words() -> None:
 
 
 def test_every_event_that_the_evening_tells_has_words() -> None:
-    told = {name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in WORDS}
+    told = {
+        name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in EVENT_WORDS
+    }
     assert set(EVENTS) - told == {"output", "chime"}
 
 
@@ -279,7 +288,7 @@ ODD = st.recursive(
 def test_no_message_can_break_the_drawing(night: dict[str, Any]) -> None:
     with APP.test_request_context():
         drawn = chart(night, NOW, 4)
-        assert all(0 <= x <= WIDTH for x, _ in drawn["knocks"] + drawn["sessions"])
+        assert all(LEFT <= x <= RIGHT for x, _ in drawn["knocks"] + drawn["sessions"])
         totals(night)
         last_events(night)
 
