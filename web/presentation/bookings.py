@@ -15,8 +15,8 @@ from controller.config.settings import Config
 from controller.mqtt.message import Message, Topics
 from web.bookings.calendar import Book, Page, Settings
 from web.language import _
-from web.messages import Json
 from web.mirror import Mirror, MirrorView
+from web.presentation.page_view import Notice, Part, Rank, Severity
 
 LOCALTIME = Path("/etc/localtime")
 #: Buttons that the page has for letting in.
@@ -59,17 +59,20 @@ class BookingsView:
         session = mirror_view.state.get("session") or {}
         return self._book.page(_moment(session.get("started_at")), _moment(session.get("ends_at")))
 
-    def shown(self, view: Json, mirror_view: MirrorView) -> Json:
-        """Return the page's view with the book in it."""
+    def part(self, mirror_view: MirrorView) -> Part:
+        """Return what the page shows of the bookings."""
         page = self._page(mirror_view)
         party = page.party
         size = party.size if party and party.size in PARTIES else None
-        view["t"] |= {"book": self._next_words(page), "slot": self._free_words(page)}
-        view["s"]["book"] = f"n{size}" if size else "none"
+        notices = []
         if page.due and party and mirror_view.state.get("door_knock"):
             words = _("At the front door: perhaps the next party, %(name)s.", name=party.name)
-            view["notices"].insert(0, ("knock", words))
-        return view
+            notices.append(Notice(Severity.KNOCK, words, Rank.EXPECTED_PARTY))
+        return Part(
+            texts={"book": self._next_words(page), "slot": self._free_words(page)},
+            states={"book": f"n{size}" if size else "none"},
+            notices=tuple(notices),
+        )
 
     def _next_words(self, page: Page) -> str:
         old = ""

@@ -1,19 +1,18 @@
-"""The picture: texts and drawing states by name, from one look at the room.
+"""The room: what the snapshot means for somebody with half a second, in words and states.
 
-The template draws them the first time (all that a browser without scripting needs), the script
-only puts newer ones into the same places: ``t`` are texts, ``s`` drawing states, ``notices`` the
-lines that somebody should read, worst first.
+Every sentence about the room is made here, once, in the language of the phone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from web.language import _
 from web.messages import Json, number
 from web.mirror import MirrorView
 from web.presentation.labels import fault_words, reason_words, span
+from web.presentation.page_view import Notice, Rank, RoomPart, Severity
 
 USUAL_CAPACITY = 4
 SEATS_DRAWN = 4
@@ -223,39 +222,36 @@ def _fault_words(fault: object) -> str:
     return _("Fault: %(what)s.", what=fault_words(name, str(fault.get("line"))))
 
 
-def _alarms(room: Room) -> list[tuple[str, str]]:
-    found = []
+def _alarms(room: Room) -> Iterator[str]:
     if room.mode == "LockedOpen":
-        words = _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")
-        found.append(("alarm", words))
+        yield _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")
     if room.over:
-        found.append(
-            ("alarm", _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity))
-        )
-    alarm = {
-        "DoorForcedOpen": _("The door was forced open."),
-        "DoorOpenTooLong": _("The door has been open too long."),
-    }.get(str(room.door.get("alarm")))
-    if alarm:
-        found.append(("alarm", alarm))
+        yield _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity)
+    alarm = room.door.get("alarm")
+    if alarm == "DoorForcedOpen":
+        yield _("The door was forced open.")
+    if alarm == "DoorOpenTooLong":
+        yield _("The door has been open too long.")
     if room.door.get("lock") == "Fault":
-        found.append(("alarm", _("The lock does not do what it should.")))
-    return found
+        yield _("The lock does not do what it should.")
 
 
-def _notices(room: Room) -> list[tuple[str, str]]:
-    found = _alarms(room)
+def _notices(room: Room) -> Iterator[Notice]:
+    for words in _alarms(room):
+        yield Notice(Severity.ALARM, words, Rank.ALARM)
     knock = room.state.get("door_knock")
     if isinstance(knock, dict):
         age = span(number(knock, "age_s"))
-        found.append(("knock", _("Somebody knocked at the front door %(age)s ago.", age=age)))
+        words = _("Somebody knocked at the front door %(age)s ago.", age=age)
+        yield Notice(Severity.KNOCK, words, Rank.KNOCK)
     if room.mode == "LockedDown":
-        found.append(("warn", _("Locked down: nobody comes in, everybody may leave.")))
+        words = _("Locked down: nobody comes in, everybody may leave.")
+        yield Notice(Severity.WARN, words)
     if room.state.get("staff_pass"):
-        found.append(("calm", _("The next one through the door is staff.")))
+        yield Notice(Severity.CALM, _("The next one through the door is staff."))
     faults = room.state.get("faults")
-    found += [("warn", _fault_words(fault)) for fault in faults] if isinstance(faults, list) else []
-    return found
+    for fault in faults if isinstance(faults, list) else ():
+        yield Notice(Severity.WARN, _fault_words(fault))
 
 
 def _link_words(room: Room, age_ms: object) -> str:
@@ -300,12 +296,12 @@ def _announce(room: Room) -> str:
     return " ".join([inside(room), may_come(room)]) if room.known else ""
 
 
-def look(mirror_view: MirrorView) -> Json:
-    """Return everything that the page shows of the room, in the language of the request."""
+def room_view(mirror_view: MirrorView) -> RoomPart:
+    """Return what the page shows of the room, in the language of the request."""
     room = Room(mirror_view.state)
     hatch, hatch_words = _hatch(room)
     phase, time, word, left = _ring(room)
-    texts: dict[str, Any] = {
+    texts = {
         "title": _title(room, hatch_words, hatch),
         "sentence": sentence(room),
         "link": _link_words(room, mirror_view.state["age_ms"]),
@@ -319,14 +315,12 @@ def look(mirror_view: MirrorView) -> Json:
         else _("How many are inside?"),
         "announce": _announce(room),
     }
-    return {
-        "t": texts,
-        "s": _states(room, hatch, phase),
-        "ring": f"{100 * left:.1f} 100",
-        "notices": _notices(room),
-        # A knock at the front door never rings the room while a party is in it.
-        "knock": {
-            **mirror_view.knock,
-            "quiet": bool(room.session) and mirror_view.knock["place"] == "door",
-        },
-    }
+    # A knock at the front door never rings the room while a party is in it.
+    quiet = bool(room.session) and mirror_view.knock["place"] == "door"
+    return RoomPart(
+        texts=texts,
+        states=_states(room, hatch, phase),
+        notices=tuple(_notices(room)),
+        ring=f"{100 * left:.1f} 100",
+        knock={**mirror_view.knock, "quiet": quiet},
+    )

@@ -12,6 +12,7 @@ from web.language import _, lazy
 from web.messages import Json, json_object, number, seconds_since
 from web.mirror import Mirror, MirrorView
 from web.presentation.labels import LINES, span
+from web.presentation.page_view import Notice, Rank, SelfTestPart, Severity
 
 #: The controller speaks every second while it tests; silent for longer, the test is over.
 SILENT_S = 3.0
@@ -101,44 +102,37 @@ class SelfTestView:
         silent = self._monotonic() - self._heard_s > SILENT_S
         return {**told, "running": told["running"] and not silent}
 
-    def shown(self, view: Json, mirror_view: MirrorView) -> Json:
-        """Return the page's view with the self-test in it."""
+    def part(self, mirror_view: MirrorView) -> SelfTestPart:
+        """Return what the page shows of the self-test."""
         told = self.told()
-        running = told is not None and told["running"]
-        view["s"] |= {"test": "testing" if running else "idle", "maytest": _may_test(mirror_view)}
-        view["s"]["left"] = "no"
-        view["t"] |= {"trial": "", "step": "", "left": ""}
-        view["t"]["tested"] = self._last_words(told, mirror_view)
-        view["trial"] = []
-        if told is not None and running:
-            self._show_running(view, told)
-        elif told is not None and self._age_s(told) < FRESH_S:
-            view["notices"].insert(0, ("calm" if told["ok"] else "warn", _result_words(told)))
-            self._show_left(view, told, mirror_view)
-        return view
+        running = told if told is not None and told["running"] else None
+        fresh = told if told is not None and not running and self._age_s(told) < FRESH_S else None
+        left = self._left_words(fresh, mirror_view)
+        texts = {"trial": "", "step": "", "left": left}
+        states = {
+            "test": "testing" if running else "idle",
+            "maytest": _may_test(mirror_view),
+            "left": "yes" if left else "no",
+        }
+        return SelfTestPart(
+            texts={
+                **texts,
+                "tested": self._last_words(told, mirror_view),
+                **(_running_texts(running) if running else {}),
+            },
+            states=states,
+            notices=(_result(fresh),) if fresh else (),
+            lines=_lines(running) if running else (),
+        )
 
-    def _show_left(self, view: Json, told: Json, mirror_view: MirrorView) -> None:
+    def _left_words(self, told: Json | None, mirror_view: MirrorView) -> str:
         """Offer to say that the room is empty, if the test counted somebody in."""
-        inside = told.get("inside")
-        if not told.get("verified") or not inside or self._emptied:
-            return
-        if inside["max"] > 0 and _most(mirror_view) != 0:
-            least, most = inside["min"], inside["max"]
-            number = str(most) if least == most else f"{least}–{most}"
-            view["s"]["left"] = "yes"
-            view["t"]["left"] = _("The self-test counted %(n)s in. Nobody there?", n=number)
-
-    def _show_running(self, view: Json, told: Json) -> None:
-        waiting = [line["line"] for line in told["lines"] if not line["proven"]]
-        done = len(told["lines"]) - len(waiting)
-        heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=len(told["lines"]))
-        step = str(STEPS.get(waiting[0], LINES.get(waiting[0], waiting[0]))) if waiting else ""
-        left = _("%(time)s left.", time=span(number(told, "remaining_s")))
-        view["t"] |= {"trial": f"{heading} {left}", "step": step, "announce": f"{heading} {step}"}
-        view["trial"] = [
-            (_tick(line, line["line"] == waiting[0] if waiting else False), _name(line))
-            for line in told["lines"]
-        ]
+        inside = told.get("inside") if told and told.get("verified") else None
+        if not inside or self._emptied or inside["max"] == 0 or _most(mirror_view) == 0:
+            return ""
+        least, most = inside["min"], inside["max"]
+        number = str(most) if least == most else f"{least}–{most}"
+        return _("The self-test counted %(n)s in. Nobody there?", n=number)
 
     def _last_words(self, told: Json | None, mirror_view: MirrorView) -> str:
         if _may_test(mirror_view) == "no":
@@ -162,6 +156,25 @@ def _most(mirror_view: MirrorView) -> object:
     return occupancy.get("max") if isinstance(occupancy, dict) else None
 
 
+def _waiting(told: Json) -> list[str]:
+    """Return the lines that are not proven yet; the first one is next."""
+    return [line["line"] for line in told["lines"] if not line["proven"]]
+
+
+def _running_texts(told: Json) -> dict[str, str]:
+    waiting = _waiting(told)
+    done = len(told["lines"]) - len(waiting)
+    heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=len(told["lines"]))
+    step = str(STEPS.get(waiting[0], LINES.get(waiting[0], waiting[0]))) if waiting else ""
+    left = _("%(time)s left.", time=span(number(told, "remaining_s")))
+    return {"trial": f"{heading} {left}", "step": step, "announce": f"{heading} {step}"}
+
+
+def _lines(told: Json) -> tuple[tuple[str, str], ...]:
+    following = next(iter(_waiting(told)), None)
+    return tuple((_tick(line, line["line"] == following), _name(line)) for line in told["lines"])
+
+
 def _tick(line: Mapping[str, Any], is_next: bool) -> str:
     if line["proven"]:
         return "proven"
@@ -172,8 +185,10 @@ def _name(line: Mapping[str, Any]) -> str:
     return str(LINES.get(line["line"], line["line"]))
 
 
-def _result_words(told: Json) -> str:
-    missing = [_name(line) for line in told["lines"] if not line["proven"]]
+def _result(told: Json) -> Notice:
     if told["ok"]:
-        return _("Self-test: every wire is proven.")
-    return _("Self-test: nothing that proves: %(lines)s.", lines=", ".join(missing))
+        words = _("Self-test: every wire is proven.")
+        return Notice(Severity.CALM, words, Rank.TEST_RESULT)
+    missing = [_name(line) for line in told["lines"] if not line["proven"]]
+    words = _("Self-test: nothing that proves: %(lines)s.", lines=", ".join(missing))
+    return Notice(Severity.WARN, words, Rank.TEST_RESULT)

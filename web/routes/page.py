@@ -30,7 +30,8 @@ from web.mirror import Mirror, MirrorView, Outcome
 from web.presentation.bookings import BookingsView
 from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import reason_words
-from web.presentation.room import look
+from web.presentation.page_view import PageView
+from web.presentation.room import room_view
 from web.presentation.selftest import SelfTestView
 from web.routes.streams import Streams, backlog
 from web.security.gate import wants_page
@@ -88,11 +89,14 @@ def evening(mirror_view: MirrorView) -> dict[str, Any]:
     }
 
 
-def picture(mirror_view: MirrorView) -> dict[str, Any]:
-    """Return what the page shows of the room, a self-test and, where there is one, the book."""
+def page_view(mirror_view: MirrorView) -> PageView:
+    """Return what the page shows of the room, the self-test and, where there are, the bookings."""
     bookings = context().bookings
-    view = look(mirror_view) if bookings is None else bookings.shown(look(mirror_view), mirror_view)
-    return context().self_test.shown(view, mirror_view)
+    return PageView.of(
+        room_view(mirror_view),
+        bookings.part(mirror_view) if bookings else None,
+        context().self_test.part(mirror_view),
+    )
 
 
 @page.get("/")
@@ -101,7 +105,7 @@ def home() -> str:
     mirror_view = context().mirror.view()
     return render_template(
         "page.html",
-        view=picture(mirror_view),
+        view=page_view(mirror_view),
         night=evening(mirror_view),
         names=NAMES,
         questions=QUESTIONS,
@@ -138,7 +142,8 @@ def healthz() -> ResponseReturnValue:
 
 def _whole(mirror_view: MirrorView) -> str:
     version = current_app.jinja_env.globals["version"]
-    shown = picture(mirror_view) | {"version": version, "night": mirror_view.night_version}
+    shown = page_view(mirror_view).as_dict()
+    shown |= {"version": version, "night": mirror_view.night_version}
     return json.dumps({**_told(mirror_view), "page": shown}, separators=(",", ":"))
 
 

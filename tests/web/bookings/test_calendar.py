@@ -346,7 +346,7 @@ def test_parties_without_a_size_and_far_away(house: House, file: Path, tmp_path:
     client = paired(app)
     eventually(lambda: "Next: Neri at Tuesday 24 November, 21:00." in client.get("/").text)
     file.write_bytes(calendar(event("20261022T210000", "Past x2")))
-    app.extensions["backdoor"].expected._book.read()
+    app.extensions["backdoor"].bookings._book.read()
     assert "Nobody is expected." in client.get("/").text
     app.extensions["backdoor"].mirror.stop()
 

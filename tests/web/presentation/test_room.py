@@ -23,7 +23,8 @@ from web.presentation.labels import (
     reason_words,
     span,
 )
-from web.presentation.room import look
+from web.presentation.page_view import RoomPart
+from web.presentation.room import room_view
 
 from controller.events import EVENTS, Reason  # isort: skip
 
@@ -39,14 +40,14 @@ def request_context() -> Iterator[None]:
         yield
 
 
-def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: Any) -> Any:
+def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: Any) -> RoomPart:
     state = calm()
     for key, value in parts.items():
         state[key] = {**state[key], **value} if isinstance(state[key], dict) else value
     seen = MirrorView(
         state | {"link": link, "age_ms": 10}, link, 1, {}, 0, knock or {"n": 0, "place": ""}
     )
-    return look(seen)
+    return room_view(seen)
 
 
 def inside(least: int, most: int, **more: Any) -> dict[str, Any]:
@@ -99,17 +100,17 @@ def test_one_sentence_says_it(parts: dict[str, Any], words: str) -> None:
     state = calm()
     if "grant" in parts:
         state["grant"] = {}
-    assert shown(**parts)["t"]["sentence"] == words
+    assert shown(**parts).texts["sentence"] == words
 
 
 def test_without_a_snapshot_it_waits() -> None:
     seen = MirrorView(
         {"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None}
     )
-    view = look(seen)
-    assert view["t"]["sentence"] == "Waiting for the door."
-    assert view["t"]["link"] == "not heard yet"
-    assert view["t"]["title"] == "(?) Backdoor"
+    view = room_view(seen)
+    assert view.texts["sentence"] == "Waiting for the door."
+    assert view.texts["link"] == "not heard yet"
+    assert view.texts["title"] == "(?) Backdoor"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_without_a_snapshot_it_waits() -> None:
     ],
 )  # fmt: skip
 def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
-    states = shown(**parts)["s"]
+    states = shown(**parts).states
     assert " ".join(states[f"seat{n}"] for n in range(1, 5)) == seats
 
 
@@ -143,8 +144,8 @@ def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
 )
 def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why: str) -> None:
     view = shown(**parts)
-    assert " ".join(view["s"][f"let{n}"] for n in range(1, 5)) == keys
-    assert view["t"]["let"] == why
+    assert " ".join(view.states[f"let{n}"] for n in range(1, 5)) == keys
+    assert view.texts["let"] == why
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_the_hatch_glows_and_says_for_how_long(
     hatch: dict[str, Any], state: str, words: str
 ) -> None:
     view = shown(hatch=hatch)
-    assert (view["s"]["hatch"], view["t"]["hatch"]) == (state, words)
+    assert (view.states["hatch"], view.texts["hatch"]) == (state, words)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +178,8 @@ def test_the_hatch_glows_and_says_for_how_long(
 )
 def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None:
     state = calm() | {"session": told, "link": "online", "age_ms": 0}
-    view = look(MirrorView(state, "online", 1, {}, 0, {"n": 0, "place": None}))
-    assert (view["s"]["phase"], view["t"]["time"], view["ring"]) == (phase, time, ring)
+    view = room_view(MirrorView(state, "online", 1, {}, 0, {"n": 0, "place": None}))
+    assert (view.states["phase"], view.texts["time"], view.ring) == (phase, time, ring)
 
 
 @pytest.mark.parametrize(
@@ -198,14 +199,15 @@ def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None
     ],
 )  # fmt: skip
 def test_what_somebody_should_read_is_said(parts: dict[str, Any], kind: str, words: str) -> None:
-    assert [(k, words in text) for k, text in shown(**parts)["notices"]] == [(kind, True)]
+    notices = shown(**parts).notices
+    assert [(notice.severity, words in notice.text) for notice in notices] == [(kind, True)]
 
 
 def test_a_knock_at_the_door_is_quiet_in_a_session_only() -> None:
     knock = {"n": 1, "place": "door"}
-    assert not shown(knock=knock)["knock"]["quiet"]
-    assert shown(knock=knock, session=session(50))["knock"]["quiet"]
-    assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50))["knock"]["quiet"]
+    assert not shown(knock=knock).knock["quiet"]
+    assert shown(knock=knock, session=session(50)).knock["quiet"]
+    assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50)).knock["quiet"]
 
 
 def test_every_reason_of_the_controller_has_words() -> None:
