@@ -133,12 +133,12 @@ class Mirror:
         """Let somebody else hear every message as well, by its name, in the link's thread."""
         self._listeners.append(listener)
 
-    def beside(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Let something begin and end with the link."""
+    def run_beside(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Start and stop something together with the link."""
         self._beside.append((start, stop))
 
-    def say(self, message: Message) -> None:
-        """Tell the house something that is no command."""
+    def publish(self, message: Message) -> None:
+        """Publish a message that is not a command."""
         if self._link is not None:
             self._link.publish(message)
 

@@ -13,10 +13,10 @@ from flask.typing import ResponseReturnValue
 
 from controller.config.settings import Config
 from controller.mqtt.message import Message
-from web.bookings.slots import Question, hours_of, windows
+from web.bookings.calendar import time_zone
+from web.bookings.slots import SlotQuery, opening_windows, parse_opening_hours
 from web.messages import Json
 from web.mirror import Mirror
-from web.presentation.bookings import house_zone
 
 
 class Sign:
@@ -24,8 +24,8 @@ class Sign:
 
     def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:
         self._config, self._mirror, self._wall = config, mirror, wall
-        self._hours = hours_of(config.book.open)
-        self._zone = house_zone(config.book.timezone)
+        self._hours = parse_opening_hours(config.book.open)
+        self._zone = time_zone(config.book.timezone)
         self._last: bool | None = None
         self._since = wall()
         mirror.listen(self._hear)
@@ -50,8 +50,10 @@ class Sign:
     def _in_hours(self) -> bool:
         now = self._wall()
         no_time = timedelta(0)
-        question = Question(now, no_time, no_time, self._hours, self._zone)
-        return not self._hours or any(opens <= now < shuts for opens, shuts in windows(question))
+        query = SlotQuery(now, no_time, no_time, self._hours, self._zone)
+        return not self._hours or any(
+            opens <= now < shuts for opens, shuts in opening_windows(query)
+        )
 
     def told(self) -> Json:
         """Return the whole document."""

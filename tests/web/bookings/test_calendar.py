@@ -23,10 +23,9 @@ from tests.contract.test_asyncapi import mistakes
 from tests.support.fake_controller import House, joiner, now_iso, paired, settings
 from tests.support.wait import eventually
 from web import create_app
-from web.bookings.calendar import STALE_S, Book, Settings
-from web.bookings.download import FetchError, Source
-from web.bookings.parse_ics import near, sized
-from web.presentation.bookings import house_zone
+from web.bookings.calendar import STALE_S, Calendar, CalendarSettings, time_zone
+from web.bookings.download import CalendarError, CalendarSource
+from web.bookings.parse_ics import parse_title, without_distant_events
 
 ROME = ZoneInfo("Europe/Rome")
 NOW = datetime(2026, 11, 22, 20, 50, tzinfo=ROME)
@@ -62,8 +61,8 @@ class Clock:
         return self.now
 
 
-def book(path: Path | str, clock: Clock, **more: Any) -> Book:
-    return Book(Settings(str(path), ("Mon-Sun 18:00-01:00",), ROME, **more), clock)
+def reader(path: Path | str, clock: Clock, **more: Any) -> Calendar:
+    return Calendar(CalendarSettings(str(path), ("Mon-Sun 18:00-01:00",), ROME, **more), clock)
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def file(tmp_path: Path) -> Path:
     ],
 )
 def test_a_title_says_who_and_how_many(title: str, name: str, size: int | None) -> None:
-    assert sized(title) == (name, size)
+    assert parse_title(title) == (name, size)
 
 
 # --- what the book says ---------------------------------------------------------------------------
@@ -103,17 +102,17 @@ def test_a_title_says_who_and_how_many(title: str, name: str, size: int | None) 
 
 def test_next_party_and_next_free_table(file: Path) -> None:
     clock = Clock()
-    found = book(file, clock)
+    found = reader(file, clock)
     found.read()
-    page = found.page(None, None)
-    assert page.party is not None
-    assert (page.party.name, page.party.size) == ("Rossi", 2)
-    assert page.due
-    assert page.free == datetime(2026, 11, 23, 18, tzinfo=ROME)
+    view = found.view(None, None)
+    assert view.party is not None
+    assert (view.party.name, view.party.size) == ("Rossi", 2)
+    assert view.due
+    assert view.free == datetime(2026, 11, 23, 18, tzinfo=ROME)
     clock.now = NOW + timedelta(minutes=15)
-    page = found.page(clock.now, clock.now + timedelta(hours=2))
-    assert page.party is not None
-    assert page.party.name == "Verdi", "the first party is inside"
+    view = found.view(clock.now, clock.now + timedelta(hours=2))
+    assert view.party is not None
+    assert view.party.name == "Verdi", "the first party is inside"
 
 
 def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
@@ -128,9 +127,9 @@ def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
             "SUMMARY:In UTC\r\nATTENDEE:mailto:a@b.c\r\nATTENDEE:mailto:d@e.f\r\nEND:VEVENT",
         )
     )  # fmt: skip
-    found = book(path, Clock())
+    found = reader(path, Clock())
     found.read()
-    party = found.page(None, None).party
+    party = found.view(None, None).party
     assert party is not None
     assert (party.name, party.size) == ("In UTC", 2)
     assert party.start == datetime(2026, 11, 23, 21, tzinfo=ROME)
@@ -142,7 +141,9 @@ def test_years_of_single_bookings_cost_little() -> None:
     far = event("20290105T210000", "Far x2").replace("DURATION:PT2H\r\n", "")
     weekly = event("20200105T210000", "Weekly x2", "RRULE:FREQ=WEEKLY")
     now = event("20261122T210000", "Now x2")
-    left = near(calendar(old, far, weekly, now), NOW, NOW + timedelta(days=60)).decode()
+    left = without_distant_events(
+        calendar(old, far, weekly, now), NOW, NOW + timedelta(days=60)
+    ).decode()
     assert left.count("BEGIN:VEVENT") == 2
     assert "Weekly" in left
     assert "Now" in left
@@ -150,9 +151,9 @@ def test_years_of_single_bookings_cost_little() -> None:
 
 def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> None:
     for names in (False, True):
-        found = book(file, Clock(), names=names)
+        found = reader(file, Clock(), names=names)
         found.read()
-        message = found.message(Topics("backdoor/bar"), found.page(None, None))
+        message = found.message(Topics("backdoor/bar"), found.view(None, None))
         assert (message.topic, message.retain) == ("backdoor/bar/book/next", True)
         told = json.loads(message.payload)
         assert told["at"] == "2026-11-22T20:00:00.000+00:00"
@@ -175,43 +176,43 @@ def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> No
     ],
 )
 def test_what_is_no_calendar_leaves_the_last_good_one(file: Path, text: bytes, says: str) -> None:
-    found = book(file, Clock())
+    found = reader(file, Clock())
     found.read()
     file.write_bytes(text)
     found.read()
-    page = found.page(None, None)
-    assert says in page.problem
-    assert page.party is not None
-    assert page.party.name == "Rossi"
+    view = found.view(None, None)
+    assert says in view.problem
+    assert view.party is not None
+    assert view.party.name == "Rossi"
     file.write_bytes(TONIGHT)
     found.read()
-    assert not found.page(None, None).problem
+    assert not found.view(None, None).problem
 
 
 def test_a_bomb_costs_a_moment_and_nothing_else(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = book(file, Clock())
+    found = reader(file, Clock())
     found.read()
     bomb = event("10260101T210000", "Bomb x2", "RRULE:FREQ=SECONDLY")
     file.write_bytes(calendar(bomb))
-    monkeypatch.setattr("web.bookings.calendar.READ_LIMIT_S", 2.0)
+    monkeypatch.setattr("web.bookings.calendar.PARSE_LIMIT_S", 2.0)
     began = time.monotonic()
     found.read()
     assert time.monotonic() - began < 10
-    page = found.page(None, None)
-    assert "takes too long" in page.problem
-    assert page.party is not None
+    view = found.view(None, None)
+    assert "takes too long" in view.problem
+    assert view.party is not None
 
 
 def test_an_old_copy_is_called_old(file: Path) -> None:
     clock = Clock()
-    found = book(file, clock)
-    assert found.page(None, None).free is None, "nothing is known yet"
+    found = reader(file, clock)
+    assert found.view(None, None).free is None, "nothing is known yet"
     found.read()
-    assert not found.page(None, None).stale
+    assert not found.view(None, None).stale
     clock.now += timedelta(seconds=STALE_S + 1)
-    assert found.page(None, None).stale
+    assert found.view(None, None).stale
 
 
 class Calendars(BaseHTTPRequestHandler):
@@ -248,18 +249,18 @@ def server() -> Iterator[tuple[str, type[Calendars]]]:
 
 def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendars]]) -> None:
     url, handler = server
-    found = book(url, Clock())
+    found = reader(url, Clock())
     for _ in range(2):
         found.read()
-        assert found.page(None, None).party is not None
+        assert found.view(None, None).party is not None
     assert handler.asked == ["", '"one"']
     handler.status = 500
     found.read()
-    assert found.page(None, None).problem == "its server answers 500 Internal Server Error"
+    assert found.view(None, None).problem == "its server answers 500 Internal Server Error"
     handler.status = 200
     found.read()
     assert handler.asked[-1] == "", "after a failure all of it"
-    assert not found.page(None, None).problem
+    assert not found.view(None, None).problem
 
 
 @pytest.mark.parametrize(
@@ -272,8 +273,8 @@ def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendar
     ],
 )
 def test_an_address_that_leads_nowhere(url: str, says: str) -> None:
-    with pytest.raises(FetchError, match=says) as caught:
-        Source(url).get()
+    with pytest.raises(CalendarError, match=says) as caught:
+        CalendarSource(url).get()
     assert url not in str(caught.value), "a private address is a secret"
 
 
@@ -346,7 +347,7 @@ def test_parties_without_a_size_and_far_away(house: House, file: Path, tmp_path:
     client = paired(app)
     eventually(lambda: "Next: Neri at Tuesday 24 November, 21:00." in client.get("/").text)
     file.write_bytes(calendar(event("20261022T210000", "Past x2")))
-    app.extensions["backdoor"].bookings._book.read()
+    app.extensions["backdoor"].bookings._calendar.read()
     assert "Nobody is expected." in client.get("/").text
     app.extensions["backdoor"].mirror.stop()
 
@@ -358,8 +359,8 @@ def test_without_a_book_the_page_says_nothing_of_it(house: House, tmp_path: Path
 
 
 def test_the_zone_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert house_zone("Europe/Rome") == ROME
+    assert time_zone("Europe/Rome") == ROME
     monkeypatch.setenv("TZ", "America/New_York")
-    assert house_zone("").key == "America/New_York"
+    assert time_zone("").key == "America/New_York"
     monkeypatch.delenv("TZ")
-    assert house_zone("").key
+    assert time_zone("").key

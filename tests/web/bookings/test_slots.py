@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from web.bookings.slots import (
     Booking,
-    Hours,
-    Question,
+    OpeningHours,
+    SlotQuery,
     due,
-    hours_of,
     next_free,
     next_party,
-    windows,
+    opening_windows,
+    parse_opening_hours,
 )
 
 ROME = ZoneInfo("Europe/Rome")
-EVERY_NIGHT = hours_of(["Mon-Sun 18:00-01:00"])
+EVERY_NIGHT = parse_opening_hours(["Mon-Sun 18:00-01:00"])
 TWO_HOURS = timedelta(hours=2)
 
 
@@ -34,14 +34,14 @@ def booked(start: datetime, hours: float = 2, **more: object) -> Booking:
 
 
 def ask(
-    now: datetime, *bookings: Booking, hours: tuple[Hours, ...] = EVERY_NIGHT
+    now: datetime, *bookings: Booking, hours: tuple[OpeningHours, ...] = EVERY_NIGHT
 ) -> datetime | None:
-    question = Question(now, TWO_HOURS, timedelta(days=60), hours, ROME)
-    return next_free(bookings, question)
+    query = SlotQuery(now, TWO_HOURS, timedelta(days=60), hours, ROME)
+    return next_free(bookings, query)
 
 
 def test_the_hours_of_a_week() -> None:
-    hours = hours_of(["Fri-Mon 18:00-01:00", "Tue 17:30-23:00"])
+    hours = parse_opening_hours(["Fri-Mon 18:00-01:00", "Tue 17:30-23:00"])
     assert [h.day for h in hours] == [4, 5, 6, 0, 1]
 
 
@@ -56,7 +56,7 @@ def test_the_hours_of_a_week() -> None:
 )
 def test_other_hours_are_no_hours(wrong: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        hours_of([wrong])
+        parse_opening_hours([wrong])
 
 
 def test_free_now_is_the_next_quarter() -> None:
@@ -88,19 +88,21 @@ def test_two_weeks_of_parties() -> None:
 def test_closed_days_and_houses_without_hours() -> None:
     closed = booked(at(22, 0), 24, all_day=True)
     assert ask(at(22, 12), closed) == at(23, 18)
-    assert ask(at(22, 12), hours=hours_of(["Sat 18:00-01:00"])) == at(28, 18)
+    assert ask(at(22, 12), hours=parse_opening_hours(["Sat 18:00-01:00"])) == at(28, 18)
     assert ask(at(22, 12), hours=()) is None
     assert ask(at(22, 12), booked(at(22, 0), 24 * 90)) is None
 
 
 def test_the_night_on_which_the_clock_is_put_back_is_an_hour_longer() -> None:
     """On 25 October 2026 at 3:00 it is 2:00 again; a house open until 3:30 has an hour more."""
-    late = hours_of(["Sat 22:00-03:30"])
+    late = parse_opening_hours(["Sat 22:00-03:30"])
     party = booked(datetime(2026, 10, 24, 22, tzinfo=ROME), 4)
     found = ask(datetime(2026, 10, 24, 21, tzinfo=ROME), party, hours=late)
     assert found is not None
     assert found.astimezone(UTC) == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
-    spring = hours_of(["Sat 22:00-03:30"])  # and on 28 March 2026 one less: 22:00 to 3:30 is 4.5 h
+    spring = parse_opening_hours(
+        ["Sat 22:00-03:30"]
+    )  # and on 28 March 2026 one less: 22:00 to 3:30 is 4.5 h
     party = booked(datetime(2026, 3, 28, 22, tzinfo=ROME), 3)
     assert ask(datetime(2026, 3, 28, 21, tzinfo=ROME), party, hours=spring) != datetime(
         2026, 3, 29, 1, tzinfo=ROME
@@ -137,10 +139,10 @@ def test_what_is_free_is_free_and_open(taken: list[tuple[int, int]], now_quarter
         for s, n in taken
     ]
     now = base + timedelta(minutes=15 * now_quarters + 3)
-    question = Question(now, TWO_HOURS, timedelta(days=60), EVERY_NIGHT, ROME)
-    found = next_free(bookings, question)
+    query = SlotQuery(now, TWO_HOURS, timedelta(days=60), EVERY_NIGHT, ROME)
+    found = next_free(bookings, query)
     assert found is not None
     start = found.astimezone(UTC)
     assert start >= now
     assert all(b.end <= start or b.start >= start + TWO_HOURS for b in bookings)
-    assert any(o <= start and start + TWO_HOURS <= c for o, c in windows(question))
+    assert any(o <= start and start + TWO_HOURS <= c for o, c in opening_windows(query))
