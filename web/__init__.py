@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from controller.config.settings import Config
 from controller.mqtt.message import Topics
 from web.language import speak, spoken
-from web.mirror import Join, Mirror
+from web.mirror import LinkFactory, Mirror
 from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
 from web.routes.metrics import metrics_routes
@@ -32,7 +32,7 @@ from web.routes.venues import Venues, venues_routes
 from web.security.gate import Hosts, gate, wants_page
 from web.security.pairing import AttemptLimiter, Pairing, page_url
 
-__all__ = ["Bench", "Join", "create_app", "pair_link"]
+__all__ = ["Bench", "LinkFactory", "create_app", "pair_link"]
 
 COOKIE_LASTS = timedelta(days=400)  # the longest that browsers grant
 
@@ -40,7 +40,7 @@ COOKIE_LASTS = timedelta(days=400)  # the longest that browsers grant
 def create_app(
     config: Config,
     *,
-    link: Join,
+    link: LinkFactory,
     bench: Bench | None = None,
     wall: Callable[[], datetime] | None = None,
     speed: float = 1.0,
@@ -66,7 +66,7 @@ def create_app(
     )
     mirror = Mirror(Topics(f"{config.mqtt.prefix}/{config.venue}"), wall=wall, speed=speed)
     venues = Venues(config.mqtt.prefix) if web.venues else None
-    mirror.join(link, venues.topics() if venues else ())
+    mirror.connect(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
     bookings = BookingsView(config, mirror, wall or _utc_now) if config.book.url else None
     app.extensions["backdoor"] = AppContext(
@@ -83,7 +83,7 @@ def create_app(
     app.register_blueprint(page)
     app.register_blueprint(metrics_routes(mirror, web.metrics_token))
     if venues:
-        mirror.listen(venues.hear)
+        mirror.listen(venues.receive)
         app.register_blueprint(venues_routes(venues))
     if config.space.name:
         app.register_blueprint(space_routes(config, mirror, wall or _utc_now))

@@ -21,13 +21,13 @@ from controller.service.assembly import alone
 from tests.conftest import Broker
 from tests.process.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
 from tests.support.demo import house
-from tests.support.wait import HANGS_S, eventually
-from web.mirror import Join, Mirror
+from tests.support.wait import eventually
+from web.mirror import LinkFactory, Mirror
 
 
-def mirror_on(link: Join) -> Mirror:
+def mirror_on(link: LinkFactory) -> Mirror:
     mirror = Mirror(Topics("backdoor/bar"))
-    mirror.join(link)
+    mirror.connect(link)
     mirror.start()
     return mirror
 

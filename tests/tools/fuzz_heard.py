@@ -86,7 +86,7 @@ def heard(data: bytes) -> None:
     name = topic.decode("utf-8", "replace")
     house.show()
     house.beat()
-    mirror.hear(Message(f"backdoor/bar/{name}", payload))
+    mirror.receive(Message(f"backdoor/bar/{name}", payload))
     for route in ROUTES:
         answer = client.get(route)
         assert answer.status_code < 500, (route, answer.status_code)

@@ -12,7 +12,7 @@ import pytest
 
 from controller.mqtt.message import Message, Topics
 from tests.support.fake_controller import House, calm, joiner, now_iso
-from web.messages import moved_on
+from web.messages import advanced
 from web.mirror import Mirror
 
 BASE = Topics("backdoor/bar")
@@ -35,11 +35,11 @@ class Heard:
         self.clock = Hands()
         self.mirror = Mirror(BASE, monotonic=self.clock, **settings)
         self.state = calm()
-        self.mirror.up()
+        self.mirror.link_up()
 
     def say(self, name: str, body: Any, *, retain: bool = False) -> None:
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.mirror.hear(Message(BASE(name), payload, retain=retain))
+        self.mirror.receive(Message(BASE(name), payload, retain=retain))
 
     def alive(self) -> None:
         self.say("status", b"online", retain=True)
@@ -124,9 +124,9 @@ def test_the_will_is_offline_at_once() -> None:
 def test_a_lost_broker_is_offline_until_something_is_heard_again() -> None:
     heard = Heard()
     heard.alive()
-    heard.mirror.down("gone")
+    heard.mirror.link_down("gone")
     assert heard.link == "offline"
-    heard.mirror.up()
+    heard.mirror.link_up()
     assert heard.link == "offline"
     heard.alive()
     assert heard.link == "online"
@@ -164,7 +164,7 @@ def test_moved_on_moves_only_what_moves() -> None:
         "door_knock": {"at": "x", "age_s": 2.0},
         "grant": {"party": 1, "remaining_s": 3.0},
     }
-    moved = moved_on(state, 5.0)
+    moved = advanced(state, 5.0)
     assert moved["session"]["remaining_s"] == 5.0
     assert moved["hatch"]["oldest_s"] == 6.0
     assert moved["door_knock"]["age_s"] == 7.0
@@ -174,7 +174,7 @@ def test_moved_on_moves_only_what_moves() -> None:
 
 def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
     state = calm()
-    assert moved_on(state, 5.0) == state == moved_on(state, 0.0)
+    assert advanced(state, 5.0) == state == advanced(state, 0.0)
 
 
 @pytest.mark.parametrize(

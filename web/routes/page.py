@@ -148,7 +148,7 @@ def _whole(mirror_view: MirrorView) -> str:
 
 
 def _told(mirror_view: MirrorView) -> dict[str, Any]:
-    return {**mirror_view.state, "self_test": context().self_test.told()}
+    return {**mirror_view.state, "self_test": context().self_test.status()}
 
 
 @page.get("/api/state")

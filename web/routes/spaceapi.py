@@ -1,6 +1,6 @@
-"""GET /spaceapi.json, SpaceAPI v15: whether there is room, for everybody; never a name.
+"""GET /spaceapi.json, SpaceAPI v15: whether there is room; public, and never with a name.
 
-Off unless the owner names the space. ``open`` is left out while nobody knows.
+Off unless the owner sets ``[space] name``. ``open`` is left out while it is not known.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from web.messages import Json
 from web.mirror import Mirror
 
 
-class Sign:
-    """The sign on the door: open or not, and since when."""
+class SpaceStatus:
+    """Whether the bar is open, and since when."""
 
     def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:
         self._config, self._mirror, self._wall = config, mirror, wall
@@ -28,20 +28,20 @@ class Sign:
         self._zone = time_zone(config.book.timezone)
         self._last: bool | None = None
         self._since = wall()
-        mirror.listen(self._hear)
+        mirror.listen(self._receive)
 
-    def _hear(self, name: str, message: Message) -> None:
+    def _receive(self, name: str, message: Message) -> None:
         if name in ("state", "status"):
-            self._look(self._mirror.view().state)
+            self._update(self._mirror.view().state)
 
-    def _look(self, state: Json) -> bool | None:
+    def _update(self, state: Json) -> bool | None:
         is_open = self._open(state)
         if is_open != self._last:
             self._last, self._since = is_open, self._wall()
         return is_open
 
     def _open(self, state: Json) -> bool | None:
-        """Tell whether guests are welcome; a full room is open, a door shut by a person is not."""
+        """Return whether guests are welcome: a full room is open, a door closed by a person not."""
         if state.get("link") != "online" or not _makes_sense(state):
             return None
         welcome = state["full"] or state["door"]["mode"] in ("Locked", "Unlocked", "Accessed")
@@ -55,11 +55,11 @@ class Sign:
             opens <= now < shuts for opens, shuts in opening_windows(query)
         )
 
-    def told(self) -> Json:
-        """Return the whole document."""
+    def document(self) -> Json:
+        """Return the document that the route answers."""
         space = self._config.space
         state = self._mirror.view().state
-        is_open = self._look(state)
+        is_open = self._update(state)
         return {
             "api_compatibility": ["15"],
             "space": space.name,
@@ -72,7 +72,7 @@ class Sign:
 
 
 def _makes_sense(state: Json) -> bool:
-    """Tell whether the house says all that is told on; a broker may be anybody."""
+    """Return whether the snapshot has all that is shown; any client of the broker may send one."""
     counts = [state["occupancy"].get(key) for key in ("count", "capacity", "free_places")]
     numbers = all(type(count) is int for count in counts)
     return numbers and type(state.get("full")) is bool and type(state["door"].get("mode")) is str
@@ -98,8 +98,8 @@ def _numbers(state: Json) -> Json:
 
 
 def space_routes(config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> Blueprint:
-    """Return the route, open to everybody."""
-    sign = Sign(config, mirror, wall)
+    """Return the route; it needs no pairing."""
+    status = SpaceStatus(config, mirror, wall)
     routes = Blueprint("space", __name__)
 
     @routes.get("/spaceapi.json")
@@ -109,6 +109,6 @@ def space_routes(config: Config, mirror: Mirror, wall: Callable[[], datetime]) -
             "Cross-Origin-Resource-Policy": "cross-origin",
             "Cache-Control": "no-cache",
         }
-        return jsonify(sign.told()), 200, headers
+        return jsonify(status.document()), 200, headers
 
     return routes

@@ -130,9 +130,9 @@ def test_one_that_falls_silent_is_over(house: House, tmp_path: Path) -> None:
     mirror = page_of(house, tmp_path).extensions["backdoor"].mirror
     self_test = SelfTestView(mirror, monotonic=lambda: now_s)
     house.say("self_test", told(True, False))
-    running = self_test.told()
+    running = self_test.status()
     now_s = 3.1
-    over = self_test.told()
+    over = self_test.status()
     assert running
     assert over
     assert (running["running"], over["running"]) == (True, False)

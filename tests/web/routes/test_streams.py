@@ -113,7 +113,7 @@ def test_a_change_is_on_the_phone_at_once(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else wakes the stream here: no pulse and no heartbeat."""
-    monkeypatch.setattr("web.routes.streams.PULSE_S", 60.0)
+    monkeypatch.setattr("web.routes.streams.REPEAT_S", 60.0)
     with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
         phone.state()
         house.freeze()

@@ -13,7 +13,7 @@ from controller.mqtt.message import Message
 from tests.contract.test_openapi import fits
 from tests.support.fake_controller import House, joiner, paired, settings
 from web import create_app
-from web.routes.venues import MOST, STALE_AFTER_S, Venues
+from web.routes.venues import MAX_VENUES, STALE_AFTER_S, Venues
 
 
 def occupancy(count: int, certain: bool = True) -> bytes:
@@ -26,16 +26,16 @@ def test_each_bar_has_a_tile_by_name_and_says_how_fresh_it_is() -> None:
     venues = Venues("bars/rome", lambda: now[0])
     assert venues.topics()[0] == "bars/rome/+/status"
     for name, count in (("b", 4), ("a", 1)):
-        venues.hear("", Message(f"bars/rome/{name}/occupancy", occupancy(count)))
-        venues.hear("", Message(f"bars/rome/{name}/status", b"online"))
-    venues.hear("", Message("bars/rome/a/session", encode({"phase": "overtime"})))
-    venues.hear("", Message("bars/rome/c/status", b"online"))
+        venues.receive("", Message(f"bars/rome/{name}/occupancy", occupancy(count)))
+        venues.receive("", Message(f"bars/rome/{name}/status", b"online"))
+    venues.receive("", Message("bars/rome/a/session", encode({"phase": "overtime"})))
+    venues.receive("", Message("bars/rome/c/status", b"online"))
     first, second, third = venues.tiles()
     assert (first["venue"], first["free_places"], first["phase"]) == ("a", 3, "overtime")
     assert (second["venue"], second["count"], second["link"]) == ("b", 4, "online")
     assert third["link"] == "offline", "it has said nothing yet"
-    venues.hear("", Message("bars/rome/a/session", b"null"))
-    venues.hear("", Message("bars/rome/b/status", b"offline"))
+    venues.receive("", Message("bars/rome/a/session", b"null"))
+    venues.receive("", Message("bars/rome/b/status", b"offline"))
     now[0] += STALE_AFTER_S
     first, second, _ = venues.tiles()
     assert (first["link"], first["phase"]) == ("stale", None)
@@ -46,18 +46,18 @@ def test_nonsense_is_ignored_and_named(caplog: pytest.LogCaptureFixture) -> None
     venues = Venues("bars")
     with caplog.at_level(logging.WARNING):
         for body in (b"{", b"[]", b'{"count": "x"}', b"\xff"):
-            venues.hear("", Message("bars/a/occupancy", body))
-            venues.hear("", Message("bars/a/session", body))
+            venues.receive("", Message("bars/a/occupancy", body))
+            venues.receive("", Message("bars/a/session", body))
     assert caplog.text.count("bars/a/occupancy: ignored") == 4
-    venues.hear("", Message("bars/a/event/entry", b"{}"))
+    venues.receive("", Message("bars/a/event/entry", b"{}"))
     assert [tile["link"] for tile in venues.tiles()] == ["offline"]
 
 
 def test_a_broker_full_of_nonsense_costs_no_memory() -> None:
     venues = Venues("bars")
-    for number in range(MOST + 10):
-        venues.hear("", Message(f"bars/{number}/status", b"online"))
-    assert len(venues.tiles()) == MOST
+    for number in range(MAX_VENUES + 10):
+        venues.receive("", Message(f"bars/{number}/status", b"online"))
+    assert len(venues.tiles()) == MAX_VENUES
 
 
 def test_the_page_of_tiles(tmp_path: Path) -> None:
