@@ -1,4 +1,4 @@
-"""Which language a phone reads: its own choice here, else what the browser asks for."""
+"""The page's language: the phone's choice on the page, else what its browser asks for."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def lazy(text: str) -> object:
     return lazy_gettext(text)
 
 
-def spoken() -> str:
+def current_language() -> str:
     """Return the language of the request, `it` or `en`."""
     return str(get_locale() or "en")
 
 
-def speak(app: Flask, preferred: str) -> None:
-    """Teach the app both languages; ``preferred`` is `it`, `en` or `auto` (the phone's)."""
+def init_languages(app: Flask, preferred: str) -> None:
+    """Give the app both languages; ``preferred`` is `it`, `en` or `auto` (as the phone asks)."""
     fallback = preferred if preferred in LANGUAGES else "en"
 
     def choose() -> str:

@@ -1,9 +1,7 @@
-"""The page's server: waitress on a socket that we bind ourselves, and a clean end.
+"""The page's server: waitress on a socket that we bind ourselves, and the page as a process.
 
-waitress is shaped by what it leaves to subclasses (a listener, a connection) and by its settings;
-one loop reads and writes all connections, so a slow or silent one costs no thread, with TLS too.
-Every open stream holds one of the threads, so there are a dozen more threads than streams.
-Forwarding headers are believed from this machine only: that is where a reverse proxy runs.
+Every open stream occupies one thread, so there are a dozen more threads than streams. Forwarding
+headers are trusted from this machine only: that is where a reverse proxy runs.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import math
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,8 +24,15 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
+from controller.config.loader import ConfigError
+from controller.config.settings import Config
+from controller.mqtt.client import Link, MqttLink
+from controller.systemd import Notifier
+from web import create_app
+from web.mirror import Mirror
 from web.routes.streams import Streams
-from web.tls import RECORD, TlsChannel, server_context
+from web.security.pairing import PairingError
+from web.tls import Unwrap, server_context
 
 log = logging.getLogger(__name__)
 
@@ -224,3 +230,39 @@ def run(
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> tuple[Mirror, Server]:
+    """Return the page's mirror, not started, and its server, which has its socket.
+
+    ``links`` makes links to the broker; ``demo`` are further arguments of `create_app`. What the
+    owner can mend is a ConfigError.
+    """
+    client_id = f"backdoor-web-{config.venue}"
+    link = partial(links, client_id=client_id, on_ack=lambda _: None, will=None, birth=None)
+    try:
+        app = create_app(config, link=link, **demo)
+        server = Server(app, config.web.host, config.web.port)
+    except (ServeError, PairingError) as error:
+        raise ConfigError([str(error)]) from None
+    return app.extensions["backdoor"].mirror, server
+
+
+def serve_page(config: Config) -> None:
+    """Serve the page until SIGTERM; what the owner can mend is a ConfigError."""
+    if not config.mqtt.host:
+        raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
+    mirror, server = page_server(config, partial(MqttLink, config.mqtt))
+    notifier = Notifier()
+    mirror.start()
+    try:
+        sys.exit(
+            run(
+                server,
+                ready=notifier.ready,
+                stopping=notifier.stopping,
+                alive=notifier.watchdog,
+            )
+        )
+    finally:
+        mirror.stop()

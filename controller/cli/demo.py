@@ -6,29 +6,23 @@ nothing else differs from the real service.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from time import monotonic
-from typing import Any
 
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
 from controller.gpio.simulated import Bench, Move
-from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import MemoryBus
 from controller.replay import TraceError, load_trace
 from controller.rules.occupancy import settled
 from controller.rules.state import State
 from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
-from controller.systemd import Notifier
-from web import create_app, pair_link
-from web.security.pairing import PairingError, own_address, qr_text
-from web.server import ServeError, Server
-from web.server import run as serve
+from web import pair_link
+from web.server import page_server
 
 #: The demo's link is printed when the page hears the controller, or after this long without.
 LIVE_WITHIN_S = 3.0
@@ -156,7 +150,7 @@ class _Page:
     """The page in a thread of this process."""
 
     def __init__(self, config: Config, links: LinkMaker, bench: Bench, speed: float) -> None:
-        self._app, self._mirror, self._server = _page(config, links, bench=bench, speed=speed)
+        self._mirror, self._server = page_server(config, links, simulator=bench, speed=speed)
         self.port = self._server.port
         self._thread = Thread(target=self._server.serve, name="page", daemon=True)
 
@@ -174,31 +168,3 @@ class _Page:
         self._server.stop()
         self._mirror.stop()
         self._thread.join(5)
-
-
-def _page(config: Config, links: LinkMaker, **demo: Any) -> tuple[Any, Any, Server]:
-    """Return application, mirror and server; what the user can mend is a `ConfigError`."""
-    name = f"backdoor-web-{config.venue}"
-    join = partial(links, client_id=name, on_ack=lambda _: None, will=None, birth=None)
-    try:
-        app = create_app(config, link=join, **demo)
-        server = Server(app, config.web.host, config.web.port)
-    except PairingError as error:
-        raise ConfigError([str(error)]) from None
-    except ServeError as error:
-        raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
-    return app, app.extensions["backdoor"].mirror, server
-
-
-def serve_page(config: Config) -> None:
-    """Serve the page until told to stop."""
-    if not config.mqtt.host:
-        raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
-    _, mirror, server = _page(config, partial(MqttLink, config.mqtt))
-    notifier = Notifier()
-    mirror.start()
-    try:
-        told = {"ready": notifier.ready, "stopping": notifier.stopping, "alive": notifier.watchdog}
-        sys.exit(serve(server, **told))
-    finally:
-        mirror.stop()

@@ -46,7 +46,7 @@ class Bar:
         self.running.service._beats = BEAT_EVERY - 1  # the first heartbeat need not wait a second
         self.bench = Bench(self.running.clock, self.running.factory, self.running.service.post)
         join = partial(links, client_id="page", on_ack=lambda number: None)
-        self.app = create_app(self.config, link=join, bench=self.bench)
+        self.app = create_app(self.config, link=join, simulator=self.bench)
         self.mirror = self.app.extensions["backdoor"].mirror
         self.serving = Serving(self.app)
         self._thawed = threading.Event()

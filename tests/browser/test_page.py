@@ -235,19 +235,19 @@ def test_a_page_that_slept_is_right_again(bar: Bar, page: Page) -> None:
 
 
 def test_a_controller_that_begins_anew_is_shown_anew(tmp_path: Any, open_page: Opener) -> None:
-    from tests.support.fake_controller import House, Serving, page_of
+    from tests.support.fake_controller import FakeController, Serving, page_of
 
-    house = House()
-    house.inside(3)
-    house.live()
-    with Serving(page_of(house, tmp_path)) as serving:
+    controller = FakeController()
+    controller.inside(3)
+    controller.keep_alive()
+    with Serving(page_of(controller, tmp_path)) as serving:
         page = open_page(serving.pair_url)
         expect(page.locator("h1")).to_contain_text("3 of 4 inside.")
-        house.state["boot"] = "an0ther"
-        house.inside(1)
+        controller.state["boot"] = "an0ther"
+        controller.inside(1)
         expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
         expect(page.locator("body")).to_have_attribute("data-link", "online")
-    house.stop()
+    controller.stop()
 
 
 # --- a knock ------------------------------------------------------------------------------------

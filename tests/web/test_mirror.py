@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from controller.mqtt.message import Message, Topics
-from tests.support.fake_controller import House, calm, joiner, now_iso
+from tests.support.fake_controller import FakeController, calm, joiner, now_iso
 from web.messages import advanced
 from web.mirror import Mirror
 
@@ -231,59 +231,61 @@ def test_waiting_ends_with_the_next_message_or_the_time() -> None:
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.show()
+    return controller
 
 
 @pytest.fixture
-def mirror(house: House) -> Mirror:
+def mirror(controller: FakeController) -> Mirror:
     mirror = Mirror(BASE)
-    mirror.join(joiner(house.bus))
+    mirror.connect(joiner(controller.bus))
     mirror.start()
-    house.beat()
+    controller.heartbeat()
     return mirror
 
 
-def test_a_command_carries_a_fresh_id_its_time_and_its_number(house: House, mirror: Mirror) -> None:
+def test_a_command_carries_a_fresh_id_its_time_and_its_number(
+    controller: FakeController, mirror: Mirror
+) -> None:
     assert mirror.command("access_door", party=2).ok
     assert mirror.command("staff_pass").ok
-    (name, first), (_, second) = house.asked
+    (name, first), (_, second) = controller.commands
     assert (name, first["party"], first["cause"]) == ("access_door", 2, "page")
     assert first["id"] != second["id"]
     age = datetime.now(UTC) - datetime.fromisoformat(first["issued_at"])
     assert abs(age) < timedelta(seconds=5)
 
 
-def test_a_refusal_keeps_its_reason(house: House, mirror: Mirror) -> None:
-    house.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
+def test_a_refusal_keeps_its_reason(controller: FakeController, mirror: Mirror) -> None:
+    controller.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
     outcome = mirror.command("access_door", party=1)
     assert (outcome.state, outcome.reason, outcome.ok) == ("refused", "CapacityReached", False)
 
 
-def test_no_answer_within_two_seconds_says_so(house: House, mirror: Mirror) -> None:
-    house.answer = lambda name, command: None
+def test_no_answer_within_two_seconds_says_so(controller: FakeController, mirror: Mirror) -> None:
+    controller.answer = lambda name, command: None
     outcome = mirror.command("staff_pass")
     assert (outcome.state, outcome.reason) == ("not_answered", "NoAnswer")
 
 
-def test_somebody_elses_answer_is_not_ours(house: House, mirror: Mirror) -> None:
+def test_somebody_elses_answer_is_not_ours(controller: FakeController, mirror: Mirror) -> None:
     def other(name: str, command: dict[str, Any]) -> dict[str, Any]:
-        house.say("result", {"id": "other", "ok": True, "reason": None})
+        controller.publish("result", {"id": "other", "ok": True, "reason": None})
         return {"ok": False, "reason": "DoorFault"}
 
-    house.answer = other
+    controller.answer = other
     assert mirror.command("staff_pass").reason == "DoorFault"
 
 
-@pytest.mark.parametrize("gone", [House.crash, House.stop])
+@pytest.mark.parametrize("gone", [FakeController.crash, FakeController.stop])
 def test_nothing_is_sent_to_a_controller_that_is_gone(
-    house: House, mirror: Mirror, gone: Callable[[House], None]
+    controller: FakeController, mirror: Mirror, gone: Callable[[FakeController], None]
 ) -> None:
-    gone(house)
+    gone(controller)
     assert mirror.command("access_door", party=1).state == "not_answered"
-    assert house.asked == []
+    assert controller.commands == []
 
 
 def test_a_page_without_a_link_asks_nobody() -> None:

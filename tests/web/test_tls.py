@@ -15,8 +15,8 @@ from typing import cast
 
 import pytest
 
-from tests.support.fake_controller import House, Serving, page_of
-from tests.support.wait import HANGS_S, eventually
+from tests.support.fake_controller import FakeController, Serving, page_of
+from tests.support.wait import eventually
 from web.server import ServeError
 
 OPENSSL = shutil.which("openssl")
@@ -40,19 +40,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    house.show()
-    house.live()
-    yield house
-    house.stop()
-
-
-@pytest.fixture
-def serving(house: House, tmp_path: Path, certificate: tuple[str, str]) -> Iterator[Serving]:
+def serving(tmp_path: Path, certificate: tuple[str, str]) -> Iterator[Serving]:
+    controller = FakeController()
+    controller.show()
+    controller.keep_alive()
     cert, key = certificate
-    with Serving(page_of(house, tmp_path, tls_cert=cert, tls_key=key)) as serving:
+    with Serving(page_of(controller, tmp_path, tls_cert=cert, tls_key=key)) as serving:
         yield serving
+    controller.stop()
 
 
 def connect(serving: Serving, cert: str) -> http.client.HTTPSConnection:
@@ -199,12 +194,12 @@ def test_files_that_cannot_be_used_say_which_and_why(
     tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
     cert, key = certificate
-    house = House()
+    controller = FakeController()
     for pair, words in (
         ((cert, ""), r"\[web\] tls_key: there is no file ''"),
         (("/nowhere.pem", key), r"\[web\] tls_cert: there is no file '/nowhere.pem'"),
         ((key, cert), r"\[web\] tls_cert, tls_key: cannot use .*PEM"),
     ):
-        app = page_of(house, tmp_path, tls_cert=pair[0], tls_key=pair[1])
+        app = page_of(controller, tmp_path, tls_cert=pair[0], tls_key=pair[1])
         with pytest.raises(ServeError, match=words):
             Serving(app)

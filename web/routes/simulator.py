@@ -1,4 +1,4 @@
-"""The bench drawer's routes, in the demo only: hands on the simulated pins."""
+"""The routes below /bench, in the demo only: buttons that move the simulated pins."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from flask import Blueprint, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf import CSRFProtect
 
 from web.language import lazy
 from web.security.gate import wants_page
@@ -25,24 +26,25 @@ ACTIONS: Mapping[str, Any] = {
 }
 
 
-class Bench(Protocol):
-    """Hands on the pins; both return when the last edge has been fed, KeyError for what is not."""
+class Simulator(Protocol):
+    """Moves the pins: both methods return after the last edge; KeyError for an unknown name."""
 
     def act(self, name: str) -> None:
         """Play one action with its real timing."""
 
     def line(self, line: str, level: bool) -> None:
-        """Bring one line to a level."""
+        """Set one line to a level."""
 
 
-def bench_routes(bench: Bench) -> Blueprint:
-    """Return the routes for this bench."""
-    routes = Blueprint("bench", __name__)
+def simulator_routes(simulator: Simulator, csrf: CSRFProtect) -> Blueprint:
+    """Return the routes of this simulator; scripts may use them, so they need no CSRF token."""
+    routes = Blueprint("simulator", __name__)
+    csrf.exempt(routes)
 
     @routes.post("/bench/<action>")
     def act(action: str) -> ResponseReturnValue:
         try:
-            bench.act(action)
+            simulator.act(action)
         except KeyError:
             return jsonify(ok=False, reason=f"no such action: {action}"), 404
         return _done()
@@ -52,7 +54,7 @@ def bench_routes(bench: Bench) -> Blueprint:
         if level not in (0, 1):
             return jsonify(ok=False, reason="the level is 0 or 1"), 404
         try:
-            bench.line(line, bool(level))
+            simulator.line(line, bool(level))
         except KeyError:
             return jsonify(ok=False, reason=f"no such line: {line}"), 404
         return _done()

@@ -18,6 +18,7 @@ from flask.typing import ResponseReturnValue
 
 from controller.mqtt.message import Message
 from web.messages import Json, json_object
+from web.mirror import Mirror
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +93,9 @@ class Venues:
             return [venue.tile(name, now_s) for name, venue in sorted(self._venues.items())]
 
 
-def venues_routes(venues: Venues) -> Blueprint:
-    """Return the routes, for paired phones."""
+def venues_routes(venues: Venues, mirror: Mirror) -> Blueprint:
+    """Return the routes, for paired phones; the mirror's link brings the messages."""
+    mirror.listen(venues.receive)
     routes = Blueprint("venues", __name__)
 
     @routes.get("/venues")

@@ -20,7 +20,7 @@ from flask import Flask
 from controller.config.settings import BookSettings
 from controller.mqtt.message import Message, Topics
 from tests.contract.test_asyncapi import mistakes
-from tests.support.fake_controller import House, joiner, now_iso, paired, settings
+from tests.support.fake_controller import FakeController, joiner, now_iso, paired, settings
 from tests.support.wait import eventually
 from web import create_app
 from web.bookings.calendar import STALE_S, Calendar, CalendarSettings, time_zone
@@ -282,26 +282,26 @@ def test_an_address_that_leads_nowhere(url: str, says: str) -> None:
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.show()
+    return controller
 
 
-def app_with(house: House, file: Path, tmp_path: Path, **book: Any) -> Flask:
+def app_with(controller: FakeController, file: Path, tmp_path: Path, **book: Any) -> Flask:
     config = replace(
         settings(tmp_path),
         book=BookSettings(str(file), ("Mon-Sun 18:00-01:00",), "Europe/Rome", **book),
     )
-    app = create_app(config, link=joiner(house.bus), wall=lambda: NOW.astimezone(UTC))
+    app = create_app(config, link=joiner(controller.bus), wall=lambda: NOW.astimezone(UTC))
     app.extensions["backdoor"].mirror.start()
-    house.beat()
+    controller.heartbeat()
     return app
 
 
-def heard(house: House) -> list[Message]:
+def heard(controller: FakeController) -> list[Message]:
     messages: list[Message] = []
-    link = house.bus.join(
+    link = controller.bus.join(
         subscriptions=["backdoor/bar/book/next"],
         on_message=messages.append,
         on_up=lambda: None,
@@ -312,27 +312,27 @@ def heard(house: House) -> list[Message]:
 
 
 def test_the_page_shows_who_is_next_and_a_tap_lets_them_in(
-    house: House, file: Path, tmp_path: Path
+    controller: FakeController, file: Path, tmp_path: Path
 ) -> None:
-    app = app_with(house, file, tmp_path)
+    app = app_with(controller, file, tmp_path)
     client = paired(app)
     eventually(lambda: "Next: Rossi, 2, at 21:00." in client.get("/").text)
     shown = client.get("/api/state?page=1").json
     assert shown is not None
     assert shown["page"]["s"]["book"] == "n2"
     assert shown["page"]["t"]["slot"] == "Next free table, for 2 h: Monday 23 November, 18:00."
-    house.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
+    controller.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
     told = client.get("/api/state?page=1").json
     assert told is not None
     assert told["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
-    messages = heard(house)
+    messages = heard(controller)
     eventually(lambda: messages)
     assert json.loads(messages[0].payload)["party"] == 2
     app.extensions["backdoor"].mirror.stop()
 
 
-def test_a_book_that_cannot_be_read_says_so(house: House, tmp_path: Path) -> None:
-    app = app_with(house, tmp_path / "none.ics", tmp_path)
+def test_a_book_that_cannot_be_read_says_so(controller: FakeController, tmp_path: Path) -> None:
+    app = app_with(controller, tmp_path / "none.ics", tmp_path)
     client = paired(app)
     eventually(lambda: "The calendar can&#39;t be read now." in client.get("/").text)
     shown = client.get("/api/state?page=1").json
@@ -341,9 +341,11 @@ def test_a_book_that_cannot_be_read_says_so(house: House, tmp_path: Path) -> Non
     app.extensions["backdoor"].mirror.stop()
 
 
-def test_parties_without_a_size_and_far_away(house: House, file: Path, tmp_path: Path) -> None:
+def test_parties_without_a_size_and_far_away(
+    controller: FakeController, file: Path, tmp_path: Path
+) -> None:
     file.write_bytes(calendar(event("20261124T210000", "Neri")))
-    app = app_with(house, file, tmp_path)
+    app = app_with(controller, file, tmp_path)
     client = paired(app)
     eventually(lambda: "Next: Neri at Tuesday 24 November, 21:00." in client.get("/").text)
     file.write_bytes(calendar(event("20261022T210000", "Past x2")))
@@ -352,8 +354,10 @@ def test_parties_without_a_size_and_far_away(house: House, file: Path, tmp_path:
     app.extensions["backdoor"].mirror.stop()
 
 
-def test_without_a_book_the_page_says_nothing_of_it(house: House, tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path), link=partial(joiner(house.bus)))
+def test_without_a_book_the_page_says_nothing_of_it(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    app = create_app(settings(tmp_path), link=partial(joiner(controller.bus)))
     app.extensions["backdoor"].mirror.start()
     assert 'class="group book"' not in paired(app).get("/").text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import web
-from tests.support.fake_controller import House, page_of, paired
+from tests.support.fake_controller import FakeController, page_of, paired
 from web.presentation.page_view import (
     Notice,
     PageView,
@@ -81,7 +81,7 @@ def test_script_reads_the_keys_that_openapi_names() -> None:
 @pytest.mark.parametrize("kind", ["t", "s"])
 def test_each_place_of_the_page_has_its_value(tmp_path: Path, kind: str) -> None:
     """A template shows nothing for a name that it does not find."""
-    controller = House()
+    controller = FakeController()
     controller.show()
     client = paired(page_of(controller, tmp_path))
     places = set(re.findall(rf'data-{kind}="([^"]+)"', client.get("/").text))

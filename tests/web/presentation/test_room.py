@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_controller import calm, now_iso
-from web.language import speak
+from web.language import init_languages
 from web.mirror import MirrorView
 from web.presentation.chart import LEFT, RIGHT, chart, last_events, totals
 from web.presentation.labels import (
@@ -30,7 +30,7 @@ from controller.events import EVENTS, Reason  # isort: skip
 
 APP = Flask("web")
 APP.secret_key = "x"
-speak(APP, "en")
+init_languages(APP, "en")
 
 
 @pytest.fixture(autouse=True)

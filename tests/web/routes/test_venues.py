@@ -11,7 +11,7 @@ import pytest
 from controller.codec import encode
 from controller.mqtt.message import Message
 from tests.contract.test_openapi import fits
-from tests.support.fake_controller import House, joiner, paired, settings
+from tests.support.fake_controller import FakeController, joiner, paired, settings
 from web import create_app
 from web.routes.venues import MAX_VENUES, STALE_AFTER_S, Venues
 
@@ -61,15 +61,15 @@ def test_a_broker_full_of_nonsense_costs_no_memory() -> None:
 
 
 def test_the_page_of_tiles(tmp_path: Path) -> None:
-    house = House()
-    house.show()
+    controller = FakeController()
+    controller.show()
     config = settings(tmp_path)
     config = replace(config, web=replace(config.web, venues="+"))
-    app = create_app(config, link=joiner(house.bus))
+    app = create_app(config, link=joiner(controller.bus))
     app.extensions["backdoor"].mirror.start()
     client = paired(app)
     assert "offline" in client.get("/venues").text
-    house.say("occupancy", occupancy(3, certain=False))
+    controller.publish("occupancy", occupancy(3, certain=False))
     page = client.get("/venues").text
     assert "~3/4" in page
     assert "1 free" in page
@@ -79,5 +79,5 @@ def test_the_page_of_tiles(tmp_path: Path) -> None:
 
 
 def test_without_it_there_is_no_such_page(tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path), link=joiner(House().bus))
+    app = create_app(settings(tmp_path), link=joiner(FakeController().bus))
     assert paired(app).get("/venues").status_code == 404
