@@ -104,7 +104,7 @@ class Mirror:
         self._status: str | None = None
         self._snapshot: Json | None = None
         self._snapshot_at = 0.0  # monotonic s at which the snapshot was true
-        self._heard_at: float | None = None
+        self._received_at: float | None = None
         self._heartbeat: Json | None = None
         self._behind_since: float | None = None
         self._night: Json = {}
@@ -164,13 +164,13 @@ class Mirror:
     def link_up(self) -> None:
         """Note that the broker is connected: the state is stale until messages arrive again."""
         with self._changed:
-            self.connected, self._heard_at, self._heartbeat = True, None, None
+            self.connected, self._received_at, self._heartbeat = True, None, None
             self._notify()
 
     def link_down(self, why: str = "") -> None:
         """Note that the broker is gone: nothing shown may be trusted, no command can be sent."""
         with self._changed:
-            self.connected, self._status, self._heard_at = False, None, None
+            self.connected, self._status, self._received_at = False, None, None
             self._notify()
         log.info("broker not connected: %s; the link tries again", why or "no reason given")
 
@@ -200,20 +200,18 @@ class Mirror:
             message.payload, boot=str, seq=int, occupancy=dict, door=dict, hatch=dict
         )
         self._snapshot, self._snapshot_at = snapshot, now_s
-        if self._heard_at is None and message.retain:  # stored at the broker: as old as it says
+        if self._received_at is None and message.retain:  # stored at the broker: as old as it says
             old_s = max(0.0, seconds_since(snapshot.get("at"), self._wall()))
             self._snapshot_at -= old_s / self._speed
         else:
-            self._heard_at = now_s
+            self._received_at = now_s
             if self._heartbeat and self._heartbeat["boot"] != snapshot["boot"]:
-                self._heartbeat = (
-                    None  # the controller was restarted: its first heartbeat is to come
-                )
+                self._heartbeat = None  # restarted: the first heartbeat is to come
         self._compare_seq(now_s)
 
     def _on_heartbeat(self, message: Message, now_s: float) -> None:
         self._heartbeat = json_object(message.payload, boot=str, seq=int)
-        self._heard_at = now_s
+        self._received_at = now_s
         self._compare_seq(now_s)
 
     def _compare_seq(self, now_s: float) -> None:
@@ -249,7 +247,9 @@ class Mirror:
         with self._changed:
             now_s = self._monotonic()
             link = self._link_state(now_s)
-            age_ms = None if self._heard_at is None else round((now_s - self._heard_at) * 1000)
+            age_ms = (
+                None if self._received_at is None else round((now_s - self._received_at) * 1000)
+            )
             state: Json = {}
             if self._snapshot is not None:
                 state = advanced(self._snapshot, (now_s - self._snapshot_at) * self._speed)
@@ -261,12 +261,12 @@ class Mirror:
     def _link_state(self, now_s: float) -> str:
         if not self.connected or self._status != "online":
             return "offline"
-        if self._snapshot is None or self._heartbeat is None or self._heard_at is None:
+        if self._snapshot is None or self._heartbeat is None or self._received_at is None:
             return "stale"
         if self._heartbeat["boot"] != self._snapshot["boot"]:
             return "stale"
         behind = self._behind_since is not None and now_s - self._behind_since > BEHIND_AFTER_S
-        return "stale" if behind or now_s - self._heard_at > STALE_AFTER_S else "online"
+        return "stale" if behind or now_s - self._received_at > STALE_AFTER_S else "online"
 
     def wait(self, version: int, timeout_s: float) -> None:
         """Return when there is something newer than ``version``, or after so many seconds."""

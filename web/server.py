@@ -64,7 +64,7 @@ class ServeError(Exception):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to host and port (0: any free one), or say clearly why not."""
+    """Return a socket bound to host and port (0: any free one); raise ServeError if it cannot."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -180,14 +180,13 @@ class Server:
 
         ``alive`` is called about once a second, from the loop that answers.
         """
-        told_s = 0.0
+        inner = self._waitress
+        called_s = 0.0
         try:
             while not self._stopping.is_set():
-                wasyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
-                now_s = time.monotonic()
-                if now_s - told_s >= ALIVE_EVERY_S:
-                    told_s = now_s
-                    self._listener.close_late(now_s)
+                inner.asyncore.loop(timeout=1.0, map=inner._map, use_poll=True, count=1)
+                if time.monotonic() - called_s >= ALIVE_EVERY_S:
+                    called_s = time.monotonic()
                     alive()
         finally:
             self._streams.close()

@@ -1,7 +1,7 @@
-"""The demo and the page's process: where controller and page meet.
+"""The demo: controller and page in one process.
 
-In the demo both run in one process on simulated pins, joined by a bus in memory (or a real broker);
-nothing else differs from the real service.
+They run on simulated pins, joined by a bus in memory (or a real broker); nothing else differs from
+the real service.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The words of the page that stand in tables: reasons, faults, lines, events; and short forms.
+"""The page's words in tables: refusals, faults, lines, causes, events; and lengths of time.
 
-Tables are made at import, so their texts are `lazy`: translated where they are shown.
+The tables are made at import, so their texts are `lazy`: translated where they are shown.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ LINES: Mapping[str, Any] = {
     "occupancy": lazy("count"),
     "mqtt": lazy("network"),
     "journal": lazy("disk"),
-    # Why there is safe mode.
+    # Reasons for safe mode.
     "asked": lazy("asked for by hand"),
     "crashed": lazy("the controller kept crashing"),
     "hung": lazy("the controller stood still"),
@@ -79,7 +79,7 @@ CAUSES: Mapping[str, Any] = {
     "terminal": lazy("in the terminal"),
 }
 
-#: Name of the event -> sentence; the names in it are those of `_details`.
+#: Sentence for each event; its %(names)s are keys of `_details`.
 EVENT_WORDS: Mapping[str, Any] = {
     "entry": lazy("One came in: %(count)s inside"),
     "exit": lazy("One left: %(count)s inside"),
@@ -135,17 +135,17 @@ ALARMS: Mapping[str, Any] = {
 
 
 def fault_words(name: str, line: str) -> str:
-    """Say a fault and where it is; what we have no words for is shown by its name."""
+    """Return a fault in words and its line; an unknown one is shown by its name."""
     return f"{FAULTS.get(name, name)} ({LINES.get(line, line)})"
 
 
 def reason_words(reason: str | None) -> str:
-    """Say a refusal's reason; one that we do not know is shown as it came."""
+    """Return a refusal's reason in words; an unknown one is shown as it came."""
     return str(REASONS.get(reason or "", reason or _("no reason given")))
 
 
 def span(seconds: float) -> str:
-    """Say a length of time: ``40 s``, ``7 min``, ``1 h 12``."""
+    """Return a length of time in words: ``40 s``, ``7 min``, ``1 h 12``."""
     whole = int(abs(seconds))
     if whole < 60:
         return _("%(s)s s", s=whole)
@@ -154,17 +154,17 @@ def span(seconds: float) -> str:
     return _("%(h)s h %(m)s", h=whole // 3600, m=f"{whole // 60 % 60:02d}")
 
 
-class _Gaps(dict[str, object]):
-    """Details for a sentence; what an event does not carry reads as a question mark."""
+class _EventDetails(dict[str, object]):
+    """An event's details for its sentence; a missing one reads as a question mark."""
 
     def __missing__(self, key: str) -> str:
         return "?"
 
 
-def _details(data: Mapping[str, Any]) -> _Gaps:
+def _details(data: Mapping[str, Any]) -> _EventDetails:
     after = data.get("after")
     name, alarm = str(data.get("name")), str(data.get("alarm"))
-    return _Gaps(
+    return _EventDetails(
         dict(data)
         | {
             "reason": reason_words(data.get("reason")),
@@ -178,7 +178,7 @@ def _details(data: Mapping[str, Any]) -> _Gaps:
 
 
 def event_words(name: str, data: Mapping[str, Any]) -> str:
-    """Say one event and who or what caused it; an unknown one is shown by its name."""
+    """Return one event in words and what caused it; an unknown one is shown by its name."""
     key = f"{name}_{data.get('place')}" if name == "knock" else name
     sentence = (
         str(EVENT_WORDS[key]) % _details(data) if key in EVENT_WORDS else name.replace("_", " ")

@@ -20,7 +20,7 @@ USUAL_SESSION_S = 7200.0
 
 
 class Room:
-    """One snapshot being put into words; every part writes its texts and states."""
+    """One snapshot, read with care: what is missing or makes no sense has its default."""
 
     def __init__(self, state: Json) -> None:
         self.state = state
@@ -47,7 +47,7 @@ class Room:
 
     @property
     def shut(self) -> str:
-        """Why nobody may be let in at all, in words; empty when the door allows it."""
+        """Why nobody may be let in at all, in words; "" when somebody may."""
         reason = {"LockedDown": "LockedDown", "LockedOpen": "LockedOpen"}.get(self.mode, "")
         if not reason and self.free <= 0:
             reason = "CapacityReached" if self.least >= self.capacity else "CountUncertain"
@@ -61,7 +61,7 @@ class Room:
 
 
 def inside(room: Room) -> str:
-    """Say how many are inside, doubt as a question."""
+    """Return how many are inside in words; doubt is a question."""
     if room.certain:
         if room.count == 0:
             return _("Nobody inside.")
@@ -72,7 +72,7 @@ def inside(room: Room) -> str:
 
 
 def may_come(room: Room) -> str:
-    """Say whether and how many may come in."""
+    """Return in words whether and how many may come in."""
     if room.mode in ("LockedOpen", "LockedDown"):
         return _("Everybody out!") if room.mode == "LockedOpen" else _("Locked down.")
     if room.over:
@@ -110,7 +110,7 @@ def _time_left(room: Room) -> str:
 
 
 def sentence(room: Room) -> str:
-    """Say the whole room in one line: who is inside, who may come in, how long there is left."""
+    """Return the room in one line: how many are inside, how many may come in, the time left."""
     if not room.known:
         return _("Waiting for the door.")
     return " ".join(filter(None, (inside(room), may_come(room), _time_left(room))))
@@ -154,7 +154,7 @@ def _hatch(room: Room) -> tuple[str, str]:
     waiting = int(number(room.hatch, "waiting"))
     if room.hatch.get("open"):
         return "open", _("open now")
-    if waiting:  # the light is also on in an evacuation, with nobody there
+    if waiting:  # the light alone means nothing: in an evacuation it is on with nobody there
         age = span(number(room.hatch, "oldest_s"))
         text = f"{waiting} · {age}" if waiting > 1 else age
         return ("blink" if room.hatch.get("blinking") else "glow"), text
@@ -162,7 +162,7 @@ def _hatch(room: Room) -> tuple[str, str]:
 
 
 def _session_s(room: Room) -> float:
-    """Return the session's whole length in seconds, from its own two ends."""
+    """Return the session's whole length in seconds."""
     try:
         begin, end = (
             datetime.fromisoformat(str(room.session.get(key))) for key in ("started_at", "ends_at")
@@ -190,7 +190,7 @@ def _ring(room: Room) -> tuple[str, str, str, float]:
 
 
 def _let(room: Room) -> dict[str, str]:
-    """Return for each party whether it may be let in: `yes`, `ask` once, or `no`."""
+    """Return for each party size whether it may be let in: `yes`, `ask` once, or `no`."""
     may = "yes" if room.certain else "ask"
     fits = 0 if room.shut else room.free
     return {f"let{party}": may if party <= fits else "no" for party in range(1, SEATS_DRAWN + 1)}
@@ -210,7 +210,7 @@ def _settle(room: Room) -> str:
 
 
 def _shut_by(room: Room) -> str:
-    """Return what a person did that keeps guests out, and a person must undo."""
+    """Return which command keeps guests out until a person undoes it; `none` for none."""
     by = {"LockedOpen": "open", "LockedDown": "down", "Blocked": "block"}.get(room.mode, "none")
     return "none" if by == "block" and room.free <= 0 else by
 
@@ -292,7 +292,7 @@ def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
 
 
 def _announce(room: Room) -> str:
-    """Return what a screen reader should say by itself: what changes rarely, without the time."""
+    """Return what a screen reader says by itself: without the time, so it changes rarely."""
     return " ".join([inside(room), may_come(room)]) if room.known else ""
 
 
@@ -315,7 +315,7 @@ def room_view(mirror_view: MirrorView) -> RoomPart:
         else _("How many are inside?"),
         "announce": _announce(room),
     }
-    # A knock at the front door never rings the room while a party is in it.
+    # A knock at the front door makes no noise while a party is in the room.
     quiet = bool(room.session) and mirror_view.knock["place"] == "door"
     return RoomPart(
         texts=texts,

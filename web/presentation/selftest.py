@@ -67,7 +67,7 @@ class SelfTestView:
     ) -> None:
         self._mirror, self._monotonic, self._wall = mirror, monotonic, wall
         self._status: Json | None = None
-        self._heard_s = 0.0
+        self._received_s = 0.0
         self._was_empty = False
         mirror.listen(self.receive)
 
@@ -84,7 +84,7 @@ class SelfTestView:
             return
         # With MQTT 5 live messages have the retain flag as well; a stored one is as old as it says.
         old_s = self._age_s(status) if message.retain else 0.0
-        self._status, self._heard_s = status, self._monotonic() - old_s
+        self._status, self._received_s = status, self._monotonic() - old_s
         self._was_empty = False
         self._mirror.wake()
 
@@ -99,7 +99,7 @@ class SelfTestView:
         status = self._status
         if status is None:
             return None
-        silent = self._monotonic() - self._heard_s > SILENT_S
+        silent = self._monotonic() - self._received_s > SILENT_S
         return {**status, "running": status["running"] and not silent}
 
     def part(self, mirror_view: MirrorView) -> SelfTestPart:

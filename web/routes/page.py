@@ -1,4 +1,4 @@
-"""The page's routes: look, listen, ask. Nothing changes on a GET but the cookie of a pairing."""
+"""The page's routes: show, stream, command. A GET changes nothing but the cookie of a pairing."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ from web.security.pairing import AttemptLimiter, Pairing
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
+MAX_UNREAD = 32 * 1024  # bytes that the server holds for a phone that does not read
 NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
 
 NUMBER = re.compile("-?[0-9]{1,9}")
 
-#: What a form has beside the number of its command.
+#: Fields of a form beside the parameter of its command.
 FORM_FIELDS = frozenset({"csrf_token", "ask"})
 
-#: What is not undone by another tap asks once; without scripting, on a page of its own.
+#: Commands that another tap does not undo are confirmed once; without scripting on their own page.
 QUESTIONS = {
     "room_empty": lazy("Is the room empty?"),
     "lock_down": lazy("Lock down? Nobody will come in."),
@@ -61,7 +62,7 @@ page = Blueprint("page", __name__)
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What the routes need, made by `create_app`."""
+    """What the routes share, made by `create_app`."""
 
     mirror: Mirror
     pairing: Pairing
@@ -72,14 +73,14 @@ class AppContext:
 
 
 def context() -> AppContext:
-    """Return the parts of the app that answers."""
+    """Return what belongs to the app that answers this request."""
     found = current_app.extensions["backdoor"]
     assert isinstance(found, AppContext)
     return found
 
 
-def evening(mirror_view: MirrorView) -> dict[str, Any]:
-    """Return what the template for tonight needs."""
+def tonight(mirror_view: MirrorView) -> dict[str, Any]:
+    """Return what the template `night.html` needs."""
     occupancy = mirror_view.state.get("occupancy") or {}
     night = mirror_view.night
     return {
@@ -90,7 +91,7 @@ def evening(mirror_view: MirrorView) -> dict[str, Any]:
 
 
 def page_view(mirror_view: MirrorView) -> PageView:
-    """Return what the page shows of the room, the self-test and, where there are, the bookings."""
+    """Return what the page shows of room, self-test and, with a calendar, bookings."""
     bookings = context().bookings
     return PageView.of(
         room_view(mirror_view),
@@ -101,12 +102,12 @@ def page_view(mirror_view: MirrorView) -> PageView:
 
 @page.get("/")
 def home() -> str:
-    """The page, complete without scripting."""
+    """Return the page, complete without scripting."""
     mirror_view = context().mirror.view()
     return render_template(
         "page.html",
         view=page_view(mirror_view),
-        night=evening(mirror_view),
+        night=tonight(mirror_view),
         names=NAMES,
         questions=QUESTIONS,
         lines=mirror_view.state.get("lines", []),
@@ -115,7 +116,7 @@ def home() -> str:
 
 @page.get("/pair/<secret>")
 def pair(secret: str) -> ResponseReturnValue:
-    """Pair this phone; answered with a page, not a redirect.
+    """Pair this phone; answer with a page, not a redirect.
 
     A SameSite=Strict cookie is not sent on a redirect that began in another app or site, so the
     phone must go on to the page by itself.
@@ -135,61 +136,61 @@ def pair(secret: str) -> ResponseReturnValue:
 
 @page.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """200 when the controller lives and we hear it."""
+    """Return 200 when the controller's state is known and fresh, else 503."""
     link = context().mirror.view().link
     return jsonify(link=link), 200 if link == "online" else 503
 
 
-def _whole(mirror_view: MirrorView) -> str:
+def _full_state(mirror_view: MirrorView) -> str:
     version = current_app.jinja_env.globals["version"]
     shown = page_view(mirror_view).as_dict()
     shown |= {"version": version, "night": mirror_view.night_version}
-    return json.dumps({**_told(mirror_view), "page": shown}, separators=(",", ":"))
+    return json.dumps({**_state(mirror_view), "page": shown}, separators=(",", ":"))
 
 
-def _told(mirror_view: MirrorView) -> dict[str, Any]:
+def _state(mirror_view: MirrorView) -> dict[str, Any]:
     return {**mirror_view.state, "self_test": context().self_test.status()}
 
 
 @page.get("/api/state")
 def state() -> ResponseReturnValue:
-    """The snapshot with its link and age; with `?page=1` also the texts that the page shows."""
+    """Return the snapshot with link and age; with `?page=1` also the texts that the page shows."""
     mirror_view = context().mirror.view()
     if "page" in request.args:
-        return Response(_whole(mirror_view), mimetype="application/json")
-    return jsonify(_told(mirror_view))
+        return Response(_full_state(mirror_view), mimetype="application/json")
+    return jsonify(_state(mirror_view))
 
 
 @page.get("/api/night")
 def night() -> str:
-    """Tonight's part of the page; its number in the state says when it is new."""
-    return render_template("night.html", night=evening(context().mirror.view()))
+    """Return tonight's part of the page; the state's `page.night` grows when it has changed."""
+    return render_template("night.html", night=tonight(context().mirror.view()))
 
 
 @page.get("/events")
 def events() -> ResponseReturnValue:
-    """The whole state as server-sent events; when there are too many streams, come back later."""
-    here = context()
-    if not here.streams.enter():
+    """Stream the whole state as server-sent events; 503 when there are too many streams."""
+    app = context()
+    if not app.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
-    key = here.pairing.signing_key()
-    gone = request.environ.get("waitress.client_disconnected", lambda: False)
+    key = app.pairing.signing_key()
+    environ = request.environ
 
-    def welcome() -> bool:
-        return not gone() and here.pairing.signing_key() == key
+    def may_continue() -> bool:
+        return backlog(environ) < MAX_UNREAD and app.pairing.signing_key() == key
 
-    stream = stream_with_context(here.streams.follow(_whole, welcome))
+    stream = stream_with_context(app.streams.follow(_full_state, may_continue))
     response = Response(stream, mimetype="text/event-stream")
-    response.call_on_close(here.streams.leave)
+    response.call_on_close(app.streams.leave)
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
     return response
 
 
 def _number_of(name: str) -> dict[str, int]:
-    """Return the command's number from form or JSON; what is said beyond it is a mistake.
+    """Return the command's parameter from form or JSON; raise ValueError for any other key.
 
-    A missing number is the controller's to judge. Raises ValueError.
+    Whether it may be missing is for the controller to decide.
     """
     key = NUMBERED.get(name)
     body = _body()
@@ -197,14 +198,14 @@ def _number_of(name: str) -> dict[str, int]:
         raise ValueError("a key that this command does not have")
     if key not in body:
         return {}
-    # Plain digits: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
+    # Digits only: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
     if not NUMBER.fullmatch(text := str(body[key])):
         raise ValueError("not a number")
     return {key: int(text)}
 
 
 def _body() -> dict[str, object]:
-    """Return what was sent: a form's fields, a JSON object's keys, or nothing."""
+    """Return a form's fields or a JSON object; empty when nothing was sent."""
     if not request.is_json:
         return dict(request.form)
     body = request.get_json(silent=True) if request.get_data() else {}
@@ -215,7 +216,7 @@ def _body() -> dict[str, object]:
 
 @page.post("/command/<name>")
 def command(name: str) -> ResponseReturnValue:
-    """Ask the controller and say how it ended: done, refused with its reason, or no answer."""
+    """Send a command and answer how it ended: done, refused with a reason, or not answered."""
     if name not in COMMANDS:
         return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
     try:
@@ -242,7 +243,7 @@ def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
 
 
 def outcome_words(outcome: Outcome) -> str:
-    """Say how a command ended, short enough for the place of its button."""
+    """Return how a command ended, short enough to stand beside its button."""
     if outcome.ok:
         return _("Done")
     if outcome.state == "refused":
@@ -252,7 +253,7 @@ def outcome_words(outcome: Outcome) -> str:
 
 @page.post("/lang")
 def lang() -> ResponseReturnValue:
-    """Keep this phone's choice of language."""
+    """Store this phone's choice of language in its cookie."""
     chosen = request.form.get("language", "")
     if chosen not in LANGUAGES:
         return jsonify(ok=False, reason="Malformed"), 400

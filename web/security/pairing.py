@@ -3,11 +3,11 @@
 The secret lies in one file that only the house can read (mode 0600; a group that may read it stays
 so); `GET /pair/<secret>` turns it into a signed cookie. The key that signs is derived from the
 secret, so a new secret throws every phone out at once, also in a web process that is running: the
-file is looked at on every request and read again when it changed.
+file is checked at every request and read again when it changed.
 
-Guessing 192 bits is hopeless at any speed, so wrong tries are slowed for the log's and the
-processor's sake only, per address and in bounded memory, and the right link always works: the one
-attack that could succeed here would be locking the bar out.
+Nobody guesses 192 bits at any speed. Failed attempts are slowed only to spare log and processor,
+per address and in bounded memory, and the right link always works: the one attack that could
+succeed here would be to lock the bar out.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ class Pairing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._mark: tuple[int, int] | None = None
+        self._version: tuple[int, int] | None = None
         self._secret = ""
 
     @property
     def secret(self) -> str:
-        """The secret as the file has it now."""
+        """The secret that is in the file now."""
         with self._lock:
-            if self._mark is None or self._look() != self._mark:
+            if self._version is None or self._stat() != self._version:
                 self._read()
             return self._secret
 
     def rotate(self) -> None:
-        """Put a new secret in the old one's place: every paired phone is thrown out."""
-        with self._explained():
-            os.replace(self._write_beside(), self._path)
+        """Replace the secret: every paired phone is thrown out."""
+        with self._with_reason():
+            os.replace(self._write_temporary(), self._path)
 
     def matches(self, candidate: str) -> bool:
-        """Compare without telling by the time taken how much of it was right."""
+        """Return whether it is the secret; the time that it takes shows nothing."""
         return hmac.compare_digest(candidate.encode(), self.secret.encode())
 
     def signing_key(self) -> bytes:
-        """The key for cookies and CSRF tokens: changes with the secret, does not reveal it."""
+        """Return the key for cookies and CSRF tokens; it changes with the secret, and hides it."""
         return hmac.digest(self.secret.encode(), b"backdoor phone page", "sha256")
 
-    def _look(self) -> tuple[int, int] | None:
+    def _stat(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -76,26 +76,26 @@ class Pairing:
         return found.st_mtime_ns, found.st_ino
 
     def _read(self) -> None:
-        with self._explained():
-            if self._look() is None:
+        with self._with_reason():
+            if self._stat() is None:
                 self._create()
-            mark = self._look()
+            version = self._stat()
             text = self._path.read_text("ascii", "strict").strip()
         if len(text) < SHORTEST_SECRET:
             raise PairingError(
                 f"{self._path}: the pairing secret has {len(text)} characters, fewer than"
                 f" {SHORTEST_SECRET}; make a new one with: backdoor pair --rotate"
             )
-        self._mark, self._secret = mark, text
+        self._version, self._secret = version, text
 
     def _create(self) -> None:
-        """Make the file; when another process was quicker, its secret stands."""
-        beside = self._write_beside()
+        """Make the file; when another process was quicker, its secret is the one."""
+        temporary = self._write_temporary()
         with contextlib.suppress(FileExistsError):
-            os.link(beside, self._path)
-        os.unlink(beside)
+            os.link(temporary, self._path)
+        os.unlink(temporary)
 
-    def _write_beside(self) -> str:
+    def _write_temporary(self) -> str:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # mkstemp makes it 0600, and in the same directory, so that the rename is atomic.
         handle, name = tempfile.mkstemp(prefix=".pairing-", dir=self._path.parent)
@@ -111,7 +111,7 @@ class Pairing:
         return name
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _with_reason(self) -> Iterator[None]:
         try:
             yield
         except (OSError, UnicodeDecodeError) as error:
@@ -123,7 +123,7 @@ class Pairing:
 
 
 class AttemptLimiter:
-    """Wrong tries by address: the first few are free, then each makes the next wait longer."""
+    """Failed attempts by address: the first few are free, then each makes the next wait longer."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -131,7 +131,7 @@ class AttemptLimiter:
         self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def failed(self, address: str) -> float:
-        """Count a wrong try and return the seconds that this address is asked to wait (0: none)."""
+        """Count a failed attempt and return the seconds that this address must wait (0: none)."""
         now_s = self._monotonic()
         with self._lock:
             count, since_s = self._failed.pop(address, (0, now_s))
@@ -144,16 +144,13 @@ class AttemptLimiter:
         return 0.0 if over <= 0 else min(2.0 ** min(over - 1, 10), LONGEST_WAIT_S)
 
     def succeeded(self, address: str) -> None:
-        """Forget what this address did wrong."""
+        """Forget the failed attempts of this address."""
         with self._lock:
             self._failed.pop(address, None)
 
 
-def own_address() -> str | None:
-    """Return the IPv4 address at which a phone on the same network finds us (nothing is sent).
-
-    None when this machine is on no network.
-    """
+def _own_address() -> str:
+    """Return the address at which a phone on the same network finds us; sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # a documentation address: picks the route, no more
@@ -167,7 +164,7 @@ def _own_name() -> str:
 
 
 def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str:
-    """Return the address of the page, without a slash at its end."""
+    """Return the page's URL without a slash at its end."""
     if public_url and urlsplit(public_url).scheme in ("http", "https"):
         return public_url.rstrip("/")
     try:
@@ -181,8 +178,8 @@ def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str
 
 
 def qr_text(link: str) -> str:
-    """Draw the link as a QR code for a terminal, light on dark."""
-    import segno  # the page itself draws none
+    """Return the link as a QR code for a terminal, light on dark."""
+    import segno  # late: the page itself draws no code
 
     drawn = io.StringIO()
     segno.make(link, error="m", micro=False).terminal(out=drawn, compact=True, border=2)
