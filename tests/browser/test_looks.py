@@ -144,7 +144,7 @@ def controller() -> FakeController:
 @pytest.mark.parametrize(
     ("language", "scheme", "screens"), [("en", "dark", list(SCREENS)), ("it", "light", ["360x640"])]
 )
-def test_every_state_on_every_screen(
+def test_page_in_every_state_on_every_screen(
     controller: FakeController,
     tmp_path: Path,
     open_page: Any,
@@ -182,7 +182,7 @@ def test_every_state_on_every_screen(
         keep(page, f"whole-{language}-{scheme}", whole=True)
 
 
-def test_what_a_stranger_sees(controller: FakeController, tmp_path: Path, open_page: Any) -> None:
+def test_page_for_a_stranger(controller: FakeController, tmp_path: Path, open_page: Any) -> None:
     with Serving(page_of(controller, tmp_path)) as serving:
         keep(open_page(serving.url), "unpaired-360x640-en-dark")
         page = open_page(f"{serving.url}/pair/{'x' * 32}", locale="it")
@@ -193,7 +193,7 @@ def test_what_a_stranger_sees(controller: FakeController, tmp_path: Path, open_p
 PICTURES = Path(web.__file__).parent / "pictures"
 
 
-def test_the_readmes_pictures_are_of_this_page(
+def test_pictures_of_the_readme_are_of_this_page(
     controller: FakeController, tmp_path: Path, open_page: Any
 ) -> None:
     """Renew them with RENEW_PICTURES=1 after a change of templates, style or script."""

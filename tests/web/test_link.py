@@ -24,7 +24,7 @@ def bar(tmp_path: Path, broker: Broker) -> Iterator[Bar]:
         yield bar
 
 
-def test_a_command_goes_through_the_broker_and_comes_back(bar: Bar) -> None:
+def test_command_through_the_broker_and_back(bar: Bar) -> None:
     client = bar.app.test_client()
     client.get(bar.serving.pair_url.removeprefix(bar.serving.url))
     found = re.search(r'data-csrf="([^"]+)"', client.get("/").text)
@@ -37,16 +37,14 @@ def test_a_command_goes_through_the_broker_and_comes_back(bar: Bar) -> None:
     assert (second.status_code, second.json and second.json["reason"]) == (409, "ReleaseOpen")
 
 
-def test_a_knock_reaches_the_page_with_its_moment(bar: Bar) -> None:
+def test_knock_through_the_broker_reaches_the_page_once(bar: Bar) -> None:
     bar.bench.act("knock_hatch")
     eventually(lambda: bar.state()["hatch"]["light"] == "ON")
     eventually(lambda: bar.mirror.view().knock["n"] == 1)
     eventually(lambda: bar.mirror.view().night.get("totals", {}).get("knocks") == 1)
 
 
-def test_a_broker_that_dies_is_offline_and_one_that_returns_is_online(
-    bar: Bar, broker: Broker
-) -> None:
+def test_broker_that_dies_is_offline_and_one_that_returns_online(bar: Bar, broker: Broker) -> None:
     broker.kill()
     eventually(lambda: bar.state()["link"] == "offline")
     assert bar.mirror.command("access_door", party=1).state == "not_answered"
@@ -58,7 +56,7 @@ def test_a_broker_that_dies_is_offline_and_one_that_returns_is_online(
     assert not bar.lit("strike")
 
 
-def test_a_controller_that_hangs_is_stale_though_its_link_lives(bar: Bar) -> None:
+def test_controller_that_hangs_is_stale_though_its_link_lives(bar: Bar) -> None:
     bar.freeze()
     eventually(lambda: bar.state()["link"] == "stale", 6)
     bar.thaw()

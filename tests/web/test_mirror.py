@@ -54,12 +54,12 @@ class Heard:
         return self.mirror.view().link
 
 
-def test_nothing_heard_is_offline_and_has_no_age() -> None:
+def test_mirror_without_messages_is_offline_and_has_no_age() -> None:
     seen = Heard().mirror.view()
     assert seen.state == {"link": "offline", "age_ms": None}
 
 
-def test_online_needs_status_state_and_heartbeat() -> None:
+def test_mirror_is_online_with_status_state_and_heartbeat() -> None:
     heard = Heard()
     heard.say("status", b"online", retain=True)
     heard.say("state", heard.state, retain=True)
@@ -69,7 +69,7 @@ def test_online_needs_status_state_and_heartbeat() -> None:
     assert heard.mirror.view().state["age_ms"] == 0
 
 
-def test_three_seconds_of_silence_are_stale_and_a_heartbeat_heals() -> None:
+def test_mirror_is_stale_after_three_seconds_until_a_heartbeat() -> None:
     heard = Heard()
     heard.alive()
     heard.clock.s += 2.9
@@ -81,7 +81,7 @@ def test_three_seconds_of_silence_are_stale_and_a_heartbeat_heals() -> None:
     assert heard.link == "online"
 
 
-def test_a_heartbeat_ahead_of_the_state_is_stale_after_a_second() -> None:
+def test_mirror_with_heartbeat_ahead_of_state_is_stale_after_a_second() -> None:
     heard = Heard()
     heard.alive()
     heard.beat(seq=7)
@@ -94,7 +94,7 @@ def test_a_heartbeat_ahead_of_the_state_is_stale_after_a_second() -> None:
     assert heard.link == "online"
 
 
-def test_a_new_boot_waits_for_its_full_state() -> None:
+def test_mirror_after_a_new_boot_waits_for_its_full_state() -> None:
     heard = Heard()
     heard.alive()
     heard.beat(boot="other", seq=1)
@@ -104,7 +104,7 @@ def test_a_new_boot_waits_for_its_full_state() -> None:
     assert heard.link == "online"
 
 
-def test_a_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
+def test_mirror_with_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
     heard = Heard()
     heard.alive()
     heard.state["boot"] = "other"
@@ -114,14 +114,14 @@ def test_a_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
     assert heard.link == "online"
 
 
-def test_the_will_is_offline_at_once() -> None:
+def test_mirror_is_offline_at_once_by_the_will() -> None:
     heard = Heard()
     heard.alive()
     heard.say("status", b"offline", retain=True)
     assert heard.link == "offline"
 
 
-def test_a_lost_broker_is_offline_until_something_is_heard_again() -> None:
+def test_mirror_without_broker_is_offline_until_a_message_arrives() -> None:
     heard = Heard()
     heard.alive()
     heard.mirror.link_down("gone")
@@ -132,7 +132,7 @@ def test_a_lost_broker_is_offline_until_something_is_heard_again() -> None:
     assert heard.link == "online"
 
 
-def test_a_stored_state_is_as_old_as_it_says() -> None:
+def test_mirror_with_stored_state_is_as_old_as_it_says() -> None:
     wall = datetime(2026, 11, 22, 23, tzinfo=UTC)
     heard = Heard(wall=lambda: wall)
     heard.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
@@ -140,7 +140,7 @@ def test_a_stored_state_is_as_old_as_it_says() -> None:
     assert heard.mirror.view().state["session"]["remaining_s"] == 1200.0
 
 
-def test_what_has_a_length_moves_on_between_messages_at_the_houses_speed() -> None:
+def test_mirror_advances_times_between_messages_at_the_controllers_speed() -> None:
     heard = Heard(speed=60.0)
     heard.state["session"] = running(600.0)
     heard.alive()
@@ -157,7 +157,7 @@ def running(left_s: float) -> dict[str, Any]:
     }
 
 
-def test_moved_on_moves_only_what_moves() -> None:
+def test_advanced_changes_only_times() -> None:
     state = calm() | {
         "session": running(10.0),
         "hatch": {"light": "ON", "oldest_s": 1.0},
@@ -172,7 +172,7 @@ def test_moved_on_moves_only_what_moves() -> None:
     assert state["grant"] == {"party": 1, "remaining_s": 3.0}
 
 
-def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
+def test_advanced_leaves_a_calm_state_as_it_is() -> None:
     state = calm()
     assert advanced(state, 5.0) == state == advanced(state, 0.0)
 
@@ -198,7 +198,7 @@ def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
         ("nobody", b"listens"),
     ],
 )
-def test_nonsense_changes_nothing(name: str, payload: bytes) -> None:
+def test_mirror_ignores_messages_that_make_no_sense(name: str, payload: bytes) -> None:
     heard = Heard()
     heard.alive()
     before = heard.mirror.view()
@@ -209,7 +209,7 @@ def test_nonsense_changes_nothing(name: str, payload: bytes) -> None:
     assert heard.link == "online"
 
 
-def test_a_knock_is_counted_once_and_only_when_fresh() -> None:
+def test_mirror_counts_a_knock_once_and_only_when_fresh() -> None:
     heard = Heard()
     heard.say("event/knock", {"place": "hatch", "at": now_iso()})
     assert heard.mirror.view().knock == {"n": 1, "place": "hatch"}
@@ -218,7 +218,7 @@ def test_a_knock_is_counted_once_and_only_when_fresh() -> None:
     assert heard.mirror.view().knock == {"n": 1, "place": "hatch"}
 
 
-def test_waiting_ends_with_the_next_message_or_the_time() -> None:
+def test_mirror_wait_ends_with_the_next_message_or_the_time() -> None:
     heard = Heard()
     version = heard.mirror.view().version
     heard.mirror.wait(version, 0.01)
@@ -246,7 +246,7 @@ def mirror(controller: FakeController) -> Mirror:
     return mirror
 
 
-def test_a_command_carries_a_fresh_id_its_time_and_its_number(
+def test_command_carries_a_fresh_id_its_time_and_its_number(
     controller: FakeController, mirror: Mirror
 ) -> None:
     assert mirror.command("access_door", party=2).ok
@@ -258,19 +258,23 @@ def test_a_command_carries_a_fresh_id_its_time_and_its_number(
     assert abs(age) < timedelta(seconds=5)
 
 
-def test_a_refusal_keeps_its_reason(controller: FakeController, mirror: Mirror) -> None:
+def test_command_refused_keeps_its_reason(controller: FakeController, mirror: Mirror) -> None:
     controller.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
     outcome = mirror.command("access_door", party=1)
     assert (outcome.state, outcome.reason, outcome.ok) == ("refused", "CapacityReached", False)
 
 
-def test_no_answer_within_two_seconds_says_so(controller: FakeController, mirror: Mirror) -> None:
+def test_command_without_answer_in_two_seconds_is_not_answered(
+    controller: FakeController, mirror: Mirror
+) -> None:
     controller.answer = lambda name, command: None
     outcome = mirror.command("staff_pass")
     assert (outcome.state, outcome.reason) == ("not_answered", "NoAnswer")
 
 
-def test_somebody_elses_answer_is_not_ours(controller: FakeController, mirror: Mirror) -> None:
+def test_command_ignores_the_result_of_another_one(
+    controller: FakeController, mirror: Mirror
+) -> None:
     def other(name: str, command: dict[str, Any]) -> dict[str, Any]:
         controller.publish("result", {"id": "other", "ok": True, "reason": None})
         return {"ok": False, "reason": "DoorFault"}
@@ -280,7 +284,7 @@ def test_somebody_elses_answer_is_not_ours(controller: FakeController, mirror: M
 
 
 @pytest.mark.parametrize("gone", [FakeController.crash, FakeController.stop])
-def test_nothing_is_sent_to_a_controller_that_is_gone(
+def test_command_is_not_sent_to_a_controller_that_is_gone(
     controller: FakeController, mirror: Mirror, gone: Callable[[FakeController], None]
 ) -> None:
     gone(controller)
@@ -288,7 +292,7 @@ def test_nothing_is_sent_to_a_controller_that_is_gone(
     assert controller.commands == []
 
 
-def test_a_page_without_a_link_asks_nobody() -> None:
+def test_command_without_a_link_is_not_sent() -> None:
     mirror = Mirror(BASE)
     mirror.start()
     assert mirror.command("staff_pass").reason == "Offline"

@@ -57,9 +57,7 @@ def connect(serving: Serving, cert: str) -> http.client.HTTPSConnection:
     )
 
 
-def test_the_page_and_its_stream_come_encrypted(
-    serving: Serving, certificate: tuple[str, str]
-) -> None:
+def test_tls_page_and_stream_are_encrypted(serving: Serving, certificate: tuple[str, str]) -> None:
     phone = connect(serving, certificate[0])
     phone.request("GET", f"/pair/{serving.app.extensions['backdoor'].pairing.secret}")
     answer = phone.getresponse()
@@ -81,7 +79,7 @@ def test_the_page_and_its_stream_come_encrypted(
     eventually(lambda: streams.count == 0)
 
 
-def test_what_is_no_tls_is_closed_and_harms_nobody(
+def test_tls_connection_without_tls_is_closed_and_harms_nobody(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
     with socket.create_connection(("127.0.0.1", serving.server.port), timeout=HANGS_S) as plain:
@@ -97,100 +95,7 @@ def test_what_is_no_tls_is_closed_and_harms_nobody(
     phone.close()
 
 
-def test_a_crowd_that_never_shakes_hands_keeps_nobody_out(
-    serving: Serving, certificate: tuple[str, str]
-) -> None:
-    address = ("127.0.0.1", serving.server.port)
-    with ExitStack() as crowd:
-        for _ in range(200):
-            crowd.enter_context(socket.create_connection(address, timeout=5))
-        phone = connect(serving, certificate[0])
-        phone.request("GET", "/healthz")
-        assert phone.getresponse().status == 200
-        phone.close()
-
-
-def test_who_begins_no_tls_in_time_is_closed(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
-    address = ("127.0.0.1", serving.server.port)
-    for said in (b"", b"\x16\x03\x01"):  # nothing, and a record's first bytes
-        with socket.create_connection(address, timeout=10) as silent:
-            silent.sendall(said)
-            assert silent.recv(1) == b""
-
-
-# Python 3.11 leaves a socket that it could not wrap to the garbage collector, which closes it.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_who_hangs_up_at_once_ends_nobody_else(
-    serving: Serving, certificate: tuple[str, str]
-) -> None:
-    for _ in range(100):
-        with socket.create_connection(("127.0.0.1", serving.server.port), timeout=5) as rude:
-            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    phone = connect(serving, certificate[0])
-    phone.request("GET", "/healthz")
-    assert phone.getresponse().status == 200
-    phone.close()
-
-
-@pytest.mark.parametrize("size", [1, 16_384, 16_385, 60_000])
-def test_a_body_of_many_records_arrives_whole(
-    serving: Serving, certificate: tuple[str, str], size: int
-) -> None:
-    phone = connect(serving, certificate[0])
-    for _ in range(2):  # on one connection
-        phone.request("POST", "/healthz", b"x" * size)
-        answer = phone.getresponse()
-        assert answer.status == 405
-        answer.read()
-    phone.close()
-
-
-def test_a_request_in_pieces_of_a_record_is_answered(
-    serving: Serving, certificate: tuple[str, str]
-) -> None:
-    """Bytes cross one at a time: the page sees half of every record."""
-    context = ssl.create_default_context(cafile=certificate[0])
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(into, out, server_hostname="localhost")
-    with socket.create_connection(("127.0.0.1", serving.server.port), timeout=10) as wire:
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-        def until_done(step: Callable[[], object]) -> object:
-            while True:
-                try:
-                    return step()
-                except ssl.SSLWantReadError:
-                    for byte in out.read():
-                        wire.sendall(bytes([byte]))
-                    into.write(wire.recv(65_536))
-
-        until_done(tls.do_handshake)
-        tls.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b" 200 OK" in cast("bytes", until_done(lambda: tls.read(4096)))
-
-
-def test_a_phone_that_never_reads_is_dropped_with_tls_too(
-    house: House, serving: Serving, certificate: tuple[str, str]
-) -> None:
-    phone = connect(serving, certificate[0])
-    phone.request("GET", f"/pair/{serving.app.extensions['backdoor'].pairing.secret}")
-    cookie = (phone.getresponse().headers["Set-Cookie"] or "").partition(";")[0]
-    phone.request("GET", "/events", headers={"Cookie": cookie})
-    streams = serving.app.extensions["backdoor"].streams
-    eventually(lambda: streams.count == 1)
-
-    def dropped() -> bool:
-        house.show(faults=[{"name": "x" * 4000, "line": "y"}])
-        return bool(streams.count == 0)
-
-    eventually(dropped, 30)
-    phone.close()
-
-
-def test_files_that_cannot_be_used_say_which_and_why(
+def test_tls_files_that_cannot_be_used_are_named_with_the_reason(
     tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
     cert, key = certificate

@@ -93,14 +93,14 @@ def file(tmp_path: Path) -> Path:
         ("", "", None),
     ],
 )
-def test_a_title_says_who_and_how_many(title: str, name: str, size: int | None) -> None:
+def test_parse_title_finds_name_and_size(title: str, name: str, size: int | None) -> None:
     assert parse_title(title) == (name, size)
 
 
 # --- what the book says ---------------------------------------------------------------------------
 
 
-def test_next_party_and_next_free_table(file: Path) -> None:
+def test_calendar_view_has_next_party_and_next_free_slot(file: Path) -> None:
     clock = Clock()
     found = reader(file, clock)
     found.read()
@@ -115,7 +115,7 @@ def test_next_party_and_next_free_table(file: Path) -> None:
     assert view.party.name == "Verdi", "the first party is inside"
 
 
-def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
+def test_calendar_reads_rules_exceptions_zones_and_cancelled_events(tmp_path: Path) -> None:
     path = tmp_path / "book.ics"
     path.write_bytes(
         calendar(
@@ -135,7 +135,7 @@ def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
     assert party.start == datetime(2026, 11, 23, 21, tzinfo=ROME)
 
 
-def test_years_of_single_bookings_cost_little() -> None:
+def test_distant_events_are_dropped_and_repeating_ones_kept() -> None:
     """Only what may concern the stretch is parsed; what repeats is, however old."""
     old = event("20240105T210000", "Old x2").replace("DURATION:PT2H\r\n", "")
     far = event("20290105T210000", "Far x2").replace("DURATION:PT2H\r\n", "")
@@ -149,7 +149,7 @@ def test_years_of_single_bookings_cost_little() -> None:
     assert "Now" in left
 
 
-def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> None:
+def test_calendar_message_has_a_name_only_if_allowed(file: Path) -> None:
     for names in (False, True):
         found = reader(file, Clock(), names=names)
         found.read()
@@ -175,7 +175,9 @@ def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> No
         (b"x" * (5 * 1024 * 1024 + 1), "larger than 5 MB"),
     ],
 )
-def test_what_is_no_calendar_leaves_the_last_good_one(file: Path, text: bytes, says: str) -> None:
+def test_calendar_that_cannot_be_parsed_keeps_the_last_good_copy(
+    file: Path, text: bytes, says: str
+) -> None:
     found = reader(file, Clock())
     found.read()
     file.write_bytes(text)
@@ -189,7 +191,7 @@ def test_what_is_no_calendar_leaves_the_last_good_one(file: Path, text: bytes, s
     assert not found.view(None, None).problem
 
 
-def test_a_bomb_costs_a_moment_and_nothing_else(
+def test_calendar_that_repeats_every_second_costs_a_moment(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = reader(file, Clock())
@@ -205,7 +207,7 @@ def test_a_bomb_costs_a_moment_and_nothing_else(
     assert view.party is not None
 
 
-def test_an_old_copy_is_called_old(file: Path) -> None:
+def test_calendar_copy_is_stale_after_a_while(file: Path) -> None:
     clock = Clock()
     found = reader(file, clock)
     assert found.view(None, None).free is None, "nothing is known yet"
@@ -247,7 +249,7 @@ def server() -> Iterator[tuple[str, type[Calendars]]]:
         thread.join()
 
 
-def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendars]]) -> None:
+def test_download_asks_only_for_what_is_new(server: tuple[str, type[Calendars]]) -> None:
     url, handler = server
     found = reader(url, Clock())
     for _ in range(2):
@@ -272,7 +274,7 @@ def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendar
         ("/", "directory"),
     ],
 )
-def test_an_address_that_leads_nowhere(url: str, says: str) -> None:
+def test_download_from_an_address_that_cannot_be_used(url: str, says: str) -> None:
     with pytest.raises(CalendarError, match=says) as caught:
         CalendarSource(url).get()
     assert url not in str(caught.value), "a private address is a secret"
@@ -311,7 +313,7 @@ def heard(controller: FakeController) -> list[Message]:
     return messages
 
 
-def test_the_page_shows_who_is_next_and_a_tap_lets_them_in(
+def test_bookings_on_the_page_show_the_next_party_and_its_button(
     controller: FakeController, file: Path, tmp_path: Path
 ) -> None:
     app = app_with(controller, file, tmp_path)
@@ -331,7 +333,9 @@ def test_the_page_shows_who_is_next_and_a_tap_lets_them_in(
     app.extensions["backdoor"].mirror.stop()
 
 
-def test_a_book_that_cannot_be_read_says_so(controller: FakeController, tmp_path: Path) -> None:
+def test_bookings_with_an_unreadable_calendar_say_so(
+    controller: FakeController, tmp_path: Path
+) -> None:
     app = app_with(controller, tmp_path / "none.ics", tmp_path)
     client = paired(app)
     eventually(lambda: "The calendar can&#39;t be read now." in client.get("/").text)
@@ -341,7 +345,7 @@ def test_a_book_that_cannot_be_read_says_so(controller: FakeController, tmp_path
     app.extensions["backdoor"].mirror.stop()
 
 
-def test_parties_without_a_size_and_far_away(
+def test_bookings_of_a_party_without_size_and_of_a_distant_one(
     controller: FakeController, file: Path, tmp_path: Path
 ) -> None:
     file.write_bytes(calendar(event("20261124T210000", "Neri")))
@@ -354,7 +358,7 @@ def test_parties_without_a_size_and_far_away(
     app.extensions["backdoor"].mirror.stop()
 
 
-def test_without_a_book_the_page_says_nothing_of_it(
+def test_page_without_a_calendar_has_no_bookings(
     controller: FakeController, tmp_path: Path
 ) -> None:
     app = create_app(settings(tmp_path), link=partial(joiner(controller.bus)))
@@ -362,7 +366,7 @@ def test_without_a_book_the_page_says_nothing_of_it(
     assert 'class="group book"' not in paired(app).get("/").text
 
 
-def test_the_zone_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_zone_by_name_environment_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time_zone("Europe/Rome") == ROME
     monkeypatch.setenv("TZ", "America/New_York")
     assert time_zone("").key == "America/New_York"

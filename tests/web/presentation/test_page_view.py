@@ -46,7 +46,7 @@ SELF_TEST = SelfTestPart(
 )
 
 
-def test_parts_are_joined_and_a_running_self_test_announces() -> None:
+def test_page_view_joins_parts_and_a_running_self_test_announces() -> None:
     view = PageView.of(ROOM, BOOKINGS, SELF_TEST)
     assert view.texts == {
         "sentence": "Full.",
@@ -58,13 +58,13 @@ def test_parts_are_joined_and_a_running_self_test_announces() -> None:
     assert (view.ring, view.knock, view.lines) == ("50.0 100", KNOCK, SELF_TEST.lines)
 
 
-def test_notices_stand_by_rank_and_equal_ones_as_they_were_made() -> None:
+def test_page_view_sorts_notices_by_rank_and_keeps_equal_ones_in_order() -> None:
     view = PageView.of(ROOM, BOOKINGS, SELF_TEST)
     texts = [notice.text for notice in view.notices]
     assert texts == ["result", "Rossi?", "alarm", "knock", "staff", "fault"]
 
 
-def test_joining_changes_no_part_and_the_view_cannot_be_changed() -> None:
+def test_page_view_is_frozen_and_changes_no_part() -> None:
     view = PageView.of(ROOM, None, SELF_TEST)
     assert "book" not in view.texts
     assert ROOM.texts["announce"] == "Full."
@@ -72,14 +72,14 @@ def test_joining_changes_no_part_and_the_view_cannot_be_changed() -> None:
         view.ring = ""  # type: ignore[misc]
 
 
-def test_script_reads_the_keys_that_openapi_names() -> None:
+def test_page_view_as_dict_has_the_keys_of_openapi() -> None:
     found = PageView.of(ROOM, None, SELF_TEST).as_dict()
     assert list(found) == ["t", "s", "ring", "notices", "knock", "trial"]
     assert found["notices"][0] == ("warn", "result")
 
 
 @pytest.mark.parametrize("kind", ["t", "s"])
-def test_each_place_of_the_page_has_its_value(tmp_path: Path, kind: str) -> None:
+def test_page_view_has_a_value_for_each_place_of_the_page(tmp_path: Path, kind: str) -> None:
     """A template shows nothing for a name that it does not find."""
     controller = FakeController()
     controller.show()

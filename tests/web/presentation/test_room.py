@@ -96,14 +96,14 @@ def session(left_s: float, phase: str = "running") -> dict[str, Any]:
          "Nobody inside. 3 are coming in."),
     ],
 )  # fmt: skip
-def test_one_sentence_says_it(parts: dict[str, Any], words: str) -> None:
+def test_sentence_of_each_state_of_the_room(parts: dict[str, Any], words: str) -> None:
     state = calm()
     if "grant" in parts:
         state["grant"] = {}
     assert shown(**parts).texts["sentence"] == words
 
 
-def test_without_a_snapshot_it_waits() -> None:
+def test_sentence_without_a_snapshot_waits() -> None:
     seen = MirrorView(
         {"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None}
     )
@@ -124,7 +124,7 @@ def test_without_a_snapshot_it_waits() -> None:
         ({"occupancy": inside(5, 5)}, "taken taken taken taken"),
     ],
 )  # fmt: skip
-def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
+def test_seats_are_drawn_by_count_doubt_and_grant(parts: dict[str, Any], seats: str) -> None:
     states = shown(**parts).states
     assert " ".join(states[f"seat{n}"] for n in range(1, 5)) == seats
 
@@ -142,7 +142,7 @@ def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
         ({"grant": {"party": 2, "entered": 1}}, "no no no no", "Letting in 2, 1 came in"),
     ],
 )
-def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why: str) -> None:
+def test_let_buttons_allow_only_as_many_as_fit(parts: dict[str, Any], keys: str, why: str) -> None:
     view = shown(**parts)
     assert " ".join(view.states[f"let{n}"] for n in range(1, 5)) == keys
     assert view.texts["let"] == why
@@ -158,7 +158,7 @@ def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why
         ({"open": True}, "open", "open now"),
     ],
 )
-def test_the_hatch_glows_and_says_for_how_long(
+def test_hatch_glows_and_shows_its_waiting_time(
     hatch: dict[str, Any], state: str, words: str
 ) -> None:
     view = shown(hatch=hatch)
@@ -176,7 +176,9 @@ def test_the_hatch_glows_and_says_for_how_long(
         ({"remaining_s": 3600, "phase": "running"}, "running", "1:00", "50.0 100"),
     ],
 )
-def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None:
+def test_ring_shows_the_part_of_the_session_that_is_left(
+    told: Any, phase: str, time: str, ring: str
+) -> None:
     state = calm() | {"session": told, "link": "online", "age_ms": 0}
     view = room_view(MirrorView(state, "online", 1, {}, 0, {"n": 0, "place": None}))
     assert (view.states["phase"], view.texts["time"], view.ring) == (phase, time, ring)
@@ -198,26 +200,26 @@ def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None
         ({"faults": [{"name": "Odd", "line": "odd"}]}, "warn", "Fault: Odd (odd)."),
     ],
 )  # fmt: skip
-def test_what_somebody_should_read_is_said(parts: dict[str, Any], kind: str, words: str) -> None:
+def test_notice_for_each_thing_to_read(parts: dict[str, Any], kind: str, words: str) -> None:
     notices = shown(**parts).notices
     assert [(notice.severity, words in notice.text) for notice in notices] == [(kind, True)]
 
 
-def test_a_knock_at_the_door_is_quiet_in_a_session_only() -> None:
+def test_knock_at_the_door_is_quiet_during_a_session_only() -> None:
     knock = {"n": 1, "place": "door"}
     assert not shown(knock=knock).knock["quiet"]
     assert shown(knock=knock, session=session(50)).knock["quiet"]
     assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50)).knock["quiet"]
 
 
-def test_every_reason_of_the_controller_has_words() -> None:
+def test_labels_for_every_reason_of_the_controller() -> None:
     assert {str(reason.value) for reason in Reason} <= set(REASONS)
     assert reason_words("SomethingNew") == "SomethingNew"
     assert reason_words(None) == "no reason given"
     assert fault_words("BrokerDown", "mqtt") == "the broker is away (network)"
 
 
-def test_every_event_that_the_evening_tells_has_words() -> None:
+def test_labels_for_every_event_of_the_evening() -> None:
     told = {
         name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in EVENT_WORDS
     }
@@ -235,7 +237,7 @@ def test_every_event_that_the_evening_tells_has_words() -> None:
         (-4320, "1 h 12"),
     ],
 )
-def test_a_length_of_time_is_short(seconds: float, words: str) -> None:
+def test_span_of_each_length(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
@@ -248,7 +250,7 @@ def ago(minutes: float) -> str:
     return (NOW - timedelta(minutes=minutes)).isoformat()
 
 
-def test_the_chart_draws_steps_doubt_sessions_and_knocks() -> None:
+def test_chart_draws_steps_doubt_sessions_and_knocks() -> None:
     night = {
         "points": [[ago(120), 2, 2, 2], [ago(90), 3, 2, 3], [ago(60), 3, 3, 3], [ago(30), 0, 0, 0]],
         "sessions": [{"started_at": ago(120), "ended_at": ago(30)}, {"started_at": ago(10)}],
@@ -266,7 +268,7 @@ def test_the_chart_draws_steps_doubt_sessions_and_knocks() -> None:
     assert [n for _, n in drawn["levels"]] == [0, 1, 2, 3, 4]
 
 
-def test_an_empty_night_is_drawn_too() -> None:
+def test_chart_of_an_empty_night() -> None:
     drawn = chart({}, NOW, 4)
     assert (drawn["line"], drawn["area"], drawn["band"], drawn["most"]) == ("", "", "", 0)
     assert totals({}) == [(word, 0) for word, _ in totals({})]
@@ -287,7 +289,7 @@ ODD = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["points", "sessions", "knocks", "totals", "last"]), ODD))
-def test_no_message_can_break_the_drawing(night: dict[str, Any]) -> None:
+def test_chart_survives_any_message(night: dict[str, Any]) -> None:
     with APP.test_request_context():
         drawn = chart(night, NOW, 4)
         assert all(LEFT <= x <= RIGHT for x, _ in drawn["knocks"] + drawn["sessions"])
@@ -315,11 +317,11 @@ def test_no_message_can_break_the_drawing(night: dict[str, Any]) -> None:
         ("brand_new_event", {"cause": "moon"}, "brand new event, moon"),
     ],
 )  # fmt: skip
-def test_events_are_told_in_words(name: str, data: dict[str, Any], words: str) -> None:
+def test_event_words_of_each_event(name: str, data: dict[str, Any], words: str) -> None:
     assert event_words(name, data) == words
 
 
-def test_the_newest_events_come_first() -> None:
+def test_last_events_come_newest_first() -> None:
     rows = [
         {"at": now_iso(120), "name": "entry", "data": {"count": 1}},
         {"at": now_iso(60), "name": "exit", "data": {"count": 0}},

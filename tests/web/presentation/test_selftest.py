@@ -45,14 +45,16 @@ def whole(client: FlaskClient) -> Any:
     return client.get("/api/state?page=1").json
 
 
-def test_a_house_that_never_had_one(client: FlaskClient) -> None:
+def test_self_test_that_was_never_done(client: FlaskClient) -> None:
     state = whole(client)
     assert state["self_test"] is None
     assert (state["page"]["s"]["test"], state["page"]["trial"]) == ("idle", [])
     assert state["page"]["t"]["tested"] == "never done yet"
 
 
-def test_one_that_runs(controller: FakeController, client: FlaskClient) -> None:
+def test_self_test_that_runs_shows_lines_and_next_step(
+    controller: FakeController, client: FlaskClient
+) -> None:
     controller.publish("self_test", told(True, False, False))
     state = whole(client)
     page = state["page"]
@@ -68,7 +70,9 @@ def test_one_that_runs(controller: FakeController, client: FlaskClient) -> None:
     assert whole(client)["page"]["t"]["step"] == ""
 
 
-def test_without_scripting_it_is_drawn_too(controller: FakeController, client: FlaskClient) -> None:
+def test_self_test_is_drawn_without_scripting(
+    controller: FakeController, client: FlaskClient
+) -> None:
     controller.publish("self_test", told(True, False, False))
     text = client.get("/").text
     assert '<div class="now" data-s="test" data-state="testing">' in text
@@ -76,7 +80,7 @@ def test_without_scripting_it_is_drawn_too(controller: FakeController, client: F
     assert '<p class="step" data-t="step">Break the inner beam' in text
 
 
-def test_one_that_the_broker_kept_is_over(controller: FakeController, tmp_path: Path) -> None:
+def test_self_test_stored_at_the_broker_is_over(controller: FakeController, tmp_path: Path) -> None:
     at = (datetime.now(UTC) - timedelta(seconds=4)).isoformat()
     controller.publish("self_test", told(True, False, at=at), retain=True)
     state = whole(paired(page_of(controller, tmp_path)))
@@ -84,7 +88,7 @@ def test_one_that_the_broker_kept_is_over(controller: FakeController, tmp_path: 
     assert state["page"]["s"]["test"] == "idle"
 
 
-def test_one_that_is_marked_as_kept_but_just_said_runs(
+def test_self_test_marked_as_retained_but_fresh_runs(
     controller: FakeController, client: FlaskClient
 ) -> None:
     """With MQTT 5 we ask for the mark as it was published, so live ones have it too."""
@@ -99,7 +103,7 @@ def test_one_that_is_marked_as_kept_but_just_said_runs(
         (0, 3, "The self-test counted 0–3 in. Nobody there?"),
     ],
 )
-def test_whom_it_counted_is_offered_to_be_taken_back(
+def test_self_test_that_counted_somebody_offers_room_empty(
     controller: FakeController, client: FlaskClient, least: int, most: int, words: str
 ) -> None:
     controller.inside(least, most)
@@ -115,7 +119,7 @@ def test_whom_it_counted_is_offered_to_be_taken_back(
 
 
 @pytest.mark.parametrize("over", [{"verified": False}, {"inside": {"min": 0, "max": 0}}])
-def test_where_it_counted_nobody_nothing_is_offered(
+def test_self_test_that_counted_nobody_offers_nothing(
     controller: FakeController, client: FlaskClient, over: dict[str, Any]
 ) -> None:
     controller.inside(0, 2)
@@ -127,7 +131,7 @@ def left(least: int, most: int) -> dict[str, Any]:
     return {"verified": True, "inside": {"min": least, "max": most}}
 
 
-def test_one_that_falls_silent_is_over(controller: FakeController, tmp_path: Path) -> None:
+def test_self_test_without_messages_is_over(controller: FakeController, tmp_path: Path) -> None:
     now_s = 0.0
     mirror = page_of(controller, tmp_path).extensions["backdoor"].mirror
     self_test = SelfTestView(mirror, monotonic=lambda: now_s)
@@ -148,7 +152,7 @@ def test_one_that_falls_silent_is_over(controller: FakeController, tmp_path: Pat
          "Self-test: nothing that proves: inner beam, hatch knock sensor."),
     ],
 )  # fmt: skip
-def test_how_it_ended_stands_above_the_room_for_ten_minutes(
+def test_self_test_result_is_a_notice_for_ten_minutes(
     controller: FakeController, client: FlaskClient, proven: tuple[bool, ...], kind: str, words: str
 ) -> None:
     controller.publish("self_test", told(*proven, running=False))
@@ -161,7 +165,7 @@ def test_how_it_ended_stands_above_the_room_for_ten_minutes(
     assert page["t"]["tested"] == f"{what}, 2 h 00 ago"
 
 
-def test_it_can_be_begun_only_in_an_empty_room(
+def test_self_test_may_begin_only_in_an_empty_room(
     controller: FakeController, client: FlaskClient
 ) -> None:
     assert whole(client)["page"]["s"]["maytest"] == "yes"
@@ -184,14 +188,14 @@ def test_it_can_be_begun_only_in_an_empty_room(
         b'{"running": true, "ok": true, "lines": [], "inside": {"min": 0, "max": true}}',
     ],
 )
-def test_what_makes_no_sense_is_ignored(
+def test_self_test_message_that_makes_no_sense_is_ignored(
     controller: FakeController, client: FlaskClient, odd: bytes
 ) -> None:
     controller.publish("self_test", odd)
     assert whole(client)["self_test"] is None
 
 
-def test_names_that_we_have_no_words_for_are_shown_as_they_are(
+def test_self_test_line_without_words_is_shown_by_its_name(
     controller: FakeController, client: FlaskClient
 ) -> None:
     line = {"line": "<b>trap door</b>", "proven": False, "edges": 0}

@@ -55,7 +55,7 @@ def happens(
     )
 
 
-def test_how_things_are(app: Flask, controller: FakeController) -> None:
+def test_metrics_of_the_state(app: Flask, controller: FakeController) -> None:
     controller.show(
         session={"started_at": now_iso(), "ends_at": now_iso(), "remaining_s": -60.5},
         faults=[{"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}],
@@ -75,7 +75,7 @@ def test_how_things_are(app: Flask, controller: FakeController) -> None:
     assert found["backdoor_loop_turn_seconds_sum"] == 0.25
 
 
-def test_what_happened_counts_once_however_often_it_is_told(
+def test_metrics_count_an_event_once_however_often_it_comes(
     app: Flask, controller: FakeController
 ) -> None:
     for _ in range(2):
@@ -102,7 +102,7 @@ def test_what_happened_counts_once_however_often_it_is_told(
     assert found["backdoor_session_duration_seconds_bucket le=7500.0"] == 1
 
 
-def test_what_is_not_known_is_not_shown(app: Flask, controller: FakeController) -> None:
+def test_metrics_leave_out_what_is_not_known(app: Flask, controller: FakeController) -> None:
     controller.crash()
     found = values(app)
     assert found["backdoor_controller_online"] == 0
@@ -111,7 +111,7 @@ def test_what_is_not_known_is_not_shown(app: Flask, controller: FakeController) 
     assert "backdoor_session_remaining_seconds" not in found
 
 
-def test_a_controller_without_a_histogram_has_none(app: Flask, controller: FakeController) -> None:
+def test_metrics_without_a_histogram_of_the_loop(app: Flask, controller: FakeController) -> None:
     controller.heartbeat()
     assert "backdoor_loop_turn_seconds_count" not in values(app)
 
@@ -126,7 +126,7 @@ def test_a_controller_without_a_histogram_has_none(app: Flask, controller: FakeC
         ("heartbeat", b"[1]"),
     ],
 )
-def test_nonsense_is_named_and_not_counted(
+def test_metrics_do_not_count_messages_that_make_no_sense(
     app: Flask,
     controller: FakeController,
     name: str,
@@ -141,7 +141,7 @@ def test_nonsense_is_named_and_not_counted(
     assert values(app).keys() == before.keys()
 
 
-def test_only_who_is_paired_or_has_the_token_reads_it(
+def test_metrics_are_for_paired_phones_and_the_token(
     controller: FakeController, tmp_path: Path
 ) -> None:
     open_to_token = page_of(controller, tmp_path, metrics_token=TOKEN)
@@ -156,7 +156,7 @@ def test_only_who_is_paired_or_has_the_token_reads_it(
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say(app: Flask) -> None:
+def test_metrics_pass_promtool(app: Flask) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
         input=scrape(app),
@@ -167,7 +167,7 @@ def test_promtool_has_nothing_to_say(app: Flask) -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_names_are_as_prometheus_asks(app: Flask) -> None:
+def test_metrics_names_follow_prometheus(app: Flask) -> None:
     """What promtool would say: a help for each, base units, counters end in total."""
     for family in text_string_to_metric_families(scrape(app)):
         assert family.name.startswith("backdoor_")

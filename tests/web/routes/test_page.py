@@ -59,7 +59,7 @@ def ask(client: FlaskClient, name: str, **fields: Any) -> TestResponse:
 
 
 @pytest.mark.parametrize("path", PAIRED_ONLY)
-def test_an_unpaired_phone_learns_only_how_to_pair(app: Flask, path: str) -> None:
+def test_unpaired_phone_sees_only_how_to_pair(app: Flask, path: str) -> None:
     answer = app.test_client().get(path)
     assert answer.status_code == 403
     assert "backdoor pair" in answer.text
@@ -69,7 +69,7 @@ def test_an_unpaired_phone_learns_only_how_to_pair(app: Flask, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/command/access_door", "/lang", "/bench/walk_in"])
-def test_an_unpaired_phone_moves_nothing(
+def test_unpaired_phone_moves_nothing(
     app: Flask, controller: FakeController, simulator: FakeSimulator, path: str
 ) -> None:
     assert app.test_client().post(path, data={"party": 1}).status_code == 403
@@ -77,7 +77,7 @@ def test_an_unpaired_phone_moves_nothing(
     assert simulator.done == []
 
 
-def test_pairing_sets_one_careful_cookie_and_goes_on_by_itself(app: Flask) -> None:
+def test_pairing_sets_one_strict_cookie_and_goes_on_by_itself(app: Flask) -> None:
     client = app.test_client()
     answer = client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}")
     assert answer.status_code == 200
@@ -90,13 +90,13 @@ def test_pairing_sets_one_careful_cookie_and_goes_on_by_itself(app: Flask) -> No
     assert client.get("/").status_code == 200
 
 
-def test_the_cookie_keeps_to_https_when_it_came_by_https(app: Flask) -> None:
+def test_cookie_is_for_https_only_when_it_came_by_https(app: Flask) -> None:
     secret = app.extensions["backdoor"].pairing.secret
     answer = app.test_client().get(f"/pair/{secret}", base_url="https://localhost")
     assert "Secure" in answer.headers["Set-Cookie"]
 
 
-def test_wrong_secrets_are_slowed_but_the_right_link_always_works(app: Flask) -> None:
+def test_pairing_slows_wrong_secrets_and_the_right_link_always_works(app: Flask) -> None:
     client = app.test_client()
     answers = [client.get(f"/pair/{'x' * 32}") for _ in range(FREE_ATTEMPTS + 3)]
     assert [answer.status_code for answer in answers] == [403] * FREE_ATTEMPTS + [429] * 3
@@ -105,7 +105,9 @@ def test_wrong_secrets_are_slowed_but_the_right_link_always_works(app: Flask) ->
     assert client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}").status_code == 200
 
 
-def test_rotating_throws_out_every_phone_of_a_running_page(app: Flask, client: FlaskClient) -> None:
+def test_new_secret_throws_out_every_phone_of_a_running_page(
+    app: Flask, client: FlaskClient
+) -> None:
     old = app.extensions["backdoor"].pairing.secret
     Pairing(Path(app.extensions["backdoor"].pairing._path)).rotate()
     assert client.get("/").status_code == 403
@@ -113,7 +115,7 @@ def test_rotating_throws_out_every_phone_of_a_running_page(app: Flask, client: F
     assert paired(app).get("/").status_code == 200
 
 
-def test_a_secret_that_cannot_be_read_pairs_nobody(
+def test_secret_that_cannot_be_read_pairs_nobody(
     app: Flask, client: FlaskClient, tmp_path: Path
 ) -> None:
     (tmp_path / "s").unlink()
@@ -123,7 +125,7 @@ def test_a_secret_that_cannot_be_read_pairs_nobody(
     assert client.get("/pair/x").status_code == 500
 
 
-def test_a_forged_cookie_is_no_pairing(app: Flask) -> None:
+def test_cookie_that_is_forged_pairs_nobody(app: Flask) -> None:
     client = app.test_client()
     client.set_cookie("backdoor", "eyJwYWlyZWQiOnRydWV9.aSF0-g.aaaaaaaaaaaaaaaaaaaaaaaaaaa")
     assert client.get("/").status_code == 403
@@ -132,7 +134,7 @@ def test_a_forged_cookie_is_no_pairing(app: Flask) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1:8080", "[::1]:80", "192.168.1.20", "bar.example", "10.0.0.7"]
 )
-def test_own_names_and_private_addresses_are_answered(
+def test_host_of_our_names_and_private_addresses_is_answered(
     controller: FakeController, tmp_path: Path, host: str
 ) -> None:
     app = page_of(controller, tmp_path, allowed_hosts=("bar.example",))
@@ -140,16 +142,16 @@ def test_own_names_and_private_addresses_are_answered(
 
 
 @pytest.mark.parametrize("host", ["evil.example", "8.8.8.8", "localhost.evil.example", "[::", ""])
-def test_foreign_hosts_are_sent_away(client: FlaskClient, host: str) -> None:
+def test_host_that_is_foreign_is_refused(client: FlaskClient, host: str) -> None:
     assert client.get("/", headers={"Host": host}).status_code == 421
 
 
-def test_the_public_address_is_an_allowed_host(controller: FakeController, tmp_path: Path) -> None:
+def test_host_of_the_public_url_is_answered(controller: FakeController, tmp_path: Path) -> None:
     app = page_of(controller, tmp_path, public_url="https://page.example/")
     assert app.test_client().get("/healthz", headers={"Host": "page.example"}).status_code == 200
 
 
-def test_every_answer_forbids_what_the_page_does_not_need(client: FlaskClient) -> None:
+def test_headers_forbid_what_the_page_does_not_need(client: FlaskClient) -> None:
     for path in ("/", "/api/state", "/nothing", "/static/app.js"):
         headers = client.get(path).headers
         policy = headers["Content-Security-Policy"]
@@ -162,7 +164,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(client: FlaskClient) -
     assert "max-age=31536000" in client.get("/static/app.js").headers["Cache-Control"]
 
 
-def test_no_inline_script_or_style_and_nothing_from_outside(client: FlaskClient) -> None:
+def test_page_has_no_inline_script_or_style_and_nothing_from_outside(client: FlaskClient) -> None:
     page = client.get("/").text
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|javascript:", page)
     assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", page)
@@ -171,7 +173,7 @@ def test_no_inline_script_or_style_and_nothing_from_outside(client: FlaskClient)
 # --- the state ----------------------------------------------------------------------------------
 
 
-def test_the_state_is_the_snapshot_with_its_link_and_age(
+def test_state_is_the_snapshot_with_link_and_age(
     controller: FakeController, client: FlaskClient
 ) -> None:
     told = client.get("/api/state").json
@@ -182,14 +184,14 @@ def test_the_state_is_the_snapshot_with_its_link_and_age(
     assert {**controller.state, **added} == told
 
 
-def test_with_page_it_also_has_the_words(client: FlaskClient) -> None:
+def test_state_with_page_has_the_texts_too(client: FlaskClient) -> None:
     told = client.get("/api/state?page=1").json
     assert told is not None
     assert told["page"]["t"]["sentence"] == "Nobody inside. Four may come in."
     assert told["occupancy"]["capacity"] == 4
 
 
-def test_healthz_follows_the_link_and_tells_no_more(controller: FakeController, app: Flask) -> None:
+def test_healthz_follows_the_link_and_shows_no_more(controller: FakeController, app: Flask) -> None:
     stranger = app.test_client()
     answer = stranger.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"link": "online"})
@@ -202,7 +204,7 @@ def test_healthz_follows_the_link_and_tells_no_more(controller: FakeController, 
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_reaches_the_controller(
+def test_command_of_each_name_reaches_the_controller(
     controller: FakeController, client: FlaskClient, name: str
 ) -> None:
     answer = ask(client, name)
@@ -210,7 +212,7 @@ def test_every_command_reaches_the_controller(
     assert [asked for asked, _ in controller.commands] == [name]
 
 
-def test_numbers_go_along(controller: FakeController, client: FlaskClient) -> None:
+def test_command_takes_its_number_along(controller: FakeController, client: FlaskClient) -> None:
     ask(client, "access_door", party=2)
     headers = {"X-CSRFToken": token(client), "Accept": "application/json"}
     client.post("/command/set_count", json={"count": 3}, headers=headers)
@@ -220,7 +222,7 @@ def test_numbers_go_along(controller: FakeController, client: FlaskClient) -> No
     ]
 
 
-def test_a_refusal_says_why(controller: FakeController, client: FlaskClient) -> None:
+def test_command_refused_says_why(controller: FakeController, client: FlaskClient) -> None:
     controller.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
     answer = ask(client, "access_door", party=1)
     assert answer.status_code == 409
@@ -232,7 +234,7 @@ def test_a_refusal_says_why(controller: FakeController, client: FlaskClient) -> 
     }
 
 
-def test_a_silent_controller_is_told_apart_from_a_refusal(
+def test_command_without_answer_differs_from_a_refusal(
     controller: FakeController, client: FlaskClient
 ) -> None:
     controller.crash()
@@ -242,7 +244,7 @@ def test_a_silent_controller_is_told_apart_from_a_refusal(
     assert (answer.json["state"], answer.json["reason"]) == ("not_answered", "Offline")
 
 
-def test_unknown_commands_and_odd_numbers_reach_nobody(
+def test_command_unknown_or_with_an_odd_number_is_not_sent(
     controller: FakeController, client: FlaskClient
 ) -> None:
     assert ask(client, "open_sesame").status_code == 404
@@ -257,7 +259,7 @@ NO_COMMANDS = """garbage|[1,2]|"x"|null|3|{"partyy":4}|{"count":2}|{"party":1.5}
 
 
 @pytest.mark.parametrize("body", NO_COMMANDS.split("|"))
-def test_a_body_that_makes_no_sense_opens_nothing(
+def test_command_with_a_body_that_makes_no_sense_is_not_sent(
     controller: FakeController, client: FlaskClient, body: str
 ) -> None:
     answer = client.post(
@@ -271,7 +273,7 @@ def test_a_body_that_makes_no_sense_opens_nothing(
 
 
 @pytest.mark.parametrize("wrong", [None, "", "x", "IjEi.aaaa.bbbb"])
-def test_without_the_right_csrf_token_nothing_is_asked(
+def test_command_without_the_right_csrf_token_is_not_sent(
     controller: FakeController, client: FlaskClient, wrong: str | None
 ) -> None:
     token(client)
@@ -281,7 +283,7 @@ def test_without_the_right_csrf_token_nothing_is_asked(
 
 
 @pytest.mark.parametrize("name", ["access_door", "staff_pass"])
-def test_nothing_is_asked_on_a_get(
+def test_command_by_get_is_not_sent(
     controller: FakeController, client: FlaskClient, name: str
 ) -> None:
     assert client.get(f"/command/{name}").status_code == 405
@@ -293,7 +295,7 @@ def test_nothing_is_asked_on_a_get(
 # --- without scripting --------------------------------------------------------------------------
 
 
-def test_a_plain_form_goes_back_to_the_page_and_says_how_it_ended(
+def test_command_by_form_goes_back_to_the_page_with_its_outcome(
     controller: FakeController, client: FlaskClient
 ) -> None:
     answer = client.post("/command/staff_pass", data={"csrf_token": token(client)})
@@ -304,7 +306,7 @@ def test_a_plain_form_goes_back_to_the_page_and_says_how_it_ended(
     assert "Refused: the door has a fault" in client.get("/").text
 
 
-def test_the_page_refreshes_itself_and_every_action_is_a_form(client: FlaskClient) -> None:
+def test_page_without_scripting_refreshes_and_has_forms(client: FlaskClient) -> None:
     page = client.get("/").text
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
     offered = set(re.findall(r'action="/command/(\w+)"', page))
@@ -312,7 +314,9 @@ def test_the_page_refreshes_itself_and_every_action_is_a_form(client: FlaskClien
     assert page.count("csrf_token") >= page.count('action="/command/')
 
 
-def test_what_is_dangerous_asks_once(controller: FakeController, client: FlaskClient) -> None:
+def test_command_that_is_dangerous_asks_once(
+    controller: FakeController, client: FlaskClient
+) -> None:
     controller.inside(1, 2)
     page = client.get("/").text
     letting = re.search(r'<form[^>]*access_door".*?</form>', page, re.S)
@@ -331,14 +335,18 @@ def test_what_is_dangerous_asks_once(controller: FakeController, client: FlaskCl
     assert "Evacuate?" in client.post("/command/lock_open", data=fields).text
 
 
-def test_a_certain_count_asks_nothing(controller: FakeController, client: FlaskClient) -> None:
+def test_letting_in_with_a_certain_count_asks_nothing(
+    controller: FakeController, client: FlaskClient
+) -> None:
     controller.inside(2)
     letting = re.search(r'<form[^>]*access_door".*?</form>', client.get("/").text, re.S)
     assert letting
     assert 'name="ask"' not in letting[0]
 
 
-def test_a_silent_house_offers_no_actions(controller: FakeController, client: FlaskClient) -> None:
+def test_page_of_a_silent_controller_has_its_buttons_disabled(
+    controller: FakeController, client: FlaskClient
+) -> None:
     controller.crash()
     page = client.get("/").text
     keys = re.findall(r"<button[^>]*>", "".join(re.findall(r'class="act.*?</form>', page, re.S)))
@@ -349,7 +357,7 @@ def test_a_silent_house_offers_no_actions(controller: FakeController, client: Fl
 # --- the simulator ------------------------------------------------------------------------------
 
 
-def test_the_bench_moves_pins_without_a_token(
+def test_simulator_moves_pins_without_a_token(
     client: FlaskClient, simulator: FakeSimulator
 ) -> None:
     assert client.post("/bench/walk_in").json == {"ok": True}
@@ -361,18 +369,18 @@ def test_the_bench_moves_pins_without_a_token(
 @pytest.mark.parametrize(
     "path", ["/bench/fly", "/bench/line/nose/1", "/bench/line/beam_outer/2", "/bench/line/x"]
 )
-def test_what_the_bench_does_not_have_is_not_found(
+def test_simulator_unknown_action_or_line_is_not_found(
     client: FlaskClient, simulator: FakeSimulator, path: str
 ) -> None:
     assert client.post(path).status_code == 404
     assert simulator.done == []
 
 
-def test_a_plain_form_on_the_bench_goes_back_to_the_page(client: FlaskClient) -> None:
+def test_simulator_by_form_goes_back_to_the_page(client: FlaskClient) -> None:
     assert client.post("/bench/walk_in", data={"back": 1}).location == "/"
 
 
-def test_a_real_door_has_no_bench(controller: FakeController, tmp_path: Path) -> None:
+def test_simulator_is_absent_at_a_real_door(controller: FakeController, tmp_path: Path) -> None:
     client = paired(page_of(controller, tmp_path))
     assert client.post("/bench/walk_in").status_code in (400, 404)
     assert "/bench/" not in client.get("/").text
@@ -385,11 +393,11 @@ def test_a_real_door_has_no_bench(controller: FakeController, tmp_path: Path) ->
     ("asked", "word"),
     [("it-IT,it;q=0.9", "Nessuno dentro."), ("en", "Nobody inside."), ("fr", "Nobody inside.")],
 )
-def test_the_page_speaks_the_phones_language(client: FlaskClient, asked: str, word: str) -> None:
+def test_language_is_the_phones(client: FlaskClient, asked: str, word: str) -> None:
     assert word in client.get("/", headers={"Accept-Language": asked}).text
 
 
-def test_the_language_can_be_switched_and_is_kept(client: FlaskClient) -> None:
+def test_language_can_be_switched_and_is_kept(client: FlaskClient) -> None:
     assert (
         client.post("/lang", data={"csrf_token": token(client), "language": "it"}).location == "/"
     )
@@ -401,12 +409,12 @@ def test_the_language_can_be_switched_and_is_kept(client: FlaskClient) -> None:
     )
 
 
-def test_the_owner_may_fix_the_language(controller: FakeController, tmp_path: Path) -> None:
+def test_language_can_be_fixed_by_the_owner(controller: FakeController, tmp_path: Path) -> None:
     client = paired(page_of(controller, tmp_path, language="it"))
     assert '<html lang="it"' in client.get("/", headers={"Accept-Language": "en"}).text
 
 
-def test_errors_are_plain_pages(client: FlaskClient) -> None:
+def test_error_is_a_plain_page_or_json(client: FlaskClient) -> None:
     answer = client.get("/nothing")
     assert (answer.status_code, "There is nothing here" in answer.text) == (404, True)
     answer = client.put("/")
@@ -417,14 +425,14 @@ def test_errors_are_plain_pages(client: FlaskClient) -> None:
     assert long.status_code == 413
 
 
-def test_a_bug_shows_no_traceback(app: Flask, client: FlaskClient) -> None:
+def test_error_by_a_bug_shows_no_traceback(app: Flask, client: FlaskClient) -> None:
     app.extensions["backdoor"].mirror.view = None
     answer = client.get("/")
     assert (answer.status_code, answer.text) == (500, "500: something went wrong here.\n")
     assert client.get("/api/state", headers={"Accept": "application/json"}).status_code == 500
 
 
-def test_the_theme_of_this_phone_is_drawn_at_once(client: FlaskClient) -> None:
+def test_theme_of_this_phone_is_drawn_at_once(client: FlaskClient) -> None:
     client.set_cookie("theme", "light")
     assert 'data-theme="light"' in client.get("/").text
     client.set_cookie("theme", '"><script>')
@@ -434,7 +442,7 @@ def test_the_theme_of_this_phone_is_drawn_at_once(client: FlaskClient) -> None:
 # --- odds ---------------------------------------------------------------------------------------
 
 
-def test_the_pair_link_is_the_one_that_pairs(controller: FakeController, tmp_path: Path) -> None:
+def test_pair_link_pairs(controller: FakeController, tmp_path: Path) -> None:
     from tests.support.fake_controller import joiner, settings
 
     config = settings(tmp_path, public_url="http://localhost")
@@ -443,7 +451,7 @@ def test_the_pair_link_is_the_one_that_pairs(controller: FakeController, tmp_pat
     assert client.get(link.removeprefix("http://localhost")).status_code == 200
 
 
-def test_text_is_compressed_for_who_takes_it(client: FlaskClient) -> None:
+def test_text_is_compressed_for_clients_that_accept_it(client: FlaskClient) -> None:
     zipped = client.get("/static/app.css", headers={"Accept-Encoding": "gzip, br"})
     plain = client.get("/static/app.css")
     assert zipped.headers["Content-Encoding"] == "gzip"
@@ -455,7 +463,7 @@ def test_text_is_compressed_for_who_takes_it(client: FlaskClient) -> None:
     )
 
 
-def test_the_first_view_is_light(client: FlaskClient) -> None:
+def test_first_view_is_at_most_20_kb(client: FlaskClient) -> None:
     page = client.get("/", headers={"Accept-Encoding": "gzip"})
     text = client.get("/").text
     parts = re.findall(r'(?:href|src)="(/static/[^"]+)"', text)
@@ -466,7 +474,7 @@ def test_the_first_view_is_light(client: FlaskClient) -> None:
     assert total < 30_000, f"{total} bytes"
 
 
-def test_odd_snapshots_still_make_a_page(controller: FakeController, client: FlaskClient) -> None:
+def test_page_of_odd_snapshots(controller: FakeController, client: FlaskClient) -> None:
     odds: tuple[dict[str, Any], ...] = (
         {"session": 5},
         {"faults": {"a": 1}},

@@ -92,7 +92,9 @@ def asked(app: Flask) -> dict[str, Any]:
     return found
 
 
-def test_it_says_open_full_and_free_places(controller: FakeController, tmp_path: Path) -> None:
+def test_spaceapi_says_open_full_and_free_places(
+    controller: FakeController, tmp_path: Path
+) -> None:
     app = app_of(controller, tmp_path, Clock())
     found = asked(app)
     assert found["space"] == "The Back Door"
@@ -105,7 +107,7 @@ def test_it_says_open_full_and_free_places(controller: FakeController, tmp_path:
     assert (found["state"]["message"], found["ext_full"]) == ("full", True)
 
 
-def test_who_is_shut_out_by_a_person_reads_closed(
+def test_spaceapi_is_closed_while_a_person_keeps_guests_out(
     controller: FakeController, tmp_path: Path
 ) -> None:
     clock = Clock()
@@ -118,7 +120,9 @@ def test_who_is_shut_out_by_a_person_reads_closed(
     assert found["state"]["lastchange"] == opened_at + 3600
 
 
-def test_outside_its_hours_it_is_closed(controller: FakeController, tmp_path: Path) -> None:
+def test_spaceapi_is_closed_outside_opening_hours(
+    controller: FakeController, tmp_path: Path
+) -> None:
     clock = Clock()
     app = app_of(controller, tmp_path, clock, "Sun 18:00-01:00")
     assert asked(app)["state"]["open"] is True
@@ -126,7 +130,7 @@ def test_outside_its_hours_it_is_closed(controller: FakeController, tmp_path: Pa
     assert asked(app)["state"]["open"] is False
 
 
-def test_what_nobody_knows_is_left_out(controller: FakeController, tmp_path: Path) -> None:
+def test_spaceapi_leaves_out_what_is_not_known(controller: FakeController, tmp_path: Path) -> None:
     app = app_of(controller, tmp_path, Clock())
     controller.crash()
     found = asked(app)
@@ -134,7 +138,7 @@ def test_what_nobody_knows_is_left_out(controller: FakeController, tmp_path: Pat
     assert "sensors" not in found
 
 
-def test_no_name_and_nothing_else_gets_out(controller: FakeController, tmp_path: Path) -> None:
+def test_spaceapi_has_no_name_and_nothing_else(controller: FakeController, tmp_path: Path) -> None:
     app = app_of(controller, tmp_path, Clock())
     controller.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
     assert set(asked(app)) <= set(V15["properties"]) | {  # type: ignore[arg-type]
@@ -143,6 +147,6 @@ def test_no_name_and_nothing_else_gets_out(controller: FakeController, tmp_path:
     assert app.test_client().get("/api/state").status_code == 403
 
 
-def test_it_is_off_by_default(controller: FakeController, tmp_path: Path) -> None:
+def test_spaceapi_is_off_by_default(controller: FakeController, tmp_path: Path) -> None:
     app = create_app(settings(tmp_path), link=joiner(controller.bus))
     assert app.test_client().get("/spaceapi.json").status_code == 404

@@ -91,7 +91,7 @@ def streams(serving: Serving) -> Streams:
     return found
 
 
-def test_a_stream_brings_whole_states_with_growing_ids(
+def test_stream_brings_whole_states_with_growing_ids(
     controller: FakeController, tmp_path: Path
 ) -> None:
     controller.publish("night", {"since": "2026-11-22T18:00:00+00:00"}, retain=True)
@@ -111,7 +111,7 @@ def test_a_stream_brings_whole_states_with_growing_ids(
         assert state["page"]["t"]["sentence"].startswith("Nobody inside.")
 
 
-def test_a_change_is_on_the_phone_at_once(
+def test_stream_brings_a_change_at_once(
     controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else wakes the stream here: no pulse and no heartbeat."""
@@ -124,7 +124,9 @@ def test_a_change_is_on_the_phone_at_once(
         assert state["page"]["s"]["seat3"] == "taken"
 
 
-def test_a_frozen_controller_is_told_as_stale(controller: FakeController, tmp_path: Path) -> None:
+def test_stream_of_a_frozen_controller_says_stale(
+    controller: FakeController, tmp_path: Path
+) -> None:
     with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 1) as [phone]:
         phone.state(lambda state: state["link"] == "online")
         controller.freeze()
@@ -132,9 +134,7 @@ def test_a_frozen_controller_is_told_as_stale(controller: FakeController, tmp_pa
         assert 3000 <= state["age_ms"] < 6000
 
 
-def test_the_stream_too_many_is_told_to_come_back(
-    controller: FakeController, tmp_path: Path
-) -> None:
+def test_stream_beyond_the_limit_gets_503(controller: FakeController, tmp_path: Path) -> None:
     app = page_of(controller, tmp_path, max_streams=3)
     with Serving(app) as serving, phones(serving, 4) as made:
         assert [phone.answer.status for phone in made] == [200, 200, 200, 503]
@@ -146,7 +146,7 @@ def test_the_stream_too_many_is_told_to_come_back(
             assert late.answer.status == 200
 
 
-def test_with_all_streams_open_other_requests_are_still_answered(
+def test_streams_all_open_leave_threads_for_other_requests(
     controller: FakeController, tmp_path: Path
 ) -> None:
     with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 20) as made:
@@ -158,7 +158,7 @@ def test_with_all_streams_open_other_requests_are_still_answered(
         connection.close()
 
 
-def test_a_new_secret_ends_the_open_streams(controller: FakeController, tmp_path: Path) -> None:
+def test_streams_end_with_a_new_secret(controller: FakeController, tmp_path: Path) -> None:
     with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 1) as [phone]:
         phone.state()
         Pairing(tmp_path / "s").rotate()
@@ -166,7 +166,9 @@ def test_a_new_secret_ends_the_open_streams(controller: FakeController, tmp_path
         eventually(lambda: streams(serving).count == 0)
 
 
-def test_a_phone_that_never_reads_is_dropped(controller: FakeController, tmp_path: Path) -> None:
+def test_stream_to_a_phone_that_never_reads_is_dropped(
+    controller: FakeController, tmp_path: Path
+) -> None:
     with Serving(page_of(controller, tmp_path)) as serving:
         phone = socket.create_connection(("127.0.0.1", serving.server.port))
         phone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -182,7 +184,7 @@ def test_a_phone_that_never_reads_is_dropped(controller: FakeController, tmp_pat
         phone.close()
 
 
-def test_a_stream_has_an_end_and_the_next_one_begins_whole(
+def test_stream_has_an_end_and_the_next_one_begins_whole(
     controller: FakeController, tmp_path: Path
 ) -> None:
     app = page_of(controller, tmp_path)
@@ -192,7 +194,7 @@ def test_a_stream_has_an_end_and_the_next_one_begins_whole(
         eventually(lambda: streams(serving).count == 0)
 
 
-def test_stopping_ends_streams_and_closes_the_port(
+def test_server_stop_ends_streams_and_closes_the_port(
     controller: FakeController, tmp_path: Path
 ) -> None:
     with Serving(page_of(controller, tmp_path)) as serving:
@@ -206,7 +208,7 @@ def test_stopping_ends_streams_and_closes_the_port(
     assert not streams(serving).enter()
 
 
-def test_a_port_in_use_is_a_clear_error(controller: FakeController, tmp_path: Path) -> None:
+def test_server_port_in_use_is_a_clear_error(controller: FakeController, tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]
@@ -214,14 +216,14 @@ def test_a_port_in_use_is_a_clear_error(controller: FakeController, tmp_path: Pa
             Server(page_of(controller, tmp_path), "127.0.0.1", port)
 
 
-def test_a_host_that_is_not_ours_is_a_clear_error() -> None:
+def test_server_host_that_is_not_ours_is_a_clear_error() -> None:
     with pytest.raises(ServeError, match=r"\[web\] host"):
         bind("no such host.invalid", 0)
     with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1:0"):
         bind("192.0.2.1", 0)
 
 
-def test_forwarding_headers_count_from_this_machine_only(
+def test_server_trusts_forwarding_headers_from_this_machine_only(
     controller: FakeController, tmp_path: Path
 ) -> None:
     app = page_of(controller, tmp_path)
@@ -315,7 +317,7 @@ sys.exit(done)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
+def test_server_process_ends_cleanly_by_signal_with_a_stream_open(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
@@ -339,7 +341,7 @@ def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
     connection.close()
 
 
-def test_many_pages_leave_no_thread_behind(controller: FakeController, tmp_path: Path) -> None:
+def test_streams_leave_no_thread_behind(controller: FakeController, tmp_path: Path) -> None:
     with Serving(page_of(controller, tmp_path)) as serving:
         before = threading.active_count()
         for _ in range(3):

@@ -21,7 +21,7 @@ def occupancy(count: int, certain: bool = True) -> bytes:
     return encode({**told, "capacity": 4, "free_places": 4 - count})
 
 
-def test_each_bar_has_a_tile_by_name_and_says_how_fresh_it_is() -> None:
+def test_venues_have_a_tile_each_with_its_link() -> None:
     now = [100.0]
     venues = Venues("bars/rome", lambda: now[0])
     assert venues.topics()[0] == "bars/rome/+/status"
@@ -42,7 +42,9 @@ def test_each_bar_has_a_tile_by_name_and_says_how_fresh_it_is() -> None:
     assert second["link"] == "offline"
 
 
-def test_nonsense_is_ignored_and_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_venues_ignore_messages_that_make_no_sense_and_log_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     venues = Venues("bars")
     with caplog.at_level(logging.WARNING):
         for body in (b"{", b"[]", b'{"count": "x"}', b"\xff"):
@@ -53,14 +55,14 @@ def test_nonsense_is_ignored_and_named(caplog: pytest.LogCaptureFixture) -> None
     assert [tile["link"] for tile in venues.tiles()] == ["offline"]
 
 
-def test_a_broker_full_of_nonsense_costs_no_memory() -> None:
+def test_venues_are_limited_in_number() -> None:
     venues = Venues("bars")
     for number in range(MAX_VENUES + 10):
         venues.receive("", Message(f"bars/{number}/status", b"online"))
     assert len(venues.tiles()) == MAX_VENUES
 
 
-def test_the_page_of_tiles(tmp_path: Path) -> None:
+def test_venues_page_shows_the_tiles(tmp_path: Path) -> None:
     controller = FakeController()
     controller.show()
     config = settings(tmp_path)
@@ -78,6 +80,6 @@ def test_the_page_of_tiles(tmp_path: Path) -> None:
     assert app.test_client().get("/venues").status_code == 403
 
 
-def test_without_it_there_is_no_such_page(tmp_path: Path) -> None:
+def test_venues_page_is_off_by_default(tmp_path: Path) -> None:
     app = create_app(settings(tmp_path), link=joiner(FakeController().bus))
     assert paired(app).get("/venues").status_code == 404
