@@ -1,43 +1,18 @@
-"""Snapshot and night in words and pictures: pure, so every case is a table row."""
+"""The room in words and drawing states: every case is a row of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.support.fake_controller import calm, now_iso
-from web.language import init_languages
+from tests.support.fake_controller import calm
 from web.mirror import MirrorView
-from web.presentation.chart import LEFT, RIGHT, chart, last_events, totals
-from web.presentation.labels import (
-    EVENT_WORDS,
-    REASONS,
-    event_words,
-    fault_words,
-    reason_words,
-    span,
-)
 from web.presentation.page_view import RoomPart
 from web.presentation.room import room_view
 
-from controller.events import EVENTS, Reason  # isort: skip
-
-APP = Flask("web")
-APP.secret_key = "x"
-init_languages(APP, "en")
-
-
-@pytest.fixture(autouse=True)
-def request_context() -> Iterator[None]:
-    """Words need a language, and a language a request."""
-    with APP.test_request_context():
-        yield
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: Any) -> RoomPart:
@@ -210,123 +185,3 @@ def test_knock_at_the_door_is_quiet_during_a_session_only() -> None:
     assert not shown(knock=knock).knock["quiet"]
     assert shown(knock=knock, session=session(50)).knock["quiet"]
     assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50)).knock["quiet"]
-
-
-def test_labels_for_every_reason_of_the_controller() -> None:
-    assert {str(reason.value) for reason in Reason} <= set(REASONS)
-    assert reason_words("SomethingNew") == "SomethingNew"
-    assert reason_words(None) == "no reason given"
-    assert fault_words("BrokerDown", "mqtt") == "the broker is away (network)"
-
-
-def test_labels_for_every_event_of_the_evening() -> None:
-    told = {
-        name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in EVENT_WORDS
-    }
-    assert set(EVENTS) - told == {"output", "chime"}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (3599, "59 min"),
-        (3600, "1 h 00"),
-        (-4320, "1 h 12"),
-    ],
-)
-def test_span_of_each_length(seconds: float, words: str) -> None:
-    assert span(seconds) == words
-
-
-# --- tonight ------------------------------------------------------------------------------------
-
-NOW = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
-
-
-def ago(minutes: float) -> str:
-    return (NOW - timedelta(minutes=minutes)).isoformat()
-
-
-def test_chart_draws_steps_doubt_sessions_and_knocks() -> None:
-    night = {
-        "points": [[ago(120), 2, 2, 2], [ago(90), 3, 2, 3], [ago(60), 3, 3, 3], [ago(30), 0, 0, 0]],
-        "sessions": [{"started_at": ago(120), "ended_at": ago(30)}, {"started_at": ago(10)}],
-        "knocks": [[ago(100), "hatch"], [ago(20), "door"]],
-    }
-    drawn = chart(night, NOW, 4)
-    assert drawn["line"].count("V") == 3
-    assert drawn["area"].endswith("Z")
-    assert drawn["band"].count("Z") == 1
-    assert [place for _, place in drawn["knocks"]] == ["hatch", "door"]
-    (first, wide), (second, narrow) = drawn["sessions"]
-    assert first < second
-    assert wide > narrow
-    assert drawn["most"] == 3
-    assert [n for _, n in drawn["levels"]] == [0, 1, 2, 3, 4]
-
-
-def test_chart_of_an_empty_night() -> None:
-    drawn = chart({}, NOW, 4)
-    assert (drawn["line"], drawn["area"], drawn["band"], drawn["most"]) == ("", "", "", 0)
-    assert totals({}) == [(word, 0) for word, _ in totals({})]
-    assert last_events({}) == []
-
-
-ODD = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.just(ago(30)),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["at", "name", "data", "started_at", "ended_at", "guests", "place"]),
-            inner,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@given(st.dictionaries(st.sampled_from(["points", "sessions", "knocks", "totals", "last"]), ODD))
-def test_chart_survives_any_message(night: dict[str, Any]) -> None:
-    with APP.test_request_context():
-        drawn = chart(night, NOW, 4)
-        assert all(LEFT <= x <= RIGHT for x, _ in drawn["knocks"] + drawn["sessions"])
-        totals(night)
-        last_events(night)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("entry", {"count": 3}, "One came in: 3 inside"),
-        ("knock", {"place": "hatch", "raps": 2}, "Knock at the hatch"),
-        ("knock", {"place": "door", "raps": 2}, "Knock at the front door"),
-        ("access_granted", {"party": 2, "cause": "page"}, "Let in 2, from the page"),
-        ("access_denied", {"reason": "CapacityReached", "cause": "button"},
-         "Not let in: the room is full, by the button"),
-        ("access_taken", {"expected": 2, "entered": 1}, "1 of 2 came in"),
-        ("count_adjusted", {"after": {"count": 2}, "cause": "page"},
-         "Count set to 2, from the page"),
-        ("session_warning", {"remaining_s": 900.0}, "15 min left"),
-        ("fault", {"name": "BeamStuck", "line": "beam_inner"},
-         "Fault: a light beam is blocked (inner beam)"),
-        ("door_alarm", {"alarm": "Normal"}, "Door alarm: over"),
-        ("entry", {}, "One came in: ? inside"),
-        ("brand_new_event", {"cause": "moon"}, "brand new event, moon"),
-    ],
-)  # fmt: skip
-def test_event_words_of_each_event(name: str, data: dict[str, Any], words: str) -> None:
-    assert event_words(name, data) == words
-
-
-def test_last_events_come_newest_first() -> None:
-    rows = [
-        {"at": now_iso(120), "name": "entry", "data": {"count": 1}},
-        {"at": now_iso(60), "name": "exit", "data": {"count": 0}},
-        {"at": None, "name": "chime", "data": None},
-        "nonsense",
-    ]
-    words = [text for _, text in last_events({"last": rows})]
-    assert words == ["One left: 0 inside", "One came in: 1 inside", "chime"]
