@@ -1,4 +1,4 @@
-"""The book: from a calendar to the page and the wire, and what happens when there is none."""
+"""The calendar: what it says, downloads and files, and what happens when it cannot be read."""
 
 from __future__ import annotations
 
@@ -6,59 +6,18 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from flask import Flask
 
-from controller.config.settings import BookSettings
-from controller.mqtt.message import Message, Topics
+from controller.mqtt.message import Topics
 from tests.contract.test_asyncapi import mistakes
-from tests.support.fake_controller import FakeController, joiner, now_iso, paired, settings
-from tests.support.wait import eventually
-from web import create_app
+from tests.support.ics import NOW, ROME, TONIGHT, Clock, calendar, event
 from web.bookings.calendar import STALE_S, Calendar, CalendarSettings, time_zone
 from web.bookings.download import CalendarError, CalendarSource
-from web.bookings.parse_ics import parse_title, without_distant_events
-
-ROME = ZoneInfo("Europe/Rome")
-NOW = datetime(2026, 11, 22, 20, 50, tzinfo=ROME)
-
-
-def event(start: str, title: str, *more: str) -> str:
-    return "\r\n".join(
-        [
-            "BEGIN:VEVENT",
-            f"UID:{title}{start}",
-            f"DTSTART;TZID=Europe/Rome:{start}",
-            "DURATION:PT2H",
-            f"SUMMARY:{title}",
-            *more,
-            "END:VEVENT",
-        ]
-    )
-
-
-def calendar(*events: str) -> bytes:
-    text = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", *events, "END:VCALENDAR", ""]
-    return "\r\n".join(text).encode()
-
-
-TONIGHT = calendar(event("20261122T210000", "Rossi x2"), event("20261122T231500", "Verdi 4p"))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def reader(path: Path | str, clock: Clock, **more: Any) -> Calendar:
@@ -70,34 +29,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "book.ics"
     path.write_bytes(TONIGHT)
     return path
-
-
-# --- titles ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("title", "name", "size"),
-    [
-        ("Rossi x2", "Rossi", 2),
-        ("Rossi × 2", "Rossi", 2),
-        ("2x Rossi", "Rossi", 2),
-        ("Rossi 4p", "Rossi", 4),
-        ("Rossi, 3 pax", "Rossi", 3),
-        ("Rossi per 4", "Rossi", 4),
-        ("Table for 2: Smith", "Table : Smith", 2),
-        ("Bianchi (3)", "Bianchi", 3),
-        ("3 persone Bianchi", "Bianchi", 3),
-        ("Felix", "Felix", None),
-        ("Room 101", "Room 101", None),
-        ("Rossi x0", "Rossi x0", None),
-        ("", "", None),
-    ],
-)
-def test_parse_title_finds_name_and_size(title: str, name: str, size: int | None) -> None:
-    assert parse_title(title) == (name, size)
-
-
-# --- what the book says ---------------------------------------------------------------------------
 
 
 def test_calendar_view_has_next_party_and_next_free_slot(file: Path) -> None:
@@ -135,20 +66,6 @@ def test_calendar_reads_rules_exceptions_zones_and_cancelled_events(tmp_path: Pa
     assert party.start == datetime(2026, 11, 23, 21, tzinfo=ROME)
 
 
-def test_distant_events_are_dropped_and_repeating_ones_kept() -> None:
-    """Only what may concern the stretch is parsed; what repeats is, however old."""
-    old = event("20240105T210000", "Old x2").replace("DURATION:PT2H\r\n", "")
-    far = event("20290105T210000", "Far x2").replace("DURATION:PT2H\r\n", "")
-    weekly = event("20200105T210000", "Weekly x2", "RRULE:FREQ=WEEKLY")
-    now = event("20261122T210000", "Now x2")
-    left = without_distant_events(
-        calendar(old, far, weekly, now), NOW, NOW + timedelta(days=60)
-    ).decode()
-    assert left.count("BEGIN:VEVENT") == 2
-    assert "Weekly" in left
-    assert "Now" in left
-
-
 def test_calendar_message_has_a_name_only_if_allowed(file: Path) -> None:
     for names in (False, True):
         found = reader(file, Clock(), names=names)
@@ -160,9 +77,6 @@ def test_calendar_message_has_a_name_only_if_allowed(file: Path) -> None:
         assert (told["party"], told["stale"]) == (2, False)
         assert ("Rossi" in message.payload.decode()) == names
         assert mistakes(message) == []
-
-
-# --- what can't be read ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -278,92 +192,6 @@ def test_download_from_an_address_that_cannot_be_used(url: str, says: str) -> No
     with pytest.raises(CalendarError, match=says) as caught:
         CalendarSource(url).get()
     assert url not in str(caught.value), "a private address is a secret"
-
-
-# --- the page -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def controller() -> FakeController:
-    controller = FakeController()
-    controller.show()
-    return controller
-
-
-def app_with(controller: FakeController, file: Path, tmp_path: Path, **book: Any) -> Flask:
-    config = replace(
-        settings(tmp_path),
-        book=BookSettings(str(file), ("Mon-Sun 18:00-01:00",), "Europe/Rome", **book),
-    )
-    app = create_app(config, link=joiner(controller.bus), wall=lambda: NOW.astimezone(UTC))
-    app.extensions["backdoor"].mirror.start()
-    controller.heartbeat()
-    return app
-
-
-def heard(controller: FakeController) -> list[Message]:
-    messages: list[Message] = []
-    link = controller.bus.join(
-        subscriptions=["backdoor/bar/book/next"],
-        on_message=messages.append,
-        on_up=lambda: None,
-        on_ack=lambda _: None,
-    )
-    link.start()
-    return messages
-
-
-def test_bookings_on_the_page_show_the_next_party_and_its_button(
-    controller: FakeController, file: Path, tmp_path: Path
-) -> None:
-    app = app_with(controller, file, tmp_path)
-    client = paired(app)
-    eventually(lambda: "Next: Rossi, 2, at 21:00." in client.get("/").text)
-    shown = client.get("/api/state?page=1").json
-    assert shown is not None
-    assert shown["page"]["s"]["book"] == "n2"
-    assert shown["page"]["t"]["slot"] == "Next free table, for 2 h: Monday 23 November, 18:00."
-    controller.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
-    told = client.get("/api/state?page=1").json
-    assert told is not None
-    assert told["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
-    messages = heard(controller)
-    eventually(lambda: messages)
-    assert json.loads(messages[0].payload)["party"] == 2
-    app.extensions["backdoor"].mirror.stop()
-
-
-def test_bookings_with_an_unreadable_calendar_say_so(
-    controller: FakeController, tmp_path: Path
-) -> None:
-    app = app_with(controller, tmp_path / "none.ics", tmp_path)
-    client = paired(app)
-    eventually(lambda: "The calendar can&#39;t be read now." in client.get("/").text)
-    shown = client.get("/api/state?page=1").json
-    assert shown is not None
-    assert shown["page"]["s"]["book"] == "none"
-    app.extensions["backdoor"].mirror.stop()
-
-
-def test_bookings_of_a_party_without_size_and_of_a_distant_one(
-    controller: FakeController, file: Path, tmp_path: Path
-) -> None:
-    file.write_bytes(calendar(event("20261124T210000", "Neri")))
-    app = app_with(controller, file, tmp_path)
-    client = paired(app)
-    eventually(lambda: "Next: Neri at Tuesday 24 November, 21:00." in client.get("/").text)
-    file.write_bytes(calendar(event("20261022T210000", "Past x2")))
-    app.extensions["backdoor"].bookings._calendar.read()
-    assert "Nobody is expected." in client.get("/").text
-    app.extensions["backdoor"].mirror.stop()
-
-
-def test_page_without_a_calendar_has_no_bookings(
-    controller: FakeController, tmp_path: Path
-) -> None:
-    app = create_app(settings(tmp_path), link=partial(joiner(controller.bus)))
-    app.extensions["backdoor"].mirror.start()
-    assert 'class="group book"' not in paired(app).get("/").text
 
 
 def test_time_zone_by_name_environment_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
