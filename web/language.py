@@ -25,7 +25,7 @@ def current_language() -> str:
 
 
 def init_languages(app: Flask, preferred: str) -> None:
-    """Give the app both languages; ``preferred`` is `it`, `en` or `auto` (as the phone asks)."""
+    """Add both languages to the app; ``preferred`` is `it`, `en` or `auto` (as the phone asks)."""
     fallback = preferred if preferred in LANGUAGES else "en"
 
     def choose() -> str:

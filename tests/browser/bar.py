@@ -1,4 +1,4 @@
-"""A whole bar in one process for the browser's tests: the real controller on simulated pins."""
+"""Controller and page in one process for the browser's tests, on simulated pins."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Bar:
         """The page's address."""
         return f"{self.serving.url}/"
 
-    def lit(self, line: str) -> bool:
-        """Tell whether an output pin is high, as a lamp on it would show."""
+    def is_on(self, line: str) -> bool:
+        """Return whether an output pin is high."""
         return bool(self.running.factory.pin(self.config.lines[line].pin).state)
 
     def state(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Bar:
         return dict(self.mirror.view().state)
 
     def freeze(self) -> None:
-        """Let the controller's loop hang."""
+        """Make the controller's loop hang until `thaw`."""
         self._thawed.clear()
         self.running.service.post(self._hang)
 
@@ -89,7 +89,7 @@ class Bar:
         self._thawed.wait(30)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """End `freeze`."""
         self._thawed.set()
 
 

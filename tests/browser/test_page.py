@@ -64,10 +64,10 @@ def test_guests_fill_the_seats_and_the_lamp(make_bar: BarMaker, open_page: Opene
     expect(seat).to_have_attribute("data-state", "taken")
     expect(page.locator("h1")).to_contain_text("4 of 4 inside. Full.")
     expect(page.locator(".lamp")).to_have_attribute("data-state", "full")
-    assert bar.lit("full_lamp")
+    assert bar.is_on("full_lamp")
     let(page, 1).click(force=True)
     expect(page.locator(".let .told")).to_have_text("The room is full")
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
 
 
 # --- each action to its effect on the pins ------------------------------------------------------
@@ -76,10 +76,10 @@ def test_guests_fill_the_seats_and_the_lamp(make_bar: BarMaker, open_page: Opene
 def test_letting_in_releases_the_strike(bar: Bar, page: Page) -> None:
     let(page, 2).click()
     expect(page.locator(".let .told")).to_have_text("Done")
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
     expect(page.locator('[data-s="seat2"]')).to_have_attribute("data-state", "coming")
     bar.bench.act("open_door")
-    eventually(lambda: not bar.lit("strike"))
+    eventually(lambda: not bar.is_on("strike"))
     expect(page.locator("g.door")).to_have_attribute("data-state", "Open")
 
 
@@ -94,10 +94,10 @@ def test_letting_in_twice_is_refused_with_its_reason(bar: Bar, page: Page) -> No
 def test_hatch_answered_puts_its_light_out(bar: Bar, page: Page) -> None:
     bar.bench.act("knock_hatch")
     expect(page.locator("g.hatch")).to_have_attribute("data-state", "glow")
-    assert bar.lit("hatch_light")
+    assert bar.is_on("hatch_light")
     key(page, "answer_hatch").click()
     expect(page.locator("g.hatch")).to_have_attribute("data-state", "dark")
-    eventually(lambda: not bar.lit("hatch_light"))
+    eventually(lambda: not bar.is_on("hatch_light"))
 
 
 def test_front_door_answered_takes_its_notice_away(bar: Bar, page: Page) -> None:
@@ -177,9 +177,9 @@ def test_doubt_is_shown_asks_before_letting_in_and_is_settled_by_a_tap(
     expect(page.locator("h1")).to_contain_text("1 or 2 inside?")
     let(page, 1).click()
     expect(page.locator(".let .told")).to_have_text("Sure? Tap again")
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
     let(page, 1).click()
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
     page.locator('.settle form[action="/command/set_count"] button').nth(2).click()
     expect(page.locator("h1")).to_contain_text("2 of 4 inside.")
     expect(page.locator(".settle")).to_be_hidden()
@@ -318,7 +318,7 @@ def test_page_can_be_used_from_a_keyboard(bar: Bar, page: Page) -> None:
     assert outline == "3px"
     page.keyboard.press("Enter")
     expect(page.locator(".let .told")).to_have_text("Done")
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
 
 
 def test_theme_and_sound_are_kept_by_this_phone(bar: Bar, page: Page) -> None:

@@ -57,7 +57,7 @@ def test_self_test_marks_each_line_live(bar: Bar, open_page: Opener) -> None:
     expect(page.locator(".trial h2")).to_contain_text(f"0 of {len(lines)} wires. ")
     expect(page.locator(".step")).to_have_text("Break the outer beam with your hand, and let go.")
     eventually(lambda: page.evaluate("scrollY") == 0)
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
     for done, line in enumerate(lines[:4], 1):
         prove(bar, line)
         expect(page.locator("#trial .proven")).to_have_count(done)

@@ -18,7 +18,7 @@ METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 LANGUAGES = ("en", "it")
 
 
-def said() -> set[str]:
+def texts_of_the_sources() -> set[str]:
     """Return every text of the sources that a person may read."""
     found = extract_from_dir(str(ROOT), METHODS, keywords=KEYWORDS)
     return {text for _, _, text, _, _ in found if isinstance(text, str)}
@@ -34,7 +34,7 @@ def catalogue(language: str) -> dict[str, str]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_catalogue_has_every_text_translated(language: str) -> None:
     known = catalogue(language)
-    assert set(known) == said()
+    assert set(known) == texts_of_the_sources()
     assert [text for text, translated in known.items() if not translated.strip()] == []
 
 

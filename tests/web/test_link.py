@@ -32,7 +32,7 @@ def test_command_through_the_broker_and_back(bar: Bar) -> None:
     headers = {"X-CSRFToken": found[1], "Accept": "application/json"}
     first = client.post("/command/access_door", data={"party": 2}, headers=headers)
     assert (first.status_code, first.json and first.json["state"]) == (200, "done")
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
     second = client.post("/command/access_door", data={"party": 1}, headers=headers)
     assert (second.status_code, second.json and second.json["reason"]) == (409, "ReleaseOpen")
 
@@ -49,11 +49,11 @@ def test_broker_that_dies_is_offline_and_one_that_returns_online(bar: Bar, broke
     eventually(lambda: bar.state()["link"] == "offline")
     assert bar.mirror.command("access_door", party=1).state == "not_answered"
     bar.bench.act("walk_in")
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
     broker.start()
     eventually(lambda: bar.state()["link"] == "online")
     assert bar.state()["occupancy"]["count"] == 1
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
 
 
 def test_controller_that_hangs_is_stale_though_its_link_lives(bar: Bar) -> None:

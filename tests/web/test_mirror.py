@@ -28,8 +28,8 @@ class Hands:
         return self.s
 
 
-class Heard:
-    """A mirror that hears what a test says, without a link."""
+class MirrorWithoutLink:
+    """A mirror that gets its messages from the test."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = Hands()
@@ -37,17 +37,17 @@ class Heard:
         self.state = calm()
         self.mirror.link_up()
 
-    def say(self, name: str, body: Any, *, retain: bool = False) -> None:
+    def publish(self, name: str, body: Any, *, retain: bool = False) -> None:
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.mirror.receive(Message(BASE(name), payload, retain=retain))
 
     def alive(self) -> None:
-        self.say("status", b"online", retain=True)
-        self.say("state", self.state)
-        self.beat()
+        self.publish("status", b"online", retain=True)
+        self.publish("state", self.state)
+        self.heartbeat()
 
-    def beat(self, **over: Any) -> None:
-        self.say("heartbeat", {"boot": self.state["boot"], "seq": self.state["seq"]} | over)
+    def heartbeat(self, **over: Any) -> None:
+        self.publish("heartbeat", {"boot": self.state["boot"], "seq": self.state["seq"]} | over)
 
     @property
     def link(self) -> str:
@@ -55,97 +55,97 @@ class Heard:
 
 
 def test_mirror_without_messages_is_offline_and_has_no_age() -> None:
-    seen = Heard().mirror.view()
-    assert seen.state == {"link": "offline", "age_ms": None}
+    view = MirrorWithoutLink().mirror.view()
+    assert view.state == {"link": "offline", "age_ms": None}
 
 
 def test_mirror_is_online_with_status_state_and_heartbeat() -> None:
-    heard = Heard()
-    heard.say("status", b"online", retain=True)
-    heard.say("state", heard.state, retain=True)
-    assert heard.link == "stale"
-    heard.beat()
-    assert heard.link == "online"
-    assert heard.mirror.view().state["age_ms"] == 0
+    mirrored = MirrorWithoutLink()
+    mirrored.publish("status", b"online", retain=True)
+    mirrored.publish("state", mirrored.state, retain=True)
+    assert mirrored.link == "stale"
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
+    assert mirrored.mirror.view().state["age_ms"] == 0
 
 
 def test_mirror_is_stale_after_three_seconds_until_a_heartbeat() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.clock.s += 2.9
-    assert heard.link == "online"
-    heard.clock.s += 0.2
-    seen = heard.mirror.view()
-    assert (seen.link, seen.state["age_ms"]) == ("stale", 3100)
-    heard.beat()
-    assert heard.link == "online"
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.clock.s += 2.9
+    assert mirrored.link == "online"
+    mirrored.clock.s += 0.2
+    view = mirrored.mirror.view()
+    assert (view.link, view.state["age_ms"]) == ("stale", 3100)
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
 
 
 def test_mirror_with_heartbeat_ahead_of_state_is_stale_after_a_second() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.beat(seq=7)
-    assert heard.link == "online"
-    heard.clock.s += 1.1
-    heard.beat(seq=7)
-    assert heard.link == "stale"
-    heard.state["seq"] = 7
-    heard.say("state", heard.state)
-    assert heard.link == "online"
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.heartbeat(seq=7)
+    assert mirrored.link == "online"
+    mirrored.clock.s += 1.1
+    mirrored.heartbeat(seq=7)
+    assert mirrored.link == "stale"
+    mirrored.state["seq"] = 7
+    mirrored.publish("state", mirrored.state)
+    assert mirrored.link == "online"
 
 
 def test_mirror_after_a_new_boot_waits_for_its_full_state() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.beat(boot="other", seq=1)
-    assert heard.link == "stale"
-    heard.state |= {"boot": "other", "seq": 1}
-    heard.say("state", heard.state)
-    assert heard.link == "online"
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.heartbeat(boot="other", seq=1)
+    assert mirrored.link == "stale"
+    mirrored.state |= {"boot": "other", "seq": 1}
+    mirrored.publish("state", mirrored.state)
+    assert mirrored.link == "online"
 
 
 def test_mirror_with_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.state["boot"] = "other"
-    heard.say("state", heard.state)
-    assert heard.link == "stale"
-    heard.beat()
-    assert heard.link == "online"
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.state["boot"] = "other"
+    mirrored.publish("state", mirrored.state)
+    assert mirrored.link == "stale"
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
 
 
 def test_mirror_is_offline_at_once_by_the_will() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.say("status", b"offline", retain=True)
-    assert heard.link == "offline"
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.publish("status", b"offline", retain=True)
+    assert mirrored.link == "offline"
 
 
 def test_mirror_without_broker_is_offline_until_a_message_arrives() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.mirror.link_down("gone")
-    assert heard.link == "offline"
-    heard.mirror.link_up()
-    assert heard.link == "offline"
-    heard.alive()
-    assert heard.link == "online"
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.mirror.link_down("gone")
+    assert mirrored.link == "offline"
+    mirrored.mirror.link_up()
+    assert mirrored.link == "offline"
+    mirrored.alive()
+    assert mirrored.link == "online"
 
 
 def test_mirror_with_stored_state_is_as_old_as_it_says() -> None:
     wall = datetime(2026, 11, 22, 23, tzinfo=UTC)
-    heard = Heard(wall=lambda: wall)
-    heard.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
-    heard.say("state", heard.state, retain=True)
-    assert heard.mirror.view().state["session"]["remaining_s"] == 1200.0
+    mirrored = MirrorWithoutLink(wall=lambda: wall)
+    mirrored.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
+    mirrored.publish("state", mirrored.state, retain=True)
+    assert mirrored.mirror.view().state["session"]["remaining_s"] == 1200.0
 
 
 def test_mirror_advances_times_between_messages_at_the_controllers_speed() -> None:
-    heard = Heard(speed=60.0)
-    heard.state["session"] = running(600.0)
-    heard.alive()
-    heard.clock.s += 2.0
-    assert heard.mirror.view().state["session"]["remaining_s"] == 480.0
+    mirrored = MirrorWithoutLink(speed=60.0)
+    mirrored.state["session"] = running(600.0)
+    mirrored.alive()
+    mirrored.clock.s += 2.0
+    assert mirrored.mirror.view().state["session"]["remaining_s"] == 480.0
 
 
 def running(left_s: float) -> dict[str, Any]:
@@ -199,32 +199,32 @@ def test_advanced_leaves_a_calm_state_as_it_is() -> None:
     ],
 )
 def test_mirror_ignores_messages_that_make_no_sense(name: str, payload: bytes) -> None:
-    heard = Heard()
-    heard.alive()
-    before = heard.mirror.view()
-    heard.say(name, payload)
-    after = heard.mirror.view()
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    before = mirrored.mirror.view()
+    mirrored.publish(name, payload)
+    after = mirrored.mirror.view()
     assert (after.state, after.night, after.knock) == (before.state, before.night, before.knock)
-    heard.beat()
-    assert heard.link == "online"
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
 
 
 def test_mirror_counts_a_knock_once_and_only_when_fresh() -> None:
-    heard = Heard()
-    heard.say("event/knock", {"place": "hatch", "at": now_iso()})
-    assert heard.mirror.view().knock == {"n": 1, "place": "hatch"}
-    heard.say("event/knock", {"place": "door", "at": now_iso(60)})
-    heard.say("event/knock", {"place": "door", "at": now_iso()}, retain=True)
-    assert heard.mirror.view().knock == {"n": 1, "place": "hatch"}
+    mirrored = MirrorWithoutLink()
+    mirrored.publish("event/knock", {"place": "hatch", "at": now_iso()})
+    assert mirrored.mirror.view().knock == {"n": 1, "place": "hatch"}
+    mirrored.publish("event/knock", {"place": "door", "at": now_iso(60)})
+    mirrored.publish("event/knock", {"place": "door", "at": now_iso()}, retain=True)
+    assert mirrored.mirror.view().knock == {"n": 1, "place": "hatch"}
 
 
 def test_mirror_wait_ends_with_the_next_message_or_the_time() -> None:
-    heard = Heard()
-    version = heard.mirror.view().version
-    heard.mirror.wait(version, 0.01)
-    threading.Timer(0.05, heard.alive).start()
-    heard.mirror.wait(version, 5)
-    assert heard.mirror.view().version > version
+    mirrored = MirrorWithoutLink()
+    version = mirrored.mirror.view().version
+    mirrored.mirror.wait(version, 0.01)
+    threading.Timer(0.05, mirrored.alive).start()
+    mirrored.mirror.wait(version, 5)
+    assert mirrored.mirror.view().version > version
 
 
 # --- commands, over the real in-memory link ---------------------------------------------------

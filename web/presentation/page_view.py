@@ -86,7 +86,7 @@ class PageView:
     def of(cls, room: RoomPart, bookings: Part | None, self_test: SelfTestPart) -> PageView:
         """Join the parts; ``bookings`` is None without a calendar, and its places stay away.
 
-        A running self-test says its own `announce` in the room's place; no other name is in two.
+        A running self-test replaces the room's `announce`; no other name is in two parts.
         """
         parts = (room, bookings, self_test) if bookings else (room, self_test)
         texts: dict[str, str] = {}

@@ -233,13 +233,13 @@ def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
     if wants_page():
         flash(outcome_words(outcome), outcome.state)
         return redirect(url_for("page.home"), 303)
-    told = {
+    body = {
         "ok": outcome.ok,
         "reason": outcome.reason,
         "state": outcome.state,
         "words": outcome_words(outcome),
     }
-    return jsonify(told), status or HTTP_STATUS[outcome.state]
+    return jsonify(body), status or HTTP_STATUS[outcome.state]
 
 
 def outcome_words(outcome: Outcome) -> str:

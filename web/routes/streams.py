@@ -50,7 +50,7 @@ class Streams:
             return True
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Free the place that `enter` took."""
         with self._lock:
             self._open -= 1
 

@@ -1,8 +1,8 @@
 """Who may see the page: every phone that once opened the secret link.
 
-The secret lies in one file that only the house can read (mode 0600; a group that may read it stays
-so); `GET /pair/<secret>` turns it into a signed cookie. The key that signs is derived from the
-secret, so a new secret throws every phone out at once, also in a web process that is running: the
+The secret is in one file that only our own user can read (mode 0600; a group that may read it
+keeps that right). `GET /pair/<secret>` turns it into a signed cookie. The signing key is derived
+from the secret, so a new secret throws every phone out at once, also in a page that is running: the
 file is checked at every request and read again when it changed.
 
 Nobody guesses 192 bits at any speed. Failed attempts are slowed only to spare log and processor,

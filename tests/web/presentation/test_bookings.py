@@ -45,7 +45,7 @@ def app_with(controller: FakeController, file: Path, tmp_path: Path, **book: Any
     return app
 
 
-def heard(controller: FakeController) -> list[Message]:
+def published(controller: FakeController) -> list[Message]:
     messages: list[Message] = []
     link = controller.bus.join(
         subscriptions=["backdoor/bar/book/next"],
@@ -68,10 +68,10 @@ def test_bookings_on_the_page_show_the_next_party_and_its_button(
     assert shown["page"]["s"]["book"] == "n2"
     assert shown["page"]["t"]["slot"] == "Next free table, for 2 h: Monday 23 November, 18:00."
     controller.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
-    told = client.get("/api/state?page=1").json
-    assert told is not None
-    assert told["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
-    messages = heard(controller)
+    state = client.get("/api/state?page=1").json
+    assert state is not None
+    assert state["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
+    messages = published(controller)
     eventually(lambda: messages)
     assert json.loads(messages[0].payload)["party"] == 2
     app.extensions["backdoor"].mirror.stop()

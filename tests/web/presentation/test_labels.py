@@ -28,10 +28,10 @@ def test_labels_for_every_reason_of_the_controller() -> None:
 
 
 def test_labels_for_every_event_of_the_evening() -> None:
-    told = {
+    named = {
         name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in EVENT_WORDS
     }
-    assert set(EVENTS) - told == {"output", "chime"}
+    assert set(EVENTS) - named == {"output", "chime"}
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: An
     state = calm()
     for key, value in parts.items():
         state[key] = {**state[key], **value} if isinstance(state[key], dict) else value
-    seen = MirrorView(
+    mirror_view = MirrorView(
         state | {"link": link, "age_ms": 10}, link, 1, {}, 0, knock or {"n": 0, "place": ""}
     )
-    return room_view(seen)
+    return room_view(mirror_view)
 
 
 def inside(least: int, most: int, **more: Any) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def test_sentence_of_each_state_of_the_room(parts: dict[str, Any], words: str) -
 
 
 def test_sentence_without_a_snapshot_waits() -> None:
-    seen = MirrorView(
+    mirror_view = MirrorView(
         {"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None}
     )
-    view = room_view(seen)
+    view = room_view(mirror_view)
     assert view.texts["sentence"] == "Waiting for the door."
     assert view.texts["link"] == "not heard yet"
     assert view.texts["title"] == "(?) Backdoor"
@@ -141,7 +141,7 @@ def test_hatch_glows_and_shows_its_waiting_time(
 
 
 @pytest.mark.parametrize(
-    ("told", "phase", "time", "ring"),
+    ("running", "phase", "time", "ring"),
     [
         (None, "none", "–", "0.0 100"),
         (session(7200), "running", "2:00", "100.0 100"),
@@ -152,9 +152,9 @@ def test_hatch_glows_and_shows_its_waiting_time(
     ],
 )
 def test_ring_shows_the_part_of_the_session_that_is_left(
-    told: Any, phase: str, time: str, ring: str
+    running: Any, phase: str, time: str, ring: str
 ) -> None:
-    state = calm() | {"session": told, "link": "online", "age_ms": 0}
+    state = calm() | {"session": running, "link": "online", "age_ms": 0}
     view = room_view(MirrorView(state, "online", 1, {}, 0, {"n": 0, "place": None}))
     assert (view.states["phase"], view.texts["time"], view.ring) == (phase, time, ring)
 

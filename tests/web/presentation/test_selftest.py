@@ -14,7 +14,7 @@ from tests.support.fake_controller import FakeController, now_iso, page_of, pair
 from web.presentation.selftest import SelfTestView
 
 
-def told(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
+def self_test_message(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
     names = ("beam_outer", "beam_inner", "hatch_knock")
     return {
         "boot": "b00t",
@@ -55,7 +55,7 @@ def test_self_test_that_was_never_done(client: FlaskClient) -> None:
 def test_self_test_that_runs_shows_lines_and_next_step(
     controller: FakeController, client: FlaskClient
 ) -> None:
-    controller.publish("self_test", told(True, False, False))
+    controller.publish("self_test", self_test_message(True, False, False))
     state = whole(client)
     page = state["page"]
     assert state["self_test"]["running"] is True
@@ -66,14 +66,14 @@ def test_self_test_that_runs_shows_lines_and_next_step(
     ]
     assert page["t"]["trial"] == "Self-test: 1 of 3 wires. 1 min left."
     assert page["t"]["step"] == "Break the inner beam with your hand, and let go."
-    controller.publish("self_test", told(True, True, True))
+    controller.publish("self_test", self_test_message(True, True, True))
     assert whole(client)["page"]["t"]["step"] == ""
 
 
 def test_self_test_is_drawn_without_scripting(
     controller: FakeController, client: FlaskClient
 ) -> None:
-    controller.publish("self_test", told(True, False, False))
+    controller.publish("self_test", self_test_message(True, False, False))
     text = client.get("/").text
     assert '<div class="now" data-s="test" data-state="testing">' in text
     assert '<li class="proven">outer beam</li><li class="next">inner beam</li>' in text
@@ -82,7 +82,7 @@ def test_self_test_is_drawn_without_scripting(
 
 def test_self_test_stored_at_the_broker_is_over(controller: FakeController, tmp_path: Path) -> None:
     at = (datetime.now(UTC) - timedelta(seconds=4)).isoformat()
-    controller.publish("self_test", told(True, False, at=at), retain=True)
+    controller.publish("self_test", self_test_message(True, False, at=at), retain=True)
     state = whole(paired(page_of(controller, tmp_path)))
     assert state["self_test"]["running"] is False
     assert state["page"]["s"]["test"] == "idle"
@@ -92,7 +92,7 @@ def test_self_test_marked_as_retained_but_fresh_runs(
     controller: FakeController, client: FlaskClient
 ) -> None:
     """With MQTT 5 we ask for the mark as it was published, so live ones have it too."""
-    controller.publish("self_test", told(True, False), retain=True)
+    controller.publish("self_test", self_test_message(True, False), retain=True)
     assert whole(client)["self_test"]["running"] is True
 
 
@@ -107,7 +107,9 @@ def test_self_test_that_counted_somebody_offers_room_empty(
     controller: FakeController, client: FlaskClient, least: int, most: int, words: str
 ) -> None:
     controller.inside(least, most)
-    controller.publish("self_test", told(True, True, running=False, **left(least, most)))
+    controller.publish(
+        "self_test", self_test_message(True, True, running=False, **left(least, most))
+    )
     page = whole(client)["page"]
     assert (page["s"]["left"], page["t"]["left"]) == ("yes", words)
     text = client.get("/").text
@@ -123,7 +125,9 @@ def test_self_test_that_counted_nobody_offers_nothing(
     controller: FakeController, client: FlaskClient, over: dict[str, Any]
 ) -> None:
     controller.inside(0, 2)
-    controller.publish("self_test", told(True, True, running=False, **(left(0, 2) | over)))
+    controller.publish(
+        "self_test", self_test_message(True, True, running=False, **(left(0, 2) | over))
+    )
     assert whole(client)["page"]["s"]["left"] == "no"
 
 
@@ -135,7 +139,7 @@ def test_self_test_without_messages_is_over(controller: FakeController, tmp_path
     now_s = 0.0
     mirror = page_of(controller, tmp_path).extensions["backdoor"].mirror
     self_test = SelfTestView(mirror, monotonic=lambda: now_s)
-    controller.publish("self_test", told(True, False))
+    controller.publish("self_test", self_test_message(True, False))
     running = self_test.status()
     now_s = 3.1
     over = self_test.status()
@@ -155,10 +159,10 @@ def test_self_test_without_messages_is_over(controller: FakeController, tmp_path
 def test_self_test_result_is_a_notice_for_ten_minutes(
     controller: FakeController, client: FlaskClient, proven: tuple[bool, ...], kind: str, words: str
 ) -> None:
-    controller.publish("self_test", told(*proven, running=False))
+    controller.publish("self_test", self_test_message(*proven, running=False))
     assert whole(client)["page"]["notices"] == [[kind, words]]
     at = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
-    controller.publish("self_test", told(*proven, running=False, at=at))
+    controller.publish("self_test", self_test_message(*proven, running=False, at=at))
     page = whole(client)["page"]
     assert page["notices"] == []
     what = "every wire proven" if all(proven) else "not every wire proven"
@@ -183,7 +187,9 @@ def test_self_test_may_begin_only_in_an_empty_room(
         b'{"running": 1, "ok": true, "lines": []}',
         b'{"running": true, "ok": true, "lines": [3]}',
         b'{"running": true, "ok": true, "lines": [{"line": "x", "proven": "no", "edges": 1}]}',
-        json.dumps({"running": True, "ok": True, "lines": told(True)["lines"] * 41}).encode(),
+        json.dumps(
+            {"running": True, "ok": True, "lines": self_test_message(True)["lines"] * 41}
+        ).encode(),
         b'{"running": true, "ok": true, "lines": [], "inside": 3}',
         b'{"running": true, "ok": true, "lines": [], "inside": {"min": 0, "max": true}}',
     ],
@@ -199,6 +205,6 @@ def test_self_test_line_without_words_is_shown_by_its_name(
     controller: FakeController, client: FlaskClient
 ) -> None:
     line = {"line": "<b>trap door</b>", "proven": False, "edges": 0}
-    controller.publish("self_test", told(lines=[line], remaining_s=None, ok=False))
+    controller.publish("self_test", self_test_message(lines=[line], remaining_s=None, ok=False))
     assert whole(client)["page"]["trial"] == [["next", "<b>trap door</b>"]]
     assert "<b>trap" not in client.get("/").text
