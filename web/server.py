@@ -1,5 +1,7 @@
 """The page's server: waitress on a socket that we bind ourselves, and the page as a process.
 
+waitress is shaped by what it leaves to subclasses (a listener, a connection) and by its settings;
+one loop reads and writes all connections, so a slow or silent one costs no thread, with TLS too.
 Every open stream occupies one thread, so there are a dozen more threads than streams. Forwarding
 headers are trusted from this machine only: that is where a reverse proxy runs.
 """
@@ -16,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -32,7 +35,7 @@ from web import create_app
 from web.mirror import Mirror
 from web.routes.streams import Streams
 from web.security.pairing import PairingError
-from web.tls import Unwrap, server_context
+from web.tls import RECORD, TlsChannel, server_context
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,8 @@ GONE_AFTER_MS = 20_000  # a phone that acknowledges nothing for so long is gone
 MOST_UNREAD = 32 * 1024  # bytes that we hold for a phone which does not take them
 ASKED_WITHIN_S = 10.0  # from coming, or a request's first byte, until the whole request is here
 IDLE_S = 60.0  # from an answer to the next request
+#: What the demo's user can do about a port that is taken.
+ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 SETTINGS: dict[str, Any] = {
     "recv_bytes": RECORD,
@@ -180,13 +185,14 @@ class Server:
 
         ``alive`` is called about once a second, from the loop that answers.
         """
-        inner = self._waitress
         called_s = 0.0
         try:
             while not self._stopping.is_set():
-                inner.asyncore.loop(timeout=1.0, map=inner._map, use_poll=True, count=1)
-                if time.monotonic() - called_s >= ALIVE_EVERY_S:
-                    called_s = time.monotonic()
+                wasyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
+                now_s = time.monotonic()
+                if now_s - called_s >= ALIVE_EVERY_S:
+                    called_s = now_s
+                    self._listener.close_late(now_s)
                     alive()
         finally:
             self._streams.close()
@@ -242,8 +248,10 @@ def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> tupl
     try:
         app = create_app(config, link=link, **demo)
         server = Server(app, config.web.host, config.web.port)
-    except (ServeError, PairingError) as error:
+    except PairingError as error:
         raise ConfigError([str(error)]) from None
+    except ServeError as error:
+        raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
     return app.extensions["backdoor"].mirror, server
 
 

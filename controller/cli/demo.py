@@ -6,6 +6,7 @@ the real service.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,7 @@ from controller.rules.occupancy import settled
 from controller.rules.state import State
 from controller.service.assembly import LinkMaker, World, alone, assemble, link_maker, simulated
 from web import pair_link
+from web.security.pairing import own_address, qr_text
 from web.server import page_server
 
 #: The demo's link is printed when the page hears the controller, or after this long without.
@@ -34,7 +36,6 @@ ON_THIS_MACHINE = (
     "(or backdoor demo --lan). Ctrl-C ends it."
 )
 NO_NETWORK = "--lan: this machine is on no network; join one, or leave --lan (LAN=1) out"
-ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 
 @dataclass(frozen=True, slots=True)

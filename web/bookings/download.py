@@ -31,9 +31,10 @@ class CalendarSource:
         try:
             return self._download() if "://" in self.url else self._read()
         except urllib.error.HTTPError as error:
-            if error.code == 304:
-                return None
-            raise CalendarError(f"its server answers {error.code} {error.reason}") from None
+            with error:  # it holds the connection; Python 3.14 minds who leaves it open
+                if error.code == 304:
+                    return None
+                raise CalendarError(f"its server answers {error.code} {error.reason}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
             raise CalendarError(f"can't be read ({reason})") from None

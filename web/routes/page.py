@@ -33,13 +33,12 @@ from web.presentation.labels import reason_words
 from web.presentation.page_view import PageView
 from web.presentation.room import room_view
 from web.presentation.selftest import SelfTestView
-from web.routes.streams import Streams, backlog
+from web.routes.streams import Streams
 from web.security.gate import wants_page
 from web.security.pairing import AttemptLimiter, Pairing
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
-MAX_UNREAD = 32 * 1024  # bytes that the server holds for a phone that does not read
 NUMBERED = {"access_door": "party", "set_count": "count", "report_wrong": "count"}
 
 NUMBER = re.compile("-?[0-9]{1,9}")
@@ -174,10 +173,10 @@ def events() -> ResponseReturnValue:
     if not app.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
     key = app.pairing.signing_key()
-    environ = request.environ
+    gone = request.environ.get("waitress.client_disconnected", lambda: False)
 
     def may_continue() -> bool:
-        return backlog(environ) < MAX_UNREAD and app.pairing.signing_key() == key
+        return not gone() and app.pairing.signing_key() == key
 
     stream = stream_with_context(app.streams.follow(_full_state, may_continue))
     response = Response(stream, mimetype="text/event-stream")

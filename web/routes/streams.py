@@ -25,12 +25,6 @@ def sse_event(number: int, data: str) -> str:
     return f"id: {number}\ndata: {data}\n\n"
 
 
-def backlog(environ: Mapping[str, object]) -> int:
-    """Return how many bytes waitress holds for a client that does not read them."""
-    channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
-    return int(getattr(channel, "total_outbufs_len", 0))
-
-
 class Streams:
     """All open streams; there are never more than ``most`` at once."""
 

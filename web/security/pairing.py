@@ -149,8 +149,11 @@ class AttemptLimiter:
             self._failed.pop(address, None)
 
 
-def _own_address() -> str:
-    """Return the address at which a phone on the same network finds us; sends no packet."""
+def own_address() -> str | None:
+    """Return the IPv4 address at which a phone on the same network finds us; sends no packet.
+
+    None when this machine is on no network.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # a documentation address: picks the route, no more

@@ -14,7 +14,7 @@ from web.presentation.chart import LEFT, RIGHT, chart, last_events, totals
 
 pytestmark = pytest.mark.usefixtures("english")
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
 
 
 def ago(minutes: float) -> str:

@@ -19,7 +19,7 @@ import pytest
 from flask import Flask
 
 from tests.support.fake_controller import FakeController, Serving, page_of, paired
-from tests.support.wait import eventually
+from tests.support.wait import HANGS_S, eventually
 from web.routes.streams import Streams
 from web.security.pairing import Pairing
 from web.server import ServeError, Server, bind
@@ -252,11 +252,11 @@ def answers(phone: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
 def test_who_does_not_ask_in_time_is_closed(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
     with (
-        Serving(page_of(house, tmp_path)) as serving,
+        Serving(page_of(controller, tmp_path)) as serving,
         socket.create_connection(("127.0.0.1", serving.server.port), timeout=10) as phone,
     ):
         phone.sendall(said)
@@ -264,11 +264,11 @@ def test_who_does_not_ask_in_time_is_closed(
 
 
 def test_a_byte_now_and_then_is_no_request(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 1.0)
     with (
-        Serving(page_of(house, tmp_path)) as serving,
+        Serving(page_of(controller, tmp_path)) as serving,
         socket.create_connection(("127.0.0.1", serving.server.port), timeout=0.1) as phone,
     ):
         phone.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
@@ -286,10 +286,10 @@ def test_a_byte_now_and_then_is_no_request(
 
 
 def test_a_connection_may_rest_between_two_requests(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
-    with Serving(page_of(house, tmp_path)) as serving:
+    with Serving(page_of(controller, tmp_path)) as serving:
         connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=10)
         connection.request("GET", "/healthz")
         assert connection.getresponse().read()
@@ -343,7 +343,7 @@ def test_server_process_ends_cleanly_by_signal_with_a_stream_open(
 
 def test_streams_leave_no_thread_behind(controller: FakeController, tmp_path: Path) -> None:
     with Serving(page_of(controller, tmp_path)) as serving:
-        before = threading.active_count()
+        before = set(threading.enumerate())
         for _ in range(3):
             with phones(serving, 20) as made:
                 assert [phone.answer.status for phone in made] == [200] * 20
