@@ -1,8 +1,9 @@
-"""The bartender's phone page: shows the newest snapshot, its age, and asks the controller.
+"""The bartender's phone page: shows the controller's newest snapshot and its age, sends commands.
 
-Reading order: `snapshot` and `mirror` (what we know), `room`, `look` and `evening` (what it means
-in words and pictures), `pairing` and `guard` (who may see it), `streams` and `views` (how it gets
-to the phone), `serve`. From the controller only its vocabulary, wire, config and link are used.
+Reading order: `messages` and `mirror` (what is known), `presentation` (what it means in words and
+pictures), `security` (who may see it), `routes` (how it gets to the phone), `bookings` (the owner's
+calendar), `language`, `errors`, `server` and `tls`. From the controller only events, codec, config,
+mqtt and systemd are imported.
 """
 
 from __future__ import annotations
@@ -11,94 +12,100 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, Response, jsonify, make_response, render_template, request
-from flask.typing import ResponseReturnValue
+from flask import Flask, request
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 
-from controller.config.settings import Config
+from controller.config.settings import Config, Web
 from controller.mqtt.message import Topics
-from web.language import speak, spoken
-from web.mirror import Join, Mirror
-from web.presentation.bookings import Expected
-from web.presentation.selftest import Trial
+from web.errors import error_response
+from web.language import current_language, init_languages
+from web.mirror import LinkFactory, Mirror
+from web.presentation.bookings import BookingsView
+from web.presentation.selftest import SelfTestView
 from web.routes.metrics import metrics_routes
-from web.routes.page import Parts, page
-from web.routes.simulator import ACTIONS, Bench, bench_routes
+from web.routes.page import AppContext, page
+from web.routes.simulator import ACTIONS, Simulator, simulator_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
-from web.security.gate import Hosts, guard, wants_page
-from web.security.pairing import Pairing, Tries, page_url
+from web.security.gate import Hosts, gate
+from web.security.pairing import AttemptLimiter, Pairing, page_url
 
-__all__ = ["Bench", "Join", "create_app", "pair_link"]
-
-COOKIE_LASTS = timedelta(days=400)  # the longest that browsers grant
+COOKIE_LIFETIME = timedelta(days=400)  # the longest that browsers allow
 
 
 def create_app(
     config: Config,
     *,
-    link: Join,
-    bench: Bench | None = None,
+    link: LinkFactory,
+    simulator: Simulator | None = None,
     wall: Callable[[], datetime] | None = None,
     speed: float = 1.0,
 ) -> Flask:
-    """Make the page; its link is in ``app.extensions["backdoor"].mirror`` and not started yet.
+    """Return the page; start its link with ``app.extensions["backdoor"].mirror.start()``.
 
-    ``bench`` opens the drawer of the demo; ``wall`` and ``speed`` are the demo's clock, when it
-    runs faster than the wall's.
+    ``simulator`` adds the demo's buttons that move the pins; ``wall`` and ``speed`` are the demo's
+    clock, when it runs faster than real time.
     """
-    web = config.web
+    web, wall = config.web, wall or _utc_now
     app = Flask(__name__)
-    app.config.update(
-        SESSION_COOKIE_NAME="backdoor",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Strict",
-        PERMANENT_SESSION_LIFETIME=COOKIE_LASTS,
-        SESSION_REFRESH_EACH_REQUEST=False,
-        WTF_CSRF_TIME_LIMIT=None,
-        MAX_CONTENT_LENGTH=64 * 1024,
-        MAX_STREAMS=web.max_streams,
-        TLS=(web.tls_cert, web.tls_key),
-        SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
-    )
+    app.config.update(_flask_settings(web))
     mirror = Mirror(Topics.of(config), wall=wall, speed=speed)
     venues = Venues(config.mqtt.prefix) if web.venues else None
-    mirror.join(link, venues.topics() if venues else ())
+    mirror.connect(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
-    expected = Expected(config, mirror, wall or _utc_now) if config.book.url else None
-    app.extensions["backdoor"] = Parts(
-        mirror,
-        pairing,
-        Streams(mirror, most=web.max_streams),
-        Tries(),
-        Trial(mirror, wall=wall or _utc_now),
-        expected,
+    app.extensions["backdoor"] = AppContext(
+        mirror=mirror,
+        pairing=pairing,
+        streams=Streams(mirror, most=web.max_streams),
+        attempts=AttemptLimiter(),
+        self_test=SelfTestView(mirror, wall=wall),
+        bookings=BookingsView(config, mirror, wall) if config.book.url else None,
     )
-    guard(app, pairing, Hosts(web.allowed_hosts, web.public_url))
-    speak(app, web.language)
+    gate(app, pairing, Hosts(web.allowed_hosts, web.public_url))
+    init_languages(app, web.language)
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
     app.register_blueprint(metrics_routes(mirror, web.metrics_token))
-    if venues:
-        mirror.listen(venues.hear)
-        app.register_blueprint(venues_routes(venues))
+    if venues is not None:
+        app.register_blueprint(venues_routes(venues, mirror))
     if config.space.name:
-        app.register_blueprint(space_routes(config, mirror, wall or _utc_now))
-    if bench is not None:
-        routes = bench_routes(bench)
-        csrf.exempt(routes)
-        app.register_blueprint(routes)
+        app.register_blueprint(space_routes(config, mirror, wall))
+    if simulator is not None:
+        app.register_blueprint(simulator_routes(simulator, csrf))
+    app.register_error_handler(HTTPException, error_response)
     app.jinja_env.globals.update(
         version=_version(app),
-        bench_actions=ACTIONS if bench is not None else {},
+        simulator_actions=ACTIONS if simulator is not None else {},
         theme=_theme,
-        language=spoken,
+        language=current_language,
     )
-    app.register_error_handler(HTTPException, _plain_error)
     return app
+
+
+def pair_link(config: Config) -> str:
+    """Return the link that pairs a phone; make the secret when there is none yet."""
+    web = config.web
+    base = page_url(web.host, web.port, web.public_url, tls=bool(web.tls_cert))
+    return f"{base}/pair/{Pairing(Path(web.secret_file)).secret}"
+
+
+def _flask_settings(web: Web) -> dict[str, Any]:
+    return {
+        "SESSION_COOKIE_NAME": "backdoor",
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Strict",
+        "PERMANENT_SESSION_LIFETIME": COOKIE_LIFETIME,
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "WTF_CSRF_TIME_LIMIT": None,
+        "MAX_CONTENT_LENGTH": 64 * 1024,
+        "MAX_STREAMS": web.max_streams,
+        "TLS": (web.tls_cert, web.tls_key),
+        "SEND_FILE_MAX_AGE_DEFAULT": timedelta(days=365),
+    }
 
 
 def _utc_now() -> datetime:
@@ -106,44 +113,15 @@ def _utc_now() -> datetime:
 
 
 def _theme() -> str:
-    """Return this phone's choice, `night` or `light`; nothing when it follows its own setting."""
+    """Return this phone's choice, `night` or `light`; "" when it follows the phone's setting."""
     chosen = request.cookies.get("theme", "")
     return chosen if chosen in ("night", "light") else ""
 
 
-def pair_link(config: Config) -> str:
-    """Return the link that pairs a phone; makes the secret when there is none yet."""
-    web = config.web
-    base = page_url(web.host, web.port, web.public_url, tls=bool(web.tls_cert))
-    return f"{base}/pair/{Pairing(Path(web.secret_file)).secret}"
-
-
 def _version(app: Flask) -> str:
-    """Return a mark of everything that a phone may have cached: new files, new address."""
+    """Return a digest of all that a phone may have in its cache: new files get new addresses."""
     digest = hashlib.sha256()
     for folder in (app.static_folder, app.template_folder):
         for path in sorted((Path(app.root_path) / str(folder)).iterdir()):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _plain_error(error: HTTPException) -> ResponseReturnValue:
-    """Say what went wrong in one line, without a traceback; scripts get JSON."""
-    if isinstance(error.response, Response):
-        return error.response
-    response = _error_page(error.code or 500, error.name)
-    for name, value in error.get_headers():  # which methods there are, when to come again
-        if name.lower() != "content-type":
-            response.headers[name] = value
-    return response
-
-
-def _error_page(status: int, name: str) -> Response:
-    if not wants_page():
-        answer = jsonify(ok=False, reason=name.replace(" ", ""), state="refused")
-    elif status < 500:  # what failed may fail again: a 500 needs no template
-        answer = make_response(render_template("error.html", status=status))
-    else:
-        answer = Response(f"{status}: something went wrong here.\n", mimetype="text/plain")
-    answer.status_code = status
-    return answer

@@ -1,4 +1,4 @@
-"""Which language a phone reads: its own choice here, else what the browser asks for."""
+"""The page's language: the phone's choice on the page, else what its browser asks for."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def _(text: str, **names: object) -> str:
     return str(gettext(text, **names))
 
 
-def later(text: str) -> object:
+def lazy(text: str) -> object:
     """Return a text that is translated where it is shown: for tables made at import."""
     return lazy_gettext(text)
 
 
-def spoken() -> str:
+def current_language() -> str:
     """Return the language of the request, `it` or `en`."""
     return str(get_locale() or "en")
 
 
-def speak(app: Flask, preferred: str) -> None:
-    """Teach the app both languages; ``preferred`` is `it`, `en` or `auto` (the phone's)."""
+def init_languages(app: Flask, preferred: str) -> None:
+    """Add both languages to the app; ``preferred`` is `it`, `en` or `auto` (as the phone asks)."""
     fallback = preferred if preferred in LANGUAGES else "en"
 
     def choose() -> str:

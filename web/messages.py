@@ -1,4 +1,4 @@
-"""The controller's JSON as the page takes it in: checked for shape, and moved on to now."""
+"""The controller's JSON messages: checked, read with care, and advanced to now."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from controller.codec import decode
 
 Json = dict[str, Any]
 
-LARGEST_PAYLOAD = 256 * 1024
+MAX_PAYLOAD = 256 * 1024
+#: Larger numbers are not from a controller of ours and must not fill the page.
+MAX_NUMBER = 1e9
 
 
-def _parsed(payload: bytes) -> Any:
-    if len(payload) > LARGEST_PAYLOAD:
-        raise ValueError(f"{len(payload)} bytes are more than {LARGEST_PAYLOAD}")
+def _parse(payload: bytes) -> Any:
+    if len(payload) > MAX_PAYLOAD:
+        raise ValueError(f"{len(payload)} bytes are more than {MAX_PAYLOAD}")
     return decode(payload)
 
 
 def json_object(payload: bytes, **needed: type) -> Json:
-    """Return the JSON object of a message that has these keys and types, or raise ValueError."""
-    value = _parsed(payload)
+    """Return a message's JSON object; raise ValueError unless it has these keys and types."""
+    value = _parse(payload)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     for key, kind in needed.items():
@@ -31,7 +33,7 @@ def json_object(payload: bytes, **needed: type) -> Json:
 
 
 def seconds_since(iso: object, now: datetime) -> float:
-    """Return the seconds from an ISO time with offset until now, 0 when it says nothing."""
+    """Return the seconds from an ISO time with offset until now; 0 for anything else."""
     try:
         return (now - datetime.fromisoformat(str(iso))).total_seconds()
     except (ValueError, TypeError):
@@ -39,14 +41,14 @@ def seconds_since(iso: object, now: datetime) -> float:
 
 
 def _shift(part: object, key: str, by_s: float, floor: float | None = None) -> None:
-    """Move one number of a sub-object by so many seconds; absent or null stays as it is."""
+    """Add so many seconds to one number of an object; absent or null stays as it is."""
     if not isinstance(part, dict) or not isinstance(part.get(key), int | float):
         return
     moved = part[key] + by_s
     part[key] = round(moved if floor is None else max(moved, floor), 3)
 
 
-def moved_on(snapshot: Mapping[str, Any], by_s: float) -> Json:
+def advanced(snapshot: Mapping[str, Any], by_s: float) -> Json:
     """Return the snapshot as it stands ``by_s`` seconds after it was made."""
     state = {
         key: dict(value) if isinstance(value, dict) else value for key, value in snapshot.items()
@@ -56,3 +58,9 @@ def moved_on(snapshot: Mapping[str, Any], by_s: float) -> Json:
     _shift(state.get("door_knock"), "age_s", by_s)
     _shift(state.get("grant"), "remaining_s", -by_s, floor=0.0)
     return state
+
+
+def number(part: Mapping[str, Any], key: str, default: float = 0) -> float:
+    """Return a number of the snapshot; the default when it is null, absent or makes no sense."""
+    value = part.get(key)
+    return value if isinstance(value, int | float) and abs(value) <= MAX_NUMBER else default

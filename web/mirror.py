@@ -1,11 +1,12 @@
-"""What the page knows: the newest snapshot, how old it is, and the way to ask for something.
+"""A copy of the controller's state, kept up to date by its messages; and how commands are sent.
 
-The mirror hears the controller's messages from the link's thread and is read by many request
-threads; one condition guards everything. It never guesses: a snapshot without a living heartbeat
-is `stale`, a broker or a controller that is gone is `offline`, and only `online` may be acted on.
+Messages arrive in the link's thread, and many request threads read; one condition guards
+everything. The mirror never guesses: a snapshot without a fresh heartbeat is `stale`, without a
+broker or a controller it is `offline`, and commands are sent only while it is `online`.
 
-Two clocks: *age* is real time since something was heard. What moves on with it (time left, how
-long somebody waits) runs at the controller's speed, which only the demo makes other than one.
+Two clocks: *age* is real time since the last message. What changes with time in the snapshot (time
+left, how long somebody waits) runs at the controller's speed, which only the demo sets to other
+than one.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from typing import Protocol
 
 from controller.mqtt.link import Link
 from controller.mqtt.message import Message, Topics
-from web.messages import Json, json_object, moved_on, seconds_since
+from web.messages import Json, advanced, json_object, seconds_since
 
 log = logging.getLogger(__name__)
 
-STALE_AFTER_S = 3.0  # nothing heard for so long: nobody may trust the picture
-BEHIND_AFTER_S = 1.0  # heartbeats run ahead of the state: something got lost on the way
-ANSWER_WITHIN_S = 2.0
-FRESH_KNOCK_S = 10.0  # an older knock is history: events also arrive late, after an outage
-HEARD_TOPICS = ("status", "state", "heartbeat", "night", "result", "event/+", "self_test")
+STALE_AFTER_S = 3.0  # without a message for so long nobody may trust what is shown
+BEHIND_AFTER_S = 1.0  # heartbeats newer than the state for so long: a state was lost
+RESULT_LIMIT_S = 2.0
+FRESH_KNOCK_S = 10.0  # older knocks make no noise: after an outage events arrive late
+SUBSCRIPTIONS = ("status", "state", "heartbeat", "night", "result", "event/+", "self_test")
 
 
-class Join(Protocol):
-    """Makes a link that brings these topics; not started yet."""
+class LinkFactory(Protocol):
+    """Makes a link with these subscriptions; the link is not started yet."""
 
     def __call__(
         self,
@@ -49,20 +50,24 @@ class Join(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended: `done`, `refused` with its reason, or `not_answered`."""
+    """How a command ended: `done`, `refused` with a reason, or `not_answered`."""
 
     state: str
     reason: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether the controller confirmed it."""
+        """Whether the controller confirmed the command."""
         return self.state == "done"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One look at the mirror: the snapshot moved on to now, the link, and the versions."""
+class MirrorView:
+    """The mirror at one moment: the snapshot advanced to now, the link's state, the versions.
+
+    ``state`` is empty before the first snapshot, but for `link` and `age_ms`. ``knock`` has the
+    number of fresh knocks so far (`n`) and the `place` of the last one.
+    """
 
     state: Json
     link: str
@@ -77,10 +82,10 @@ def _utc_now() -> datetime:
 
 
 class Mirror:
-    """The controller as seen from here, by the topics of one venue.
+    """The controller's state as the topics of one venue show it.
 
-    ``monotonic`` (s) measures ages, ``wall`` stamps commands with the house's time of day, and
-    ``speed`` is how many house seconds pass in a real one (other than 1 in the demo only).
+    ``monotonic`` (s) measures ages, ``wall`` is the time of day in commands, and ``speed`` is how
+    many seconds of the controller pass in a real one (other than 1 in the demo only).
     """
 
     def __init__(
@@ -99,8 +104,8 @@ class Mirror:
         self._status: str | None = None
         self._snapshot: Json | None = None
         self._snapshot_at = 0.0  # monotonic s at which the snapshot was true
-        self._heard_at: float | None = None
-        self._beat: Json | None = None
+        self._received_at: float | None = None
+        self._heartbeat: Json | None = None
         self._behind_since: float | None = None
         self._night: Json = {}
         self._night_version = 0
@@ -118,59 +123,59 @@ class Mirror:
             "event/knock": self._on_knock,
         }
 
-    # --- the link's side -----------------------------------------------------------------------
+    # --- called by the link --------------------------------------------------------------------
 
-    def join(self, link: Join, also: Sequence[str] = ()) -> None:
-        """Make the link that this mirror hears and asks through; listeners may hear more."""
+    def connect(self, link: LinkFactory, also: Sequence[str] = ()) -> None:
+        """Make the link; ``also`` are further topics, for listeners."""
         self._link = link(
-            subscriptions=[*(self._topics(name) for name in HEARD_TOPICS), *also],
-            on_message=self.hear,
-            on_up=self.up,
-            on_down=self.down,
+            subscriptions=[*(self._topics(name) for name in SUBSCRIPTIONS), *also],
+            on_message=self.receive,
+            on_up=self.link_up,
+            on_down=self.link_down,
         )
 
     def listen(self, listener: Callable[[str, Message], None]) -> None:
-        """Let somebody else hear every message as well, by its name, in the link's thread."""
+        """Call ``listener`` with each message and its name, in the link's thread."""
         self._listeners.append(listener)
 
-    def beside(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Let something begin and end with the link."""
+    def run_beside(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Start and stop something together with the link."""
         self._beside.append((start, stop))
 
-    def say(self, message: Message) -> None:
-        """Tell the house something that is no command."""
+    def publish(self, message: Message) -> None:
+        """Publish a message that is not a command."""
         if self._link is not None:
             self._link.publish(message)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the link and what runs beside it."""
         if self._link is not None:
             self._link.start()
         for start, _ in self._beside:
             start()
 
     def stop(self) -> None:
-        """Leave the link."""
+        """Stop what runs beside the link, then the link."""
         for _, stop in self._beside:
             stop()
         if self._link is not None:
             self._link.stop()
 
-    def up(self) -> None:
-        """The link stands: what was heard before is old until something is heard again."""
+    def link_up(self) -> None:
+        """Note that the broker is connected: the state is stale until messages arrive again."""
         with self._changed:
-            self.connected, self._heard_at, self._beat = True, None, None
-            self._bump()
+            self.connected, self._received_at, self._heartbeat = True, None, None
+            self._notify()
 
-    def down(self, why: str = "") -> None:
-        """The link broke: nothing shown may be trusted, nothing can be asked."""
+    def link_down(self, why: str = "") -> None:
+        """Note that the broker is gone: nothing shown may be trusted, no command can be sent."""
         with self._changed:
-            self.connected, self._status, self._heard_at = False, None, None
-            self._bump()
-        log.info("link down: %s", why or "no reason given")
+            self.connected, self._status, self._received_at = False, None, None
+            self._notify()
+        log.info("broker not connected: %s; the link tries again", why or "no reason given")
 
-    def hear(self, message: Message) -> None:
-        """Take one message in (link's thread); what makes no sense is logged and ignored."""
+    def receive(self, message: Message) -> None:
+        """Take one message, in the link's thread; one that makes no sense is logged and ignored."""
         name = self._topics.name(message.topic)
         try:
             for listener in self._listeners:
@@ -179,11 +184,11 @@ class Mirror:
             if handler is not None:
                 with self._changed:
                     handler(message, self._monotonic())
-                    self._bump()
+                    self._notify()
         except (ValueError, TypeError, RecursionError) as error:
             log.warning("%s: ignored, %s", message.topic, error)
 
-    def _bump(self) -> None:
+    def _notify(self) -> None:
         self._version += 1
         self._changed.notify_all()
 
@@ -195,24 +200,24 @@ class Mirror:
             message.payload, boot=str, seq=int, occupancy=dict, door=dict, hatch=dict
         )
         self._snapshot, self._snapshot_at = snapshot, now_s
-        if self._heard_at is None and message.retain:  # the broker kept it: true when it was made
+        if self._received_at is None and message.retain:  # stored at the broker: as old as it says
             old_s = max(0.0, seconds_since(snapshot.get("at"), self._wall()))
             self._snapshot_at -= old_s / self._speed
         else:
-            self._heard_at = now_s
-            if self._beat and self._beat["boot"] != snapshot["boot"]:
-                self._beat = None  # a new life: its first heartbeat is to come
-        self._compare(now_s)
+            self._received_at = now_s
+            if self._heartbeat and self._heartbeat["boot"] != snapshot["boot"]:
+                self._heartbeat = None  # restarted: the first heartbeat is to come
+        self._compare_seq(now_s)
 
     def _on_heartbeat(self, message: Message, now_s: float) -> None:
-        self._beat = json_object(message.payload, boot=str, seq=int)
-        self._heard_at = now_s
-        self._compare(now_s)
+        self._heartbeat = json_object(message.payload, boot=str, seq=int)
+        self._received_at = now_s
+        self._compare_seq(now_s)
 
-    def _compare(self, now_s: float) -> None:
-        """Remember since when the heartbeats are ahead of the state that we hold."""
-        beat, snapshot = self._beat, self._snapshot
-        if beat is None or snapshot is None or beat["seq"] <= snapshot["seq"]:
+    def _compare_seq(self, now_s: float) -> None:
+        """Remember since when the heartbeats are newer than our snapshot."""
+        heartbeat, snapshot = self._heartbeat, self._snapshot
+        if heartbeat is None or snapshot is None or heartbeat["seq"] <= snapshot["seq"]:
             self._behind_since = None
         elif self._behind_since is None:
             self._behind_since = now_s
@@ -235,63 +240,67 @@ class Mirror:
         if not message.retain and age_s < FRESH_KNOCK_S * self._speed:
             self._knock = {"n": self._knock["n"] + 1, "place": str(knock["place"])}
 
-    # --- the page's side -----------------------------------------------------------------------
+    # --- called by the page --------------------------------------------------------------------
 
-    def seen(self) -> Seen:
-        """Return the state of now, with `link` and `age_ms` added as the contract says."""
+    def view(self) -> MirrorView:
+        """Return what holds now; the state gets `link` and `age_ms`, as openapi.yaml says."""
         with self._changed:
             now_s = self._monotonic()
             link = self._link_state(now_s)
-            age_ms = None if self._heard_at is None else round((now_s - self._heard_at) * 1000)
+            age_ms = (
+                None if self._received_at is None else round((now_s - self._received_at) * 1000)
+            )
             state: Json = {}
             if self._snapshot is not None:
-                state = moved_on(self._snapshot, (now_s - self._snapshot_at) * self._speed)
+                state = advanced(self._snapshot, (now_s - self._snapshot_at) * self._speed)
             state |= {"link": link, "age_ms": age_ms}
-            return Seen(state, link, self._version, self._night, self._night_version, self._knock)
+            return MirrorView(
+                state, link, self._version, self._night, self._night_version, self._knock
+            )
 
     def _link_state(self, now_s: float) -> str:
         if not self.connected or self._status != "online":
             return "offline"
-        if self._snapshot is None or self._beat is None or self._heard_at is None:
+        if self._snapshot is None or self._heartbeat is None or self._received_at is None:
             return "stale"
-        if self._beat["boot"] != self._snapshot["boot"]:
+        if self._heartbeat["boot"] != self._snapshot["boot"]:
             return "stale"
         behind = self._behind_since is not None and now_s - self._behind_since > BEHIND_AFTER_S
-        return "stale" if behind or now_s - self._heard_at > STALE_AFTER_S else "online"
+        return "stale" if behind or now_s - self._received_at > STALE_AFTER_S else "online"
 
     def wait(self, version: int, timeout_s: float) -> None:
-        """Return when something newer than ``version`` was heard, or after so many seconds."""
+        """Return when there is something newer than ``version``, or after so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._version != version, timeout_s)
 
     def wake(self) -> None:
-        """Let everybody who waits look again."""
+        """End every `wait`: something that is shown beside the snapshot has changed."""
         with self._changed:
-            self._bump()
+            self._notify()
 
     def command(self, name: str, **number: int) -> Outcome:
-        """Ask the controller for ``name`` and wait up to 2 s for its answer.
+        """Send command ``name`` and wait up to 2 s for the controller's answer.
 
-        Nothing is sent unless the controller is known to be alive: a command that lies in a queue
+        Nothing is sent unless the controller is known to be alive: a command that waits in a queue
         is a door that opens later.
         """
-        seen = self.seen()
-        if self._link is None or seen.link != "online":
+        mirror_view = self.view()
+        if self._link is None or mirror_view.link != "online":
             return Outcome("not_answered", "Offline")
         command_id = uuid.uuid4().hex
         payload = {"id": command_id, "issued_at": self._wall().isoformat(), "cause": "page"}
-        # The boot that we speak to proves that this is fresh even where no clock is set.
-        body = json.dumps(payload | {"boot": seen.state["boot"]} | number).encode()
+        # The controller's boot id proves that the command is fresh, even if no clock is set.
+        body = json.dumps(payload | {"boot": mirror_view.state["boot"]} | number).encode()
         with self._changed:
             self._pending[command_id] = None
         try:
             self._link.publish(Message(self._topics(f"cmd/{name}"), body, qos=1))
-            return self._answer_to(command_id)
+            return self._wait_for_result(command_id)
         finally:
             with self._changed:
                 del self._pending[command_id]
 
-    def _answer_to(self, command_id: str) -> Outcome:
+    def _wait_for_result(self, command_id: str) -> Outcome:
         with self._changed:
-            self._changed.wait_for(lambda: self._pending[command_id] is not None, ANSWER_WITHIN_S)
+            self._changed.wait_for(lambda: self._pending[command_id] is not None, RESULT_LIMIT_S)
             return self._pending[command_id] or Outcome("not_answered", "NoAnswer")

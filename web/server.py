@@ -1,9 +1,9 @@
-"""The page's server: waitress on a socket that we bind ourselves, and a clean end.
+"""The page's server: waitress on a socket that we bind ourselves, and the page as a process.
 
 waitress is shaped by what it leaves to subclasses (a listener, a connection) and by its settings;
 one loop reads and writes all connections, so a slow or silent one costs no thread, with TLS too.
-Every open stream holds one of the threads, so there are a dozen more threads than streams.
-Forwarding headers are believed from this machine only: that is where a reverse proxy runs.
+Every open stream occupies one thread, so there are a dozen more threads than streams. Forwarding
+headers are trusted from this machine only: that is where a reverse proxy runs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import math
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -25,7 +27,15 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
+from controller.config.loader import ConfigError
+from controller.config.settings import Config
+from controller.mqtt.client import MqttLink
+from controller.mqtt.link import Link
+from controller.systemd import Notifier
+from web import create_app
+from web.mirror import Mirror
 from web.routes.streams import Streams
+from web.security.pairing import PairingError
 from web.tls import RECORD, TlsChannel, server_context
 
 log = logging.getLogger(__name__)
@@ -37,6 +47,8 @@ GONE_AFTER_MS = 20_000  # a phone that acknowledges nothing for so long is gone
 MOST_UNREAD = 32 * 1024  # bytes that we hold for a phone which does not take them
 ASKED_WITHIN_S = 10.0  # from coming, or a request's first byte, until the whole request is here
 IDLE_S = 60.0  # from an answer to the next request
+#: What the demo's user can do about a port that is taken.
+ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 SETTINGS: dict[str, Any] = {
     "recv_bytes": RECORD,
@@ -58,7 +70,7 @@ class ServeError(Exception):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to host and port (0: any free one), or say clearly why not."""
+    """Return a socket bound to host and port (0: any free one); raise ServeError if it cannot."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -174,13 +186,13 @@ class Server:
 
         ``alive`` is called about once a second, from the loop that answers.
         """
-        told_s = 0.0
+        called_s = 0.0
         try:
             while not self._stopping.is_set():
                 wasyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
                 now_s = time.monotonic()
-                if now_s - told_s >= ALIVE_EVERY_S:
-                    told_s = now_s
+                if now_s - called_s >= ALIVE_EVERY_S:
+                    called_s = now_s
                     self._listener.close_late(now_s)
                     alive()
         finally:
@@ -224,3 +236,41 @@ def run(
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> tuple[Mirror, Server]:
+    """Return the page's mirror, not started, and its server, which has its socket.
+
+    ``links`` makes links to the broker; ``demo`` are further arguments of `create_app`. What the
+    owner can mend is a ConfigError.
+    """
+    client_id = f"backdoor-web-{config.venue}"
+    link = partial(links, client_id=client_id, on_ack=lambda _: None, will=None, birth=None)
+    try:
+        app = create_app(config, link=link, **demo)
+        server = Server(app, config.web.host, config.web.port)
+    except PairingError as error:
+        raise ConfigError([str(error)]) from None
+    except ServeError as error:
+        raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
+    return app.extensions["backdoor"].mirror, server
+
+
+def serve_page(config: Config) -> None:
+    """Serve the page until SIGTERM; what the owner can mend is a ConfigError."""
+    if not config.mqtt.host:
+        raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
+    mirror, server = page_server(config, partial(MqttLink, config.mqtt))
+    notifier = Notifier()
+    mirror.start()
+    try:
+        sys.exit(
+            run(
+                server,
+                ready=notifier.ready,
+                stopping=notifier.stopping,
+                alive=notifier.watchdog,
+            )
+        )
+    finally:
+        mirror.stop()

@@ -1,7 +1,7 @@
-"""The demo and the page's process: where controller and page meet.
+"""The demo: controller and page in one process.
 
-In the demo both run in one process on simulated pins, joined by a bus in memory (or a real broker);
-nothing else differs from the real service.
+They run on simulated pins, joined by a bus in memory (or a real broker); nothing else differs from
+the real service.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 from time import monotonic
-from typing import Any
 
 from controller.config.loader import ConfigError, load, parse
 from controller.config.settings import Config, JournalSettings, Web
 from controller.gpio.simulated import Move, Simulator
-from controller.mqtt.client import MqttLink
 from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import settled
 from controller.rules.state import State
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from controller.service.publisher import LinkMaker
-from controller.systemd import Notifier
 from controller.trace import TraceError, load_trace
-from web import create_app, pair_link
-from web.security.pairing import PairingError, own_address, qr_text
-from web.server import ServeError, Server
-from web.server import run as serve
+from web import pair_link
+from web.security.pairing import own_address, qr_text
+from web.server import page_server
 
 #: The demo's link is printed when the controller's messages reach the page, or after this long.
 LIVE_WITHIN_S = 3.0
@@ -41,7 +37,6 @@ ON_THIS_MACHINE = (
     "(or backdoor demo --lan). Ctrl-C ends it."
 )
 NO_NETWORK = "--lan: this machine is on no network; join one, or leave --lan (LAN=1) out"
-ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +152,7 @@ class _Page:
     """The page in a thread of this process."""
 
     def __init__(self, config: Config, links: LinkMaker, bench: Simulator, speed: float) -> None:
-        self._app, self._mirror, self._server = _page(config, links, bench=bench, speed=speed)
+        self._mirror, self._server = page_server(config, links, simulator=bench, speed=speed)
         self.port = self._server.port
         self._thread = Thread(target=self._server.serve, name="page", daemon=True)
 
@@ -168,38 +163,10 @@ class _Page:
     def wait_until_live(self) -> None:
         """Return when the controller's messages reach the page, or it shows that none come."""
         end_s = monotonic() + LIVE_WITHIN_S
-        while (seen := self._mirror.seen()).link != "online" and monotonic() < end_s:
+        while (seen := self._mirror.view()).link != "online" and monotonic() < end_s:
             self._mirror.wait(seen.version, 0.2)
 
     def stop(self) -> None:
         self._server.stop()
         self._mirror.stop()
         self._thread.join(5)
-
-
-def _page(config: Config, links: LinkMaker, **demo: Any) -> tuple[Any, Any, Server]:
-    """Return application, mirror and server; raises ConfigError for what the user can mend."""
-    name = f"backdoor-web-{config.venue}"
-    join = partial(links, client_id=name, on_ack=lambda _: None, will=None, birth=None)
-    try:
-        app = create_app(config, link=join, **demo)
-        server = Server(app, config.web.host, config.web.port)
-    except PairingError as error:
-        raise ConfigError([str(error)]) from None
-    except ServeError as error:
-        raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
-    return app, app.extensions["backdoor"].mirror, server
-
-
-def serve_page(config: Config) -> None:
-    """Serve the page until a signal."""
-    if not config.mqtt.host:
-        raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
-    _, mirror, server = _page(config, partial(MqttLink, config.mqtt))
-    notifier = Notifier()
-    mirror.start()
-    try:
-        hooks = {"ready": notifier.ready, "stopping": notifier.stopping, "alive": notifier.watchdog}
-        sys.exit(serve(server, **hooks))
-    finally:
-        mirror.stop()

@@ -250,8 +250,8 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
 @set_option
 def web(path: str | None, sets: tuple[str, ...]) -> None:
     """Serve the bartender's page: a process of its own, joined to the controller by the broker."""
-    from controller.cli.demo import serve_page
     from controller.config.credentials import with_login
+    from web.server import serve_page
 
     _log(logging.INFO)
     with _user_errors():

@@ -1,4 +1,4 @@
-"""A whole bar in one process for the browser's tests: the real controller on simulated pins."""
+"""Controller and page in one process for the browser's tests, on simulated pins."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Bar:
         self.running.loop._components.heartbeat._ticks = TICKS_PER_HEARTBEAT - 1
         self.bench = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
         join = partial(links, client_id="page", on_ack=lambda number: None)
-        self.app = create_app(self.config, link=join, bench=self.bench)
+        self.app = create_app(self.config, link=join, simulator=self.bench)
         self.mirror = self.app.extensions["backdoor"].mirror
         self.serving = Serving(self.app)
         self._thawed = threading.Event()
@@ -74,16 +74,16 @@ class Bar:
         """The page's address."""
         return f"{self.serving.url}/"
 
-    def lit(self, line: str) -> bool:
-        """Tell whether an output pin is high, as a lamp on it would show."""
+    def is_on(self, line: str) -> bool:
+        """Return whether an output pin is high."""
         return bool(self.running.factory.pin(self.config.lines[line].pin).state)
 
     def state(self) -> dict[str, Any]:
         """Return the snapshot as the page has it."""
-        return dict(self.mirror.seen().state)
+        return dict(self.mirror.view().state)
 
     def freeze(self) -> None:
-        """Let the controller's loop hang."""
+        """Make the controller's loop hang until `thaw`."""
         self._thawed.clear()
         self.running.loop.post(self._hang)
 
@@ -91,7 +91,7 @@ class Bar:
         self._thawed.wait(30)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """End `freeze`."""
         self._thawed.set()
 
 

@@ -65,7 +65,7 @@ def open_page(browser: Browser) -> Iterator[Any]:
 
 
 def bad(said: Any) -> bool:
-    """Tell whether the console complains: of a policy broken, not of an answer 4xx that we want."""
+    """Return whether this is an error on the console; an answer 4xx is none, tests want some."""
     return said.type == "error" and "Failed to load resource" not in said.text
 
 

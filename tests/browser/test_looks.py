@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 import web
 from tests.browser.conftest import SCREENSHOTS
-from tests.support.fake_controller import Bench, House, Serving, now_iso, page_of
+from tests.support.fake_controller import FakeController, FakeSimulator, Serving, now_iso, page_of
 
 SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}
 
@@ -32,9 +32,9 @@ def waiting(count: int, oldest_s: float, *, blinking: bool = False) -> dict[str,
     return {"light": "ON", "waiting": count, "oldest_s": oldest_s, "blinking": blinking}
 
 
-def letting_in(entered: int, physical: str) -> Callable[[House], None]:
-    def show(house: House) -> None:
-        house.inside(
+def letting_in(entered: int, physical: str) -> Callable[[FakeController], None]:
+    def show(controller: FakeController) -> None:
+        controller.inside(
             1 + entered,
             session=session(7100),
             door={"mode": "Accessed", "physical": physical, "strike": physical == "Closed"},
@@ -44,47 +44,49 @@ def letting_in(entered: int, physical: str) -> Callable[[House], None]:
     return show
 
 
-def frozen(house: House) -> None:
-    house.inside(3, session=session(4350))
-    house.beat()
-    house.freeze()
+def frozen(controller: FakeController) -> None:
+    controller.inside(3, session=session(4350))
+    controller.heartbeat()
+    controller.freeze()
 
 
-def overtime(house: House) -> None:
+def overtime(controller: FakeController) -> None:
     knock = {"at": now_iso(), "age_s": 12.0, "raps": 3}
-    house.inside(4, session=session(-730, "overtime"), door_knock=knock)
+    controller.inside(4, session=session(-730, "overtime"), door_knock=knock)
 
 
-def doubtful_sensors(house: House) -> None:
+def doubtful_sensors(controller: FakeController) -> None:
     fault = {"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}
-    house.inside(2, session=session(4000), counting="manual", faults=[fault])
+    controller.inside(2, session=session(4000), counting="manual", faults=[fault])
 
 
-STATES: dict[str, Callable[[House], None]] = {
-    "empty": lambda house: house.inside(0),
-    "three": lambda house: house.inside(3, session=session(4350)),
-    "knock": lambda house: house.inside(3, session=session(4350), hatch=waiting(2, 40)),
-    "patience": lambda house: house.inside(
+STATES: dict[str, Callable[[FakeController], None]] = {
+    "empty": lambda controller: controller.inside(0),
+    "three": lambda controller: controller.inside(3, session=session(4350)),
+    "knock": lambda controller: controller.inside(3, session=session(4350), hatch=waiting(2, 40)),
+    "patience": lambda controller: controller.inside(
         3, session=session(4350), hatch=waiting(1, 75, blinking=True)
     ),
-    "hatch-open": lambda house: house.inside(2, session=session(4350), hatch={"open": True}),
-    "doubt": lambda house: house.inside(2, 3, session=session(3100)),
-    "wide-doubt": lambda house: house.inside(0, 4, session=session(3100)),
-    "last-call": lambda house: house.inside(4, session=session(840, "last_call")),
+    "hatch-open": lambda controller: controller.inside(
+        2, session=session(4350), hatch={"open": True}
+    ),
+    "doubt": lambda controller: controller.inside(2, 3, session=session(3100)),
+    "wide-doubt": lambda controller: controller.inside(0, 4, session=session(3100)),
+    "last-call": lambda controller: controller.inside(4, session=session(840, "last_call")),
     "overtime": overtime,
-    "over-capacity": lambda house: house.inside(5, session=session(5000)),
+    "over-capacity": lambda controller: controller.inside(5, session=session(5000)),
     "letting-in": letting_in(0, "Closed"),
     "door-open": letting_in(1, "Open"),
-    "forced": lambda house: house.inside(
+    "forced": lambda controller: controller.inside(
         1, session=session(5000), door={"alarm": "DoorForcedOpen", "physical": "Open"}
     ),
-    "evacuation": lambda house: house.inside(
+    "evacuation": lambda controller: controller.inside(
         3, session=session(4000), door={"mode": "LockedOpen", "physical": "Open"}
     ),
-    "lock-down": lambda house: house.inside(3, door={"mode": "LockedDown"}),
-    "blocked": lambda house: house.inside(1, door={"mode": "Blocked"}),
+    "lock-down": lambda controller: controller.inside(3, door={"mode": "LockedDown"}),
+    "blocked": lambda controller: controller.inside(1, door={"mode": "Blocked"}),
     "manual": doubtful_sensors,
-    "staff": lambda house: house.inside(2, session=session(4350), staff_pass=True),
+    "staff": lambda controller: controller.inside(2, session=session(4350), staff_pass=True),
     "frozen": frozen,
 }
 
@@ -132,29 +134,34 @@ def keep(page: Page, name: str, *, whole: bool = False) -> None:
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    house.say("night", evening(), retain=True)
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.show()
+    controller.publish("night", evening(), retain=True)
+    return controller
 
 
 @pytest.mark.parametrize(
     ("language", "scheme", "screens"), [("en", "dark", list(SCREENS)), ("it", "light", ["360x640"])]
 )
-def test_every_state_on_every_screen(
-    house: House, tmp_path: Path, open_page: Any, language: str, scheme: str, screens: list[str]
+def test_page_in_every_state_on_every_screen(
+    controller: FakeController,
+    tmp_path: Path,
+    open_page: Any,
+    language: str,
+    scheme: str,
+    screens: list[str],
 ) -> None:
-    with Serving(page_of(house, tmp_path, bench=Bench())) as serving:
+    with Serving(page_of(controller, tmp_path, simulator=FakeSimulator())) as serving:
         page: Page = open_page(
             serving.pair_url, locale=language, color_scheme=scheme, reduced_motion="reduce"
         )
         page.wait_for_url(f"{serving.url}/")
-        house.let_time_run()
+        controller.let_time_run()
         for name, show in STATES.items():
-            fresh = House(house.bus)  # every state begins from the calm room
-            fresh.state["seq"] = house.state["seq"] = house.state["seq"] + 10
-            fresh.live()
+            fresh = FakeController(controller.bus)  # every state begins from the calm room
+            fresh.state["seq"] = controller.state["seq"] = controller.state["seq"] + 10
+            fresh.keep_alive()
             show(fresh)
             link = "stale" if name == "frozen" else "online"
             expect(page.locator("body")).to_have_attribute("data-link", link)
@@ -175,8 +182,8 @@ def test_every_state_on_every_screen(
         keep(page, f"whole-{language}-{scheme}", whole=True)
 
 
-def test_what_a_stranger_sees(house: House, tmp_path: Path, open_page: Any) -> None:
-    with Serving(page_of(house, tmp_path)) as serving:
+def test_page_for_a_stranger(controller: FakeController, tmp_path: Path, open_page: Any) -> None:
+    with Serving(page_of(controller, tmp_path)) as serving:
         keep(open_page(serving.url), "unpaired-360x640-en-dark")
         page = open_page(f"{serving.url}/pair/{'x' * 32}", locale="it")
         expect(page.locator(".wrong")).to_be_visible()
@@ -186,23 +193,23 @@ def test_what_a_stranger_sees(house: House, tmp_path: Path, open_page: Any) -> N
 PICTURES = Path(web.__file__).parent / "pictures"
 
 
-def test_the_readmes_pictures_are_of_this_page(
-    house: House, tmp_path: Path, open_page: Any
+def test_pictures_of_the_readme_are_of_this_page(
+    controller: FakeController, tmp_path: Path, open_page: Any
 ) -> None:
     """Renew them with RENEW_PICTURES=1 after a change of templates, style or script."""
-    app = page_of(house, tmp_path)
+    app = page_of(controller, tmp_path)
     now, mark = str(app.jinja_env.globals["version"]), PICTURES / "page.version"
     if not os.environ.get("RENEW_PICTURES"):
         assert mark.read_text().strip() == now, (
             "RENEW_PICTURES=1 pytest tests/browser/test_looks.py"
         )
         return
-    house.live()
+    controller.keep_alive()
     with Serving(app) as serving:
         page: Page = open_page(serving.pair_url, reduced_motion="reduce")
         page.wait_for_url(f"{serving.url}/")
         for name, state in (("page", "knock"), ("doubt", "doubt"), ("tonight", "three")):
-            STATES[state](house)
+            STATES[state](controller)
             page.set_viewport_size({"width": 390, "height": 720})
             seat = page.locator('[data-s="seat3"]')
             expect(seat).to_have_attribute("data-state", "doubt" if name == "doubt" else "taken")
@@ -211,4 +218,4 @@ def test_the_readmes_pictures_are_of_this_page(
             else:
                 page.screenshot(path=str(PICTURES / f"{name}.png"))
     mark.write_text(f"{now}\n")
-    house.stop()
+    controller.stop()

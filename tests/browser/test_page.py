@@ -36,13 +36,13 @@ def page(bar: Bar, open_page: Opener) -> Page:
     return page
 
 
-def test_a_phone_without_pairing_sees_how_to_pair_and_no_more(bar: Bar, open_page: Opener) -> None:
+def test_phone_without_pairing_sees_how_to_pair_and_no_more(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.url)
     expect(page.get_by_role("heading")).to_have_text("This phone is not paired")
     assert page.locator("svg.picture").count() == 0
 
 
-def test_the_link_pairs_and_shows_the_room(bar: Bar, page: Page) -> None:
+def test_pair_link_shows_the_room(bar: Bar, page: Page) -> None:
     expect(page.locator("h1")).to_have_text("Nobody inside. Four may come in.")
     [cookie] = [c for c in page.context.cookies() if c["name"] == "backdoor"]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
@@ -50,7 +50,7 @@ def test_the_link_pairs_and_shows_the_room(bar: Bar, page: Page) -> None:
     expect(page.locator("h1")).to_contain_text("Nobody inside.")
 
 
-def test_a_new_secret_throws_the_open_page_out(bar: Bar, page: Page) -> None:
+def test_new_secret_throws_the_open_page_out(bar: Bar, page: Page) -> None:
     Pairing(bar.app.extensions["backdoor"].pairing._path).rotate()
     expect(page.locator("h1")).to_have_text("This phone is not paired")
 
@@ -64,10 +64,10 @@ def test_guests_fill_the_seats_and_the_lamp(make_bar: BarMaker, open_page: Opene
     expect(seat).to_have_attribute("data-state", "taken")
     expect(page.locator("h1")).to_contain_text("4 of 4 inside. Full.")
     expect(page.locator(".lamp")).to_have_attribute("data-state", "full")
-    assert bar.lit("full_lamp")
+    assert bar.is_on("full_lamp")
     let(page, 1).click(force=True)
     expect(page.locator(".let .told")).to_have_text("The room is full")
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
 
 
 # --- each action to its effect on the pins ------------------------------------------------------
@@ -76,14 +76,14 @@ def test_guests_fill_the_seats_and_the_lamp(make_bar: BarMaker, open_page: Opene
 def test_letting_in_releases_the_strike(bar: Bar, page: Page) -> None:
     let(page, 2).click()
     expect(page.locator(".let .told")).to_have_text("Done")
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
     expect(page.locator('[data-s="seat2"]')).to_have_attribute("data-state", "coming")
     bar.bench.act("open_door")
-    eventually(lambda: not bar.lit("strike"))
+    eventually(lambda: not bar.is_on("strike"))
     expect(page.locator("g.door")).to_have_attribute("data-state", "Open")
 
 
-def test_a_second_release_is_refused_with_its_reason(bar: Bar, page: Page) -> None:
+def test_letting_in_twice_is_refused_with_its_reason(bar: Bar, page: Page) -> None:
     page.route("**/events", lambda route: route.abort())  # this phone has not heard of the first
     let(page, 1).click()
     expect(page.locator(".let .told")).to_have_text("Done")
@@ -91,16 +91,16 @@ def test_a_second_release_is_refused_with_its_reason(bar: Bar, page: Page) -> No
     expect(page.locator(".let .told")).to_have_text("Refused: somebody is being let in already")
 
 
-def test_answering_the_hatch_puts_its_light_out(bar: Bar, page: Page) -> None:
+def test_hatch_answered_puts_its_light_out(bar: Bar, page: Page) -> None:
     bar.bench.act("knock_hatch")
     expect(page.locator("g.hatch")).to_have_attribute("data-state", "glow")
-    assert bar.lit("hatch_light")
+    assert bar.is_on("hatch_light")
     key(page, "answer_hatch").click()
     expect(page.locator("g.hatch")).to_have_attribute("data-state", "dark")
-    eventually(lambda: not bar.lit("hatch_light"))
+    eventually(lambda: not bar.is_on("hatch_light"))
 
 
-def test_answering_the_front_door_takes_its_notice_away(bar: Bar, page: Page) -> None:
+def test_front_door_answered_takes_its_notice_away(bar: Bar, page: Page) -> None:
     expect(key(page, "answer_door")).to_be_hidden()
     bar.bench.act("knock_door")
     expect(page.locator("#notices .knock")).to_contain_text("Somebody knocked at the front door")
@@ -108,14 +108,14 @@ def test_answering_the_front_door_takes_its_notice_away(bar: Bar, page: Page) ->
     expect(page.locator("#notices .knock")).to_have_count(0)
 
 
-def test_saying_how_many_settles_the_count(bar: Bar, page: Page) -> None:
+def test_set_count_settles_the_count(bar: Bar, page: Page) -> None:
     page.locator("details.more summary").click()
     page.locator('.more form[action="/command/report_wrong"] button').nth(3).click()
     expect(page.locator("h1")).to_contain_text("3 of 4 inside. One may come in.")
     assert bar.state()["occupancy"]["count"] == 3
 
 
-def test_a_staff_pass_lets_one_through_uncounted(bar: Bar, page: Page) -> None:
+def test_staff_pass_lets_one_through_uncounted(bar: Bar, page: Page) -> None:
     key(page, "staff_pass").click()
     expect(page.locator("#notices")).to_contain_text("The next one through the door is staff.")
     bar.bench.act("walk_in")
@@ -177,9 +177,9 @@ def test_doubt_is_shown_asks_before_letting_in_and_is_settled_by_a_tap(
     expect(page.locator("h1")).to_contain_text("1 or 2 inside?")
     let(page, 1).click()
     expect(page.locator(".let .told")).to_have_text("Sure? Tap again")
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
     let(page, 1).click()
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
     page.locator('.settle form[action="/command/set_count"] button').nth(2).click()
     expect(page.locator("h1")).to_contain_text("2 of 4 inside.")
     expect(page.locator(".settle")).to_be_hidden()
@@ -188,7 +188,7 @@ def test_doubt_is_shown_asks_before_letting_in_and_is_settled_by_a_tap(
 # --- truth --------------------------------------------------------------------------------------
 
 
-def test_a_frozen_controller_greys_the_page(bar: Bar, page: Page) -> None:
+def test_frozen_controller_greys_the_page(bar: Bar, page: Page) -> None:
     bar.freeze()
     expect(page.locator("body")).to_have_attribute("data-link", "stale")
     expect(page.locator(".veil")).to_be_visible()
@@ -201,7 +201,7 @@ def test_a_frozen_controller_greys_the_page(bar: Bar, page: Page) -> None:
     expect(page.locator(".veil")).to_be_hidden()
 
 
-def test_a_lost_network_greys_the_page_and_it_comes_back_by_itself(bar: Bar, page: Page) -> None:
+def test_lost_network_greys_the_page_and_it_comes_back_by_itself(bar: Bar, page: Page) -> None:
     page.context.set_offline(True)
     page.route("**/events", lambda route: route.abort())
     page.route("**/api/**", lambda route: route.abort())
@@ -213,7 +213,7 @@ def test_a_lost_network_greys_the_page_and_it_comes_back_by_itself(bar: Bar, pag
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
 
 
-def test_a_phone_without_a_stream_polls(make_bar: BarMaker, open_page: Opener) -> None:
+def test_phone_without_a_stream_polls(make_bar: BarMaker, open_page: Opener) -> None:
     bar = make_bar(max_streams=1)
     first = open_page(bar.serving.pair_url)
     expect(first.locator("body")).to_have_attribute("data-link", "online")
@@ -224,7 +224,7 @@ def test_a_phone_without_a_stream_polls(make_bar: BarMaker, open_page: Opener) -
     expect(second.locator("body")).to_have_attribute("data-link", "online")
 
 
-def test_a_page_that_slept_is_right_again(bar: Bar, page: Page) -> None:
+def test_page_that_slept_is_right_again(bar: Bar, page: Page) -> None:
     seen = page.evaluate(  # an hour in a pocket, and in the hand again before anything is heard
         "(() => { Date.now = (now => () => now() + 3600e3)(Date.now);"
         " document.dispatchEvent(new Event('visibilitychange'));"
@@ -234,26 +234,26 @@ def test_a_page_that_slept_is_right_again(bar: Bar, page: Page) -> None:
     expect(page.locator("body")).to_have_attribute("data-link", "online")
 
 
-def test_a_controller_that_begins_anew_is_shown_anew(tmp_path: Any, open_page: Opener) -> None:
-    from tests.support.fake_controller import House, Serving, page_of
+def test_controller_that_was_restarted_is_shown_anew(tmp_path: Any, open_page: Opener) -> None:
+    from tests.support.fake_controller import FakeController, Serving, page_of
 
-    house = House()
-    house.inside(3)
-    house.live()
-    with Serving(page_of(house, tmp_path)) as serving:
+    controller = FakeController()
+    controller.inside(3)
+    controller.keep_alive()
+    with Serving(page_of(controller, tmp_path)) as serving:
         page = open_page(serving.pair_url)
         expect(page.locator("h1")).to_contain_text("3 of 4 inside.")
-        house.state["boot"] = "an0ther"
-        house.inside(1)
+        controller.state["boot"] = "an0ther"
+        controller.inside(1)
         expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
         expect(page.locator("body")).to_have_attribute("data-link", "online")
-    house.stop()
+    controller.stop()
 
 
 # --- a knock ------------------------------------------------------------------------------------
 
 
-def test_a_knock_at_the_hatch_is_noticed(bar: Bar, page: Page) -> None:
+def test_knock_at_the_hatch_is_noticed(bar: Bar, page: Page) -> None:
     page.locator("h1").click()  # the first touch: sound is allowed from now on
     page.evaluate(
         "window.felt = []; navigator.vibrate = (how) => window.felt.push(how);"
@@ -269,7 +269,7 @@ def test_a_knock_at_the_hatch_is_noticed(bar: Bar, page: Page) -> None:
     assert "icon-knock" not in (page.locator("#icon").get_attribute("href") or "")
 
 
-def test_a_knock_at_the_door_never_rings_the_room_in_a_session(bar: Bar, page: Page) -> None:
+def test_knock_at_the_door_is_silent_during_a_session(bar: Bar, page: Page) -> None:
     page.evaluate("window.felt = []; navigator.vibrate = (how) => window.felt.push(how); 0")
     bar.bench.act("walk_in")
     expect(page.locator("g.clock")).to_have_attribute("data-state", "running")
@@ -283,7 +283,7 @@ def test_a_knock_at_the_door_never_rings_the_room_in_a_session(bar: Bar, page: P
 # --- for everybody ------------------------------------------------------------------------------
 
 
-def test_the_language_follows_the_phone_and_can_be_switched(bar: Bar, open_page: Opener) -> None:
+def test_language_follows_the_phone_and_can_be_switched(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url, locale="it-IT")
     expect(page.locator("h1")).to_have_text("Nessuno dentro. Possono entrare in quattro.")
     page.get_by_role("button", name="English").click()
@@ -292,7 +292,7 @@ def test_the_language_follows_the_phone_and_can_be_switched(bar: Bar, open_page:
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
 
 
-def test_without_scripting_it_shows_asks_and_tells(bar: Bar, open_page: Opener) -> None:
+def test_page_without_scripting_shows_asks_and_answers(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url, java_script_enabled=False)
     page.wait_for_url(bar.url)
     expect(page.locator("h1")).to_have_text("Nobody inside. Four may come in.")
@@ -307,7 +307,7 @@ def test_without_scripting_it_shows_asks_and_tells(bar: Bar, open_page: Opener) 
         bar.bench.act("walk_in")
 
 
-def test_everything_can_be_done_from_a_keyboard(bar: Bar, page: Page) -> None:
+def test_page_can_be_used_from_a_keyboard(bar: Bar, page: Page) -> None:
     seen = []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -318,10 +318,10 @@ def test_everything_can_be_done_from_a_keyboard(bar: Bar, page: Page) -> None:
     assert outline == "3px"
     page.keyboard.press("Enter")
     expect(page.locator(".let .told")).to_have_text("Done")
-    eventually(lambda: bar.lit("strike"))
+    eventually(lambda: bar.is_on("strike"))
 
 
-def test_the_switches_of_this_phone(bar: Bar, page: Page) -> None:
+def test_theme_and_sound_are_kept_by_this_phone(bar: Bar, page: Page) -> None:
     night = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     page.get_by_role("button", name="Night or light").click()
     light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -335,7 +335,7 @@ def test_the_switches_of_this_phone(bar: Bar, page: Page) -> None:
     expect(page.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "false")
 
 
-def test_axe_finds_nothing(make_bar: BarMaker, open_page: Opener) -> None:
+def test_page_passes_axe(make_bar: BarMaker, open_page: Opener) -> None:
     bar = make_bar(inside=3)
     bar.bench.act("knock_hatch")
     bar.bench.act("knock_door")
@@ -352,7 +352,7 @@ def test_axe_finds_nothing(make_bar: BarMaker, open_page: Opener) -> None:
     assert Axe().run(stranger).violations_count == 0
 
 
-def test_reduced_motion_moves_nothing(bar: Bar, open_page: Opener) -> None:
+def test_page_with_reduced_motion_moves_nothing(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url, reduced_motion="reduce")
     page.wait_for_url(bar.url)
     expect(page.locator("body")).to_have_attribute("data-link", "online")
@@ -361,7 +361,7 @@ def test_reduced_motion_moves_nothing(bar: Bar, open_page: Opener) -> None:
     assert page.evaluate("document.getAnimations().length") == 0
 
 
-def test_keys_are_large_enough_for_a_thumb(page: Page) -> None:
+def test_buttons_are_large_enough_for_a_thumb(page: Page) -> None:
     for box in page.locator(".dock .act button").all():
         if box.is_visible():
             size = box.bounding_box()
@@ -370,7 +370,7 @@ def test_keys_are_large_enough_for_a_thumb(page: Page) -> None:
             assert size["width"] >= 64
 
 
-def test_no_request_leaves_the_house(bar: Bar, open_page: Opener) -> None:
+def test_page_sends_no_request_to_others(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.url)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -381,7 +381,7 @@ def test_no_request_leaves_the_house(bar: Bar, open_page: Opener) -> None:
     assert all(url.startswith(bar.serving.url) for url in asked)
 
 
-def test_the_bench_drawer_plays_a_guest(bar: Bar, page: Page) -> None:
+def test_simulator_buttons_play_a_guest(bar: Bar, page: Page) -> None:
     page.locator("details.bench summary").click()
     page.get_by_role("button", name="Walk in").click()
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")

@@ -112,7 +112,7 @@ def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
     config = parse({}, "x")
     config = replace(config, web=replace(config.web, secret_file=str(tmp_path / "secret")))
     links = partial(alone(InMemoryBroker()), client_id="x", on_ack=lambda _: None)
-    app = create_app(config, link=links, bench=Bench())
+    app = create_app(config, link=links, simulator=Simulator())
     served = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule) for rule in app.url_map.iter_rules()}
     told = {
         route for row in rows("route") for route in re.findall(r"(?:GET|POST) (/\S*?)`", row[0])
@@ -121,8 +121,8 @@ def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
     assert served - told == {"/static/<filename>"}
 
 
-class Bench:
-    """A bench that does nothing: only its routes count here."""
+class Simulator:
+    """Moves no pin: only its routes count here."""
 
     def act(self, name: str) -> None:
         raise KeyError(name)

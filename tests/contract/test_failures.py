@@ -13,7 +13,7 @@ from controller.config.settings import WIRING
 from controller.events import COMMANDS, Command
 from tests.process.test_hostile_broker import house_on
 from tests.support.demo import times_on
-from tests.support.fake_controller import House, page_of
+from tests.support.fake_controller import FakeController, page_of
 from tests.support.rules_driver import Room, names
 from tests.support.wait import eventually
 from tests.tools.model.space import key, normal
@@ -65,9 +65,9 @@ def test_a_command_given_twice_is_as_if_given_once(name: str) -> None:
 
 def test_pairing_and_looking_ask_the_controller_for_nothing(tmp_path: Path) -> None:
     """C5: a whole visit, from the pairing link over every page to the goodbye of the stream."""
-    scripted = House()
+    scripted = FakeController()
     scripted.show()
-    scripted.beat()
+    scripted.heartbeat()
     app = page_of(scripted, tmp_path)
     phone = app.test_client()
     phone.get(f"/pair/{app.extensions['backdoor'].pairing.secret}", follow_redirects=True)
@@ -79,7 +79,7 @@ def test_pairing_and_looking_ask_the_controller_for_nothing(tmp_path: Path) -> N
             answer.close()
             visited += 1
     assert visited >= 5
-    assert scripted.asked == []
+    assert scripted.commands == []
 
 
 def test_two_entries_are_two_events() -> None:

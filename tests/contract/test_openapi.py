@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from controller.config.settings import Space
 from controller.events import PAGE_COMMANDS
-from tests.support.fake_controller import House, joiner, page_of, paired, settings
+from tests.support.fake_controller import FakeController, joiner, page_of, paired, settings
 from web import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -25,15 +25,15 @@ SNAPSHOT = ASYNC["components"]["schemas"]["Snapshot"]
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.show()
+    return controller
 
 
 @pytest.fixture
-def app(house: House, tmp_path: Path) -> Flask:
-    return page_of(house, tmp_path)
+def app(controller: FakeController, tmp_path: Path) -> Flask:
+    return page_of(controller, tmp_path)
 
 
 def resolved(node: Any) -> Any:
@@ -65,10 +65,10 @@ def token(client: Any) -> str:
     return found[1]
 
 
-def test_every_route_is_told_and_no_other(house: House, tmp_path: Path) -> None:
+def test_every_route_is_told_and_no_other(controller: FakeController, tmp_path: Path) -> None:
     config = settings(tmp_path)
     config = replace(config, space=Space("Bar"), web=replace(config.web, venues="+"))
-    app = create_app(config, link=joiner(house.bus))
+    app = create_app(config, link=joiner(controller.bus))
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
@@ -111,7 +111,7 @@ def test_pairing(app: Flask) -> None:
     assert answers[-1] == 429
 
 
-def test_every_way_in_which_a_command_ends(app: Flask, house: House) -> None:
+def test_every_way_in_which_a_command_ends(app: Flask, controller: FakeController) -> None:
     client = paired(app)
     headers = {"X-CSRFToken": token(client), "Accept": "application/json"}
     path = "/command/{name}"
@@ -120,7 +120,7 @@ def test_every_way_in_which_a_command_ends(app: Flask, house: House) -> None:
         return client.post(f"/command/{name}", data=data, headers=headers)
 
     assert fits(ask("access_door", party=2), "post", path)["ok"] is True
-    house.answer = lambda *_: {"ok": False, "reason": "CapacityReached"}
+    controller.answer = lambda *_: {"ok": False, "reason": "CapacityReached"}
     assert fits(ask("access_door", party=2), "post", path)["reason"] == "CapacityReached"
     assert ask("set_count", count="x").status_code == 400
     fits(ask("set_count", count="x"), "post", path)
@@ -128,7 +128,7 @@ def test_every_way_in_which_a_command_ends(app: Flask, house: House) -> None:
     fits(client.post("/command/staff_pass", data={"csrf_token": token(client)}), "post", path)
     fits(client.post("/command/staff_pass", headers={"Accept": "application/json"}), "post", path)
     fits(app.test_client().post("/command/staff_pass"), "post", path)
-    house.crash()
+    controller.crash()
     assert fits(ask("access_door", party=1), "post", path)["state"] == "not_answered"
 
 

@@ -22,12 +22,12 @@ from tests.conftest import Broker
 from tests.process.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
 from tests.support.demo import house
 from tests.support.wait import HANGS_S, eventually
-from web.mirror import Join, Mirror
+from web.mirror import LinkFactory, Mirror
 
 
-def mirror_on(link: Join) -> Mirror:
+def mirror_on(link: LinkFactory) -> Mirror:
     mirror = Mirror(Topics("backdoor/bar"))
-    mirror.join(link)
+    mirror.connect(link)
     mirror.start()
     return mirror
 
@@ -44,18 +44,18 @@ def test_hanging_loop_greys_the_page_within_three_seconds(
 ) -> None:
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         hangs = Event()
         demo.running.loop.post(lambda: hangs.set() or (let_go.wait() and None))
         assert hangs.wait(HANGS_S)
-        monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._heard_at or 0.0) + 2.9)
-        assert mirror.seen().link == "online"
-        monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._heard_at or 0.0) + 3.1)
-        assert mirror.seen().link == "stale"
+        monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._received_at or 0.0) + 2.9)
+        assert mirror.view().link == "online"
+        monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._received_at or 0.0) + 3.1)
+        assert mirror.view().link == "stale"
         assert mirror.command("access_door").state == "not_answered"
         monkeypatch.setattr(mirror, "_monotonic", monotonic)
         let_go.set()
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         mirror.stop()
 
 
@@ -101,12 +101,12 @@ def test_frozen_process_is_noticed_through_the_broker(
     )
     mirror = mirror_on(join)
     with closing(Subscriber(broker)) as ear:
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         assert one.process is not None
         os.kill(one.process.pid, signal.SIGSTOP)
-        eventually(lambda: mirror.seen().link != "online")
+        eventually(lambda: mirror.view().link != "online")
         beats = len(ear.all("heartbeat"))
         os.kill(one.process.pid, signal.SIGCONT)
         eventually(lambda: len(ear.all("heartbeat")) > beats)
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
     mirror.stop()

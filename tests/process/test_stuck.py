@@ -69,14 +69,14 @@ def test_stuck_loop_sends_no_heartbeat_and_greys_the_page(
     let_go = threading.Event()
     with house(tmp_path) as demo:
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         demo.running.loop.post(lambda: stuck(let_go))
         try:
-            eventually(lambda: mirror.seen().link == "stale")
+            eventually(lambda: mirror.view().link == "stale")
             beats = len(demo.ear.all("heartbeat"))
         finally:
             let_go.set()
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
         mirror.stop()
 

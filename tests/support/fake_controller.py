@@ -1,4 +1,4 @@
-"""A scripted controller for the page's tests: real messages on the real in-memory wire."""
+"""A scripted controller for the page's tests: real messages through the in-memory broker."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def calm() -> dict[str, Any]:
 
 
 def joiner(bus: InMemoryBroker) -> Callable[..., Link]:
-    """Return how a page joins this bus."""
+    """Return what makes the page's link to this broker in memory."""
 
     def join(
         *,
@@ -93,8 +93,8 @@ def joiner(bus: InMemoryBroker) -> Callable[..., Link]:
     return join
 
 
-class House:
-    """Says what a test wants said; ``answer`` decides what a command gets (None: silence).
+class FakeController:
+    """Publishes what a test wants; ``answer`` returns the result of a command (None: no answer).
 
     Ages on its page stand still until `let_time_run`: a test may take its time.
     """
@@ -103,13 +103,13 @@ class House:
         self.bus = bus or InMemoryBroker()
         self.topics = Topics("backdoor/bar")
         self.state = calm()
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.commands: list[tuple[str, dict[str, Any]]] = []
         self.answer: Answer = lambda name, command: {"ok": True, "reason": None}
-        self._beating = threading.Event()
+        self._alive = threading.Event()
         self._began_s: float | None = time.monotonic()
         self._link = self.bus.join(
             subscriptions=[self.topics("cmd/+")],
-            on_message=self._asked,
+            on_message=self._receive_command,
             on_up=lambda: None,
             on_ack=lambda number: None,
             will=Message(self.topics("status"), b"offline", 1, True),
@@ -121,7 +121,7 @@ class House:
         """Return the moment from which the page counts ages (s)."""
         return time.monotonic() if self._began_s is None else self._began_s
 
-    def say(self, name: str, body: Any, *, retain: bool = False) -> None:
+    def publish(self, name: str, body: Any, *, retain: bool = False) -> None:
         """Publish one message."""
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._link.publish(Message(self.topics(name), payload, retain=retain))
@@ -134,7 +134,7 @@ class House:
             old: Any = self.state.get(key)
             both = isinstance(value, dict) and isinstance(old, dict)
             self.state[key] = {**old, **value} if both else value
-        self.say("state", deepcopy(self.state), retain=True)
+        self.publish("state", deepcopy(self.state), retain=True)
 
     def inside(self, least: int, most: int | None = None, **parts: Any) -> None:
         """Show so many people inside."""
@@ -151,55 +151,55 @@ class House:
         self.show(occupancy=count, full=most >= 4, over_capacity=most > 4, door=door, **parts)
 
     def knock(self, place: str = "hatch", ago_s: float = 0.0) -> None:
-        """Tell of one knock."""
-        self.say("event/knock", {"seq": 9, "at": now_iso(ago_s), "place": place, "raps": 3})
+        """Publish one knock."""
+        self.publish("event/knock", {"seq": 9, "at": now_iso(ago_s), "place": place, "raps": 3})
 
-    def beat(self, **over: Any) -> None:
-        """Give one sign of life."""
+    def heartbeat(self, **over: Any) -> None:
+        """Publish one heartbeat."""
         beat = {"boot": self.state["boot"], "seq": self.state["seq"], "uptime_s": 5.0}
-        self.say("heartbeat", beat | over)
+        self.publish("heartbeat", beat | over)
 
     def let_time_run(self) -> None:
         """Let ages on the page grow as they do."""
         self._began_s = None
 
-    def live(self) -> None:
-        """Give a sign of life twice a second until `freeze` or `stop`."""
+    def keep_alive(self) -> None:
+        """Publish a heartbeat twice a second until `freeze` or `stop`."""
         self.let_time_run()
-        if not self._beating.is_set():
-            self._beating.set()
-            threading.Thread(target=self._beat_on, daemon=True).start()
+        if not self._alive.is_set():
+            self._alive.set()
+            threading.Thread(target=self._send_heartbeats, daemon=True).start()
 
-    def _beat_on(self) -> None:
-        while self._beating.is_set():
-            self.beat()
+    def _send_heartbeats(self) -> None:
+        while self._alive.is_set():
+            self.heartbeat()
             threading.Event().wait(0.5)
 
     def freeze(self) -> None:
-        """Say nothing more, without leaving."""
-        self._beating.clear()
+        """Publish nothing more, but stay connected."""
+        self._alive.clear()
 
     def crash(self) -> None:
-        """Be gone: the broker says the will."""
+        """Break the connection: the broker publishes the will."""
         self.freeze()
         self._link.crash()
 
     def stop(self) -> None:
-        """Leave."""
+        """Disconnect in order."""
         self.freeze()
         self._link.stop([Message(self.topics("status"), b"offline", 1, True)])
 
-    def _asked(self, message: Message) -> None:
+    def _receive_command(self, message: Message) -> None:
         command = json.loads(message.payload)
         name = self.topics.name(message.topic).removeprefix("cmd/")
-        self.asked.append((name, command))
+        self.commands.append((name, command))
         answer = self.answer(name, command)
         if answer is not None:
-            self.say("result", {"id": command["id"], **answer})
+            self.publish("result", {"id": command["id"], **answer})
 
 
-class Bench:
-    """Notes what was asked of the pins."""
+class FakeSimulator:
+    """Notes what the page did to the simulated pins."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -225,21 +225,23 @@ def settings(folder: Path, **web: Any) -> Config:
 
 
 class Client(FlaskClient):
-    """Takes every answer in whole and closes it, as a browser does."""
+    """Reads every answer to its end and closes it, as a browser does."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Send a request."""
         return super().open(*args, **{"buffered": True, **kwargs})
 
 
-def page_of(house: House, folder: Path, *, bench: Bench | None = None, **web: Any) -> Flask:
-    """Return the page joined to a house, its link started."""
-    app = create_app(settings(folder, **web), link=joiner(house.bus), bench=bench)
+def page_of(
+    controller: FakeController, folder: Path, *, simulator: FakeSimulator | None = None, **web: Any
+) -> Flask:
+    """Return the page of this controller, its link started."""
+    app = create_app(settings(folder, **web), link=joiner(controller.bus), simulator=simulator)
     app.test_client_class = Client
     mirror = app.extensions["backdoor"].mirror
-    mirror._monotonic = house.now_s
+    mirror._monotonic = controller.now_s
     mirror.start()
-    house.beat()
+    controller.heartbeat()
     return app
 
 

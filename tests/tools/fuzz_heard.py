@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from controller.config.settings import Space
 from controller.mqtt.message import Message
-from tests.support.fake_controller import House, calm, joiner, paired, settings
+from tests.support.fake_controller import FakeController, calm, joiner, paired, settings
 from web import create_app
 from web.mirror import Mirror
 
@@ -67,33 +67,33 @@ SEEDS = tuple(f"{name}\n{json.dumps(body)}".encode() for name, body in TOLD.item
 
 
 @cache
-def page() -> tuple[House, Mirror, FlaskClient]:
+def page() -> tuple[FakeController, Mirror, FlaskClient]:
     """Return one page with all that it can have, joined to a scripted house."""
-    house = House()
+    controller = FakeController()
     folder = Path(tempfile.mkdtemp(prefix="backdoor-fuzz-"))
     config = settings(folder, venues="+", metrics_token="0123456789abcdef")
-    app = create_app(replace(config, space=Space("Bar")), link=joiner(house.bus))
+    app = create_app(replace(config, space=Space("Bar")), link=joiner(controller.bus))
     mirror = app.extensions["backdoor"].mirror
-    mirror._monotonic = house.now_s
+    mirror._monotonic = controller.now_s
     mirror.start()
-    return house, mirror, paired(app)
+    return controller, mirror, paired(app)
 
 
 def heard(data: bytes) -> None:
     """Let the page hear it, look at every route, and then at a true state."""
-    house, mirror, client = page()
+    controller, mirror, client = page()
     topic, _, payload = data.partition(b"\n")
     name = topic.decode("utf-8", "replace")
-    house.show()
-    house.beat()
-    mirror.hear(Message(f"backdoor/bar/{name}", payload))
+    controller.show()
+    controller.heartbeat()
+    mirror.receive(Message(f"backdoor/bar/{name}", payload))
     for route in ROUTES:
         answer = client.get(route)
         assert answer.status_code < 500, (route, answer.status_code)
-    house.say("status", b"online", retain=True)
-    house.say("night", NIGHT, retain=True)
-    house.show()
-    house.beat()
+    controller.publish("status", b"online", retain=True)
+    controller.publish("night", NIGHT, retain=True)
+    controller.show()
+    controller.heartbeat()
     assert client.get("/healthz").status_code == 200
 
 

@@ -143,7 +143,7 @@ def scene(folder: Path) -> Iterator[tuple[Flask, Gate, Judge]]:
         gate = Gate(app, lambda: len(judge.asked))
         mirror = app.extensions["backdoor"].mirror
         mirror.start()
-        eventually(lambda: mirror.seen().link == "online")
+        eventually(lambda: mirror.view().link == "online")
         over = threading.Event()
         people = threading.Thread(target=evening, args=(demo, SEED, over))
         people.start()

@@ -18,7 +18,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import run_wsgi_app
 
-from tests.support.fake_controller import House, page_of, paired
+from tests.support.fake_controller import FakeController, page_of, paired
 
 SEEDS = (
     b"page POST /command/access_door\nContent-Type: application/json\n\n" + b'{"party": 2}',
@@ -42,9 +42,11 @@ class Door:
     """The page joined to a scripted house, and who may come to it."""
 
     def __init__(self, folder: Path) -> None:
-        self.house = House()
-        self.house.show()
-        self.app: Flask = page_of(self.house, folder, venues="+", metrics_token="0123456789abcdef")
+        self.controller = FakeController()
+        self.controller.show()
+        self.app: Flask = page_of(
+            self.controller, folder, venues="+", metrics_token="0123456789abcdef"
+        )
         client = paired(self.app)
         found = re.search(r'data-csrf="([^"]+)"', client.get("/").text)
         cookie = client.get_cookie("backdoor")
@@ -67,16 +69,16 @@ def request(data: bytes) -> None:
     """Ask, and judge the answer and what came of it."""
     here = door()
     who, environ = _environ(data)
-    here.house.asked.clear()
-    here.house.beat()
+    here.controller.commands.clear()
+    here.controller.heartbeat()
     answer, status, headers = run_wsgi_app(here.app, environ | here.who.get(who, {}))
     with closing(answer):  # type: ignore[type-var]
         next(iter(answer), b"")
     assert int(status[:3]) < 500, status
     assert headers["X-Content-Type-Options"] == "nosniff"
     may_ask = who == b"page" and environ["REQUEST_METHOD"] == "POST"
-    assert len(here.house.asked) <= (1 if may_ask else 0), here.house.asked
-    for name, command in here.house.asked:
+    assert len(here.controller.commands) <= (1 if may_ask else 0), here.controller.commands
+    for name, command in here.controller.commands:
         assert set(command) <= {"id", "issued_at", "cause", "boot", "party", "count"}
         assert environ["PATH_INFO"] == f"/command/{name}"
 

@@ -13,12 +13,12 @@ from babel.messages.pofile import read_po
 import web
 
 ROOT = Path(web.__file__).parent
-KEYWORDS = {"_": None, "later": None}
+KEYWORDS = {"_": None, "lazy": None}
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 LANGUAGES = ("en", "it")
 
 
-def said() -> set[str]:
+def texts_of_the_sources() -> set[str]:
     """Return every text of the sources that a person may read."""
     found = extract_from_dir(str(ROOT), METHODS, keywords=KEYWORDS)
     return {text for _, _, text, _, _ in found if isinstance(text, str)}
@@ -32,26 +32,26 @@ def catalogue(language: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_text_is_in_the_catalogue_and_translated(language: str) -> None:
+def test_catalogue_has_every_text_translated(language: str) -> None:
     known = catalogue(language)
-    assert set(known) == said()
+    assert set(known) == texts_of_the_sources()
     assert [text for text, translated in known.items() if not translated.strip()] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_translation_names_the_same_values(language: str) -> None:
+def test_catalogue_translations_have_the_same_placeholders(language: str) -> None:
     for text, translated in catalogue(language).items():
         names = [sorted(re.findall(r"%\((\w+)\)s", one)) for one in (text, translated)]
         assert names[0] == names[1], text
 
 
-def test_the_italian_is_italian() -> None:
+def test_catalogue_in_italian_is_not_english() -> None:
     same = {text for text, translated in catalogue("it").items() if text == translated}
     assert all(re.search(r"%\(|Backdoor", text) for text in same), same
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_compiled_catalogue_is_current(language: str) -> None:
+def test_catalogue_compiled_is_current(language: str) -> None:
     folder = ROOT / "translations" / language / "LC_MESSAGES"
     with (folder / "messages.mo").open("rb") as file:
         compiled = {str(m.id): str(m.string) for m in read_mo(file) if m.id}
@@ -60,7 +60,7 @@ def test_the_compiled_catalogue_is_current(language: str) -> None:
     )
 
 
-def test_templates_say_nothing_outside_the_catalogues() -> None:
+def test_templates_have_no_text_outside_the_catalogues() -> None:
     for path in sorted((ROOT / "templates").glob("*.html")):
         text = re.sub(r"{%.*?%}|{{.*?}}|{#.*?#}|<(style|title)[^>]*>.*?</\1>|<[^>]*>", "\n",
                       path.read_text(), flags=re.S)  # fmt: skip

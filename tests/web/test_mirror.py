@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from controller.mqtt.message import Message, Topics
-from tests.support.fake_controller import House, calm, joiner, now_iso
-from web.messages import moved_on
+from tests.support.fake_controller import FakeController, calm, joiner, now_iso
+from web.messages import advanced
 from web.mirror import Mirror
 
 BASE = Topics("backdoor/bar")
@@ -28,124 +28,124 @@ class Hands:
         return self.s
 
 
-class Heard:
-    """A mirror that hears what a test says, without a link."""
+class MirrorWithoutLink:
+    """A mirror that gets its messages from the test."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = Hands()
         self.mirror = Mirror(BASE, monotonic=self.clock, **settings)
         self.state = calm()
-        self.mirror.up()
+        self.mirror.link_up()
 
-    def say(self, name: str, body: Any, *, retain: bool = False) -> None:
+    def publish(self, name: str, body: Any, *, retain: bool = False) -> None:
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.mirror.hear(Message(BASE(name), payload, retain=retain))
+        self.mirror.receive(Message(BASE(name), payload, retain=retain))
 
     def alive(self) -> None:
-        self.say("status", b"online", retain=True)
-        self.say("state", self.state)
-        self.beat()
+        self.publish("status", b"online", retain=True)
+        self.publish("state", self.state)
+        self.heartbeat()
 
-    def beat(self, **over: Any) -> None:
-        self.say("heartbeat", {"boot": self.state["boot"], "seq": self.state["seq"]} | over)
+    def heartbeat(self, **over: Any) -> None:
+        self.publish("heartbeat", {"boot": self.state["boot"], "seq": self.state["seq"]} | over)
 
     @property
     def link(self) -> str:
-        return self.mirror.seen().link
+        return self.mirror.view().link
 
 
-def test_nothing_heard_is_offline_and_has_no_age() -> None:
-    seen = Heard().mirror.seen()
-    assert seen.state == {"link": "offline", "age_ms": None}
+def test_mirror_without_messages_is_offline_and_has_no_age() -> None:
+    view = MirrorWithoutLink().mirror.view()
+    assert view.state == {"link": "offline", "age_ms": None}
 
 
-def test_online_needs_status_state_and_heartbeat() -> None:
-    heard = Heard()
-    heard.say("status", b"online", retain=True)
-    heard.say("state", heard.state, retain=True)
-    assert heard.link == "stale"
-    heard.beat()
-    assert heard.link == "online"
-    assert heard.mirror.seen().state["age_ms"] == 0
+def test_mirror_is_online_with_status_state_and_heartbeat() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.publish("status", b"online", retain=True)
+    mirrored.publish("state", mirrored.state, retain=True)
+    assert mirrored.link == "stale"
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
+    assert mirrored.mirror.view().state["age_ms"] == 0
 
 
-def test_three_seconds_of_silence_are_stale_and_a_heartbeat_heals() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.clock.s += 2.9
-    assert heard.link == "online"
-    heard.clock.s += 0.2
-    seen = heard.mirror.seen()
-    assert (seen.link, seen.state["age_ms"]) == ("stale", 3100)
-    heard.beat()
-    assert heard.link == "online"
+def test_mirror_is_stale_after_three_seconds_until_a_heartbeat() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.clock.s += 2.9
+    assert mirrored.link == "online"
+    mirrored.clock.s += 0.2
+    view = mirrored.mirror.view()
+    assert (view.link, view.state["age_ms"]) == ("stale", 3100)
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
 
 
-def test_a_heartbeat_ahead_of_the_state_is_stale_after_a_second() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.beat(seq=7)
-    assert heard.link == "online"
-    heard.clock.s += 1.1
-    heard.beat(seq=7)
-    assert heard.link == "stale"
-    heard.state["seq"] = 7
-    heard.say("state", heard.state)
-    assert heard.link == "online"
+def test_mirror_with_heartbeat_ahead_of_state_is_stale_after_a_second() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.heartbeat(seq=7)
+    assert mirrored.link == "online"
+    mirrored.clock.s += 1.1
+    mirrored.heartbeat(seq=7)
+    assert mirrored.link == "stale"
+    mirrored.state["seq"] = 7
+    mirrored.publish("state", mirrored.state)
+    assert mirrored.link == "online"
 
 
-def test_a_new_boot_waits_for_its_full_state() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.beat(boot="other", seq=1)
-    assert heard.link == "stale"
-    heard.state |= {"boot": "other", "seq": 1}
-    heard.say("state", heard.state)
-    assert heard.link == "online"
+def test_mirror_after_a_new_boot_waits_for_its_full_state() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.heartbeat(boot="other", seq=1)
+    assert mirrored.link == "stale"
+    mirrored.state |= {"boot": "other", "seq": 1}
+    mirrored.publish("state", mirrored.state)
+    assert mirrored.link == "online"
 
 
-def test_a_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.state["boot"] = "other"
-    heard.say("state", heard.state)
-    assert heard.link == "stale"
-    heard.beat()
-    assert heard.link == "online"
+def test_mirror_with_state_of_a_new_boot_waits_for_its_heartbeat() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.state["boot"] = "other"
+    mirrored.publish("state", mirrored.state)
+    assert mirrored.link == "stale"
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
 
 
-def test_the_will_is_offline_at_once() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.say("status", b"offline", retain=True)
-    assert heard.link == "offline"
+def test_mirror_is_offline_at_once_by_the_will() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.publish("status", b"offline", retain=True)
+    assert mirrored.link == "offline"
 
 
-def test_a_lost_broker_is_offline_until_something_is_heard_again() -> None:
-    heard = Heard()
-    heard.alive()
-    heard.mirror.down("gone")
-    assert heard.link == "offline"
-    heard.mirror.up()
-    assert heard.link == "offline"
-    heard.alive()
-    assert heard.link == "online"
+def test_mirror_without_broker_is_offline_until_a_message_arrives() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    mirrored.mirror.link_down("gone")
+    assert mirrored.link == "offline"
+    mirrored.mirror.link_up()
+    assert mirrored.link == "offline"
+    mirrored.alive()
+    assert mirrored.link == "online"
 
 
-def test_a_stored_state_is_as_old_as_it_says() -> None:
+def test_mirror_with_stored_state_is_as_old_as_it_says() -> None:
     wall = datetime(2026, 11, 22, 23, tzinfo=UTC)
-    heard = Heard(wall=lambda: wall)
-    heard.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
-    heard.say("state", heard.state, retain=True)
-    assert heard.mirror.seen().state["session"]["remaining_s"] == 1200.0
+    mirrored = MirrorWithoutLink(wall=lambda: wall)
+    mirrored.state |= {"at": (wall - timedelta(minutes=10)).isoformat(), "session": running(1800.0)}
+    mirrored.publish("state", mirrored.state, retain=True)
+    assert mirrored.mirror.view().state["session"]["remaining_s"] == 1200.0
 
 
-def test_what_has_a_length_moves_on_between_messages_at_the_houses_speed() -> None:
-    heard = Heard(speed=60.0)
-    heard.state["session"] = running(600.0)
-    heard.alive()
-    heard.clock.s += 2.0
-    assert heard.mirror.seen().state["session"]["remaining_s"] == 480.0
+def test_mirror_advances_times_between_messages_at_the_controllers_speed() -> None:
+    mirrored = MirrorWithoutLink(speed=60.0)
+    mirrored.state["session"] = running(600.0)
+    mirrored.alive()
+    mirrored.clock.s += 2.0
+    assert mirrored.mirror.view().state["session"]["remaining_s"] == 480.0
 
 
 def running(left_s: float) -> dict[str, Any]:
@@ -157,14 +157,14 @@ def running(left_s: float) -> dict[str, Any]:
     }
 
 
-def test_moved_on_moves_only_what_moves() -> None:
+def test_advanced_changes_only_times() -> None:
     state = calm() | {
         "session": running(10.0),
         "hatch": {"light": "ON", "oldest_s": 1.0},
         "door_knock": {"at": "x", "age_s": 2.0},
         "grant": {"party": 1, "remaining_s": 3.0},
     }
-    moved = moved_on(state, 5.0)
+    moved = advanced(state, 5.0)
     assert moved["session"]["remaining_s"] == 5.0
     assert moved["hatch"]["oldest_s"] == 6.0
     assert moved["door_knock"]["age_s"] == 7.0
@@ -172,9 +172,9 @@ def test_moved_on_moves_only_what_moves() -> None:
     assert state["grant"] == {"party": 1, "remaining_s": 3.0}
 
 
-def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
+def test_advanced_leaves_a_calm_state_as_it_is() -> None:
     state = calm()
-    assert moved_on(state, 5.0) == state == moved_on(state, 0.0)
+    assert advanced(state, 5.0) == state == advanced(state, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -198,95 +198,101 @@ def test_moved_on_leaves_a_calm_state_as_it_is() -> None:
         ("nobody", b"listens"),
     ],
 )
-def test_nonsense_changes_nothing(name: str, payload: bytes) -> None:
-    heard = Heard()
-    heard.alive()
-    before = heard.mirror.seen()
-    heard.say(name, payload)
-    after = heard.mirror.seen()
+def test_mirror_ignores_messages_that_make_no_sense(name: str, payload: bytes) -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.alive()
+    before = mirrored.mirror.view()
+    mirrored.publish(name, payload)
+    after = mirrored.mirror.view()
     assert (after.state, after.night, after.knock) == (before.state, before.night, before.knock)
-    heard.beat()
-    assert heard.link == "online"
+    mirrored.heartbeat()
+    assert mirrored.link == "online"
 
 
-def test_a_knock_is_counted_once_and_only_when_fresh() -> None:
-    heard = Heard()
-    heard.say("event/knock", {"place": "hatch", "at": now_iso()})
-    assert heard.mirror.seen().knock == {"n": 1, "place": "hatch"}
-    heard.say("event/knock", {"place": "door", "at": now_iso(60)})
-    heard.say("event/knock", {"place": "door", "at": now_iso()}, retain=True)
-    assert heard.mirror.seen().knock == {"n": 1, "place": "hatch"}
+def test_mirror_counts_a_knock_once_and_only_when_fresh() -> None:
+    mirrored = MirrorWithoutLink()
+    mirrored.publish("event/knock", {"place": "hatch", "at": now_iso()})
+    assert mirrored.mirror.view().knock == {"n": 1, "place": "hatch"}
+    mirrored.publish("event/knock", {"place": "door", "at": now_iso(60)})
+    mirrored.publish("event/knock", {"place": "door", "at": now_iso()}, retain=True)
+    assert mirrored.mirror.view().knock == {"n": 1, "place": "hatch"}
 
 
-def test_waiting_ends_with_the_next_message_or_the_time() -> None:
-    heard = Heard()
-    version = heard.mirror.seen().version
-    heard.mirror.wait(version, 0.01)
-    threading.Timer(0.05, heard.alive).start()
-    heard.mirror.wait(version, 5)
-    assert heard.mirror.seen().version > version
+def test_mirror_wait_ends_with_the_next_message_or_the_time() -> None:
+    mirrored = MirrorWithoutLink()
+    version = mirrored.mirror.view().version
+    mirrored.mirror.wait(version, 0.01)
+    threading.Timer(0.05, mirrored.alive).start()
+    mirrored.mirror.wait(version, 5)
+    assert mirrored.mirror.view().version > version
 
 
 # --- commands, over the real in-memory link ---------------------------------------------------
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.show()
+    return controller
 
 
 @pytest.fixture
-def mirror(house: House) -> Mirror:
+def mirror(controller: FakeController) -> Mirror:
     mirror = Mirror(BASE)
-    mirror.join(joiner(house.bus))
+    mirror.connect(joiner(controller.bus))
     mirror.start()
-    house.beat()
+    controller.heartbeat()
     return mirror
 
 
-def test_a_command_carries_a_fresh_id_its_time_and_its_number(house: House, mirror: Mirror) -> None:
+def test_command_carries_a_fresh_id_its_time_and_its_number(
+    controller: FakeController, mirror: Mirror
+) -> None:
     assert mirror.command("access_door", party=2).ok
     assert mirror.command("staff_pass").ok
-    (name, first), (_, second) = house.asked
+    (name, first), (_, second) = controller.commands
     assert (name, first["party"], first["cause"]) == ("access_door", 2, "page")
     assert first["id"] != second["id"]
     age = datetime.now(UTC) - datetime.fromisoformat(first["issued_at"])
     assert abs(age) < timedelta(seconds=5)
 
 
-def test_a_refusal_keeps_its_reason(house: House, mirror: Mirror) -> None:
-    house.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
+def test_command_refused_keeps_its_reason(controller: FakeController, mirror: Mirror) -> None:
+    controller.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
     outcome = mirror.command("access_door", party=1)
     assert (outcome.state, outcome.reason, outcome.ok) == ("refused", "CapacityReached", False)
 
 
-def test_no_answer_within_two_seconds_says_so(house: House, mirror: Mirror) -> None:
-    house.answer = lambda name, command: None
+def test_command_without_answer_in_two_seconds_is_not_answered(
+    controller: FakeController, mirror: Mirror
+) -> None:
+    controller.answer = lambda name, command: None
     outcome = mirror.command("staff_pass")
     assert (outcome.state, outcome.reason) == ("not_answered", "NoAnswer")
 
 
-def test_somebody_elses_answer_is_not_ours(house: House, mirror: Mirror) -> None:
+def test_command_ignores_the_result_of_another_one(
+    controller: FakeController, mirror: Mirror
+) -> None:
     def other(name: str, command: dict[str, Any]) -> dict[str, Any]:
-        house.say("result", {"id": "other", "ok": True, "reason": None})
+        controller.publish("result", {"id": "other", "ok": True, "reason": None})
         return {"ok": False, "reason": "DoorFault"}
 
-    house.answer = other
+    controller.answer = other
     assert mirror.command("staff_pass").reason == "DoorFault"
 
 
-@pytest.mark.parametrize("gone", [House.crash, House.stop])
-def test_nothing_is_sent_to_a_controller_that_is_gone(
-    house: House, mirror: Mirror, gone: Callable[[House], None]
+@pytest.mark.parametrize("gone", [FakeController.crash, FakeController.stop])
+def test_command_is_not_sent_to_a_controller_that_is_gone(
+    controller: FakeController, mirror: Mirror, gone: Callable[[FakeController], None]
 ) -> None:
-    gone(house)
+    gone(controller)
     assert mirror.command("access_door", party=1).state == "not_answered"
-    assert house.asked == []
+    assert controller.commands == []
 
 
-def test_a_page_without_a_link_asks_nobody() -> None:
+def test_command_without_a_link_is_not_sent() -> None:
     mirror = Mirror(BASE)
     mirror.start()
     assert mirror.command("staff_pass").reason == "Offline"

@@ -15,7 +15,7 @@ from typing import cast
 
 import pytest
 
-from tests.support.fake_controller import House, Serving, page_of
+from tests.support.fake_controller import FakeController, Serving, page_of
 from tests.support.wait import HANGS_S, eventually
 from web.server import ServeError
 
@@ -40,18 +40,20 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    house.show()
-    house.live()
-    yield house
-    house.stop()
+def controller() -> Iterator[FakeController]:
+    controller = FakeController()
+    controller.show()
+    controller.keep_alive()
+    yield controller
+    controller.stop()
 
 
 @pytest.fixture
-def serving(house: House, tmp_path: Path, certificate: tuple[str, str]) -> Iterator[Serving]:
+def serving(
+    controller: FakeController, tmp_path: Path, certificate: tuple[str, str]
+) -> Iterator[Serving]:
     cert, key = certificate
-    with Serving(page_of(house, tmp_path, tls_cert=cert, tls_key=key)) as serving:
+    with Serving(page_of(controller, tmp_path, tls_cert=cert, tls_key=key)) as serving:
         yield serving
 
 
@@ -62,9 +64,7 @@ def connect(serving: Serving, cert: str) -> http.client.HTTPSConnection:
     )
 
 
-def test_the_page_and_its_stream_come_encrypted(
-    serving: Serving, certificate: tuple[str, str]
-) -> None:
+def test_tls_page_and_stream_are_encrypted(serving: Serving, certificate: tuple[str, str]) -> None:
     phone = connect(serving, certificate[0])
     phone.request("GET", f"/pair/{serving.app.extensions['backdoor'].pairing.secret}")
     answer = phone.getresponse()
@@ -86,7 +86,7 @@ def test_the_page_and_its_stream_come_encrypted(
     eventually(lambda: streams.count == 0)
 
 
-def test_what_is_no_tls_is_closed_and_harms_nobody(
+def test_tls_connection_without_tls_is_closed_and_harms_nobody(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
     with socket.create_connection(("127.0.0.1", serving.server.port), timeout=HANGS_S) as plain:
@@ -102,7 +102,7 @@ def test_what_is_no_tls_is_closed_and_harms_nobody(
     phone.close()
 
 
-def test_a_crowd_that_never_shakes_hands_keeps_nobody_out(
+def test_crowd_that_never_shakes_hands_keeps_nobody_out(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
     address = ("127.0.0.1", serving.server.port)
@@ -141,7 +141,7 @@ def test_who_hangs_up_at_once_ends_nobody_else(
 
 
 @pytest.mark.parametrize("size", [1, 16_384, 16_385, 60_000])
-def test_a_body_of_many_records_arrives_whole(
+def test_body_of_many_records_arrives_whole(
     serving: Serving, certificate: tuple[str, str], size: int
 ) -> None:
     phone = connect(serving, certificate[0])
@@ -153,7 +153,7 @@ def test_a_body_of_many_records_arrives_whole(
     phone.close()
 
 
-def test_a_request_in_pieces_of_a_record_is_answered(
+def test_request_in_pieces_of_a_record_is_answered(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
     """Bytes cross one at a time: the page sees half of every record."""
@@ -177,8 +177,8 @@ def test_a_request_in_pieces_of_a_record_is_answered(
         assert b" 200 OK" in cast("bytes", until_done(lambda: tls.read(4096)))
 
 
-def test_a_phone_that_never_reads_is_dropped_with_tls_too(
-    house: House, serving: Serving, certificate: tuple[str, str]
+def test_phone_that_never_reads_is_dropped_with_tls_too(
+    controller: FakeController, serving: Serving, certificate: tuple[str, str]
 ) -> None:
     phone = connect(serving, certificate[0])
     phone.request("GET", f"/pair/{serving.app.extensions['backdoor'].pairing.secret}")
@@ -188,23 +188,23 @@ def test_a_phone_that_never_reads_is_dropped_with_tls_too(
     eventually(lambda: streams.count == 1)
 
     def dropped() -> bool:
-        house.show(faults=[{"name": "x" * 4000, "line": "y"}])
+        controller.show(faults=[{"name": "x" * 4000, "line": "y"}])
         return bool(streams.count == 0)
 
     eventually(dropped, 30)
     phone.close()
 
 
-def test_files_that_cannot_be_used_say_which_and_why(
+def test_tls_files_that_cannot_be_used_are_named_with_the_reason(
     tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
     cert, key = certificate
-    house = House()
+    controller = FakeController()
     for pair, words in (
         ((cert, ""), r"\[web\] tls_key: there is no file ''"),
         (("/nowhere.pem", key), r"\[web\] tls_cert: there is no file '/nowhere.pem'"),
         ((key, cert), r"\[web\] tls_cert, tls_key: cannot use .*PEM"),
     ):
-        app = page_of(house, tmp_path, tls_cert=pair[0], tls_key=pair[1])
+        app = page_of(controller, tmp_path, tls_cert=pair[0], tls_key=pair[1])
         with pytest.raises(ServeError, match=words):
             Serving(app)

@@ -1,5 +1,5 @@
-"""The book: who is expected, from an iCalendar file or address.
+"""The owner's bookings, from an iCalendar file or address.
 
-Read `calendar` first, then `download`, `parse_ics` (a process of its own) and `slots` (which
-hours are free).
+Read `calendar` first, then `download`, `parse_ics` (a process of its own) and `slots` (the next
+party, the next free slot).
 """

@@ -1,13 +1,15 @@
-"""Tonight's book: who is expected next, and the next free two hours, from the owner's calendar.
+"""The owner's calendar: which party is expected next, and when the next slot is free.
 
-A thread of its own reads the calendar now and then; when that fails the last good copy stays, and
-its age is said. The calendar never opens a door: it only fills in a number that a person taps.
+A thread reads the calendar now and then; when that fails, the last good copy stays in use and is
+called stale after a while. The calendar never opens a door: it only fills in a number on the page
+that a person taps.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -19,26 +21,42 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from controller.mqtt.message import Message, Topics
-from web.bookings.download import FetchError, Source
-from web.bookings.slots import Booking, Question, due, hours_of, next_free, next_party
+from web.bookings.download import CalendarError, CalendarSource
+from web.bookings.slots import (
+    Booking,
+    SlotQuery,
+    due,
+    next_free,
+    next_party,
+    parse_opening_hours,
+)
 
 log = logging.getLogger(__name__)
 
-#: Who is next changes with time; the calendar is asked every tenth turn.
-TURN_S = 30.0
-TURNS = 10
-#: Older than this, the copy is called old: a table may have been given away since.
+LOCALTIME = Path("/etc/localtime")
+#: Who is next changes with time, so it is looked at more often than the calendar is downloaded.
+CHECK_EVERY_S = 30.0
+CHECKS_PER_DOWNLOAD = 10
+#: An older copy is called stale: a table may have been booked since.
 STALE_S = 1800.0
-READ_LIMIT_S = 90.0
-#: An unchanged calendar is gone through again only for the days that have come nearer.
-AGAIN_S = 3600.0
-AGENDA = Path(__file__).with_name("parse_ics.py")
-BACK = timedelta(days=1)
+PARSE_LIMIT_S = 90.0
+#: An unchanged calendar is parsed again only for the days that have come nearer.
+PARSE_AGAIN_S = 3600.0
+PARSER = Path(__file__).with_name("parse_ics.py")
+#: Bookings that began so long ago may still run.
+LOOK_BACK = timedelta(days=1)
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Return the time zone of this IANA name; for "" that of this machine."""
+    if not name:
+        name = os.environ.get("TZ", "") or str(LOCALTIME.resolve()).partition("zoneinfo/")[2]
+    return ZoneInfo(name or "UTC")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the owner says about the book."""
+class CalendarSettings:
+    """Section ``[book]`` of the configuration, with times as objects."""
 
     url: str
     open: tuple[str, ...]
@@ -49,100 +67,108 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What the book says at this moment."""
+class CalendarView:
+    """What the calendar says at one moment.
+
+    ``due``: a knock at the front door may be ``party``. ``free`` is when the next free slot begins;
+    None when there is none, or nothing is known yet. ``has_hours``: the owner set opening hours.
+    ``problem`` says why the calendar cannot be read, "" when it can.
+    """
 
     party: Booking | None
     due: bool
     free: datetime | None
-    hours: bool
+    has_hours: bool
     problem: str
     stale: bool
 
 
-class Book:
-    """Reads the calendar in the background; `page` answers at once from the last good copy."""
+class Calendar:
+    """Reads the calendar in a thread; `view` answers at once from the last good copy."""
 
-    def __init__(self, settings: Settings, wall: Callable[[], datetime]) -> None:
+    def __init__(self, settings: CalendarSettings, wall: Callable[[], datetime]) -> None:
         self._settings = settings
         self._wall = wall
-        self._source = Source(settings.url)
-        self._hours = hours_of(settings.open)
+        self._source = CalendarSource(settings.url)
+        self._hours = parse_opening_hours(settings.open)
         self._text: bytes | None = None
         self._bookings: list[Booking] = []
         self._read_at: datetime | None = None
-        self._gone_through: datetime | None = None
+        self._parsed_at: datetime | None = None
         self._problem = ""
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self.on_turn: Callable[[], None] = lambda: None
+        self.on_check: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Begin to read."""
-        threading.Thread(target=self._run, name="book", daemon=True).start()
+        """Start the thread that reads."""
+        threading.Thread(target=self._run, name="calendar", daemon=True).start()
 
     def stop(self) -> None:
-        """Read no more."""
+        """Let the thread end at its next check."""
         self._stopped.set()
 
     def _run(self) -> None:
-        turn = 0
+        checks = 0
         while not self._stopped.is_set():
             try:
-                if turn % TURNS == 0:
+                if checks % CHECKS_PER_DOWNLOAD == 0:
                     self.read()
-                self.on_turn()
-            except Exception:  # a bug here must cost the book, not the page
-                log.exception("book: not read")
-            turn += 1
-            self._stopped.wait(TURN_S)
+                self.on_check()
+            except Exception:  # a bug here must cost the bookings, not the page
+                log.exception("bookings: not updated because of a bug; the page goes on without")
+            checks += 1
+            self._stopped.wait(CHECK_EVERY_S)
 
     def read(self) -> None:
-        """Read the calendar once; what can't be read leaves the last good copy and a reason."""
+        """Read the calendar once; on failure keep the last good copy and remember the reason."""
         try:
             text = self._source.get()
-            if text is None and self._fresh():
+            if text is None and self._parsed_lately():
                 bookings = self._bookings
             else:
                 self._text = self._text if text is None else text
-                bookings = self._parsed(self._text or b"")
-                self._gone_through = self._wall()
-        except FetchError as error:
+                bookings = self._parse(self._text or b"")
+                self._parsed_at = self._wall()
+        except CalendarError as error:
             self._source.forget()
-            log.warning("book: the calendar %s; the last good copy is kept", error)
+            log.warning(
+                "bookings: the calendar %s; the last good copy stays in use, see [book] url", error
+            )
             with self._lock:
                 self._problem = str(error)
             return
         with self._lock:
             self._bookings, self._read_at, self._problem = bookings, self._wall(), ""
 
-    def _fresh(self) -> bool:
-        """Tell whether what we have was gone through a short while ago, and could be."""
-        through = self._gone_through
-        recent = through is not None and (self._wall() - through).total_seconds() < AGAIN_S
+    def _parsed_lately(self) -> bool:
+        parsed_at = self._parsed_at
+        recent = (
+            parsed_at is not None and (self._wall() - parsed_at).total_seconds() < PARSE_AGAIN_S
+        )
         return recent and not self._problem
 
-    def _parsed(self, text: bytes) -> list[Booking]:
-        """Let a program of its own read the text: it may be a bomb."""
+    def _parse(self, text: bytes) -> list[Booking]:
+        """Parse in a process of its own: the text may be made to cost hours or gigabytes."""
         now = self._wall()
-        stretch = [(now - BACK).isoformat(), (now + self._settings.horizon).isoformat()]
-        command = [sys.executable, "-I", str(AGENDA), *stretch, self._settings.zone.key]
+        between = [(now - LOOK_BACK).isoformat(), (now + self._settings.horizon).isoformat()]
+        command = [sys.executable, "-I", str(PARSER), *between, self._settings.zone.key]
         try:
             done = subprocess.run(
-                command, input=text, capture_output=True, timeout=READ_LIMIT_S, check=False
+                command, input=text, capture_output=True, timeout=PARSE_LIMIT_S, check=False
             )
         except subprocess.TimeoutExpired:
-            raise FetchError("takes too long to read") from None
+            raise CalendarError("takes too long to read") from None
         if done.returncode < 0:
-            raise FetchError("takes too long to read: its rules repeat too often")
+            raise CalendarError("takes too long to read: its rules repeat too often")
         if done.returncode:
-            raise FetchError(
+            raise CalendarError(
                 f"can't be read: {done.stderr.decode(errors='replace').strip()[-160:]}"
             )
-        return [_booking(told) for told in json.loads(done.stdout)]
+        return [_booking(row) for row in json.loads(done.stdout)]
 
-    def page(self, session_began: datetime | None, busy_until: datetime | None) -> Page:
-        """Return who is next and when the room is free; ``busy_until`` is the session's end."""
+    def view(self, session_began: datetime | None, busy_until: datetime | None) -> CalendarView:
+        """Return what the calendar says now; ``busy_until`` is when the running session ends."""
         now = self._wall()
         with self._lock:
             bookings, read_at, problem = list(self._bookings), self._read_at, self._problem
@@ -150,31 +176,35 @@ class Book:
         if busy_until is not None and busy_until > now:
             bookings.append(Booking(now, busy_until))
         settings = self._settings
-        question = Question(now, settings.length, settings.horizon, self._hours, settings.zone)
-        known = read_at is not None
-        stale = known and (now - read_at).total_seconds() > STALE_S if read_at else False
-        free = next_free(bookings, question) if known else None
-        return Page(party, due(party, now), free, bool(self._hours), problem, stale)
+        query = SlotQuery(now, settings.length, settings.horizon, self._hours, settings.zone)
+        return CalendarView(
+            party=party,
+            due=due(party, now),
+            free=next_free(bookings, query) if read_at is not None else None,
+            has_hours=bool(self._hours),
+            problem=problem,
+            stale=read_at is not None and (now - read_at).total_seconds() > STALE_S,
+        )
 
-    def message(self, topics: Topics, page: Page) -> Message:
-        """Return the retained ``book/next``; without names unless the owner allows them."""
-        party = page.party
-        told: dict[str, Any] = {
+    def message(self, topics: Topics, view: CalendarView) -> Message:
+        """Return the retained message ``book/next``; with a name only if the owner allows it."""
+        party = view.party
+        body: dict[str, Any] = {
             "at": _iso(party.start) if party else None,
             "until": _iso(party.end) if party else None,
             "party": party.size if party else None,
-            "next_free": _iso(page.free) if page.free else None,
-            "stale": page.stale or bool(page.problem),
+            "next_free": _iso(view.free) if view.free else None,
+            "stale": view.stale or bool(view.problem),
         }
         if self._settings.names:
-            told["name"] = party.name if party else None
-        return Message(topics("book/next"), json.dumps(told).encode(), retain=True)
+            body["name"] = party.name if party else None
+        return Message(topics("book/next"), json.dumps(body).encode(), retain=True)
 
 
 def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _booking(told: dict[str, Any]) -> Booking:
-    begin, end = (datetime.fromisoformat(told[key]) for key in ("start", "end"))
-    return Booking(begin, end, str(told["name"]), told["size"], bool(told["all_day"]))
+def _booking(row: dict[str, Any]) -> Booking:
+    start, end = (datetime.fromisoformat(row[key]) for key in ("start", "end"))
+    return Booking(start, end, str(row["name"]), row["size"], bool(row["all_day"]))

@@ -1,10 +1,10 @@
-"""Read a calendar: iCalendar text in, the bookings of a stretch of time out, as JSON.
+"""Parse a calendar: iCalendar text in, the bookings between two times out, as JSON.
 
-A program of its own, run by `book` with a limit on time and memory: a calendar comes from outside,
-and a rule that repeats every second for a thousand years must cost a few seconds of one process
-and nothing else. So it imports nothing of ours.
+`calendar` runs it as a process of its own with limits on time and memory: the calendar comes from
+outside, and a rule that repeats every second for a thousand years must cost a few seconds of one
+process and nothing else. So it imports nothing from this repository.
 
-    python agenda.py FROM TO ZONE < calendar.ics        (ISO times with offset, an IANA zone)
+    python parse_ics.py FROM TO ZONE < calendar.ics        (ISO times with offset, an IANA zone)
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from zoneinfo import ZoneInfo
 import icalendar
 import recurring_ical_events  # type: ignore[import-untyped]
 
-#: Beside the page in its 256 MB; a Pi Zero takes some seconds for a busy year.
+#: The page and this process share 256 MB; a Pi Zero takes some seconds for a busy year.
 MEMORY_BYTES = 192 * 1024 * 1024
 CPU_S = 60
-#: A bar has a dozen parties a night at the very most.
-MOST = 2000
+#: More than any bar has: a dozen parties a night.
+MAX_EVENTS = 2000
 
-#: Zones and all-day events shift a date by a day at the most.
+#: Time zones and all-day events move a date by a day at most.
 MARGIN = timedelta(days=2)
 EVENT = re.compile(rb"^BEGIN:VEVENT\r?\n.*?^END:VEVENT\r?\n", re.MULTILINE | re.DOTALL)
 
 #: "Rossi x2", "Rossi 2x", "4p", "3 pax", "for 2", "per 4", "(2)", "2 persone".
-SIZES = (
+PARTY_SIZES = (
     r"[x×]\s*(\d{1,2})\b",
     r"\b(\d{1,2})\s*[x×](?!\w)",
     r"\b(\d{1,2})\s*(?:p|pax|pers|persone?|people|persons?|guests?|ospiti)\b\.?",
@@ -44,9 +44,9 @@ SIZES = (
 )
 
 
-def sized(title: str) -> tuple[str, int | None]:
-    """Return a title's name and the number of guests that it gives, if it does."""
-    for pattern in SIZES:
+def parse_title(title: str) -> tuple[str, int | None]:
+    """Return name and party size from an event's title; None when it has no size."""
+    for pattern in PARTY_SIZES:
         match = re.search(pattern, title, re.IGNORECASE)
         if match and int(match[1]) > 0:
             name = title[: match.start()] + title[match.end() :]
@@ -57,22 +57,25 @@ def sized(title: str) -> tuple[str, int | None]:
 def bookings(
     text: bytes, begin: datetime, end: datetime, zone: ZoneInfo
 ) -> Iterator[dict[str, Any]]:
-    """Yield what is booked between two moments, the earliest first."""
-    calendar = icalendar.Calendar.from_ical(near(text, begin, end))
+    """Yield the bookings between two times, the earliest first."""
+    calendar = icalendar.Calendar.from_ical(without_distant_events(text, begin, end))
     found = recurring_ical_events.of(calendar, skip_bad_series=True).after(begin)
-    for event in itertools.islice(found, MOST):
-        told = _told(event, zone)
-        if datetime.fromisoformat(told["start"]) >= end:
+    for event in itertools.islice(found, MAX_EVENTS):
+        booking = _booking(event, zone)
+        if datetime.fromisoformat(booking["start"]) >= end:
             return
         if (
             str(event.get("STATUS", "")) != "CANCELLED"
             and str(event.get("TRANSP")) != "TRANSPARENT"
         ):
-            yield told
+            yield booking
 
 
-def near(text: bytes, begin: datetime, end: datetime) -> bytes:
-    """Return the calendar without what is surely over or far away: years of single bookings."""
+def without_distant_events(text: bytes, begin: datetime, end: datetime) -> bytes:
+    """Return the calendar without single events that are surely over or far away.
+
+    Years of them would have to be parsed otherwise; events that repeat are kept.
+    """
     first = f"{begin - MARGIN:%Y%m%d}".encode()
     last = f"{end + MARGIN:%Y%m%d}".encode()
 
@@ -85,32 +88,34 @@ def near(text: bytes, begin: datetime, end: datetime) -> bytes:
     return EVENT.sub(kept, text)
 
 
-def _told(event: Any, zone: ZoneInfo) -> dict[str, Any]:
-    name, size = sized(str(event.get("SUMMARY", "")))
+def _booking(event: Any, zone: ZoneInfo) -> dict[str, Any]:
+    name, size = parse_title(str(event.get("SUMMARY", "")))
     attendees = event.get("ATTENDEE", [])
     if size is None and attendees:
         size = len(attendees) if isinstance(attendees, list) else 1
     start, end = event.start, event.end
     return {
-        "start": _moment(start, zone).isoformat(),
-        "end": max(_moment(end, zone), _moment(start, zone)).isoformat(),
+        "start": _local(start, zone).isoformat(),
+        "end": max(_local(end, zone), _local(start, zone)).isoformat(),
         "name": name,
         "size": size,
         "all_day": not isinstance(start, datetime),
     }
 
 
-def _moment(at: date, zone: ZoneInfo) -> datetime:
-    """Return a moment in the house's zone; what floats or lasts all day is the house's own time."""
+def _local(at: date, zone: ZoneInfo) -> datetime:
+    """Return a time in the bar's zone; a floating time or a whole day is the bar's local time."""
     if not isinstance(at, datetime):
         return datetime(at.year, at.month, at.day, tzinfo=zone)
     return at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(zone)
 
 
 def main(begin: str, end: str, zone: str) -> None:
-    """Answer on stdout; what can't be read is said in one line, with exit code 1."""
+    """Write the bookings to stdout; on error one line to stderr and exit code 1."""
     for limit, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, CPU_S)):
-        with contextlib.suppress(OSError, ValueError):  # the unit may forbid it, and has its own
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # systemd's unit may forbid it, and has limits of its own
             resource.setrlimit(limit, (most, most))
     with contextlib.suppress(OSError):
         os.nice(10)

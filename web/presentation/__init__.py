@@ -1,4 +1,5 @@
-"""What the page shows, as plain data for the templates: no request, no thread.
+"""What the page shows, as plain data for the templates: no route, no socket.
 
-Read `room` first, then `labels` (the words), `chart`, `bookings` and `selftest`.
+Read `page_view` first (how the parts are joined), then `room`, `labels` (the words), `bookings`,
+`selftest` and `chart` (tonight).
 """

@@ -1,88 +1,80 @@
-"""The book on the page: who is expected next, in words, and the tap that lets them in."""
+"""The bookings on the page: the next party in words, and the button that lets them in."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_time
 from flask_babel import get_locale  # type: ignore[import-untyped]
 
 from controller.config.settings import Config
 from controller.mqtt.message import Message, Topics
-from web.bookings.calendar import Book, Page, Settings
+from web.bookings.calendar import Calendar, CalendarSettings, CalendarView, time_zone
 from web.language import _
-from web.messages import Json
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
+from web.presentation.page_view import Notice, Part, Rank, Severity
 
-LOCALTIME = Path("/etc/localtime")
-#: Buttons that the page has for letting in.
-PARTIES = range(1, 5)
-
-
-def house_zone(name: str) -> ZoneInfo:
-    """Return the zone of this name; without one, that of this machine."""
-    if not name:
-        name = os.environ.get("TZ", "") or str(LOCALTIME.resolve()).partition("zoneinfo/")[2]
-    return ZoneInfo(name or "UTC")
+#: Party sizes for which the page has a button.
+PARTY_SIZES = range(1, 5)
 
 
-class Expected:
-    """Joins book and mirror; ``shown`` adds the book to what the page shows."""
+class BookingsView:
+    """Joins calendar and mirror: `part` for the page, and ``book/next`` for the other systems."""
 
     def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:
         book = config.book
-        self._zone = house_zone(book.timezone)
+        self._zone = time_zone(book.timezone)
         length = timedelta(milliseconds=config.rules.session_ms)
         self._hours = length / timedelta(hours=1)
         horizon = timedelta(days=book.horizon_days)
-        settings = Settings(book.url, book.open, self._zone, horizon, length, book.names)
-        self._book = Book(settings, wall)
+        settings = CalendarSettings(book.url, book.open, self._zone, horizon, length, book.names)
+        self._calendar = Calendar(settings, wall)
         self._mirror, self._wall = mirror, wall
         self._topics = Topics.of(config)
-        self._said: Message | None = None
-        self._book.on_turn = self._tell
-        mirror.beside(self._book.start, self._book.stop)
+        self._published: Message | None = None
+        self._calendar.on_check = self._publish
+        mirror.run_beside(self._calendar.start, self._calendar.stop)
 
-    def _tell(self) -> None:
-        """Tell the house who is next, when that changed."""
-        message = self._book.message(self._topics, self._page(self._mirror.seen()))
-        if message != self._said:
-            self._said = message
-            self._mirror.say(message)
+    def _publish(self) -> None:
+        """Publish who is next, when that changed."""
+        message = self._calendar.message(self._topics, self._view(self._mirror.view()))
+        if message != self._published:
+            self._published = message
+            self._mirror.publish(message)
             self._mirror.wake()
 
-    def _page(self, seen: Seen) -> Page:
-        session = seen.state.get("session") or {}
-        return self._book.page(_moment(session.get("started_at")), _moment(session.get("ends_at")))
+    def _view(self, mirror_view: MirrorView) -> CalendarView:
+        session = mirror_view.state.get("session") or {}
+        return self._calendar.view(_time(session.get("started_at")), _time(session.get("ends_at")))
 
-    def shown(self, view: Json, seen: Seen) -> Json:
-        """Return the page's view with the book in it."""
-        page = self._page(seen)
-        party = page.party
-        size = party.size if party and party.size in PARTIES else None
-        view["t"] |= {"book": self._next_words(page), "slot": self._free_words(page)}
-        view["s"]["book"] = f"n{size}" if size else "none"
-        if page.due and party and seen.state.get("door_knock"):
+    def part(self, mirror_view: MirrorView) -> Part:
+        """Return what the page shows of the bookings."""
+        calendar = self._view(mirror_view)
+        party = calendar.party
+        size = party.size if party and party.size in PARTY_SIZES else None
+        notices = []
+        if calendar.due and party and mirror_view.state.get("door_knock"):
             words = _("At the front door: perhaps the next party, %(name)s.", name=party.name)
-            view["notices"].insert(0, ("knock", words))
-        return view
+            notices.append(Notice(Severity.KNOCK, words, Rank.EXPECTED_PARTY))
+        return Part(
+            texts={"book": self._next_words(calendar), "slot": self._free_words(calendar)},
+            states={"book": f"n{size}" if size else "none"},
+            notices=tuple(notices),
+        )
 
-    def _next_words(self, page: Page) -> str:
+    def _next_words(self, calendar: CalendarView) -> str:
         old = ""
-        if page.problem:
+        if calendar.problem:
             old = _("The calendar can't be read now.")
-        elif page.stale:
+        elif calendar.stale:
             old = _("The calendar was not read for a while.")
-        return " ".join(filter(None, (self._party_words(page), old)))
+        return " ".join(filter(None, (self._party_words(calendar), old)))
 
-    def _party_words(self, page: Page) -> str:
-        party = page.party
+    def _party_words(self, calendar: CalendarView) -> str:
+        party = calendar.party
         if party is None:
-            return "" if page.problem else _("Nobody is expected.")
+            return "" if calendar.problem else _("Nobody is expected.")
         at = format_time(party.start.astimezone(self._zone), "HH:mm")
         if party.start - self._wall() > timedelta(hours=12):
             at = self._day(party.start)
@@ -90,18 +82,20 @@ class Expected:
             return _("Next: %(name)s, %(n)s, at %(at)s.", name=party.name, n=party.size, at=at)
         return _("Next: %(name)s at %(at)s.", name=party.name, at=at)
 
-    def _free_words(self, page: Page) -> str:
-        if not page.hours or (page.problem and page.free is None):
+    def _free_words(self, calendar: CalendarView) -> str:
+        if not calendar.has_hours or (calendar.problem and calendar.free is None):
             return ""
-        if page.free is None:
+        if calendar.free is None:
             return _("No table is free.")
         hours = f"{self._hours:g}"
-        return _("Next free table, for %(hours)s h: %(at)s.", hours=hours, at=self._day(page.free))
+        return _(
+            "Next free table, for %(hours)s h: %(at)s.", hours=hours, at=self._day(calendar.free)
+        )
 
     def _day(self, at: datetime) -> str:
         local = at.astimezone(self._zone)
         return str(format_datetime(local, "EEEE d MMMM, HH:mm", locale=str(get_locale() or "en")))
 
 
-def _moment(at: object) -> datetime | None:
+def _time(at: object) -> datetime | None:
     return datetime.fromisoformat(at) if isinstance(at, str) else None

@@ -1,7 +1,7 @@
 """Tonight: the retained `night` message as a step chart, totals, and the last events in words.
 
-The chart is drawn in a fixed frame; the controller's wall times are shown in this machine's zone,
-which is the bar's. Anything in the message that makes no sense is left out, never guessed.
+The chart has a fixed frame; times are shown in this machine's time zone, which is the bar's. What
+makes no sense in the message is left out, never guessed.
 """
 
 from __future__ import annotations
@@ -11,53 +11,52 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from web.language import _, later
-from web.messages import Json
-from web.presentation.labels import fault_words, number, reason_words, span
+from web.language import _
+from web.messages import Json, number
+from web.presentation.labels import event_words
 
-WIDTH, HEIGHT = 360.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 20.0, 352.0, 12.0, 108.0
-SHORTEST = timedelta(hours=1)
-LEAD = timedelta(minutes=10)
+SHORTEST_NIGHT = timedelta(hours=1)
+BEFORE_FIRST = timedelta(minutes=10)
 EVENTS_SHOWN = 12
-#: More people no room holds, and no night is longer: the drawing is bounded, whatever is heard.
-MOST_PEOPLE = 99
-LONGEST = timedelta(hours=36)
-#: A Pi without a clock begins in 1970; near the calendar's own ends no hour can be added.
-YEARS = (1969, 9000)
-Point = tuple[datetime, int, int, int]  # when, and count, least, most inside
+#: Limits of the drawing, whatever the message says.
+MAX_PEOPLE = 99
+LONGEST_NIGHT = timedelta(hours=36)
+#: A Pi whose clock is not set begins in 1970; in the last years no hour can be added.
+VALID_YEARS = (1969, 9000)
+Point = tuple[datetime, int, int, int]  # time; count, least and most inside
 TOTALS = ("guests", "sessions", "knocks", "denied", "uncertain")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a moment and a number of people lie in the drawing."""
+    """The drawing's scale: from times and numbers of people to coordinates."""
 
     begin: datetime
     end: datetime
     most: int
 
     def x(self, moment: datetime) -> float:
-        """Return the horizontal place, kept inside the frame."""
+        """Return the x coordinate of a time, kept inside the frame."""
         part = (moment - self.begin) / (self.end - self.begin)
         return round(LEFT + (RIGHT - LEFT) * min(max(part, 0.0), 1.0), 1)
 
     def y(self, people: float) -> float:
-        """Return the vertical place of so many people inside."""
+        """Return the y coordinate of so many people inside."""
         return round(BOTTOM - (BOTTOM - TOP) * people / self.most, 1)
 
 
-def _moment(value: object) -> datetime | None:
+def _time(value: object) -> datetime | None:
     try:
         found = datetime.fromisoformat(str(value))
         found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone()
     except (ValueError, OverflowError):
         return None
-    return found if YEARS[0] <= found.year <= YEARS[1] else None
+    return found if VALID_YEARS[0] <= found.year <= VALID_YEARS[1] else None
 
 
 def _is_people(value: object) -> bool:
-    return isinstance(value, int) and 0 <= value <= MOST_PEOPLE
+    return isinstance(value, int) and 0 <= value <= MAX_PEOPLE
 
 
 def _rows(night: Mapping[str, Any], key: str) -> Iterable[Any]:
@@ -69,14 +68,14 @@ def _points(night: Mapping[str, Any]) -> list[Point]:
     found = []
     for row in _rows(night, "points"):
         if isinstance(row, list) and len(row) == 4 and all(map(_is_people, row[1:])):
-            moment = _moment(row[0])
+            moment = _time(row[0])
             if moment is not None:
                 found.append((moment, row[1], row[2], row[3]))
     return found
 
 
 def _steps(frame: Frame, points: list[tuple[datetime, int]]) -> str:
-    """Return the path of a line that keeps each value until the next."""
+    """Return the SVG path of a line that keeps each value until the next."""
     path = ""
     for moment, people in points:
         x, y = frame.x(moment), frame.y(people)
@@ -85,7 +84,7 @@ def _steps(frame: Frame, points: list[tuple[datetime, int]]) -> str:
 
 
 def _band(frame: Frame, points: list[Point]) -> str:
-    """Return the area between the least and the most that may have been inside."""
+    """Return the SVG path of the area between the least and the most that may be inside."""
     path = ""
     ends = [*(point[0] for point in points[1:]), frame.end]
     for (moment, _count, least, most), end in zip(points, ends, strict=False):
@@ -96,7 +95,7 @@ def _band(frame: Frame, points: list[Point]) -> str:
 
 
 def _hours(frame: Frame) -> list[tuple[float, str]]:
-    """Return at most seven full hours with their places."""
+    """Return at most seven full hours with their x coordinates."""
     hours = (frame.end - frame.begin) / timedelta(hours=1)
     step = next((s for s in (1, 2, 3, 4, 6) if hours / s <= 7), 12)
     at = frame.begin.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
@@ -111,9 +110,9 @@ def _hours(frame: Frame) -> list[tuple[float, str]]:
 def _sessions(night: Json, frame: Frame) -> list[tuple[float, float]]:
     bars = []
     for row in _rows(night, "sessions"):
-        begin = _moment(row.get("started_at")) if isinstance(row, dict) else None
+        begin = _time(row.get("started_at")) if isinstance(row, dict) else None
         if begin is not None:
-            end = _moment(row.get("ended_at")) or frame.end
+            end = _time(row.get("ended_at")) or frame.end
             bars.append((frame.x(begin), max(round(frame.x(end) - frame.x(begin), 1), 2.0)))
     return bars
 
@@ -121,27 +120,27 @@ def _sessions(night: Json, frame: Frame) -> list[tuple[float, float]]:
 def _knocks(night: Json, frame: Frame) -> list[tuple[float, str]]:
     found = []
     for row in _rows(night, "knocks"):
-        moment = _moment(row[0]) if isinstance(row, list) and len(row) == 2 else None
+        moment = _time(row[0]) if isinstance(row, list) and len(row) == 2 else None
         if moment is not None:
             found.append((frame.x(moment), "hatch" if row[1] == "hatch" else "door"))
     return found
 
 
 def _beginning(night: Json, points: list[Point], now: datetime) -> datetime:
-    """Return where the drawing begins: a little before the first thing that happened."""
+    """Return the time at which the drawing begins: a little before the first event."""
     knocks = (row[0] for row in _rows(night, "knocks") if isinstance(row, list) and row)
-    moments = [point[0] for point in points] + list(filter(None, map(_moment, knocks)))
-    first = min(moments, default=now - SHORTEST).astimezone() - LEAD
-    return min(max(first, now.astimezone() - LONGEST), now.astimezone())
+    moments = [point[0] for point in points] + list(filter(None, map(_time, knocks)))
+    first = min(moments, default=now - SHORTEST_NIGHT).astimezone() - BEFORE_FIRST
+    return min(max(first, now.astimezone() - LONGEST_NIGHT), now.astimezone())
 
 
 def chart(night: Json, now: datetime, capacity: int) -> Json:
     """Return what the template draws: paths, hours, levels, session bars and knock marks."""
     points = _points(night)
     begin = _beginning(night, points, now)
-    capacity = min(max(capacity, 1), MOST_PEOPLE)
+    capacity = min(max(capacity, 1), MAX_PEOPLE)
     most = max([p[3] for p in points] + [capacity])
-    frame = Frame(begin, max(now.astimezone(), begin + SHORTEST), most)
+    frame = Frame(begin, max(now.astimezone(), begin + SHORTEST_NIGHT), most)
     counts = [(point[0], point[1]) for point in points]
     line = _steps(frame, counts)
     area = f"{line}V{BOTTOM}H{frame.x(counts[0][0])}Z" if line else ""
@@ -172,111 +171,12 @@ def totals(night: Json) -> list[tuple[str, int]]:
     return [(words[key], int(number(found, key))) for key in TOTALS]
 
 
-# --- events in words --------------------------------------------------------------------------
-
-CAUSES: Mapping[str, Any] = {
-    "page": later("from the page"),
-    "button": later("by the button"),
-    "mqtt": later("from the house"),
-    "trace": later("by the trace"),
-    "restart": later("after a restart"),
-    "empty": later("verified empty"),
-    "self-test": later("by the self-test"),
-    "terminal": later("in the terminal"),
-}
-
-#: Name of the event -> sentence; the names in it are those of `_details`.
-WORDS: Mapping[str, Any] = {
-    "entry": later("One came in: %(count)s inside"),
-    "exit": later("One left: %(count)s inside"),
-    "passage_uncertain": later("Not sure who passed (%(min)s to %(max)s)"),
-    "passage_aborted": later("Somebody turned back"),
-    "staff_passed": later("Staff went through"),
-    "staff_pass": later("Staff pass armed"),
-    "staff_pass_expired": later("Staff pass not used"),
-    "knock_hatch": later("Knock at the hatch"),
-    "knock_door": later("Knock at the front door"),
-    "door_opened": later("Door opened"),
-    "door_closed": later("Door closed"),
-    "hatch_opened": later("Hatch opened"),
-    "hatch_closed": later("Hatch closed"),
-    "hatch_answered": later("Hatch answered"),
-    "door_answered": later("Front door answered"),
-    "access_granted": later("Let in %(party)s"),
-    "access_taken": later("%(entered)s of %(expected)s came in"),
-    "access_not_taken": later("Nobody came in"),
-    "access_denied": later("Not let in: %(reason)s"),
-    "command_refused": later("Refused: %(reason)s"),
-    "count_adjusted": later("Count set to %(after)s"),
-    "reported_wrong": later("The count was wrong: %(was)s, it is %(count)s"),
-    "passage_seen": later("Somebody passed, not counted"),
-    "knock_ended": later("The knocking stopped"),
-    "session_started": later("Session began"),
-    "session_warning": later("%(remaining)s left"),
-    "session_time_up": later("Time is up"),
-    "session_overtime": later("%(over)s over time"),
-    "session_ended": later("Session ended, room empty"),
-    "over_capacity": later("Too many inside: %(count)s"),
-    "over_capacity_ended": later("No longer too many inside"),
-    "door_alarm": later("Door alarm: %(alarm)s"),
-    "door_pre_alarm": later("The door stands open"),
-    "door_blocked": later("Closed to guests"),
-    "door_unblocked": later("Open to guests again"),
-    "locked_down": later("Locked down"),
-    "lock_down_released": later("Lock-down ended"),
-    "locked_open": later("Evacuation began"),
-    "lock_open_released": later("Evacuation ended"),
-    "fault": later("Fault: %(what)s"),
-    "fault_cleared": later("Fault over: %(what)s"),
-    "started": later("Controller started"),
-    "self_test_started": later("Self-test began"),
-    "self_tested": later("Self-test: %(proven)s wires proven"),
-}
-
-ALARMS: Mapping[str, Any] = {
-    "DoorForcedOpen": later("forced open"),
-    "DoorOpenTooLong": later("open too long"),
-    "Normal": later("over"),
-}
-
-
-class _Gaps(dict[str, object]):
-    """Details for a sentence; what an event does not carry reads as a question mark."""
-
-    def __missing__(self, key: str) -> str:
-        return "?"
-
-
-def _details(data: Mapping[str, Any]) -> _Gaps:
-    after = data.get("after")
-    name, alarm = str(data.get("name")), str(data.get("alarm"))
-    return _Gaps(
-        dict(data)
-        | {
-            "reason": reason_words(data.get("reason")),
-            "after": after.get("count", "?") if isinstance(after, dict) else "?",
-            "remaining": span(number(data, "remaining_s")),
-            "over": span(number(data, "over_s")),
-            "what": fault_words(name, str(data.get("line"))),
-            "alarm": str(ALARMS.get(alarm, alarm)),
-        }
-    )
-
-
-def event_words(name: str, data: Mapping[str, Any]) -> str:
-    """Say one event and who or what caused it; an unknown one is shown by its name."""
-    key = f"{name}_{data.get('place')}" if name == "knock" else name
-    sentence = str(WORDS[key]) % _details(data) if key in WORDS else name.replace("_", " ")
-    cause = data.get("cause") or (data.get("reason") if name == "access_not_taken" else None)
-    return f"{sentence}, {CAUSES.get(str(cause), cause)}" if cause else sentence
-
-
 def last_events(night: Json) -> list[tuple[str, str]]:
-    """Return the newest events, newest first, as time of day and words."""
+    """Return the last events, newest first, as time of day and words."""
     found = []
     for row in _rows(night, "last"):
         if isinstance(row, dict) and isinstance(row.get("data"), dict | None):
-            moment = _moment(row.get("at"))
+            moment = _time(row.get("at"))
             words = event_words(str(row.get("name")), row.get("data") or {})
             found.append((moment, words))
     found.sort(key=lambda row: row[0] or datetime.min.replace(tzinfo=UTC), reverse=True)

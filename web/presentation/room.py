@@ -1,22 +1,119 @@
-"""The picture: texts and drawing states by name, from one look at the room.
+"""The room: what the snapshot means for somebody with half a second, in words and states.
 
-The template draws them the first time (all that a browser without scripting needs), the script
-only puts newer ones into the same places: ``t`` are texts, ``s`` drawing states, ``notices`` the
-lines that somebody should read, worst first.
+Every sentence about the room is made here, once, in the language of the phone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from web.language import _
-from web.messages import Json
-from web.mirror import Seen
-from web.presentation.labels import Room, fault_words, inside, may_come, number, sentence, span
+from web.messages import Json, number
+from web.mirror import MirrorView
+from web.presentation.labels import fault_words, reason_words, span
+from web.presentation.page_view import Notice, Rank, RoomPart, Severity
 
+USUAL_CAPACITY = 4
 SEATS_DRAWN = 4
 USUAL_SESSION_S = 7200.0
+
+
+class Room:
+    """One snapshot, read with care: what is missing or makes no sense has its default."""
+
+    def __init__(self, state: Json) -> None:
+        self.state = state
+        self.link: str = state["link"]
+        self.known = "occupancy" in state
+        self.occupancy: Json = self._part("occupancy")
+        self.door: Json = self._part("door")
+        self.hatch: Json = self._part("hatch")
+        self.session: Json = self._part("session")
+        self.grant: Json = self._part("grant")
+        self.capacity = int(number(self.occupancy, "capacity", USUAL_CAPACITY))
+        self.least = int(number(self.occupancy, "min"))
+        self.most = int(number(self.occupancy, "max"))
+        self.count = int(number(self.occupancy, "count"))
+        self.certain = bool(self.occupancy.get("certain", False))
+        self.mode = str(self.door.get("mode", "Unknown"))
+        self.expected = max(0, int(number(self.grant, "party") - number(self.grant, "entered")))
+        self.free = int(number(self.occupancy, "free_places", self.capacity - self.most))
+        self.over = bool(self.state.get("over_capacity"))
+
+    def _part(self, name: str) -> Json:
+        value = self.state.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def shut(self) -> str:
+        """Why nobody may be let in at all, in words; "" when somebody may."""
+        reason = {"LockedDown": "LockedDown", "LockedOpen": "LockedOpen"}.get(self.mode, "")
+        if not reason and self.free <= 0:
+            reason = "CapacityReached" if self.least >= self.capacity else "CountUncertain"
+        if not reason and self.mode == "Blocked":
+            reason = "Blocked"
+        if not reason and self.grant:
+            reason = "ReleaseOpen"
+        if not reason and self.door.get("physical") == "Open":
+            reason = "DoorOpen"
+        return reason_words(reason) if reason else ""
+
+
+def inside(room: Room) -> str:
+    """Return how many are inside in words; doubt is a question."""
+    if room.certain:
+        if room.count == 0:
+            return _("Nobody inside.")
+        return _("%(n)s of %(all)s inside.", n=room.count, all=room.capacity)
+    if room.most - room.least == 1:
+        return _("%(a)s or %(b)s inside?", a=room.least, b=room.most)
+    return _("%(a)s to %(b)s inside?", a=room.least, b=room.most)
+
+
+def may_come(room: Room) -> str:
+    """Return in words whether and how many may come in."""
+    if room.mode in ("LockedOpen", "LockedDown"):
+        return _("Everybody out!") if room.mode == "LockedOpen" else _("Locked down.")
+    if room.over:
+        return _("One too many!") if room.count - room.capacity == 1 else _("Too many!")
+    if room.free <= 0:
+        return _("Full.") if room.least >= room.capacity else _("Maybe full.")
+    if room.mode == "Blocked":
+        return _("Closed to guests.")
+    return _coming(room.expected) if room.expected else _welcome(room.free)
+
+
+def _coming(people: int) -> str:
+    return _("One is coming in.") if people == 1 else _("%(n)s are coming in.", n=people)
+
+
+def _welcome(places: int) -> str:
+    words = {
+        1: _("One may come in."),
+        2: _("Two may come in."),
+        3: _("Three may come in."),
+        4: _("Four may come in."),
+    }
+    return words.get(places) or _("%(n)s may come in.", n=places)
+
+
+def _time_left(room: Room) -> str:
+    if not room.session:
+        return ""
+    left_s = number(room.session, "remaining_s")
+    if left_s <= 0:
+        return _("%(time)s over.", time=span(left_s))
+    if room.session.get("phase") == "last_call":
+        return _("Last call, %(time)s left.", time=span(left_s))
+    return _("%(time)s left.", time=span(left_s))
+
+
+def sentence(room: Room) -> str:
+    """Return the room in one line: how many are inside, how many may come in, the time left."""
+    if not room.known:
+        return _("Waiting for the door.")
+    return " ".join(filter(None, (inside(room), may_come(room), _time_left(room))))
 
 
 def _seats(room: Room) -> dict[str, str]:
@@ -57,7 +154,7 @@ def _hatch(room: Room) -> tuple[str, str]:
     waiting = int(number(room.hatch, "waiting"))
     if room.hatch.get("open"):
         return "open", _("open now")
-    if waiting:  # the light is also on in an evacuation, with nobody there
+    if waiting:  # the light alone means nothing: in an evacuation it is on with nobody there
         age = span(number(room.hatch, "oldest_s"))
         text = f"{waiting} · {age}" if waiting > 1 else age
         return ("blink" if room.hatch.get("blinking") else "glow"), text
@@ -65,7 +162,7 @@ def _hatch(room: Room) -> tuple[str, str]:
 
 
 def _session_s(room: Room) -> float:
-    """Return the session's whole length in seconds, from its own two ends."""
+    """Return the session's whole length in seconds."""
     try:
         begin, end = (
             datetime.fromisoformat(str(room.session.get(key))) for key in ("started_at", "ends_at")
@@ -93,7 +190,7 @@ def _ring(room: Room) -> tuple[str, str, str, float]:
 
 
 def _let(room: Room) -> dict[str, str]:
-    """Return for each party whether it may be let in: `yes`, `ask` once, or `no`."""
+    """Return for each party size whether it may be let in: `yes`, `ask` once, or `no`."""
     may = "yes" if room.certain else "ask"
     fits = 0 if room.shut else room.free
     return {f"let{party}": may if party <= fits else "no" for party in range(1, SEATS_DRAWN + 1)}
@@ -113,7 +210,7 @@ def _settle(room: Room) -> str:
 
 
 def _shut_by(room: Room) -> str:
-    """Return what a person did that keeps guests out, and a person must undo."""
+    """Return which command keeps guests out until a person undoes it; `none` for none."""
     by = {"LockedOpen": "open", "LockedDown": "down", "Blocked": "block"}.get(room.mode, "none")
     return "none" if by == "block" and room.free <= 0 else by
 
@@ -125,39 +222,36 @@ def _fault_words(fault: object) -> str:
     return _("Fault: %(what)s.", what=fault_words(name, str(fault.get("line"))))
 
 
-def _alarms(room: Room) -> list[tuple[str, str]]:
-    found = []
+def _alarms(room: Room) -> Iterator[str]:
     if room.mode == "LockedOpen":
-        words = _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")
-        found.append(("alarm", words))
+        yield _("Evacuation: the inside handle opens, nobody is let in, until somebody ends it.")
     if room.over:
-        found.append(
-            ("alarm", _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity))
-        )
-    alarm = {
-        "DoorForcedOpen": _("The door was forced open."),
-        "DoorOpenTooLong": _("The door has been open too long."),
-    }.get(str(room.door.get("alarm")))
-    if alarm:
-        found.append(("alarm", alarm))
+        yield _("%(n)s inside: the house takes %(all)s.", n=room.most, all=room.capacity)
+    alarm = room.door.get("alarm")
+    if alarm == "DoorForcedOpen":
+        yield _("The door was forced open.")
+    if alarm == "DoorOpenTooLong":
+        yield _("The door has been open too long.")
     if room.door.get("lock") == "Fault":
-        found.append(("alarm", _("The lock does not do what it should.")))
-    return found
+        yield _("The lock does not do what it should.")
 
 
-def _notices(room: Room) -> list[tuple[str, str]]:
-    found = _alarms(room)
+def _notices(room: Room) -> Iterator[Notice]:
+    for words in _alarms(room):
+        yield Notice(Severity.ALARM, words, Rank.ALARM)
     knock = room.state.get("door_knock")
     if isinstance(knock, dict):
         age = span(number(knock, "age_s"))
-        found.append(("knock", _("Somebody knocked at the front door %(age)s ago.", age=age)))
+        words = _("Somebody knocked at the front door %(age)s ago.", age=age)
+        yield Notice(Severity.KNOCK, words, Rank.KNOCK)
     if room.mode == "LockedDown":
-        found.append(("warn", _("Locked down: nobody comes in, everybody may leave.")))
+        words = _("Locked down: nobody comes in, everybody may leave.")
+        yield Notice(Severity.WARN, words)
     if room.state.get("staff_pass"):
-        found.append(("calm", _("The next one through the door is staff.")))
+        yield Notice(Severity.CALM, _("The next one through the door is staff."))
     faults = room.state.get("faults")
-    found += [("warn", _fault_words(fault)) for fault in faults] if isinstance(faults, list) else []
-    return found
+    for fault in faults if isinstance(faults, list) else ():
+        yield Notice(Severity.WARN, _fault_words(fault))
 
 
 def _link_words(room: Room, age_ms: object) -> str:
@@ -198,19 +292,19 @@ def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
 
 
 def _announce(room: Room) -> str:
-    """Return what a screen reader should say by itself: what changes rarely, without the time."""
+    """Return what a screen reader says by itself: without the time, so it changes rarely."""
     return " ".join([inside(room), may_come(room)]) if room.known else ""
 
 
-def look(seen: Seen) -> Json:
-    """Return everything that the page shows of the room, in the language of the request."""
-    room = Room(seen.state)
+def room_view(mirror_view: MirrorView) -> RoomPart:
+    """Return what the page shows of the room, in the language of the request."""
+    room = Room(mirror_view.state)
     hatch, hatch_words = _hatch(room)
     phase, time, word, left = _ring(room)
-    texts: dict[str, Any] = {
+    texts = {
         "title": _title(room, hatch_words, hatch),
         "sentence": sentence(room),
-        "link": _link_words(room, seen.state["age_ms"]),
+        "link": _link_words(room, mirror_view.state["age_ms"]),
         "door": _door_words(room),
         "hatch": hatch_words,
         "time": time,
@@ -221,11 +315,12 @@ def look(seen: Seen) -> Json:
         else _("How many are inside?"),
         "announce": _announce(room),
     }
-    return {
-        "t": texts,
-        "s": _states(room, hatch, phase),
-        "ring": f"{100 * left:.1f} 100",
-        "notices": _notices(room),
-        # A knock at the front door never rings the room while a party is in it.
-        "knock": {**seen.knock, "quiet": bool(room.session) and seen.knock["place"] == "door"},
-    }
+    # A knock at the front door makes no noise while a party is in the room.
+    quiet = bool(room.session) and mirror_view.knock["place"] == "door"
+    return RoomPart(
+        texts=texts,
+        states=_states(room, hatch, phase),
+        notices=tuple(_notices(room)),
+        ring=f"{100 * left:.1f} 100",
+        knock={**mirror_view.knock, "quiet": quiet},
+    )

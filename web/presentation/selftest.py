@@ -1,4 +1,4 @@
-"""The self-test on the page: each wire ticked off live, what to do next, how the last one ended."""
+"""The self-test on the page: each line as it is proven, what to do next, and the last result."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.mqtt.message import Message
-from web.language import _, later
-from web.messages import Json, json_object, seconds_since
-from web.mirror import Mirror, Seen
-from web.presentation.labels import LINES, number, span
+from web.language import _, lazy
+from web.messages import Json, json_object, number, seconds_since
+from web.mirror import Mirror, MirrorView
+from web.presentation.labels import LINES, span
+from web.presentation.page_view import Notice, Rank, SelfTestPart, Severity
 
-#: The controller speaks every second while it tests; silent for longer, the test is over.
+#: The controller publishes every second during a test; after a longer silence it is over.
 SILENT_S = 3.0
-#: So long the result stands above the room; later it is told beside the key.
+#: For so long the result is a notice above the room; later it stands beside the button.
 FRESH_S = 600.0
-#: More wires than a house can have are nobody's.
+#: More lines than a controller can have.
 MOST_LINES = 40
 
 STEPS: Mapping[str, Any] = {
-    "beam_outer": later("Break the outer beam with your hand, and let go."),
-    "beam_inner": later("Break the inner beam with your hand, and let go."),
-    "release_button": later("Press the release behind the counter. Do you hear the strike?"),
-    "door_contact": later("Open the front door, and shut it."),
-    "bolt_contact": later("Press the release, so that the bolt goes back and comes out again."),
-    "exit_button": later("Press the exit button."),
-    "hatch_contact": later("Open the hatch, and shut it."),
-    "hatch_knock": later("Knock twice at the hatch."),
-    "door_knock": later("Knock twice at the front door, from outside."),
+    "beam_outer": lazy("Break the outer beam with your hand, and let go."),
+    "beam_inner": lazy("Break the inner beam with your hand, and let go."),
+    "release_button": lazy("Press the release behind the counter. Do you hear the strike?"),
+    "door_contact": lazy("Open the front door, and shut it."),
+    "bolt_contact": lazy("Press the release, so that the bolt goes back and comes out again."),
+    "exit_button": lazy("Press the exit button."),
+    "hatch_contact": lazy("Open the hatch, and shut it."),
+    "hatch_knock": lazy("Knock twice at the hatch."),
+    "door_knock": lazy("Knock twice at the front door, from outside."),
 }
 
 
-def told_by(message: Message) -> Json:
-    """Return what a message says of a self-test; raises ValueError when it makes no sense."""
-    told = json_object(message.payload, running=bool, ok=bool, lines=list)
+def parse_self_test(message: Message) -> Json:
+    """Return the self-test in a message; raise ValueError when it makes no sense."""
+    status = json_object(message.payload, running=bool, ok=bool, lines=list)
     shapes = {"line": str, "proven": bool, "edges": int}
-    for line in told["lines"]:
+    for line in status["lines"]:
         if not isinstance(line, dict) or any(
             not isinstance(line.get(key), kind) for key, kind in shapes.items()
         ):
             raise ValueError("a line without its name, proof or edges")
-    if len(told["lines"]) > MOST_LINES:
-        raise ValueError(f"{len(told['lines'])} lines are more than {MOST_LINES}")
-    inside = told.get("inside", {"min": 0, "max": 0})
+    if len(status["lines"]) > MOST_LINES:
+        raise ValueError(f"{len(status['lines'])} lines are more than {MOST_LINES}")
+    inside = status.get("inside", {"min": 0, "max": 0})
     if not isinstance(inside, dict) or not all(_people(inside.get(end)) for end in ("min", "max")):
         raise ValueError("inside are no numbers of people")
-    return told
+    return status
 
 
 def _people(number: object) -> bool:
     return type(number) is int and number >= 0
 
 
-class Trial:
-    """Hears of self-tests beside the mirror; ``shown`` puts them on the page."""
+class SelfTestView:
+    """Follows self-tests through the mirror; `part` is what the page shows of them."""
 
     def __init__(
         self,
@@ -65,101 +66,115 @@ class Trial:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._mirror, self._monotonic, self._wall = mirror, monotonic, wall
-        self._told: Json | None = None
-        self._heard_s = 0.0
-        self._emptied = False
-        mirror.listen(self.hear)
+        self._status: Json | None = None
+        self._received_s = 0.0
+        self._was_empty = False
+        mirror.listen(self.receive)
 
-    def hear(self, name: str, message: Message) -> None:
-        """Take one message in (link's thread); what makes no sense is ignored."""
+    def receive(self, name: str, message: Message) -> None:
+        """Take one message, in the link's thread; one that makes no sense is ignored."""
         if name not in ("self_test", "state"):
             return
         try:
             if name == "state":
-                self._hear_state(json_object(message.payload, occupancy=dict))
+                self._receive_state(json_object(message.payload, occupancy=dict))
                 return
-            told = told_by(message)
+            status = parse_self_test(message)
         except (ValueError, TypeError):
             return
-        # With MQTT 5 live ones are marked as retained too; what the broker kept is as old as it is.
-        old_s = self._age_s(told) if message.retain else 0.0
-        self._told, self._heard_s = told, self._monotonic() - old_s
-        self._emptied = False
+        # With MQTT 5 live messages have the retain flag as well; a stored one is as old as it says.
+        old_s = self._age_s(status) if message.retain else 0.0
+        self._status, self._received_s = status, self._monotonic() - old_s
+        self._was_empty = False
         self._mirror.wake()
 
-    def _hear_state(self, state: Json) -> None:
-        """Once the room was empty after a test, whoever is inside later is none of its making."""
-        told = self._told
-        if told is not None and state["occupancy"].get("max") == 0:
-            self._emptied = self._emptied or self._age_s(state) < self._age_s(told)
+    def _receive_state(self, state: Json) -> None:
+        """Once the room was empty after a test, the test counted nobody who is inside later."""
+        status = self._status
+        if status is not None and state["occupancy"].get("max") == 0:
+            self._was_empty = self._was_empty or self._age_s(state) < self._age_s(status)
 
-    def told(self) -> Json | None:
-        """Return the running self-test, or the last one; None when none was heard of."""
-        told = self._told
-        if told is None:
+    def status(self) -> Json | None:
+        """Return the running self-test, or the last one; None when there was none yet."""
+        status = self._status
+        if status is None:
             return None
-        silent = self._monotonic() - self._heard_s > SILENT_S
-        return {**told, "running": told["running"] and not silent}
+        silent = self._monotonic() - self._received_s > SILENT_S
+        return {**status, "running": status["running"] and not silent}
 
-    def shown(self, view: Json, seen: Seen) -> Json:
-        """Return the page's view with the self-test in it."""
-        told = self.told()
-        running = told is not None and told["running"]
-        view["s"] |= {"test": "testing" if running else "idle", "maytest": _may_test(seen)}
-        view["s"]["left"] = "no"
-        view["t"] |= {"trial": "", "step": "", "left": ""}
-        view["t"]["tested"] = self._last_words(told, seen)
-        view["trial"] = []
-        if told is not None and running:
-            self._show_running(view, told)
-        elif told is not None and self._age_s(told) < FRESH_S:
-            view["notices"].insert(0, ("calm" if told["ok"] else "warn", _result_words(told)))
-            self._show_left(view, told, seen)
-        return view
+    def part(self, mirror_view: MirrorView) -> SelfTestPart:
+        """Return what the page shows of the self-test."""
+        status = self.status()
+        running = status if status is not None and status["running"] else None
+        fresh = (
+            status if status is not None and not running and self._age_s(status) < FRESH_S else None
+        )
+        left = self._left_words(fresh, mirror_view)
+        texts = {"trial": "", "step": "", "left": left}
+        states = {
+            "test": "testing" if running else "idle",
+            "maytest": _may_test(mirror_view),
+            "left": "yes" if left else "no",
+        }
+        return SelfTestPart(
+            texts={
+                **texts,
+                "tested": self._last_words(status, mirror_view),
+                **(_running_texts(running) if running else {}),
+            },
+            states=states,
+            notices=(_result(fresh),) if fresh else (),
+            lines=_lines(running) if running else (),
+        )
 
-    def _show_left(self, view: Json, told: Json, seen: Seen) -> None:
-        """Offer to say that the room is empty, if the test counted somebody in."""
-        inside = told.get("inside")
-        if not told.get("verified") or not inside or self._emptied:
-            return
-        if inside["max"] > 0 and _most(seen) != 0:
-            least, most = inside["min"], inside["max"]
-            number = str(most) if least == most else f"{least}–{most}"
-            view["s"]["left"] = "yes"
-            view["t"]["left"] = _("The self-test counted %(n)s in. Nobody there?", n=number)
+    def _left_words(self, status: Json | None, mirror_view: MirrorView) -> str:
+        """Return the offer to say that the room is empty; "" if the test counted nobody in."""
+        inside = status.get("inside") if status and status.get("verified") else None
+        if not inside or self._was_empty or inside["max"] == 0 or _most(mirror_view) == 0:
+            return ""
+        least, most = inside["min"], inside["max"]
+        number = str(most) if least == most else f"{least}–{most}"
+        return _("The self-test counted %(n)s in. Nobody there?", n=number)
 
-    def _show_running(self, view: Json, told: Json) -> None:
-        waiting = [line["line"] for line in told["lines"] if not line["proven"]]
-        done = len(told["lines"]) - len(waiting)
-        heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=len(told["lines"]))
-        step = str(STEPS.get(waiting[0], LINES.get(waiting[0], waiting[0]))) if waiting else ""
-        left = _("%(time)s left.", time=span(number(told, "remaining_s")))
-        view["t"] |= {"trial": f"{heading} {left}", "step": step, "announce": f"{heading} {step}"}
-        view["trial"] = [
-            (_tick(line, line["line"] == waiting[0] if waiting else False), _name(line))
-            for line in told["lines"]
-        ]
-
-    def _last_words(self, told: Json | None, seen: Seen) -> str:
-        if _may_test(seen) == "no":
+    def _last_words(self, status: Json | None, mirror_view: MirrorView) -> str:
+        if _may_test(mirror_view) == "no":
             return _("only in an empty room")
-        if told is None:
+        if status is None:
             return _("never done yet")
-        words = _("every wire proven") if told["ok"] else _("not every wire proven")
-        return _("%(what)s, %(age)s ago", what=words, age=span(self._age_s(told)))
+        words = _("every wire proven") if status["ok"] else _("not every wire proven")
+        return _("%(what)s, %(age)s ago", what=words, age=span(self._age_s(status)))
 
-    def _age_s(self, told: Json) -> float:
-        return max(seconds_since(told.get("at"), self._wall()), 0.0)
-
-
-def _may_test(seen: Seen) -> str:
-    """Tell whether the controller would begin one: hands in the beams would be guests."""
-    return "yes" if _most(seen) == 0 and not seen.state.get("session") else "no"
+    def _age_s(self, status: Json) -> float:
+        return max(seconds_since(status.get("at"), self._wall()), 0.0)
 
 
-def _most(seen: Seen) -> object:
-    occupancy = seen.state.get("occupancy")
+def _may_test(mirror_view: MirrorView) -> str:
+    """Return `yes` if a test may begin: with guests inside, hands in the beams are guests too."""
+    return "yes" if _most(mirror_view) == 0 and not mirror_view.state.get("session") else "no"
+
+
+def _most(mirror_view: MirrorView) -> object:
+    occupancy = mirror_view.state.get("occupancy")
     return occupancy.get("max") if isinstance(occupancy, dict) else None
+
+
+def _waiting(status: Json) -> list[str]:
+    """Return the lines that are not proven yet; the first one is next."""
+    return [line["line"] for line in status["lines"] if not line["proven"]]
+
+
+def _running_texts(status: Json) -> dict[str, str]:
+    waiting = _waiting(status)
+    done = len(status["lines"]) - len(waiting)
+    heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=len(status["lines"]))
+    step = str(STEPS.get(waiting[0], LINES.get(waiting[0], waiting[0]))) if waiting else ""
+    left = _("%(time)s left.", time=span(number(status, "remaining_s")))
+    return {"trial": f"{heading} {left}", "step": step, "announce": f"{heading} {step}"}
+
+
+def _lines(status: Json) -> tuple[tuple[str, str], ...]:
+    following = next(iter(_waiting(status)), None)
+    return tuple((_tick(line, line["line"] == following), _name(line)) for line in status["lines"])
 
 
 def _tick(line: Mapping[str, Any], is_next: bool) -> str:
@@ -172,8 +187,10 @@ def _name(line: Mapping[str, Any]) -> str:
     return str(LINES.get(line["line"], line["line"]))
 
 
-def _result_words(told: Json) -> str:
-    missing = [_name(line) for line in told["lines"] if not line["proven"]]
-    if told["ok"]:
-        return _("Self-test: every wire is proven.")
-    return _("Self-test: nothing that proves: %(lines)s.", lines=", ".join(missing))
+def _result(status: Json) -> Notice:
+    if status["ok"]:
+        words = _("Self-test: every wire is proven.")
+        return Notice(Severity.CALM, words, Rank.TEST_RESULT)
+    missing = [_name(line) for line in status["lines"] if not line["proven"]]
+    words = _("Self-test: nothing that proves: %(lines)s.", lines=", ".join(missing))
+    return Notice(Severity.WARN, words, Rank.TEST_RESULT)

@@ -1,1 +1,4 @@
-"""The addresses of the page, one file a subject."""
+"""The addresses of the page, one file a subject.
+
+Read `page` first, then `streams`, `metrics`, `spaceapi`, `venues` and `simulator` (the demo's).
+"""

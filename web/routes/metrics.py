@@ -1,8 +1,8 @@
 """GET /metrics for Prometheus: how the evening goes and whether everything works.
 
-For paired phones, and for whoever brings ``[web] metrics_token`` as a bearer token; without a token
-in the configuration no scraper gets in. Counters begin with this process. Events are delivered at
-least once: one that comes again, known by its ``seq``, is not counted again.
+For paired phones, and for scrapers with ``[web] metrics_token`` as a bearer token; without a token
+in the configuration no scraper gets in. Counters start at 0 with this process. Events are
+delivered at least once: one that comes again, known by its ``seq``, is not counted again.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from prometheus_client.registry import Collector
 from controller.events import Reason
 from controller.mqtt.message import Message
 from web.messages import Json, json_object
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
 
 log = logging.getLogger(__name__)
 
-#: A session is two hours; what lies around it is what one wants to know.
+#: A session lasts two hours; the buckets are finest around it.
 SESSION_BUCKETS_S = (1800, 3600, 5400, 6300, 7200, 7500, 8100, 9000, 10800)
-#: Lives of the controller that are remembered, to tell a repetition from a new journal.
-BOOTS = 8
+#: Boots of the controller that are remembered, to tell a repeated event from a new journal's.
+REMEMBERED_BOOTS = 8
 
 
-class Events:
-    """Counts what happened."""
+class EventCounters:
+    """Counters and a histogram of what happened."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, means: str, *labels: str) -> Counter:
@@ -67,14 +67,14 @@ class Events:
             "event/session_ended": lambda event: self._lasted.observe(event["lasted_s"]),
         }
 
-    def hear(self, name: str, message: Message) -> None:
-        """Count one message of the house; what makes no sense is logged and not counted."""
+    def receive(self, name: str, message: Message) -> None:
+        """Count one event; a message that makes no sense is logged and not counted."""
         count = self._count.get(name)
         if count is None:
             return
         try:
             event = json_object(message.payload, seq=int, boot=str)
-            if self._new(event):
+            if self._is_new(event):
                 count(event)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("%s: not counted, %s", message.topic, error)
@@ -82,54 +82,54 @@ class Events:
     def _refused(self, event: Json) -> None:
         self._reasons[event["reason"]].inc()
 
-    def _new(self, event: Json) -> bool:
-        """Tell whether this is no repetition; a journal that was lost begins again at 1."""
+    def _is_new(self, event: Json) -> bool:
+        """Return whether the event is new; the numbers of a new journal begin at 1 again."""
         known = event["boot"] in self._boots
         if not known:
-            self._boots = [*self._boots, event["boot"]][-BOOTS:]
+            self._boots = [*self._boots, event["boot"]][-REMEMBERED_BOOTS:]
         if known and event["seq"] <= self._last:
             return False
         self._last = event["seq"]
         return True
 
 
-class Now(Collector):
-    """What holds at this moment, read from the mirror when somebody asks."""
+class StateGauges(Collector):
+    """Gauges of what holds now, read from the mirror for each request."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
-        self._beat: Json = {}
+        self._heartbeat: Json = {}
 
-    def hear(self, name: str, message: Message) -> None:
-        """Keep the newest heartbeat."""
+    def receive(self, name: str, message: Message) -> None:
+        """Keep the newest heartbeat, for uptime and loop times."""
         if name == "heartbeat":
             try:
-                self._beat = json_object(message.payload, uptime_s=float)
+                self._heartbeat = json_object(message.payload, uptime_s=float)
             except (ValueError, RecursionError) as error:
                 log.warning("%s: ignored, %s", message.topic, error)
 
     def describe(self) -> Iterable[Metric]:
-        """Describe nothing ahead: what is unknown is absent."""
+        """Return nothing: what is unknown is absent, so no metric can be promised."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges."""
-        seen = self._mirror.seen()
-        online = seen.link == "online"
+        """Yield the gauges and the histogram of the loop."""
+        mirror_view = self._mirror.view()
+        online = mirror_view.link == "online"
         yield _gauge("broker_connected", "The page hears the broker", self._mirror.connected)
         yield _gauge("controller_online", "The controller lives, and what is shown is true", online)
-        for part in (_house(seen), self._loop()) if online else ():
+        for part in (_room(mirror_view), self._loop()) if online else ():
             try:
                 yield from list(part)  # whole, or not at all
             except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-                log.warning("not shown, the house says what makes no sense: %r", error)
+                log.warning("metrics left out, the controller's message makes no sense: %r", error)
 
     def _loop(self) -> Iterator[Metric]:
-        if "uptime_s" in self._beat:
+        if "uptime_s" in self._heartbeat:
             yield _gauge(
-                "uptime_seconds", "Age of the controller's process", self._beat["uptime_s"]
+                "uptime_seconds", "Age of the controller's process", self._heartbeat["uptime_s"]
             )
-        loop = self._beat.get("loop")
+        loop = self._heartbeat.get("loop")
         if not isinstance(loop, dict):
             return
         total, buckets = 0, []
@@ -142,23 +142,23 @@ class Now(Collector):
         yield family
 
 
-def _house(seen: Seen) -> Iterator[Metric]:
-    occupancy = seen.state["occupancy"]
+def _room(mirror_view: MirrorView) -> Iterator[Metric]:
+    occupancy = mirror_view.state["occupancy"]
     yield _gauge("guests", "Guests inside, the best guess", occupancy["count"])
     yield _gauge("guests_least", "Guests inside, at least", occupancy["min"])
     yield _gauge("guests_most", "Guests inside, at most; the door goes by this", occupancy["max"])
     yield _gauge("guests_uncertain", "The count is in doubt", not occupancy["certain"])
     yield _gauge("guests_allowed", "Guests inside, when full", occupancy["capacity"])
     yield _gauge(
-        "hatch_waiting", "Parties that knocked at the hatch", seen.state["hatch"]["waiting"]
+        "hatch_waiting", "Parties that knocked at the hatch", mirror_view.state["hatch"]["waiting"]
     )
-    session = seen.state["session"]
+    session = mirror_view.state["session"]
     if session is not None:
         left_s = session["remaining_s"]
         yield _gauge("session_remaining_seconds", "Time left; negative in overtime", left_s)
     means = "Faults that have not gone away"
     faults = GaugeMetricFamily("backdoor_faults", means, labels=["name", "line"])
-    for fault in seen.state["faults"]:
+    for fault in mirror_view.state["faults"]:
         faults.add_metric([str(fault["name"]), str(fault["line"])], 1)
     yield faults
 
@@ -168,23 +168,23 @@ def _gauge(name: str, means: str, value: float) -> Metric:
 
 
 def metrics_routes(mirror: Mirror, token: str) -> Blueprint:
-    """Return the route, and begin to count."""
+    """Return the route; counting begins now."""
     registry = CollectorRegistry()
-    events, now = Events(registry), Now(mirror)
-    registry.register(now)
-    mirror.listen(events.hear)
-    mirror.listen(now.hear)
+    counters, gauges = EventCounters(registry), StateGauges(mirror)
+    registry.register(gauges)
+    mirror.listen(counters.receive)
+    mirror.listen(gauges.receive)
     routes = Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
     def metrics() -> ResponseReturnValue:
-        if not session.get("paired") and not _bears(token):
+        if not session.get("paired") and not _has_token(token):
             return jsonify(ok=False, reason="NotPaired"), 403
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
 
 
-def _bears(token: str) -> bool:
+def _has_token(token: str) -> bool:
     given = request.headers.get("Authorization", "")
     return bool(token) and secrets.compare_digest(given.encode(), f"Bearer {token}".encode())

@@ -1,4 +1,4 @@
-"""The page's routes: look, listen, ask. Nothing changes on a GET but the cookie of a pairing."""
+"""The page's routes: show, stream, command. A GET changes nothing but the cookie of a pairing."""
 
 from __future__ import annotations
 
@@ -24,61 +24,63 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from controller.events import COMMANDS, PAGE_COMMANDS
-from web.language import LANGUAGES, NAMES, _, later
-from web.mirror import Mirror, Outcome, Seen
-from web.presentation.bookings import Expected
+from web.language import LANGUAGES, NAMES, _, lazy
+from web.messages import number
+from web.mirror import Mirror, MirrorView, Outcome
+from web.presentation.bookings import BookingsView
 from web.presentation.chart import chart, last_events, totals
-from web.presentation.labels import number, reason_words
-from web.presentation.room import look
-from web.presentation.selftest import Trial
+from web.presentation.labels import reason_words
+from web.presentation.page_view import PageView
+from web.presentation.room import room_view
+from web.presentation.selftest import SelfTestView
 from web.routes.streams import Streams
 from web.security.gate import wants_page
-from web.security.pairing import Pairing, Tries
+from web.security.pairing import AttemptLimiter, Pairing
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
 
 NUMBER = re.compile("-?[0-9]{1,9}")
 
-#: What a form has beside the number of its command.
+#: Fields of a form beside the parameter of its command.
 FORM_FIELDS = frozenset({"csrf_token", "ask"})
 
-#: What is not undone by another tap asks once; without scripting, on a page of its own.
+#: Commands that another tap does not undo are confirmed once; without scripting on their own page.
 QUESTIONS = {
-    "room_empty": later("Is the room empty?"),
-    "lock_down": later("Lock down? Nobody will come in."),
-    "lock_down_release": later("End the lock-down?"),
-    "lock_open": later("Evacuate? The door will stay open."),
-    "lock_open_release": later("End the evacuation?"),
-    "access_door": later("Nobody is sure how many are inside. Let them in all the same?"),
+    "room_empty": lazy("Is the room empty?"),
+    "lock_down": lazy("Lock down? Nobody will come in."),
+    "lock_down_release": lazy("End the lock-down?"),
+    "lock_open": lazy("Evacuate? The door will stay open."),
+    "lock_open_release": lazy("End the evacuation?"),
+    "access_door": lazy("Nobody is sure how many are inside. Let them in all the same?"),
 }
 
 page = Blueprint("page", __name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the routes need, made by `create_app`."""
+class AppContext:
+    """What the routes share, made by `create_app`."""
 
     mirror: Mirror
     pairing: Pairing
     streams: Streams
-    tries: Tries
-    trial: Trial
-    expected: Expected | None = None
+    attempts: AttemptLimiter
+    self_test: SelfTestView
+    bookings: BookingsView | None = None
 
 
-def parts() -> Parts:
-    """Return the parts of the app that answers."""
+def context() -> AppContext:
+    """Return what belongs to the app that answers this request."""
     found = current_app.extensions["backdoor"]
-    assert isinstance(found, Parts)
+    assert isinstance(found, AppContext)
     return found
 
 
-def evening(seen: Seen) -> dict[str, Any]:
-    """Return what the template for tonight needs."""
-    occupancy = seen.state.get("occupancy") or {}
-    night = seen.night
+def tonight(mirror_view: MirrorView) -> dict[str, Any]:
+    """Return what the template `night.html` needs."""
+    occupancy = mirror_view.state.get("occupancy") or {}
+    night = mirror_view.night
     return {
         "chart": chart(night, datetime.now(UTC), int(number(occupancy, "capacity", 4))),
         "totals": totals(night),
@@ -86,42 +88,45 @@ def evening(seen: Seen) -> dict[str, Any]:
     }
 
 
-def picture(seen: Seen) -> dict[str, Any]:
-    """Return what the page shows of the room, a self-test and, where there is one, the book."""
-    expected = parts().expected
-    view = look(seen) if expected is None else expected.shown(look(seen), seen)
-    return parts().trial.shown(view, seen)
+def page_view(mirror_view: MirrorView) -> PageView:
+    """Return what the page shows of room, self-test and, with a calendar, bookings."""
+    bookings = context().bookings
+    return PageView.of(
+        room_view(mirror_view),
+        bookings.part(mirror_view) if bookings else None,
+        context().self_test.part(mirror_view),
+    )
 
 
 @page.get("/")
 def home() -> str:
-    """The page, complete without scripting."""
-    seen = parts().mirror.seen()
+    """Return the page, complete without scripting."""
+    mirror_view = context().mirror.view()
     return render_template(
         "page.html",
-        view=picture(seen),
-        night=evening(seen),
+        view=page_view(mirror_view),
+        night=tonight(mirror_view),
         names=NAMES,
         questions=QUESTIONS,
-        lines=seen.state.get("lines", []),
+        lines=mirror_view.state.get("lines", []),
     )
 
 
 @page.get("/pair/<secret>")
 def pair(secret: str) -> ResponseReturnValue:
-    """Pair this phone; answered with a page, not a redirect.
+    """Pair this phone; answer with a page, not a redirect.
 
     A SameSite=Strict cookie is not sent on a redirect that began in another app or site, so the
     phone must go on to the page by itself.
     """
     address = request.remote_addr or ""
-    if parts().pairing.matches(secret):
-        parts().tries.right(address)
+    if context().pairing.matches(secret):
+        context().attempts.succeeded(address)
         session.clear()
         session["paired"] = True
         session.permanent = True
         return render_template("paired.html")
-    wait_s = parts().tries.wrong(address)
+    wait_s = context().attempts.failed(address)
     if not wait_s:
         return render_template("unpaired.html", wrong=True), 403
     return render_template("unpaired.html", wrong=True), 429, {"Retry-After": f"{wait_s:.0f}"}
@@ -129,60 +134,61 @@ def pair(secret: str) -> ResponseReturnValue:
 
 @page.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """200 when the controller lives and we hear it."""
-    link = parts().mirror.seen().link
+    """Return 200 when the controller's state is known and fresh, else 503."""
+    link = context().mirror.view().link
     return jsonify(link=link), 200 if link == "online" else 503
 
 
-def _whole(seen: Seen) -> str:
+def _full_state(mirror_view: MirrorView) -> str:
     version = current_app.jinja_env.globals["version"]
-    shown = picture(seen) | {"version": version, "night": seen.night_version}
-    return json.dumps({**_told(seen), "page": shown}, separators=(",", ":"))
+    shown = page_view(mirror_view).as_dict()
+    shown |= {"version": version, "night": mirror_view.night_version}
+    return json.dumps({**_state(mirror_view), "page": shown}, separators=(",", ":"))
 
 
-def _told(seen: Seen) -> dict[str, Any]:
-    return {**seen.state, "self_test": parts().trial.told()}
+def _state(mirror_view: MirrorView) -> dict[str, Any]:
+    return {**mirror_view.state, "self_test": context().self_test.status()}
 
 
 @page.get("/api/state")
 def state() -> ResponseReturnValue:
-    """The snapshot with its link and age; with `?page=1` also the texts that the page shows."""
-    seen = parts().mirror.seen()
+    """Return the snapshot with link and age; with `?page=1` also the texts that the page shows."""
+    mirror_view = context().mirror.view()
     if "page" in request.args:
-        return Response(_whole(seen), mimetype="application/json")
-    return jsonify(_told(seen))
+        return Response(_full_state(mirror_view), mimetype="application/json")
+    return jsonify(_state(mirror_view))
 
 
 @page.get("/api/night")
 def night() -> str:
-    """Tonight's part of the page; its number in the state says when it is new."""
-    return render_template("night.html", night=evening(parts().mirror.seen()))
+    """Return tonight's part of the page; the state's `page.night` grows when it has changed."""
+    return render_template("night.html", night=tonight(context().mirror.view()))
 
 
 @page.get("/events")
 def events() -> ResponseReturnValue:
-    """The whole state as server-sent events; when there are too many streams, come back later."""
-    here = parts()
-    if not here.streams.enter():
+    """Stream the whole state as server-sent events; 503 when there are too many streams."""
+    app = context()
+    if not app.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
-    key = here.pairing.signing_key()
+    key = app.pairing.signing_key()
     gone = request.environ.get("waitress.client_disconnected", lambda: False)
 
-    def welcome() -> bool:
-        return not gone() and here.pairing.signing_key() == key
+    def may_continue() -> bool:
+        return not gone() and app.pairing.signing_key() == key
 
-    stream = stream_with_context(here.streams.follow(_whole, welcome))
+    stream = stream_with_context(app.streams.follow(_full_state, may_continue))
     response = Response(stream, mimetype="text/event-stream")
-    response.call_on_close(here.streams.leave)
+    response.call_on_close(app.streams.leave)
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
     return response
 
 
 def _number_of(name: str) -> dict[str, int]:
-    """Return the command's number from form or JSON; what is said beyond it is a mistake.
+    """Return the command's parameter from form or JSON; raise ValueError for any other key.
 
-    A missing number is the controller's to judge. Raises ValueError.
+    Whether it may be missing is for the controller to decide.
     """
     key = COMMANDS[name]
     body = _body()
@@ -190,14 +196,14 @@ def _number_of(name: str) -> dict[str, int]:
         raise ValueError("a key that this command does not have")
     if key not in body:
         return {}
-    # Plain digits: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
+    # Digits only: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
     if not NUMBER.fullmatch(text := str(body[key])):
         raise ValueError("not a number")
     return {key: int(text)}
 
 
 def _body() -> dict[str, object]:
-    """Return what was sent: a form's fields, a JSON object's keys, or nothing."""
+    """Return a form's fields or a JSON object; empty when nothing was sent."""
     if not request.is_json:
         return dict(request.form)
     body = request.get_json(silent=True) if request.get_data() else {}
@@ -208,7 +214,7 @@ def _body() -> dict[str, object]:
 
 @page.post("/command/<name>")
 def command(name: str) -> ResponseReturnValue:
-    """Ask the controller and say how it ended: done, refused with its reason, or no answer."""
+    """Send a command and answer how it ended: done, refused with a reason, or not answered."""
     if name not in PAGE_COMMANDS:
         return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
     try:
@@ -218,24 +224,24 @@ def command(name: str) -> ResponseReturnValue:
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
         return render_template("sure.html", name=name, number=number, question=question)
-    return _answer(parts().mirror.command(name, **number))
+    return _answer(context().mirror.command(name, **number))
 
 
 def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
     if wants_page():
         flash(outcome_words(outcome), outcome.state)
         return redirect(url_for("page.home"), 303)
-    told = {
+    body = {
         "ok": outcome.ok,
         "reason": outcome.reason,
         "state": outcome.state,
         "words": outcome_words(outcome),
     }
-    return jsonify(told), status or HTTP_STATUS[outcome.state]
+    return jsonify(body), status or HTTP_STATUS[outcome.state]
 
 
 def outcome_words(outcome: Outcome) -> str:
-    """Say how a command ended, short enough for the place of its button."""
+    """Return how a command ended, short enough to stand beside its button."""
     if outcome.ok:
         return _("Done")
     if outcome.state == "refused":
@@ -245,7 +251,7 @@ def outcome_words(outcome: Outcome) -> str:
 
 @page.post("/lang")
 def lang() -> ResponseReturnValue:
-    """Keep this phone's choice of language."""
+    """Store this phone's choice of language in its cookie."""
     chosen = request.form.get("language", "")
     if chosen not in LANGUAGES:
         return jsonify(ok=False, reason="Malformed"), 400

@@ -1,4 +1,4 @@
-"""The bench drawer's routes, in the demo only: hands on the simulated pins."""
+"""The routes below /bench, in the demo only: buttons that move the simulated pins."""
 
 from __future__ import annotations
 
@@ -7,42 +7,44 @@ from typing import Any, Protocol
 
 from flask import Blueprint, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf import CSRFProtect
 
-from web.language import later
+from web.language import lazy
 from web.security.gate import wants_page
 
 ACTIONS: Mapping[str, Any] = {
-    "walk_in": later("Walk in"),
-    "walk_out": later("Walk out"),
-    "turn_back": later("Turn back"),
-    "knock_hatch": later("Knock at hatch"),
-    "knock_door": later("Knock at door"),
-    "open_door": later("Open door"),
-    "close_door": later("Close door"),
-    "open_hatch": later("Open hatch"),
-    "close_hatch": later("Close hatch"),
-    "press_release": later("Release button"),
+    "walk_in": lazy("Walk in"),
+    "walk_out": lazy("Walk out"),
+    "turn_back": lazy("Turn back"),
+    "knock_hatch": lazy("Knock at hatch"),
+    "knock_door": lazy("Knock at door"),
+    "open_door": lazy("Open door"),
+    "close_door": lazy("Close door"),
+    "open_hatch": lazy("Open hatch"),
+    "close_hatch": lazy("Close hatch"),
+    "press_release": lazy("Release button"),
 }
 
 
-class Bench(Protocol):
-    """Hands on the pins; both return when the last edge has been fed, KeyError for what is not."""
+class Simulator(Protocol):
+    """Moves the pins: both methods return after the last edge; KeyError for an unknown name."""
 
     def act(self, name: str) -> None:
         """Play one action with its real timing."""
 
     def line(self, line: str, level: bool) -> None:
-        """Bring one line to a level."""
+        """Set one line to a level."""
 
 
-def bench_routes(bench: Bench) -> Blueprint:
-    """Return the routes for this bench."""
-    routes = Blueprint("bench", __name__)
+def simulator_routes(simulator: Simulator, csrf: CSRFProtect) -> Blueprint:
+    """Return the routes of this simulator; scripts may use them, so they need no CSRF token."""
+    routes = Blueprint("simulator", __name__)
+    csrf.exempt(routes)
 
     @routes.post("/bench/<action>")
     def act(action: str) -> ResponseReturnValue:
         try:
-            bench.act(action)
+            simulator.act(action)
         except KeyError:
             return jsonify(ok=False, reason=f"no such action: {action}"), 404
         return _done()
@@ -52,7 +54,7 @@ def bench_routes(bench: Bench) -> Blueprint:
         if level not in (0, 1):
             return jsonify(ok=False, reason="the level is 0 or 1"), 404
         try:
-            bench.line(line, bool(level))
+            simulator.line(line, bool(level))
         except KeyError:
             return jsonify(ok=False, reason=f"no such line: {line}"), 404
         return _done()

@@ -1,6 +1,6 @@
-"""GET /spaceapi.json, SpaceAPI v15: whether there is room, for everybody; never a name.
+"""GET /spaceapi.json, SpaceAPI v15: whether there is room; public, and never with a name.
 
-Off unless the owner names the space. ``open`` is left out while nobody knows.
+Off unless the owner sets ``[space] name``. ``open`` is left out while it is not known.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from flask.typing import ResponseReturnValue
 
 from controller.config.settings import Config
 from controller.mqtt.message import Message
-from web.bookings.slots import Question, hours_of, windows
+from web.bookings.calendar import time_zone
+from web.bookings.slots import SlotQuery, opening_windows, parse_opening_hours
 from web.messages import Json
 from web.mirror import Mirror
-from web.presentation.bookings import house_zone
 
 
-class Sign:
-    """The sign on the door: open or not, and since when."""
+class SpaceStatus:
+    """Whether the bar is open, and since when."""
 
     def __init__(self, config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> None:
         self._config, self._mirror, self._wall = config, mirror, wall
-        self._hours = hours_of(config.book.open)
-        self._zone = house_zone(config.book.timezone)
+        self._hours = parse_opening_hours(config.book.open)
+        self._zone = time_zone(config.book.timezone)
         self._last: bool | None = None
         self._since = wall()
-        mirror.listen(self._hear)
+        mirror.listen(self._receive)
 
-    def _hear(self, name: str, message: Message) -> None:
+    def _receive(self, name: str, message: Message) -> None:
         if name in ("state", "status"):
-            self._look(self._mirror.seen().state)
+            self._update(self._mirror.view().state)
 
-    def _look(self, state: Json) -> bool | None:
+    def _update(self, state: Json) -> bool | None:
         is_open = self._open(state)
         if is_open != self._last:
             self._last, self._since = is_open, self._wall()
         return is_open
 
     def _open(self, state: Json) -> bool | None:
-        """Tell whether guests are welcome; a full room is open, a door shut by a person is not."""
+        """Return whether guests are welcome: a full room is open, a door closed by a person not."""
         if state.get("link") != "online" or not _makes_sense(state):
             return None
         welcome = state["full"] or state["door"]["mode"] in ("Locked", "Unlocked", "Accessed")
@@ -50,14 +50,16 @@ class Sign:
     def _in_hours(self) -> bool:
         now = self._wall()
         no_time = timedelta(0)
-        question = Question(now, no_time, no_time, self._hours, self._zone)
-        return not self._hours or any(opens <= now < shuts for opens, shuts in windows(question))
+        query = SlotQuery(now, no_time, no_time, self._hours, self._zone)
+        return not self._hours or any(
+            opens <= now < shuts for opens, shuts in opening_windows(query)
+        )
 
-    def told(self) -> Json:
-        """Return the whole document."""
+    def document(self) -> Json:
+        """Return the document that the route answers."""
         space = self._config.space
-        state = self._mirror.seen().state
-        is_open = self._look(state)
+        state = self._mirror.view().state
+        is_open = self._update(state)
         return {
             "api_compatibility": ["15"],
             "space": space.name,
@@ -70,7 +72,7 @@ class Sign:
 
 
 def _makes_sense(state: Json) -> bool:
-    """Tell whether the house says all that is told on; a broker may be anybody."""
+    """Return whether the snapshot has all that is shown; any client of the broker may send one."""
     counts = [state["occupancy"].get(key) for key in ("count", "capacity", "free_places")]
     numbers = all(type(count) is int for count in counts)
     return numbers and type(state.get("full")) is bool and type(state["door"].get("mode")) is str
@@ -96,8 +98,8 @@ def _numbers(state: Json) -> Json:
 
 
 def space_routes(config: Config, mirror: Mirror, wall: Callable[[], datetime]) -> Blueprint:
-    """Return the route, open to everybody."""
-    sign = Sign(config, mirror, wall)
+    """Return the route; it needs no pairing."""
+    status = SpaceStatus(config, mirror, wall)
     routes = Blueprint("space", __name__)
 
     @routes.get("/spaceapi.json")
@@ -107,6 +109,6 @@ def space_routes(config: Config, mirror: Mirror, wall: Callable[[], datetime]) -
             "Cross-Origin-Resource-Policy": "cross-origin",
             "Cache-Control": "no-cache",
         }
-        return jsonify(sign.told()), 200, headers
+        return jsonify(status.document()), 200, headers
 
     return routes

@@ -1,8 +1,8 @@
-"""Server-sent events: the whole state to every phone, at every change and at least once a second.
+"""Server-sent events: the whole state to every phone, at each change and at least once a second.
 
-No event depends on one before it, so a phone that was away is right again with the first. Every
-stream holds a server thread, hence the cap: who comes too late is told to ask for the state now and
-then. A phone that does not read any more is dropped before its backlog grows.
+No event depends on an earlier one, so a phone that was away is right again with the first. Each
+stream occupies a thread of the server, hence the limit: further phones get a 503 and poll. A phone
+that does not read any more is dropped before its backlog grows.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from web.mirror import Mirror, Seen
+from web.mirror import Mirror, MirrorView
 
-LIFETIME_S = 15 * 60.0  # then the phone reconnects: nothing can leak for longer
-PULSE_S = 1.0
+LIFETIME_S = 15 * 60.0  # then the phone reconnects, so nothing can leak for longer
+REPEAT_S = 1.0
 RETRY_MS = 2000
 
-Render = Callable[[Seen], str]
+Render = Callable[[MirrorView], str]
 
 
-def event(number: int, data: str) -> str:
-    """Write one server-sent message; ``data`` must be one line, as JSON is."""
+def sse_event(number: int, data: str) -> str:
+    """Return one server-sent event; ``data`` must be one line, as JSON is."""
     return f"id: {number}\ndata: {data}\n\n"
 
 
 class Streams:
-    """All open streams; ``most`` is how many there may be at once."""
+    """All open streams; there are never more than ``most`` at once."""
 
     def __init__(self, mirror: Mirror, *, most: int, lifetime_s: float = LIFETIME_S) -> None:
         self._mirror = mirror
@@ -36,7 +36,7 @@ class Streams:
         self._closing = False
 
     def enter(self) -> bool:
-        """Take a place; False when all are taken or the server is going down."""
+        """Take a place; return False when all are taken or the server stops."""
         with self._lock:
             if self._closing or self._open >= self._most:
                 return False
@@ -44,7 +44,7 @@ class Streams:
             return True
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Free the place that `enter` took."""
         with self._lock:
             self._open -= 1
 
@@ -55,17 +55,17 @@ class Streams:
             return self._open
 
     def close(self) -> None:
-        """End all streams at their next breath and accept no more."""
+        """Wake and end all streams, and accept no more."""
         self._closing = True
         self._mirror.wake()
 
     def follow(self, state: Render, goes_on: Callable[[], bool]) -> Iterator[str]:
-        """Yield whole states until the phone is gone or unwelcome; `enter` took its place."""
+        """Yield whole states while ``goes_on()``, at most for the lifetime; call `enter` before."""
         until_s = time.monotonic() + self._lifetime_s
         number = 0
         yield f": backdoor\nretry: {RETRY_MS}\n\n"
         while goes_on() and not self._closing and time.monotonic() < until_s:
-            seen = self._mirror.seen()
+            mirror_view = self._mirror.view()
             number += 1
-            yield event(number, state(seen))
-            self._mirror.wait(seen.version, PULSE_S)
+            yield sse_event(number, state(mirror_view))
+            self._mirror.wait(mirror_view.version, REPEAT_S)

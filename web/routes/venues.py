@@ -1,7 +1,7 @@
-"""All bars of one owner as tiles: who is open, who is full, whose word is old.
+"""All bars of one owner as tiles: which is open, which is full, which is stale.
 
-The house tells it all on retained topics (``prefix/+/occupancy``...), so one subscription is the
-whole of it: nothing of ours stands between a thousand doors and this page but the broker.
+Each controller publishes retained topics (``prefix/+/occupancy``...), so subscriptions are all that
+is needed: nothing stands between a thousand doors and this page but the broker.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from flask.typing import ResponseReturnValue
 
 from controller.mqtt.message import Message
 from web.messages import Json, json_object
+from web.mirror import Mirror
 
 log = logging.getLogger(__name__)
 
-#: A door tells its states anew every ten seconds; after three misses its word is old.
+#: A controller publishes its states again every ten seconds; after three misses they are stale.
 STALE_AFTER_S = 35.0
-HEARD = ("status", "occupancy", "session")
-#: Nobody has more bars; a broker full of nonsense must not cost memory.
-MOST = 5000
+TOPICS = ("status", "occupancy", "session")
+#: Nobody has more bars; nonsense topics at the broker must not cost memory.
+MAX_VENUES = 5000
 
 
 @dataclass(slots=True)
 class Venue:
-    """What one bar said last, and when (monotonic s)."""
+    """The last messages of one bar, and when its occupancy arrived (monotonic s)."""
 
     status: str = ""
     occupancy: Json = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Venue:
 
 
 class Venues:
-    """Hears every bar below one prefix; filled by the link's thread, read by many."""
+    """All bars below one prefix: written by the link's thread, read by many."""
 
     def __init__(self, prefix: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._prefix = prefix
@@ -61,17 +62,17 @@ class Venues:
         self._venues: dict[str, Venue] = {}
 
     def topics(self) -> list[str]:
-        """Return what to subscribe to."""
-        return [f"{self._prefix}/+/{name}" for name in HEARD]
+        """Return the topics to subscribe to."""
+        return [f"{self._prefix}/+/{name}" for name in TOPICS]
 
-    def hear(self, _name: str, message: Message) -> None:
-        """Take one message of any bar; what makes no sense is logged and ignored."""
+    def receive(self, _name: str, message: Message) -> None:
+        """Take one message of any bar; one that makes no sense is logged and ignored."""
         venue, _, what = message.topic.removeprefix(f"{self._prefix}/").partition("/")
-        if what not in HEARD:
+        if what not in TOPICS:
             return
         try:
             with self._lock:
-                if venue in self._venues or len(self._venues) < MOST:
+                if venue in self._venues or len(self._venues) < MAX_VENUES:
                     self._take(self._venues.setdefault(venue, Venue()), what, message.payload)
         except (ValueError, RecursionError) as error:
             log.warning("%s: ignored, %s", message.topic, error)
@@ -86,14 +87,15 @@ class Venues:
             venue.heard_s = self._monotonic()
 
     def tiles(self) -> list[Json]:
-        """Return a tile for each bar, by name."""
+        """Return a tile for each bar, sorted by name."""
         now_s = self._monotonic()
         with self._lock:
             return [venue.tile(name, now_s) for name, venue in sorted(self._venues.items())]
 
 
-def venues_routes(venues: Venues) -> Blueprint:
-    """Return the routes, for paired phones."""
+def venues_routes(venues: Venues, mirror: Mirror) -> Blueprint:
+    """Return the routes, for paired phones; the mirror's link brings the messages."""
+    mirror.listen(venues.receive)
     routes = Blueprint("venues", __name__)
 
     @routes.get("/venues")

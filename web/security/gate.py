@@ -1,6 +1,7 @@
-"""At the gate of every request: the right host, a paired phone, and headers that allow no more.
+"""Checks before every request (host, pairing) and security headers after it.
 
-Closed unless marked open: a new route is for paired phones only, unless its name stands in `OPEN`.
+Closed unless marked open: a new route is for paired phones only, unless its name stands in
+`PUBLIC_ENDPOINTS`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from web.security.pairing import Pairing, PairingError
 
 log = logging.getLogger(__name__)
 
-OPEN = frozenset({"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"})
-SMALLEST_ZIP = 600  # bytes: below it the header costs more than it saves
+PUBLIC_ENDPOINTS = frozenset(
+    {"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"}
+)
+MIN_COMPRESSED = 600  # bytes; for less the header costs more than compression saves
 TEXT = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/manif")
 
 HEADERS = {
@@ -41,7 +44,7 @@ HEADERS = {
 
 
 class Hosts:
-    """The names by which this page may be called: a foreign name is DNS rebinding or a mistake."""
+    """The host names of this page; a request for another name is DNS rebinding or a mistake."""
 
     def __init__(self, allowed: Collection[str], public_url: str) -> None:
         own = socket.gethostname().lower()
@@ -50,7 +53,7 @@ class Hosts:
         self._names |= {name.lower() for name in allowed}
 
     def allows(self, host: str) -> bool:
-        """Tell whether a Host header names us: by name, or by an address of a private network."""
+        """Return whether a Host header has one of our names or an address of a private network."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
         except ValueError:
@@ -63,13 +66,13 @@ class Hosts:
 
 
 class DerivedKeySessions(SecureCookieSessionInterface):
-    """Signed cookies whose key follows the pairing secret, also when it changes under way."""
+    """Signed cookies with a key from the pairing secret; a new secret counts at once."""
 
     def __init__(self, pairing: Pairing) -> None:
         self._pairing = pairing
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return the signer of now (CSRF tokens have the same key); without a secret nobody's."""
+        """Return the signer for the present secret, which CSRF tokens use too; None without."""
         try:
             app.secret_key = self._pairing.signing_key()
         except PairingError as error:
@@ -78,18 +81,18 @@ class DerivedKeySessions(SecureCookieSessionInterface):
         return super().get_signing_serializer(app)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Keep the cookie off plain HTTP when the page came by HTTPS."""
+        """Return whether the cookie is for HTTPS only: if the page came by HTTPS."""
         return request.is_secure
 
 
 def wants_page() -> bool:
-    """Tell whether a person with a browser asks, rather than a script."""
+    """Return whether a person with a browser asks, not a script."""
     best = request.accept_mimetypes.best_match(["application/json", "text/html"], "text/html")
     return best == "text/html" and "X-CSRFToken" not in request.headers
 
 
-def guard(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
-    """Put the checks before every request and the headers after it."""
+def gate(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
+    """Add the checks before every request and the headers after it."""
     app.session_interface = DerivedKeySessions(pairing)
 
     @app.before_request
@@ -107,25 +110,26 @@ def guard(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
 
     @app.before_request
     def check_paired() -> ResponseReturnValue | None:
-        if request.endpoint is None or request.endpoint in OPEN or session.get("paired"):
+        endpoint = request.endpoint
+        if endpoint is None or endpoint in PUBLIC_ENDPOINTS or session.get("paired"):
             return None
         if wants_page():
             return render_template("unpaired.html"), 403
         return jsonify(ok=False, reason="NotPaired"), 403
 
-    app.after_request(_finish)
+    app.after_request(_add_headers)
 
 
-def _finish(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
-    return _zipped(response)
+    return _compressed(response)
 
 
-def _zipped(response: Response) -> Response:
-    """Compress what is text and long enough; a stream is sent as it is, at once."""
+def _compressed(response: Response) -> Response:
+    """Compress text that is long enough; a stream is never held back for it."""
     if (response.is_streamed and not response.direct_passthrough) or not (
         response.mimetype or ""
     ).startswith(TEXT):
@@ -135,7 +139,7 @@ def _zipped(response: Response) -> Response:
         return response
     response.direct_passthrough = False
     body = response.get_data()
-    if len(body) >= SMALLEST_ZIP:
+    if len(body) >= MIN_COMPRESSED:
         response.set_data(gzip.compress(body, 9, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     return response

@@ -1,13 +1,13 @@
 """Who may see the page: every phone that once opened the secret link.
 
-The secret lies in one file that only the house can read (mode 0600; a group that may read it stays
-so); `GET /pair/<secret>` turns it into a signed cookie. The key that signs is derived from the
-secret, so a new secret throws every phone out at once, also in a web process that is running: the
-file is looked at on every request and read again when it changed.
+The secret is in one file that only our own user can read (mode 0600; a group that may read it
+keeps that right). `GET /pair/<secret>` turns it into a signed cookie. The signing key is derived
+from the secret, so a new secret throws every phone out at once, also in a page that is running: the
+file is checked at every request and read again when it changed.
 
-Guessing 192 bits is hopeless at any speed, so wrong tries are slowed for the log's and the
-processor's sake only, per address and in bounded memory, and the right link always works: the one
-attack that could succeed here would be locking the bar out.
+Nobody guesses 192 bits at any speed. Failed attempts are slowed only to spare log and processor,
+per address and in bounded memory, and the right link always works: the one attack that could
+succeed here would be to lock the bar out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from controller.config.atomic_file import write_beside
 
 SECRET_BYTES = 24  # 192 bits, 32 characters
 SHORTEST_SECRET = 22  # characters: 128 bits in base64
-FREE_TRIES = 5
+FREE_ATTEMPTS = 5
 LONGEST_WAIT_S = 30.0
 REMEMBERED_ADDRESSES = 1024
 
@@ -45,31 +45,31 @@ class Pairing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._mark: tuple[int, int] | None = None
+        self._version: tuple[int, int] | None = None
         self._secret = ""
 
     @property
     def secret(self) -> str:
-        """The secret as the file has it now."""
+        """The secret that is in the file now."""
         with self._lock:
-            if self._mark is None or self._look() != self._mark:
+            if self._version is None or self._stat() != self._version:
                 self._read()
             return self._secret
 
     def rotate(self) -> None:
-        """Put a new secret in the old one's place: every paired phone is thrown out."""
-        with self._explained():
-            os.replace(self._write_beside(), self._path)
+        """Replace the secret: every paired phone is thrown out."""
+        with self._with_reason():
+            os.replace(self._write_temporary(), self._path)
 
     def matches(self, candidate: str) -> bool:
-        """Compare without telling by the time taken how much of it was right."""
+        """Return whether it is the secret; the time that it takes shows nothing."""
         return hmac.compare_digest(candidate.encode(), self.secret.encode())
 
     def signing_key(self) -> bytes:
-        """The key for cookies and CSRF tokens: changes with the secret, does not reveal it."""
+        """Return the key for cookies and CSRF tokens; it changes with the secret, and hides it."""
         return hmac.digest(self.secret.encode(), b"backdoor phone page", "sha256")
 
-    def _look(self) -> tuple[int, int] | None:
+    def _stat(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -77,26 +77,26 @@ class Pairing:
         return found.st_mtime_ns, found.st_ino
 
     def _read(self) -> None:
-        with self._explained():
-            if self._look() is None:
+        with self._with_reason():
+            if self._stat() is None:
                 self._create()
-            mark = self._look()
+            version = self._stat()
             text = self._path.read_text("ascii", "strict").strip()
         if len(text) < SHORTEST_SECRET:
             raise PairingError(
                 f"{self._path}: the pairing secret has {len(text)} characters, fewer than"
                 f" {SHORTEST_SECRET}; make a new one with: backdoor pair --rotate"
             )
-        self._mark, self._secret = mark, text
+        self._version, self._secret = version, text
 
     def _create(self) -> None:
-        """Make the file; when another process was quicker, its secret stands."""
-        beside = self._write_beside()
+        """Make the file; when another process was quicker, its secret is the one."""
+        temporary = self._write_temporary()
         with contextlib.suppress(FileExistsError):
-            os.link(beside, self._path)
-        os.unlink(beside)
+            os.link(temporary, self._path)
+        os.unlink(temporary)
 
-    def _write_beside(self) -> Path:
+    def _write_temporary(self) -> Path:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = write_beside(self._path, secrets.token_urlsafe(SECRET_BYTES) + "\n")
         if self._path.exists():  # the page may be another user of the file's group
@@ -107,7 +107,7 @@ class Pairing:
         return beside
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _with_reason(self) -> Iterator[None]:
         try:
             yield
         except (OSError, UnicodeDecodeError) as error:
@@ -118,35 +118,35 @@ class Pairing:
             ) from error
 
 
-class Tries:
-    """Wrong tries by address: the first few are free, then each makes the next wait longer."""
+class AttemptLimiter:
+    """Failed attempts by address: the first few are free, then each makes the next wait longer."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def wrong(self, address: str) -> float:
-        """Count a wrong try and return the seconds that this address is asked to wait (0: none)."""
+    def failed(self, address: str) -> float:
+        """Count a failed attempt and return the seconds that this address must wait (0: none)."""
         now_s = self._monotonic()
         with self._lock:
-            count, since_s = self._wrong.pop(address, (0, now_s))
+            count, since_s = self._failed.pop(address, (0, now_s))
             if now_s - since_s > 10 * LONGEST_WAIT_S:
                 count = 0
-            self._wrong[address] = (count + 1, now_s)
-            while len(self._wrong) > REMEMBERED_ADDRESSES:
-                self._wrong.popitem(last=False)
-        over = count + 1 - FREE_TRIES
+            self._failed[address] = (count + 1, now_s)
+            while len(self._failed) > REMEMBERED_ADDRESSES:
+                self._failed.popitem(last=False)
+        over = count + 1 - FREE_ATTEMPTS
         return 0.0 if over <= 0 else min(2.0 ** min(over - 1, 10), LONGEST_WAIT_S)
 
-    def right(self, address: str) -> None:
-        """Forget what this address did wrong."""
+    def succeeded(self, address: str) -> None:
+        """Forget the failed attempts of this address."""
         with self._lock:
-            self._wrong.pop(address, None)
+            self._failed.pop(address, None)
 
 
 def own_address() -> str | None:
-    """Return the IPv4 address at which a phone on the same network finds us (nothing is sent).
+    """Return the IPv4 address at which a phone on the same network finds us; sends no packet.
 
     None when this machine is on no network.
     """
@@ -163,7 +163,7 @@ def _own_name() -> str:
 
 
 def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str:
-    """Return the address of the page, without a slash at its end."""
+    """Return the page's URL without a slash at its end."""
     if public_url and urlsplit(public_url).scheme in ("http", "https"):
         return public_url.rstrip("/")
     try:
@@ -177,8 +177,8 @@ def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str
 
 
 def qr_text(link: str) -> str:
-    """Draw the link as a QR code for a terminal, light on dark."""
-    import segno  # the page itself draws none
+    """Return the link as a QR code for a terminal, light on dark."""
+    import segno  # late: the page itself draws no code
 
     drawn = io.StringIO()
     segno.make(link, error="m", micro=False).terminal(out=drawn, compact=True, border=2)

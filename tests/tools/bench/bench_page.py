@@ -204,7 +204,7 @@ def main() -> None:
             page = browser.new_page()
             page.goto(bar.serving.pair_url)
             page.wait_for_url(bar.url)
-            eventually(lambda: bar.mirror.seen().link == "online")
+            eventually(lambda: bar.mirror.view().link == "online")
             page.evaluate(WATCH)
             run = Run(bar, page, neighbour)
             measure(run, knocks, "one phone")

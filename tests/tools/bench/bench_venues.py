@@ -109,7 +109,7 @@ class Tiles:
         self._link.start()
 
     def _hear(self, message: Message) -> None:
-        self.venues.hear("", message)
+        self.venues.receive("", message)
         if message.topic.endswith("/occupancy") and not message.retain:
             self.took_ms.append((time.time() - json.loads(message.payload)["said_s"]) * 1000)
 

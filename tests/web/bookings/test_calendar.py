@@ -1,4 +1,4 @@
-"""The book: from a calendar to the page and the wire, and what happens when there is none."""
+"""The calendar: what it says, downloads and files, and what happens when it cannot be read."""
 
 from __future__ import annotations
 
@@ -6,64 +6,22 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from flask import Flask
 
-from controller.config.settings import BookSettings
-from controller.mqtt.message import Message, Topics
+from controller.mqtt.message import Topics
 from tests.contract.test_asyncapi import mistakes
-from tests.support.fake_controller import House, joiner, now_iso, paired, settings
-from tests.support.wait import eventually
-from web import create_app
-from web.bookings.calendar import STALE_S, Book, Settings
-from web.bookings.download import FetchError, Source
-from web.bookings.parse_ics import near, sized
-from web.presentation.bookings import house_zone
-
-ROME = ZoneInfo("Europe/Rome")
-NOW = datetime(2026, 11, 22, 20, 50, tzinfo=ROME)
+from tests.support.ics import NOW, ROME, TONIGHT, Clock, calendar, event
+from web.bookings.calendar import STALE_S, Calendar, CalendarSettings, time_zone
+from web.bookings.download import CalendarError, CalendarSource
 
 
-def event(start: str, title: str, *more: str) -> str:
-    return "\r\n".join(
-        [
-            "BEGIN:VEVENT",
-            f"UID:{title}{start}",
-            f"DTSTART;TZID=Europe/Rome:{start}",
-            "DURATION:PT2H",
-            f"SUMMARY:{title}",
-            *more,
-            "END:VEVENT",
-        ]
-    )
-
-
-def calendar(*events: str) -> bytes:
-    text = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", *events, "END:VCALENDAR", ""]
-    return "\r\n".join(text).encode()
-
-
-TONIGHT = calendar(event("20261122T210000", "Rossi x2"), event("20261122T231500", "Verdi 4p"))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def book(path: Path | str, clock: Clock, **more: Any) -> Book:
-    return Book(Settings(str(path), ("Mon-Sun 18:00-01:00",), ROME, **more), clock)
+def reader(path: Path | str, clock: Clock, **more: Any) -> Calendar:
+    return Calendar(CalendarSettings(str(path), ("Mon-Sun 18:00-01:00",), ROME, **more), clock)
 
 
 @pytest.fixture
@@ -73,50 +31,22 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-# --- titles ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("title", "name", "size"),
-    [
-        ("Rossi x2", "Rossi", 2),
-        ("Rossi × 2", "Rossi", 2),
-        ("2x Rossi", "Rossi", 2),
-        ("Rossi 4p", "Rossi", 4),
-        ("Rossi, 3 pax", "Rossi", 3),
-        ("Rossi per 4", "Rossi", 4),
-        ("Table for 2: Smith", "Table : Smith", 2),
-        ("Bianchi (3)", "Bianchi", 3),
-        ("3 persone Bianchi", "Bianchi", 3),
-        ("Felix", "Felix", None),
-        ("Room 101", "Room 101", None),
-        ("Rossi x0", "Rossi x0", None),
-        ("", "", None),
-    ],
-)
-def test_a_title_says_who_and_how_many(title: str, name: str, size: int | None) -> None:
-    assert sized(title) == (name, size)
-
-
-# --- what the book says ---------------------------------------------------------------------------
-
-
-def test_next_party_and_next_free_table(file: Path) -> None:
+def test_calendar_view_has_next_party_and_next_free_slot(file: Path) -> None:
     clock = Clock()
-    found = book(file, clock)
+    found = reader(file, clock)
     found.read()
-    page = found.page(None, None)
-    assert page.party is not None
-    assert (page.party.name, page.party.size) == ("Rossi", 2)
-    assert page.due
-    assert page.free == datetime(2026, 11, 23, 18, tzinfo=ROME)
+    view = found.view(None, None)
+    assert view.party is not None
+    assert (view.party.name, view.party.size) == ("Rossi", 2)
+    assert view.due
+    assert view.free == datetime(2026, 11, 23, 18, tzinfo=ROME)
     clock.now = NOW + timedelta(minutes=15)
-    page = found.page(clock.now, clock.now + timedelta(hours=2))
-    assert page.party is not None
-    assert page.party.name == "Verdi", "the first party is inside"
+    view = found.view(clock.now, clock.now + timedelta(hours=2))
+    assert view.party is not None
+    assert view.party.name == "Verdi", "the first party is inside"
 
 
-def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
+def test_calendar_reads_rules_exceptions_zones_and_cancelled_events(tmp_path: Path) -> None:
     path = tmp_path / "book.ics"
     path.write_bytes(
         calendar(
@@ -128,40 +58,25 @@ def test_rules_exceptions_zones_and_cancelled_parties(tmp_path: Path) -> None:
             "SUMMARY:In UTC\r\nATTENDEE:mailto:a@b.c\r\nATTENDEE:mailto:d@e.f\r\nEND:VEVENT",
         )
     )  # fmt: skip
-    found = book(path, Clock())
+    found = reader(path, Clock())
     found.read()
-    party = found.page(None, None).party
+    party = found.view(None, None).party
     assert party is not None
     assert (party.name, party.size) == ("In UTC", 2)
     assert party.start == datetime(2026, 11, 23, 21, tzinfo=ROME)
 
 
-def test_years_of_single_bookings_cost_little() -> None:
-    """Only what may concern the stretch is parsed; what repeats is, however old."""
-    old = event("20240105T210000", "Old x2").replace("DURATION:PT2H\r\n", "")
-    far = event("20290105T210000", "Far x2").replace("DURATION:PT2H\r\n", "")
-    weekly = event("20200105T210000", "Weekly x2", "RRULE:FREQ=WEEKLY")
-    now = event("20261122T210000", "Now x2")
-    left = near(calendar(old, far, weekly, now), NOW, NOW + timedelta(days=60)).decode()
-    assert left.count("BEGIN:VEVENT") == 2
-    assert "Weekly" in left
-    assert "Now" in left
-
-
-def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> None:
+def test_calendar_message_has_a_name_only_if_allowed(file: Path) -> None:
     for names in (False, True):
-        found = book(file, Clock(), names=names)
+        found = reader(file, Clock(), names=names)
         found.read()
-        message = found.message(Topics("backdoor/bar"), found.page(None, None))
+        message = found.message(Topics("backdoor/bar"), found.view(None, None))
         assert (message.topic, message.retain) == ("backdoor/bar/book/next", True)
         told = json.loads(message.payload)
         assert told["at"] == "2026-11-22T20:00:00.000+00:00"
         assert (told["party"], told["stale"]) == (2, False)
         assert ("Rossi" in message.payload.decode()) == names
         assert mistakes(message) == []
-
-
-# --- what can't be read ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -174,44 +89,46 @@ def test_the_message_for_the_house_names_nobody_unless_allowed(file: Path) -> No
         (b"x" * (5 * 1024 * 1024 + 1), "larger than 5 MB"),
     ],
 )
-def test_what_is_no_calendar_leaves_the_last_good_one(file: Path, text: bytes, says: str) -> None:
-    found = book(file, Clock())
+def test_calendar_that_cannot_be_parsed_keeps_the_last_good_copy(
+    file: Path, text: bytes, says: str
+) -> None:
+    found = reader(file, Clock())
     found.read()
     file.write_bytes(text)
     found.read()
-    page = found.page(None, None)
-    assert says in page.problem
-    assert page.party is not None
-    assert page.party.name == "Rossi"
+    view = found.view(None, None)
+    assert says in view.problem
+    assert view.party is not None
+    assert view.party.name == "Rossi"
     file.write_bytes(TONIGHT)
     found.read()
-    assert not found.page(None, None).problem
+    assert not found.view(None, None).problem
 
 
-def test_a_bomb_costs_a_moment_and_nothing_else(
+def test_calendar_that_repeats_every_second_costs_a_moment(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = book(file, Clock())
+    found = reader(file, Clock())
     found.read()
     bomb = event("10260101T210000", "Bomb x2", "RRULE:FREQ=SECONDLY")
     file.write_bytes(calendar(bomb))
-    monkeypatch.setattr("web.bookings.calendar.READ_LIMIT_S", 2.0)
+    monkeypatch.setattr("web.bookings.calendar.PARSE_LIMIT_S", 2.0)
     began = time.monotonic()
     found.read()
     assert time.monotonic() - began < 10
-    page = found.page(None, None)
-    assert "takes too long" in page.problem
-    assert page.party is not None
+    view = found.view(None, None)
+    assert "takes too long" in view.problem
+    assert view.party is not None
 
 
-def test_an_old_copy_is_called_old(file: Path) -> None:
+def test_calendar_copy_is_stale_after_a_while(file: Path) -> None:
     clock = Clock()
-    found = book(file, clock)
-    assert found.page(None, None).free is None, "nothing is known yet"
+    found = reader(file, clock)
+    assert found.view(None, None).free is None, "nothing is known yet"
     found.read()
-    assert not found.page(None, None).stale
+    assert not found.view(None, None).stale
     clock.now += timedelta(seconds=STALE_S + 1)
-    assert found.page(None, None).stale
+    assert found.view(None, None).stale
 
 
 class Calendars(BaseHTTPRequestHandler):
@@ -246,20 +163,20 @@ def server() -> Iterator[tuple[str, type[Calendars]]]:
         thread.join()
 
 
-def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendars]]) -> None:
+def test_download_asks_only_for_what_is_new(server: tuple[str, type[Calendars]]) -> None:
     url, handler = server
-    found = book(url, Clock())
+    found = reader(url, Clock())
     for _ in range(2):
         found.read()
-        assert found.page(None, None).party is not None
+        assert found.view(None, None).party is not None
     assert handler.asked == ["", '"one"']
     handler.status = 500
     found.read()
-    assert found.page(None, None).problem == "its server answers 500 Internal Server Error"
+    assert found.view(None, None).problem == "its server answers 500 Internal Server Error"
     handler.status = 200
     found.read()
     assert handler.asked[-1] == "", "after a failure all of it"
-    assert not found.page(None, None).problem
+    assert not found.view(None, None).problem
 
 
 @pytest.mark.parametrize(
@@ -271,95 +188,15 @@ def test_a_server_is_asked_only_for_what_is_new(server: tuple[str, type[Calendar
         ("/", "directory"),
     ],
 )
-def test_an_address_that_leads_nowhere(url: str, says: str) -> None:
-    with pytest.raises(FetchError, match=says) as caught:
-        Source(url).get()
+def test_download_from_an_address_that_cannot_be_used(url: str, says: str) -> None:
+    with pytest.raises(CalendarError, match=says) as caught:
+        CalendarSource(url).get()
     assert url not in str(caught.value), "a private address is a secret"
 
 
-# --- the page -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    return house
-
-
-def app_with(house: House, file: Path, tmp_path: Path, **book: Any) -> Flask:
-    config = replace(
-        settings(tmp_path),
-        book=BookSettings(str(file), ("Mon-Sun 18:00-01:00",), "Europe/Rome", **book),
-    )
-    app = create_app(config, link=joiner(house.bus), wall=lambda: NOW.astimezone(UTC))
-    app.extensions["backdoor"].mirror.start()
-    house.beat()
-    return app
-
-
-def heard(house: House) -> list[Message]:
-    messages: list[Message] = []
-    link = house.bus.join(
-        subscriptions=["backdoor/bar/book/next"],
-        on_message=messages.append,
-        on_up=lambda: None,
-        on_ack=lambda _: None,
-    )
-    link.start()
-    return messages
-
-
-def test_the_page_shows_who_is_next_and_a_tap_lets_them_in(
-    house: House, file: Path, tmp_path: Path
-) -> None:
-    app = app_with(house, file, tmp_path)
-    client = paired(app)
-    eventually(lambda: "Next: Rossi, 2, at 21:00." in client.get("/").text)
-    shown = client.get("/api/state?page=1").json
-    assert shown is not None
-    assert shown["page"]["s"]["book"] == "n2"
-    assert shown["page"]["t"]["slot"] == "Next free table, for 2 h: Monday 23 November, 18:00."
-    house.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
-    told = client.get("/api/state?page=1").json
-    assert told is not None
-    assert told["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
-    messages = heard(house)
-    eventually(lambda: messages)
-    assert json.loads(messages[0].payload)["party"] == 2
-    app.extensions["backdoor"].mirror.stop()
-
-
-def test_a_book_that_cannot_be_read_says_so(house: House, tmp_path: Path) -> None:
-    app = app_with(house, tmp_path / "none.ics", tmp_path)
-    client = paired(app)
-    eventually(lambda: "The calendar can&#39;t be read now." in client.get("/").text)
-    shown = client.get("/api/state?page=1").json
-    assert shown is not None
-    assert shown["page"]["s"]["book"] == "none"
-    app.extensions["backdoor"].mirror.stop()
-
-
-def test_parties_without_a_size_and_far_away(house: House, file: Path, tmp_path: Path) -> None:
-    file.write_bytes(calendar(event("20261124T210000", "Neri")))
-    app = app_with(house, file, tmp_path)
-    client = paired(app)
-    eventually(lambda: "Next: Neri at Tuesday 24 November, 21:00." in client.get("/").text)
-    file.write_bytes(calendar(event("20261022T210000", "Past x2")))
-    app.extensions["backdoor"].expected._book.read()
-    assert "Nobody is expected." in client.get("/").text
-    app.extensions["backdoor"].mirror.stop()
-
-
-def test_without_a_book_the_page_says_nothing_of_it(house: House, tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path), link=partial(joiner(house.bus)))
-    app.extensions["backdoor"].mirror.start()
-    assert 'class="group book"' not in paired(app).get("/").text
-
-
-def test_the_zone_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert house_zone("Europe/Rome") == ROME
+def test_time_zone_by_name_environment_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert time_zone("Europe/Rome") == ROME
     monkeypatch.setenv("TZ", "America/New_York")
-    assert house_zone("").key == "America/New_York"
+    assert time_zone("").key == "America/New_York"
     monkeypatch.delenv("TZ")
-    assert house_zone("").key
+    assert time_zone("").key

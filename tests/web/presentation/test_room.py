@@ -1,45 +1,28 @@
-"""Snapshot and night in words and pictures: pure, so every case is a table row."""
+"""The room in words and drawing states: every case is a row of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.support.fake_controller import calm, now_iso
-from web.language import speak
-from web.mirror import Seen
-from web.presentation.chart import WIDTH, WORDS, chart, event_words, last_events, totals
-from web.presentation.labels import REASONS, fault_words, reason_words, span
-from web.presentation.room import look
+from tests.support.fake_controller import calm
+from web.mirror import MirrorView
+from web.presentation.page_view import RoomPart
+from web.presentation.room import room_view
 
-from controller.events import EVENTS, Reason  # isort: skip
-
-APP = Flask("web")
-APP.secret_key = "x"
-speak(APP, "en")
+pytestmark = pytest.mark.usefixtures("english")
 
 
-@pytest.fixture(autouse=True)
-def request_context() -> Iterator[None]:
-    """Words need a language, and a language a request."""
-    with APP.test_request_context():
-        yield
-
-
-def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: Any) -> Any:
+def shown(link: str = "online", knock: dict[str, Any] | None = None, **parts: Any) -> RoomPart:
     state = calm()
     for key, value in parts.items():
         state[key] = {**state[key], **value} if isinstance(state[key], dict) else value
-    seen = Seen(
+    mirror_view = MirrorView(
         state | {"link": link, "age_ms": 10}, link, 1, {}, 0, knock or {"n": 0, "place": ""}
     )
-    return look(seen)
+    return room_view(mirror_view)
 
 
 def inside(least: int, most: int, **more: Any) -> dict[str, Any]:
@@ -88,19 +71,21 @@ def session(left_s: float, phase: str = "running") -> dict[str, Any]:
          "Nobody inside. 3 are coming in."),
     ],
 )  # fmt: skip
-def test_one_sentence_says_it(parts: dict[str, Any], words: str) -> None:
+def test_sentence_of_each_state_of_the_room(parts: dict[str, Any], words: str) -> None:
     state = calm()
     if "grant" in parts:
         state["grant"] = {}
-    assert shown(**parts)["t"]["sentence"] == words
+    assert shown(**parts).texts["sentence"] == words
 
 
-def test_without_a_snapshot_it_waits() -> None:
-    seen = Seen({"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None})
-    view = look(seen)
-    assert view["t"]["sentence"] == "Waiting for the door."
-    assert view["t"]["link"] == "not heard yet"
-    assert view["t"]["title"] == "(?) Backdoor"
+def test_sentence_without_a_snapshot_waits() -> None:
+    mirror_view = MirrorView(
+        {"link": "offline", "age_ms": None}, "offline", 0, {}, 0, {"n": 0, "place": None}
+    )
+    view = room_view(mirror_view)
+    assert view.texts["sentence"] == "Waiting for the door."
+    assert view.texts["link"] == "not heard yet"
+    assert view.texts["title"] == "(?) Backdoor"
 
 
 @pytest.mark.parametrize(
@@ -114,8 +99,8 @@ def test_without_a_snapshot_it_waits() -> None:
         ({"occupancy": inside(5, 5)}, "taken taken taken taken"),
     ],
 )  # fmt: skip
-def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
-    states = shown(**parts)["s"]
+def test_seats_are_drawn_by_count_doubt_and_grant(parts: dict[str, Any], seats: str) -> None:
+    states = shown(**parts).states
     assert " ".join(states[f"seat{n}"] for n in range(1, 5)) == seats
 
 
@@ -132,10 +117,10 @@ def test_the_seats_are_drawn(parts: dict[str, Any], seats: str) -> None:
         ({"grant": {"party": 2, "entered": 1}}, "no no no no", "Letting in 2, 1 came in"),
     ],
 )
-def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why: str) -> None:
+def test_let_buttons_allow_only_as_many_as_fit(parts: dict[str, Any], keys: str, why: str) -> None:
     view = shown(**parts)
-    assert " ".join(view["s"][f"let{n}"] for n in range(1, 5)) == keys
-    assert view["t"]["let"] == why
+    assert " ".join(view.states[f"let{n}"] for n in range(1, 5)) == keys
+    assert view.texts["let"] == why
 
 
 @pytest.mark.parametrize(
@@ -148,15 +133,15 @@ def test_only_as_many_as_fit_may_be_let_in(parts: dict[str, Any], keys: str, why
         ({"open": True}, "open", "open now"),
     ],
 )
-def test_the_hatch_glows_and_says_for_how_long(
+def test_hatch_glows_and_shows_its_waiting_time(
     hatch: dict[str, Any], state: str, words: str
 ) -> None:
     view = shown(hatch=hatch)
-    assert (view["s"]["hatch"], view["t"]["hatch"]) == (state, words)
+    assert (view.states["hatch"], view.texts["hatch"]) == (state, words)
 
 
 @pytest.mark.parametrize(
-    ("told", "phase", "time", "ring"),
+    ("running", "phase", "time", "ring"),
     [
         (None, "none", "–", "0.0 100"),
         (session(7200), "running", "2:00", "100.0 100"),
@@ -166,10 +151,12 @@ def test_the_hatch_glows_and_says_for_how_long(
         ({"remaining_s": 3600, "phase": "running"}, "running", "1:00", "50.0 100"),
     ],
 )
-def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None:
-    state = calm() | {"session": told, "link": "online", "age_ms": 0}
-    view = look(Seen(state, "online", 1, {}, 0, {"n": 0, "place": None}))
-    assert (view["s"]["phase"], view["t"]["time"], view["ring"]) == (phase, time, ring)
+def test_ring_shows_the_part_of_the_session_that_is_left(
+    running: Any, phase: str, time: str, ring: str
+) -> None:
+    state = calm() | {"session": running, "link": "online", "age_ms": 0}
+    view = room_view(MirrorView(state, "online", 1, {}, 0, {"n": 0, "place": None}))
+    assert (view.states["phase"], view.texts["time"], view.ring) == (phase, time, ring)
 
 
 @pytest.mark.parametrize(
@@ -188,130 +175,13 @@ def test_the_ring_runs_down(told: Any, phase: str, time: str, ring: str) -> None
         ({"faults": [{"name": "Odd", "line": "odd"}]}, "warn", "Fault: Odd (odd)."),
     ],
 )  # fmt: skip
-def test_what_somebody_should_read_is_said(parts: dict[str, Any], kind: str, words: str) -> None:
-    assert [(k, words in text) for k, text in shown(**parts)["notices"]] == [(kind, True)]
+def test_notice_for_each_thing_to_read(parts: dict[str, Any], kind: str, words: str) -> None:
+    notices = shown(**parts).notices
+    assert [(notice.severity, words in notice.text) for notice in notices] == [(kind, True)]
 
 
-def test_a_knock_at_the_door_is_quiet_in_a_session_only() -> None:
+def test_knock_at_the_door_is_quiet_during_a_session_only() -> None:
     knock = {"n": 1, "place": "door"}
-    assert not shown(knock=knock)["knock"]["quiet"]
-    assert shown(knock=knock, session=session(50))["knock"]["quiet"]
-    assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50))["knock"]["quiet"]
-
-
-def test_every_reason_of_the_controller_has_words() -> None:
-    assert {str(reason.value) for reason in Reason} <= set(REASONS)
-    assert reason_words("SomethingNew") == "SomethingNew"
-    assert reason_words(None) == "no reason given"
-    assert fault_words("BrokerDown", "mqtt") == "the broker is away (network)"
-
-
-def test_every_event_that_the_evening_tells_has_words() -> None:
-    told = {name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in WORDS}
-    assert set(EVENTS) - told == {"output", "chime"}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (3599, "59 min"),
-        (3600, "1 h 00"),
-        (-4320, "1 h 12"),
-    ],
-)
-def test_a_length_of_time_is_short(seconds: float, words: str) -> None:
-    assert span(seconds) == words
-
-
-# --- tonight ------------------------------------------------------------------------------------
-
-NOW = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
-
-
-def ago(minutes: float) -> str:
-    return (NOW - timedelta(minutes=minutes)).isoformat()
-
-
-def test_the_chart_draws_steps_doubt_sessions_and_knocks() -> None:
-    night = {
-        "points": [[ago(120), 2, 2, 2], [ago(90), 3, 2, 3], [ago(60), 3, 3, 3], [ago(30), 0, 0, 0]],
-        "sessions": [{"started_at": ago(120), "ended_at": ago(30)}, {"started_at": ago(10)}],
-        "knocks": [[ago(100), "hatch"], [ago(20), "door"]],
-    }
-    drawn = chart(night, NOW, 4)
-    assert drawn["line"].count("V") == 3
-    assert drawn["area"].endswith("Z")
-    assert drawn["band"].count("Z") == 1
-    assert [place for _, place in drawn["knocks"]] == ["hatch", "door"]
-    (first, wide), (second, narrow) = drawn["sessions"]
-    assert first < second
-    assert wide > narrow
-    assert drawn["most"] == 3
-    assert [n for _, n in drawn["levels"]] == [0, 1, 2, 3, 4]
-
-
-def test_an_empty_night_is_drawn_too() -> None:
-    drawn = chart({}, NOW, 4)
-    assert (drawn["line"], drawn["area"], drawn["band"], drawn["most"]) == ("", "", "", 0)
-    assert totals({}) == [(word, 0) for word, _ in totals({})]
-    assert last_events({}) == []
-
-
-ODD = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.just(ago(30)),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["at", "name", "data", "started_at", "ended_at", "guests", "place"]),
-            inner,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@given(st.dictionaries(st.sampled_from(["points", "sessions", "knocks", "totals", "last"]), ODD))
-def test_no_message_can_break_the_drawing(night: dict[str, Any]) -> None:
-    with APP.test_request_context():
-        drawn = chart(night, NOW, 4)
-        assert all(0 <= x <= WIDTH for x, _ in drawn["knocks"] + drawn["sessions"])
-        totals(night)
-        last_events(night)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("entry", {"count": 3}, "One came in: 3 inside"),
-        ("knock", {"place": "hatch", "raps": 2}, "Knock at the hatch"),
-        ("knock", {"place": "door", "raps": 2}, "Knock at the front door"),
-        ("access_granted", {"party": 2, "cause": "page"}, "Let in 2, from the page"),
-        ("access_denied", {"reason": "CapacityReached", "cause": "button"},
-         "Not let in: the room is full, by the button"),
-        ("access_taken", {"expected": 2, "entered": 1}, "1 of 2 came in"),
-        ("count_adjusted", {"after": {"count": 2}, "cause": "page"},
-         "Count set to 2, from the page"),
-        ("session_warning", {"remaining_s": 900.0}, "15 min left"),
-        ("fault", {"name": "BeamStuck", "line": "beam_inner"},
-         "Fault: a light beam is blocked (inner beam)"),
-        ("door_alarm", {"alarm": "Normal"}, "Door alarm: over"),
-        ("entry", {}, "One came in: ? inside"),
-        ("brand_new_event", {"cause": "moon"}, "brand new event, moon"),
-    ],
-)  # fmt: skip
-def test_events_are_told_in_words(name: str, data: dict[str, Any], words: str) -> None:
-    assert event_words(name, data) == words
-
-
-def test_the_newest_events_come_first() -> None:
-    rows = [
-        {"at": now_iso(120), "name": "entry", "data": {"count": 1}},
-        {"at": now_iso(60), "name": "exit", "data": {"count": 0}},
-        {"at": None, "name": "chime", "data": None},
-        "nonsense",
-    ]
-    words = [text for _, text in last_events({"last": rows})]
-    assert words == ["One left: 0 inside", "One came in: 1 inside", "chime"]
+    assert not shown(knock=knock).knock["quiet"]
+    assert shown(knock=knock, session=session(50)).knock["quiet"]
+    assert not shown(knock={"n": 2, "place": "hatch"}, session=session(50)).knock["quiet"]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.support.fake_controller import House, now_iso, page_of, paired
-from web.presentation.selftest import Trial
+from tests.support.fake_controller import FakeController, now_iso, page_of, paired
+from web.presentation.selftest import SelfTestView
 
 
-def told(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
+def self_test_message(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
     names = ("beam_outer", "beam_inner", "hatch_knock")
     return {
         "boot": "b00t",
@@ -30,30 +30,32 @@ def told(*proven: bool, running: bool = True, **over: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.show()
+    return controller
 
 
 @pytest.fixture
-def client(house: House, tmp_path: Path) -> FlaskClient:
-    return paired(page_of(house, tmp_path))
+def client(controller: FakeController, tmp_path: Path) -> FlaskClient:
+    return paired(page_of(controller, tmp_path))
 
 
 def whole(client: FlaskClient) -> Any:
     return client.get("/api/state?page=1").json
 
 
-def test_a_house_that_never_had_one(client: FlaskClient) -> None:
+def test_self_test_that_was_never_done(client: FlaskClient) -> None:
     state = whole(client)
     assert state["self_test"] is None
     assert (state["page"]["s"]["test"], state["page"]["trial"]) == ("idle", [])
     assert state["page"]["t"]["tested"] == "never done yet"
 
 
-def test_one_that_runs(house: House, client: FlaskClient) -> None:
-    house.say("self_test", told(True, False, False))
+def test_self_test_that_runs_shows_lines_and_next_step(
+    controller: FakeController, client: FlaskClient
+) -> None:
+    controller.publish("self_test", self_test_message(True, False, False))
     state = whole(client)
     page = state["page"]
     assert state["self_test"]["running"] is True
@@ -64,29 +66,33 @@ def test_one_that_runs(house: House, client: FlaskClient) -> None:
     ]
     assert page["t"]["trial"] == "Self-test: 1 of 3 wires. 1 min left."
     assert page["t"]["step"] == "Break the inner beam with your hand, and let go."
-    house.say("self_test", told(True, True, True))
+    controller.publish("self_test", self_test_message(True, True, True))
     assert whole(client)["page"]["t"]["step"] == ""
 
 
-def test_without_scripting_it_is_drawn_too(house: House, client: FlaskClient) -> None:
-    house.say("self_test", told(True, False, False))
+def test_self_test_is_drawn_without_scripting(
+    controller: FakeController, client: FlaskClient
+) -> None:
+    controller.publish("self_test", self_test_message(True, False, False))
     text = client.get("/").text
     assert '<div class="now" data-s="test" data-state="testing">' in text
     assert '<li class="proven">outer beam</li><li class="next">inner beam</li>' in text
     assert '<p class="step" data-t="step">Break the inner beam' in text
 
 
-def test_one_that_the_broker_kept_is_over(house: House, tmp_path: Path) -> None:
+def test_self_test_stored_at_the_broker_is_over(controller: FakeController, tmp_path: Path) -> None:
     at = (datetime.now(UTC) - timedelta(seconds=4)).isoformat()
-    house.say("self_test", told(True, False, at=at), retain=True)
-    state = whole(paired(page_of(house, tmp_path)))
+    controller.publish("self_test", self_test_message(True, False, at=at), retain=True)
+    state = whole(paired(page_of(controller, tmp_path)))
     assert state["self_test"]["running"] is False
     assert state["page"]["s"]["test"] == "idle"
 
 
-def test_one_that_is_marked_as_kept_but_just_said_runs(house: House, client: FlaskClient) -> None:
+def test_self_test_marked_as_retained_but_fresh_runs(
+    controller: FakeController, client: FlaskClient
+) -> None:
     """With MQTT 5 we ask for the mark as it was published, so live ones have it too."""
-    house.say("self_test", told(True, False), retain=True)
+    controller.publish("self_test", self_test_message(True, False), retain=True)
     assert whole(client)["self_test"]["running"] is True
 
 
@@ -97,27 +103,31 @@ def test_one_that_is_marked_as_kept_but_just_said_runs(house: House, client: Fla
         (0, 3, "The self-test counted 0–3 in. Nobody there?"),
     ],
 )
-def test_whom_it_counted_is_offered_to_be_taken_back(
-    house: House, client: FlaskClient, least: int, most: int, words: str
+def test_self_test_that_counted_somebody_offers_room_empty(
+    controller: FakeController, client: FlaskClient, least: int, most: int, words: str
 ) -> None:
-    house.inside(least, most)
-    house.say("self_test", told(True, True, running=False, **left(least, most)))
+    controller.inside(least, most)
+    controller.publish(
+        "self_test", self_test_message(True, True, running=False, **left(least, most))
+    )
     page = whole(client)["page"]
     assert (page["s"]["left"], page["t"]["left"]) == ("yes", words)
     text = client.get("/").text
     assert '<div class="group left" data-s="left" data-state="yes">' in text
-    house.inside(0)
+    controller.inside(0)
     assert whole(client)["page"]["s"]["left"] == "no"
-    house.inside(1)  # a guest, now
+    controller.inside(1)  # a guest, now
     assert whole(client)["page"]["s"]["left"] == "no"
 
 
 @pytest.mark.parametrize("over", [{"verified": False}, {"inside": {"min": 0, "max": 0}}])
-def test_where_it_counted_nobody_nothing_is_offered(
-    house: House, client: FlaskClient, over: dict[str, Any]
+def test_self_test_that_counted_nobody_offers_nothing(
+    controller: FakeController, client: FlaskClient, over: dict[str, Any]
 ) -> None:
-    house.inside(0, 2)
-    house.say("self_test", told(True, True, running=False, **(left(0, 2) | over)))
+    controller.inside(0, 2)
+    controller.publish(
+        "self_test", self_test_message(True, True, running=False, **(left(0, 2) | over))
+    )
     assert whole(client)["page"]["s"]["left"] == "no"
 
 
@@ -125,14 +135,14 @@ def left(least: int, most: int) -> dict[str, Any]:
     return {"verified": True, "inside": {"min": least, "max": most}}
 
 
-def test_one_that_falls_silent_is_over(house: House, tmp_path: Path) -> None:
+def test_self_test_without_messages_is_over(controller: FakeController, tmp_path: Path) -> None:
     now_s = 0.0
-    mirror = page_of(house, tmp_path).extensions["backdoor"].mirror
-    trial = Trial(mirror, monotonic=lambda: now_s)
-    house.say("self_test", told(True, False))
-    running = trial.told()
+    mirror = page_of(controller, tmp_path).extensions["backdoor"].mirror
+    self_test = SelfTestView(mirror, monotonic=lambda: now_s)
+    controller.publish("self_test", self_test_message(True, False))
+    running = self_test.status()
     now_s = 3.1
-    over = trial.told()
+    over = self_test.status()
     assert running
     assert over
     assert (running["running"], over["running"]) == (True, False)
@@ -146,22 +156,24 @@ def test_one_that_falls_silent_is_over(house: House, tmp_path: Path) -> None:
          "Self-test: nothing that proves: inner beam, hatch knock sensor."),
     ],
 )  # fmt: skip
-def test_how_it_ended_stands_above_the_room_for_ten_minutes(
-    house: House, client: FlaskClient, proven: tuple[bool, ...], kind: str, words: str
+def test_self_test_result_is_a_notice_for_ten_minutes(
+    controller: FakeController, client: FlaskClient, proven: tuple[bool, ...], kind: str, words: str
 ) -> None:
-    house.say("self_test", told(*proven, running=False))
+    controller.publish("self_test", self_test_message(*proven, running=False))
     assert whole(client)["page"]["notices"] == [[kind, words]]
     at = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
-    house.say("self_test", told(*proven, running=False, at=at))
+    controller.publish("self_test", self_test_message(*proven, running=False, at=at))
     page = whole(client)["page"]
     assert page["notices"] == []
     what = "every wire proven" if all(proven) else "not every wire proven"
     assert page["t"]["tested"] == f"{what}, 2 h 00 ago"
 
 
-def test_it_can_be_begun_only_in_an_empty_room(house: House, client: FlaskClient) -> None:
+def test_self_test_may_begin_only_in_an_empty_room(
+    controller: FakeController, client: FlaskClient
+) -> None:
     assert whole(client)["page"]["s"]["maytest"] == "yes"
-    house.inside(0, 1)
+    controller.inside(0, 1)
     page = whole(client)["page"]
     assert (page["s"]["maytest"], page["t"]["tested"]) == ("no", "only in an empty room")
 
@@ -175,20 +187,24 @@ def test_it_can_be_begun_only_in_an_empty_room(house: House, client: FlaskClient
         b'{"running": 1, "ok": true, "lines": []}',
         b'{"running": true, "ok": true, "lines": [3]}',
         b'{"running": true, "ok": true, "lines": [{"line": "x", "proven": "no", "edges": 1}]}',
-        json.dumps({"running": True, "ok": True, "lines": told(True)["lines"] * 41}).encode(),
+        json.dumps(
+            {"running": True, "ok": True, "lines": self_test_message(True)["lines"] * 41}
+        ).encode(),
         b'{"running": true, "ok": true, "lines": [], "inside": 3}',
         b'{"running": true, "ok": true, "lines": [], "inside": {"min": 0, "max": true}}',
     ],
 )
-def test_what_makes_no_sense_is_ignored(house: House, client: FlaskClient, odd: bytes) -> None:
-    house.say("self_test", odd)
+def test_self_test_message_that_makes_no_sense_is_ignored(
+    controller: FakeController, client: FlaskClient, odd: bytes
+) -> None:
+    controller.publish("self_test", odd)
     assert whole(client)["self_test"] is None
 
 
-def test_names_that_we_have_no_words_for_are_shown_as_they_are(
-    house: House, client: FlaskClient
+def test_self_test_line_without_words_is_shown_by_its_name(
+    controller: FakeController, client: FlaskClient
 ) -> None:
     line = {"line": "<b>trap door</b>", "proven": False, "edges": 0}
-    house.say("self_test", told(lines=[line], remaining_s=None, ok=False))
+    controller.publish("self_test", self_test_message(lines=[line], remaining_s=None, ok=False))
     assert whole(client)["page"]["trial"] == [["next", "<b>trap door</b>"]]
     assert "<b>trap" not in client.get("/").text

@@ -11,23 +11,23 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.fake_controller import House, now_iso, page_of, paired
+from tests.support.fake_controller import FakeController, now_iso, page_of, paired
 
 TOKEN = "scrape-me"
 LOOP = {"bounds_s": [0.001, 0.01], "turns": [5, 2, 1], "sum_s": 0.25}
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.inside(2, 3)
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.inside(2, 3)
+    return controller
 
 
 @pytest.fixture
-def app(house: House, tmp_path: Path) -> Flask:
-    app = page_of(house, tmp_path, metrics_token=TOKEN)
-    house.beat(loop=LOOP)
+def app(controller: FakeController, tmp_path: Path) -> Flask:
+    app = page_of(controller, tmp_path, metrics_token=TOKEN)
+    controller.heartbeat(loop=LOOP)
     return app
 
 
@@ -47,12 +47,16 @@ def values(app: Flask) -> dict[str, float]:
     }
 
 
-def happens(house: House, name: str, seq: int, boot: str = "b00t", **data: object) -> None:
-    house.say(f"event/{name}", {"seq": seq, "boot": boot, "at": now_iso(), "t_ms": 1.0, **data})
+def happens(
+    controller: FakeController, name: str, seq: int, boot: str = "b00t", **data: object
+) -> None:
+    controller.publish(
+        f"event/{name}", {"seq": seq, "boot": boot, "at": now_iso(), "t_ms": 1.0, **data}
+    )
 
 
-def test_how_things_are(app: Flask, house: House) -> None:
-    house.show(
+def test_metrics_of_the_state(app: Flask, controller: FakeController) -> None:
+    controller.show(
         session={"started_at": now_iso(), "ends_at": now_iso(), "remaining_s": -60.5},
         faults=[{"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}],
     )
@@ -71,18 +75,20 @@ def test_how_things_are(app: Flask, house: House) -> None:
     assert found["backdoor_loop_turn_seconds_sum"] == 0.25
 
 
-def test_what_happened_counts_once_however_often_it_is_told(app: Flask, house: House) -> None:
+def test_metrics_count_an_event_once_however_often_it_comes(
+    app: Flask, controller: FakeController
+) -> None:
     for _ in range(2):
-        happens(house, "entry", 1)
-        happens(house, "exit", 2)
-        happens(house, "passage_uncertain", 3)
-        happens(house, "knock", 4, place="hatch", raps=2)
-        happens(house, "access_denied", 5, reason="CapacityReached")
-        happens(house, "command_refused", 6, reason="Replayed")
-        happens(house, "session_started", 7)
-        happens(house, "session_ended", 8, lasted_s=7300)
-    happens(house, "entry", 1, boot="next")  # the journal was lost: it begins again
-    happens(house, "entry", 2, boot="next")
+        happens(controller, "entry", 1)
+        happens(controller, "exit", 2)
+        happens(controller, "passage_uncertain", 3)
+        happens(controller, "knock", 4, place="hatch", raps=2)
+        happens(controller, "access_denied", 5, reason="CapacityReached")
+        happens(controller, "command_refused", 6, reason="Replayed")
+        happens(controller, "session_started", 7)
+        happens(controller, "session_ended", 8, lasted_s=7300)
+    happens(controller, "entry", 1, boot="next")  # the journal was lost: it begins again
+    happens(controller, "entry", 2, boot="next")
     found = values(app)
     assert found["backdoor_crossings_total direction=in"] == 3
     assert found["backdoor_crossings_total direction=out"] == 1
@@ -96,8 +102,8 @@ def test_what_happened_counts_once_however_often_it_is_told(app: Flask, house: H
     assert found["backdoor_session_duration_seconds_bucket le=7500.0"] == 1
 
 
-def test_what_is_not_known_is_not_shown(app: Flask, house: House) -> None:
-    house.crash()
+def test_metrics_leave_out_what_is_not_known(app: Flask, controller: FakeController) -> None:
+    controller.crash()
     found = values(app)
     assert found["backdoor_controller_online"] == 0
     assert "backdoor_guests" not in found
@@ -105,8 +111,8 @@ def test_what_is_not_known_is_not_shown(app: Flask, house: House) -> None:
     assert "backdoor_session_remaining_seconds" not in found
 
 
-def test_a_controller_without_a_histogram_has_none(app: Flask, house: House) -> None:
-    house.beat()
+def test_metrics_without_a_histogram_of_the_loop(app: Flask, controller: FakeController) -> None:
+    controller.heartbeat()
     assert "backdoor_loop_turn_seconds_count" not in values(app)
 
 
@@ -120,31 +126,37 @@ def test_a_controller_without_a_histogram_has_none(app: Flask, house: House) -> 
         ("heartbeat", b"[1]"),
     ],
 )
-def test_nonsense_is_named_and_not_counted(
-    app: Flask, house: House, name: str, body: object, caplog: pytest.LogCaptureFixture
+def test_metrics_do_not_count_messages_that_make_no_sense(
+    app: Flask,
+    controller: FakeController,
+    name: str,
+    body: object,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = values(app)
     with caplog.at_level(logging.WARNING):
-        house.say(name, body)
+        controller.publish(name, body)
     assert f"backdoor/bar/{name}" in caplog.text
     assert values(app)["backdoor_crossings_total direction=in"] == 0
     assert values(app).keys() == before.keys()
 
 
-def test_only_who_is_paired_or_has_the_token_reads_it(house: House, tmp_path: Path) -> None:
-    open_to_token = page_of(house, tmp_path, metrics_token=TOKEN)
+def test_metrics_are_for_paired_phones_and_the_token(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    open_to_token = page_of(controller, tmp_path, metrics_token=TOKEN)
     stranger = open_to_token.test_client()
     assert stranger.get("/metrics").status_code == 403
     wrong = {"Authorization": "Bearer scrape-m\u00e9"}
     assert stranger.get("/metrics", headers=wrong).status_code == 403
     assert paired(open_to_token).get("/metrics").status_code == 200
-    closed = page_of(house, tmp_path)
+    closed = page_of(controller, tmp_path)
     empty = {"Authorization": "Bearer "}
     assert closed.test_client().get("/metrics", headers=empty).status_code == 403
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say(app: Flask) -> None:
+def test_metrics_pass_promtool(app: Flask) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
         input=scrape(app),
@@ -155,7 +167,7 @@ def test_promtool_has_nothing_to_say(app: Flask) -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_names_are_as_prometheus_asks(app: Flask) -> None:
+def test_metrics_names_follow_prometheus(app: Flask) -> None:
     """What promtool would say: a help for each, base units, counters end in total."""
     for family in text_string_to_metric_families(scrape(app)):
         assert family.name.startswith("backdoor_")

@@ -1,4 +1,4 @@
-"""The routes: who may see what, what a command answers, and what never happens on a GET."""
+"""The routes of the page: what it has, what a command answers, and what a GET never does."""
 
 from __future__ import annotations
 
@@ -13,34 +13,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from controller.events import PAGE_COMMANDS
-from tests.support.fake_controller import Bench, House, page_of, paired
+from tests.support.fake_controller import FakeController, page_of, paired
 from web import create_app, pair_link
-from web.security.pairing import FREE_TRIES, Pairing
-
-PAIRED_ONLY = ("/", "/api/state", "/api/night", "/events")
-
-
-@pytest.fixture
-def house() -> House:
-    house = House()
-    house.show()
-    house.beat()
-    return house
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
-def app(house: House, bench: Bench, tmp_path: Path) -> Flask:
-    return page_of(house, tmp_path, bench=bench)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return paired(app)
+from web.security.pairing import FREE_ATTEMPTS
 
 
 def token(client: FlaskClient) -> str:
@@ -55,27 +30,7 @@ def ask(client: FlaskClient, name: str, **fields: Any) -> TestResponse:
     return client.post(f"/command/{name}", data=fields, headers=headers)
 
 
-# --- who may see what ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", PAIRED_ONLY)
-def test_an_unpaired_phone_learns_only_how_to_pair(app: Flask, path: str) -> None:
-    answer = app.test_client().get(path)
-    assert answer.status_code == 403
-    assert "backdoor pair" in answer.text
-    assert "inside" not in answer.text
-    answer = app.test_client().get(path, headers={"Accept": "application/json"})
-    assert (answer.status_code, answer.json) == (403, {"ok": False, "reason": "NotPaired"})
-
-
-@pytest.mark.parametrize("path", ["/command/access_door", "/lang", "/bench/walk_in"])
-def test_an_unpaired_phone_moves_nothing(app: Flask, house: House, bench: Bench, path: str) -> None:
-    assert app.test_client().post(path, data={"party": 1}).status_code == 403
-    assert house.asked == []
-    assert bench.done == []
-
-
-def test_pairing_sets_one_careful_cookie_and_goes_on_by_itself(app: Flask) -> None:
+def test_pairing_sets_one_strict_cookie_and_goes_on_by_itself(app: Flask) -> None:
     client = app.test_client()
     answer = client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}")
     assert answer.status_code == 200
@@ -88,79 +43,16 @@ def test_pairing_sets_one_careful_cookie_and_goes_on_by_itself(app: Flask) -> No
     assert client.get("/").status_code == 200
 
 
-def test_the_cookie_keeps_to_https_when_it_came_by_https(app: Flask) -> None:
-    secret = app.extensions["backdoor"].pairing.secret
-    answer = app.test_client().get(f"/pair/{secret}", base_url="https://localhost")
-    assert "Secure" in answer.headers["Set-Cookie"]
-
-
-def test_wrong_secrets_are_slowed_but_the_right_link_always_works(app: Flask) -> None:
+def test_pairing_slows_wrong_secrets_and_the_right_link_always_works(app: Flask) -> None:
     client = app.test_client()
-    answers = [client.get(f"/pair/{'x' * 32}") for _ in range(FREE_TRIES + 3)]
-    assert [answer.status_code for answer in answers] == [403] * FREE_TRIES + [429] * 3
+    answers = [client.get(f"/pair/{'x' * 32}") for _ in range(FREE_ATTEMPTS + 3)]
+    assert [answer.status_code for answer in answers] == [403] * FREE_ATTEMPTS + [429] * 3
     assert [answer.headers.get("Retry-After") for answer in answers[-3:]] == ["1", "2", "4"]
     assert "Set-Cookie" not in answers[-1].headers
     assert client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}").status_code == 200
 
 
-def test_rotating_throws_out_every_phone_of_a_running_page(app: Flask, client: FlaskClient) -> None:
-    old = app.extensions["backdoor"].pairing.secret
-    Pairing(Path(app.extensions["backdoor"].pairing._path)).rotate()
-    assert client.get("/").status_code == 403
-    assert app.test_client().get(f"/pair/{old}").status_code == 403
-    assert paired(app).get("/").status_code == 200
-
-
-def test_a_secret_that_cannot_be_read_pairs_nobody(
-    app: Flask, client: FlaskClient, tmp_path: Path
-) -> None:
-    (tmp_path / "s").unlink()
-    (tmp_path / "s").mkdir()
-    assert client.get("/").status_code == 403
-    assert client.get("/healthz").status_code == 200
-    assert client.get("/pair/x").status_code == 500
-
-
-def test_a_forged_cookie_is_no_pairing(app: Flask) -> None:
-    client = app.test_client()
-    client.set_cookie("backdoor", "eyJwYWlyZWQiOnRydWV9.aSF0-g.aaaaaaaaaaaaaaaaaaaaaaaaaaa")
-    assert client.get("/").status_code == 403
-
-
-@pytest.mark.parametrize(
-    "host", ["localhost", "127.0.0.1:8080", "[::1]:80", "192.168.1.20", "bar.example", "10.0.0.7"]
-)
-def test_own_names_and_private_addresses_are_answered(
-    house: House, tmp_path: Path, host: str
-) -> None:
-    app = page_of(house, tmp_path, allowed_hosts=("bar.example",))
-    assert app.test_client().get("/healthz", headers={"Host": host}).status_code == 200
-
-
-@pytest.mark.parametrize("host", ["evil.example", "8.8.8.8", "localhost.evil.example", "[::", ""])
-def test_foreign_hosts_are_sent_away(client: FlaskClient, host: str) -> None:
-    assert client.get("/", headers={"Host": host}).status_code == 421
-
-
-def test_the_public_address_is_an_allowed_host(house: House, tmp_path: Path) -> None:
-    app = page_of(house, tmp_path, public_url="https://page.example/")
-    assert app.test_client().get("/healthz", headers={"Host": "page.example"}).status_code == 200
-
-
-def test_every_answer_forbids_what_the_page_does_not_need(client: FlaskClient) -> None:
-    for path in ("/", "/api/state", "/nothing", "/static/app.js"):
-        headers = client.get(path).headers
-        policy = headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy
-        assert "frame-ancestors 'none'" in policy
-        assert "unsafe" not in policy
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "same-origin"
-    assert client.get("/api/state").headers["Cache-Control"] == "no-store"
-    assert "max-age=31536000" in client.get("/static/app.js").headers["Cache-Control"]
-
-
-def test_no_inline_script_or_style_and_nothing_from_outside(client: FlaskClient) -> None:
+def test_page_has_no_inline_script_or_style_and_nothing_from_outside(client: FlaskClient) -> None:
     page = client.get("/").text
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|javascript:", page)
     assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", page)
@@ -169,27 +61,29 @@ def test_no_inline_script_or_style_and_nothing_from_outside(client: FlaskClient)
 # --- the state ----------------------------------------------------------------------------------
 
 
-def test_the_state_is_the_snapshot_with_its_link_and_age(house: House, client: FlaskClient) -> None:
+def test_state_is_the_snapshot_with_link_and_age(
+    controller: FakeController, client: FlaskClient
+) -> None:
     told = client.get("/api/state").json
     assert told is not None
     assert told["link"] == "online"
     assert 0 <= told["age_ms"] < 3000
     added = {"link": told["link"], "age_ms": told["age_ms"], "self_test": None}
-    assert {**house.state, **added} == told
+    assert {**controller.state, **added} == told
 
 
-def test_with_page_it_also_has_the_words(client: FlaskClient) -> None:
+def test_state_with_page_has_the_texts_too(client: FlaskClient) -> None:
     told = client.get("/api/state?page=1").json
     assert told is not None
     assert told["page"]["t"]["sentence"] == "Nobody inside. Four may come in."
     assert told["occupancy"]["capacity"] == 4
 
 
-def test_healthz_follows_the_link_and_tells_no_more(house: House, app: Flask) -> None:
+def test_healthz_follows_the_link_and_shows_no_more(controller: FakeController, app: Flask) -> None:
     stranger = app.test_client()
     answer = stranger.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"link": "online"})
-    house.crash()
+    controller.crash()
     answer = stranger.get("/healthz")
     assert (answer.status_code, answer.json) == (503, {"link": "offline"})
 
@@ -198,24 +92,26 @@ def test_healthz_follows_the_link_and_tells_no_more(house: House, app: Flask) ->
 
 
 @pytest.mark.parametrize("name", PAGE_COMMANDS)
-def test_every_command_reaches_the_controller(house: House, client: FlaskClient, name: str) -> None:
+def test_command_of_each_name_reaches_the_controller(
+    controller: FakeController, client: FlaskClient, name: str
+) -> None:
     answer = ask(client, name)
     assert answer.json == {"ok": True, "reason": None, "state": "done", "words": "Done"}
-    assert [asked for asked, _ in house.asked] == [name]
+    assert [asked for asked, _ in controller.commands] == [name]
 
 
-def test_numbers_go_along(house: House, client: FlaskClient) -> None:
+def test_command_takes_its_number_along(controller: FakeController, client: FlaskClient) -> None:
     ask(client, "access_door", party=2)
     headers = {"X-CSRFToken": token(client), "Accept": "application/json"}
     client.post("/command/set_count", json={"count": 3}, headers=headers)
-    assert [(name, c.get("party"), c.get("count")) for name, c in house.asked] == [
+    assert [(name, c.get("party"), c.get("count")) for name, c in controller.commands] == [
         ("access_door", 2, None),
         ("set_count", None, 3),
     ]
 
 
-def test_a_refusal_says_why(house: House, client: FlaskClient) -> None:
-    house.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
+def test_command_refused_says_why(controller: FakeController, client: FlaskClient) -> None:
+    controller.answer = lambda name, command: {"ok": False, "reason": "CapacityReached"}
     answer = ask(client, "access_door", party=1)
     assert answer.status_code == 409
     assert answer.json == {
@@ -226,21 +122,23 @@ def test_a_refusal_says_why(house: House, client: FlaskClient) -> None:
     }
 
 
-def test_a_silent_controller_is_told_apart_from_a_refusal(
-    house: House, client: FlaskClient
+def test_command_without_answer_differs_from_a_refusal(
+    controller: FakeController, client: FlaskClient
 ) -> None:
-    house.crash()
+    controller.crash()
     answer = ask(client, "access_door", party=1)
     assert answer.status_code == 504
     assert answer.json is not None
     assert (answer.json["state"], answer.json["reason"]) == ("not_answered", "Offline")
 
 
-def test_unknown_commands_and_odd_numbers_reach_nobody(house: House, client: FlaskClient) -> None:
+def test_command_unknown_or_with_an_odd_number_is_not_sent(
+    controller: FakeController, client: FlaskClient
+) -> None:
     assert ask(client, "open_sesame").status_code == 404
     answer = ask(client, "access_door", party="two")
     assert (answer.status_code, answer.json and answer.json["reason"]) == (400, "Malformed")
-    assert house.asked == []
+    assert controller.commands == []
 
 
 #: JSON that is no command, and numbers that only Python reads: " 2", "1_0", Arabic digits.
@@ -249,8 +147,8 @@ NO_COMMANDS = """garbage|[1,2]|"x"|null|3|{"partyy":4}|{"count":2}|{"party":1.5}
 
 
 @pytest.mark.parametrize("body", NO_COMMANDS.split("|"))
-def test_a_body_that_makes_no_sense_opens_nothing(
-    house: House, client: FlaskClient, body: str
+def test_command_with_a_body_that_makes_no_sense_is_not_sent(
+    controller: FakeController, client: FlaskClient, body: str
 ) -> None:
     answer = client.post(
         "/command/access_door",
@@ -259,42 +157,44 @@ def test_a_body_that_makes_no_sense_opens_nothing(
         headers={"X-CSRFToken": token(client), "Accept": "application/json"},
     )
     assert (answer.status_code, answer.json and answer.json["reason"]) == (400, "Malformed")
-    assert house.asked == []
+    assert controller.commands == []
 
 
 @pytest.mark.parametrize("wrong", [None, "", "x", "IjEi.aaaa.bbbb"])
-def test_without_the_right_csrf_token_nothing_is_asked(
-    house: House, client: FlaskClient, wrong: str | None
+def test_command_without_the_right_csrf_token_is_not_sent(
+    controller: FakeController, client: FlaskClient, wrong: str | None
 ) -> None:
     token(client)
     fields = {} if wrong is None else {"csrf_token": wrong}
     assert client.post("/command/staff_pass", data=fields).status_code == 400
-    assert house.asked == []
+    assert controller.commands == []
 
 
 @pytest.mark.parametrize("name", ["access_door", "staff_pass"])
-def test_nothing_is_asked_on_a_get(house: House, client: FlaskClient, name: str) -> None:
+def test_command_by_get_is_not_sent(
+    controller: FakeController, client: FlaskClient, name: str
+) -> None:
     assert client.get(f"/command/{name}").status_code == 405
     assert client.get("/lang").status_code == 405
     assert client.get("/bench/walk_in").status_code == 405
-    assert house.asked == []
+    assert controller.commands == []
 
 
 # --- without scripting --------------------------------------------------------------------------
 
 
-def test_a_plain_form_goes_back_to_the_page_and_says_how_it_ended(
-    house: House, client: FlaskClient
+def test_command_by_form_goes_back_to_the_page_with_its_outcome(
+    controller: FakeController, client: FlaskClient
 ) -> None:
     answer = client.post("/command/staff_pass", data={"csrf_token": token(client)})
     assert (answer.status_code, answer.location) == (303, "/")
     assert '<p class="flashed done" role="status">Done</p>' in client.get("/").text
-    house.answer = lambda name, command: {"ok": False, "reason": "DoorFault"}
+    controller.answer = lambda name, command: {"ok": False, "reason": "DoorFault"}
     client.post("/command/staff_pass", data={"csrf_token": token(client)})
     assert "Refused: the door has a fault" in client.get("/").text
 
 
-def test_the_page_refreshes_itself_and_every_action_is_a_form(client: FlaskClient) -> None:
+def test_page_without_scripting_refreshes_and_has_forms(client: FlaskClient) -> None:
     page = client.get("/").text
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
     offered = set(re.findall(r'action="/command/(\w+)"', page))
@@ -302,8 +202,10 @@ def test_the_page_refreshes_itself_and_every_action_is_a_form(client: FlaskClien
     assert page.count("csrf_token") >= page.count('action="/command/')
 
 
-def test_what_is_dangerous_asks_once(house: House, client: FlaskClient) -> None:
-    house.inside(1, 2)
+def test_command_that_is_dangerous_asks_once(
+    controller: FakeController, client: FlaskClient
+) -> None:
+    controller.inside(1, 2)
     page = client.get("/").text
     letting = re.search(r'<form[^>]*access_door".*?</form>', page, re.S)
     assert letting
@@ -312,72 +214,46 @@ def test_what_is_dangerous_asks_once(house: House, client: FlaskClient) -> None:
     asked = client.post("/command/access_door", data=fields | {"ask": 1})
     assert "Let them in all the same?" in asked.text
     assert '<input type="hidden" name="party" value="1">' in asked.text
-    assert house.asked == []
+    assert controller.commands == []
     client.post("/command/access_door", data=fields)
-    assert house.asked[0][1]["party"] == 1
+    assert controller.commands[0][1]["party"] == 1
     fields["ask"] = 1
     assert client.post("/command/lock_open", data=fields).status_code == 303  # takes no number
     del fields["party"]
     assert "Evacuate?" in client.post("/command/lock_open", data=fields).text
 
 
-def test_a_certain_count_asks_nothing(house: House, client: FlaskClient) -> None:
-    house.inside(2)
+def test_letting_in_with_a_certain_count_asks_nothing(
+    controller: FakeController, client: FlaskClient
+) -> None:
+    controller.inside(2)
     letting = re.search(r'<form[^>]*access_door".*?</form>', client.get("/").text, re.S)
     assert letting
     assert 'name="ask"' not in letting[0]
 
 
-def test_a_silent_house_offers_no_actions(house: House, client: FlaskClient) -> None:
-    house.crash()
+def test_page_of_a_silent_controller_has_its_buttons_disabled(
+    controller: FakeController, client: FlaskClient
+) -> None:
+    controller.crash()
     page = client.get("/").text
     keys = re.findall(r"<button[^>]*>", "".join(re.findall(r'class="act.*?</form>', page, re.S)))
     assert len(keys) > 10
     assert all(" disabled" in key for key in keys)
 
 
-# --- the bench ----------------------------------------------------------------------------------
-
-
-def test_the_bench_moves_pins_without_a_token(client: FlaskClient, bench: Bench) -> None:
-    assert client.post("/bench/walk_in").json == {"ok": True}
-    assert client.post("/bench/line/beam_outer/1").json == {"ok": True}
-    assert client.post("/bench/line/beam_outer/0").json == {"ok": True}
-    assert bench.done == ["walk_in", "beam_outer=1", "beam_outer=0"]
-
-
-@pytest.mark.parametrize(
-    "path", ["/bench/fly", "/bench/line/nose/1", "/bench/line/beam_outer/2", "/bench/line/x"]
-)
-def test_what_the_bench_does_not_have_is_not_found(
-    client: FlaskClient, bench: Bench, path: str
-) -> None:
-    assert client.post(path).status_code == 404
-    assert bench.done == []
-
-
-def test_a_plain_form_on_the_bench_goes_back_to_the_page(client: FlaskClient) -> None:
-    assert client.post("/bench/walk_in", data={"back": 1}).location == "/"
-
-
-def test_a_real_door_has_no_bench(house: House, tmp_path: Path) -> None:
-    client = paired(page_of(house, tmp_path))
-    assert client.post("/bench/walk_in").status_code in (400, 404)
-    assert "/bench/" not in client.get("/").text
-
-
-# --- languages and errors -----------------------------------------------------------------------
+# --- language, theme, size, odd snapshots --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("asked", "word"),
     [("it-IT,it;q=0.9", "Nessuno dentro."), ("en", "Nobody inside."), ("fr", "Nobody inside.")],
 )
-def test_the_page_speaks_the_phones_language(client: FlaskClient, asked: str, word: str) -> None:
+def test_language_is_the_phones(client: FlaskClient, asked: str, word: str) -> None:
     assert word in client.get("/", headers={"Accept-Language": asked}).text
 
 
-def test_the_language_can_be_switched_and_is_kept(client: FlaskClient) -> None:
+def test_language_can_be_switched_and_is_kept(client: FlaskClient) -> None:
     assert (
         client.post("/lang", data={"csrf_token": token(client), "language": "it"}).location == "/"
     )
@@ -389,61 +265,28 @@ def test_the_language_can_be_switched_and_is_kept(client: FlaskClient) -> None:
     )
 
 
-def test_the_owner_may_fix_the_language(house: House, tmp_path: Path) -> None:
-    client = paired(page_of(house, tmp_path, language="it"))
+def test_language_can_be_fixed_by_the_owner(controller: FakeController, tmp_path: Path) -> None:
+    client = paired(page_of(controller, tmp_path, language="it"))
     assert '<html lang="it"' in client.get("/", headers={"Accept-Language": "en"}).text
 
 
-def test_errors_are_plain_pages(client: FlaskClient) -> None:
-    answer = client.get("/nothing")
-    assert (answer.status_code, "There is nothing here" in answer.text) == (404, True)
-    answer = client.put("/")
-    assert (answer.status_code, answer.allow.as_set()) == (405, {"get", "head", "options"})
-    answer = client.get("/nothing", headers={"Accept": "application/json"})
-    assert answer.json == {"ok": False, "reason": "NotFound", "state": "refused"}
-    long = client.post("/lang", data={"csrf_token": "x" * 100_000})
-    assert long.status_code == 413
-
-
-def test_a_bug_shows_no_traceback(app: Flask, client: FlaskClient) -> None:
-    app.extensions["backdoor"].mirror.seen = None
-    answer = client.get("/")
-    assert (answer.status_code, answer.text) == (500, "500: something went wrong here.\n")
-    assert client.get("/api/state", headers={"Accept": "application/json"}).status_code == 500
-
-
-def test_the_theme_of_this_phone_is_drawn_at_once(client: FlaskClient) -> None:
+def test_theme_of_this_phone_is_drawn_at_once(client: FlaskClient) -> None:
     client.set_cookie("theme", "light")
     assert 'data-theme="light"' in client.get("/").text
     client.set_cookie("theme", '"><script>')
     assert 'data-theme=""' in client.get("/").text
 
 
-# --- odds ---------------------------------------------------------------------------------------
-
-
-def test_the_pair_link_is_the_one_that_pairs(house: House, tmp_path: Path) -> None:
+def test_pair_link_pairs(controller: FakeController, tmp_path: Path) -> None:
     from tests.support.fake_controller import joiner, settings
 
     config = settings(tmp_path, public_url="http://localhost")
     link = pair_link(config)
-    client = create_app(config, link=joiner(house.bus)).test_client()
+    client = create_app(config, link=joiner(controller.bus)).test_client()
     assert client.get(link.removeprefix("http://localhost")).status_code == 200
 
 
-def test_text_is_compressed_for_who_takes_it(client: FlaskClient) -> None:
-    zipped = client.get("/static/app.css", headers={"Accept-Encoding": "gzip, br"})
-    plain = client.get("/static/app.css")
-    assert zipped.headers["Content-Encoding"] == "gzip"
-    assert "Content-Encoding" not in plain.headers
-    assert len(zipped.data) < len(plain.data) / 2
-    assert (
-        "Content-Encoding"
-        not in client.get("/static/app.css", headers={"Accept-Encoding": "gzip;q=0"}).headers
-    )
-
-
-def test_the_first_view_is_light(client: FlaskClient) -> None:
+def test_first_view_is_below_30_kb(client: FlaskClient) -> None:
     page = client.get("/", headers={"Accept-Encoding": "gzip"})
     text = client.get("/").text
     parts = re.findall(r'(?:href|src)="(/static/[^"]+)"', text)
@@ -454,7 +297,7 @@ def test_the_first_view_is_light(client: FlaskClient) -> None:
     assert total < 30_000, f"{total} bytes"
 
 
-def test_odd_snapshots_still_make_a_page(house: House, client: FlaskClient) -> None:
+def test_page_of_odd_snapshots(controller: FakeController, client: FlaskClient) -> None:
     odds: tuple[dict[str, Any], ...] = (
         {"session": 5},
         {"faults": {"a": 1}},
@@ -467,5 +310,5 @@ def test_odd_snapshots_still_make_a_page(house: House, client: FlaskClient) -> N
         {"hatch": {"oldest_s": "x", "light": "ON"}},
     )
     for odd in odds:
-        house.say("state", house.state | odd)
+        controller.publish("state", controller.state | odd)
         assert client.get("/").status_code == 200, json.dumps(odd)

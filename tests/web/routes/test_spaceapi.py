@@ -12,7 +12,7 @@ from flask import Flask
 from jsonschema import Draft7Validator
 
 from controller.config.settings import BookSettings, Space
-from tests.support.fake_controller import House, joiner, now_iso, settings
+from tests.support.fake_controller import FakeController, joiner, now_iso, settings
 from web import create_app
 
 #: What SpaceAPI v15 asks of the parts that we fill in (https://schema.spaceapi.io/15.json).
@@ -66,19 +66,19 @@ class Clock:
 
 
 @pytest.fixture
-def house() -> House:
-    house = House()
-    house.inside(3)
-    return house
+def controller() -> FakeController:
+    controller = FakeController()
+    controller.inside(3)
+    return controller
 
 
-def app_of(house: House, tmp_path: Path, clock: Clock, *hours: str) -> Flask:
+def app_of(controller: FakeController, tmp_path: Path, clock: Clock, *hours: str) -> Flask:
     space = Space("The Back Door", "https://bar.example", "https://bar.example/logo.png", "b@x.y")
     book = BookSettings(open=hours, timezone="Europe/Rome")
     config = replace(settings(tmp_path), space=space, book=book)
-    app = create_app(config, link=joiner(house.bus), wall=clock)
+    app = create_app(config, link=joiner(controller.bus), wall=clock)
     app.extensions["backdoor"].mirror.start()
-    house.beat()
+    controller.heartbeat()
     return app
 
 
@@ -92,55 +92,61 @@ def asked(app: Flask) -> dict[str, Any]:
     return found
 
 
-def test_it_says_open_full_and_free_places(house: House, tmp_path: Path) -> None:
-    app = app_of(house, tmp_path, Clock())
+def test_spaceapi_says_open_full_and_free_places(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    app = app_of(controller, tmp_path, Clock())
     found = asked(app)
     assert found["space"] == "The Back Door"
     assert found["state"]["open"] is True
     assert found["state"]["message"] == "1 free"
     assert found["sensors"] == {"people_now_present": [{"value": 3}]}
     assert (found["ext_free_places"], found["ext_full"]) == (1, False)
-    house.inside(4)
+    controller.inside(4)
     found = asked(app)
     assert (found["state"]["message"], found["ext_full"]) == ("full", True)
 
 
-def test_who_is_shut_out_by_a_person_reads_closed(house: House, tmp_path: Path) -> None:
+def test_spaceapi_is_closed_while_a_person_keeps_guests_out(
+    controller: FakeController, tmp_path: Path
+) -> None:
     clock = Clock()
-    app = app_of(house, tmp_path, clock)
+    app = app_of(controller, tmp_path, clock)
     opened_at = asked(app)["state"]["lastchange"]
     clock.now = datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
-    house.show(door={"mode": "LockedDown"})
+    controller.show(door={"mode": "LockedDown"})
     found = asked(app)
     assert (found["state"]["open"], found["state"]["message"]) == (False, "closed")
     assert found["state"]["lastchange"] == opened_at + 3600
 
 
-def test_outside_its_hours_it_is_closed(house: House, tmp_path: Path) -> None:
+def test_spaceapi_is_closed_outside_opening_hours(
+    controller: FakeController, tmp_path: Path
+) -> None:
     clock = Clock()
-    app = app_of(house, tmp_path, clock, "Sun 18:00-01:00")
+    app = app_of(controller, tmp_path, clock, "Sun 18:00-01:00")
     assert asked(app)["state"]["open"] is True
     clock.now = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)  # half past one in Rome
     assert asked(app)["state"]["open"] is False
 
 
-def test_what_nobody_knows_is_left_out(house: House, tmp_path: Path) -> None:
-    app = app_of(house, tmp_path, Clock())
-    house.crash()
+def test_spaceapi_leaves_out_what_is_not_known(controller: FakeController, tmp_path: Path) -> None:
+    app = app_of(controller, tmp_path, Clock())
+    controller.crash()
     found = asked(app)
     assert set(found["state"]) == {"lastchange"}
     assert "sensors" not in found
 
 
-def test_no_name_and_nothing_else_gets_out(house: House, tmp_path: Path) -> None:
-    app = app_of(house, tmp_path, Clock())
-    house.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
+def test_spaceapi_has_no_name_and_nothing_else(controller: FakeController, tmp_path: Path) -> None:
+    app = app_of(controller, tmp_path, Clock())
+    controller.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
     assert set(asked(app)) <= set(V15["properties"]) | {  # type: ignore[arg-type]
         "ext_full", "ext_free_places", "ext_capacity",
     }  # fmt: skip
     assert app.test_client().get("/api/state").status_code == 403
 
 
-def test_it_is_off_by_default(house: House, tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path), link=joiner(house.bus))
+def test_spaceapi_is_off_by_default(controller: FakeController, tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path), link=joiner(controller.bus))
     assert app.test_client().get("/spaceapi.json").status_code == 404

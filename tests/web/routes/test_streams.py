@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.support.fake_controller import House, Serving, page_of, paired
+from tests.support.fake_controller import FakeController, Serving, page_of, paired
 from tests.support.wait import HANGS_S, eventually
 from web.routes.streams import Streams
 from web.security.pairing import Pairing
@@ -26,12 +26,12 @@ from web.server import ServeError, Server, bind
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    house.show()
-    house.live()
-    yield house
-    house.stop()
+def controller() -> Iterator[FakeController]:
+    controller = FakeController()
+    controller.show()
+    controller.keep_alive()
+    yield controller
+    controller.stop()
 
 
 def cookie_of(app: Flask) -> str:
@@ -91,9 +91,11 @@ def streams(serving: Serving) -> Streams:
     return found
 
 
-def test_a_stream_brings_whole_states_with_growing_ids(house: House, tmp_path: Path) -> None:
-    house.say("night", {"since": "2026-11-22T18:00:00+00:00"}, retain=True)
-    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+def test_stream_brings_whole_states_with_growing_ids(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    controller.publish("night", {"since": "2026-11-22T18:00:00+00:00"}, retain=True)
+    with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 1) as [phone]:
         assert phone.answer.headers["Content-Type"].startswith("text/event-stream")
         assert phone.answer.headers["X-Accel-Buffering"] == "no"
         assert phone.answer.headers["Content-Encoding"] is None
@@ -102,36 +104,38 @@ def test_a_stream_brings_whole_states_with_growing_ids(house: House, tmp_path: P
         assert all(set(event) == {"id", "data"} for event in events)
         assert [int(event["id"]) for event in events] == [1, 2, 3]
         before = json.loads(events[0]["data"])["page"]["night"]
-        house.say("night", {"since": "2026-11-22T19:00:00+00:00"}, retain=True)
+        controller.publish("night", {"since": "2026-11-22T19:00:00+00:00"}, retain=True)
         phone.state(lambda state: state["page"]["night"] > before)
         state = json.loads(events[2]["data"])
-        assert state["occupancy"] == house.state["occupancy"]
+        assert state["occupancy"] == controller.state["occupancy"]
         assert state["page"]["t"]["sentence"].startswith("Nobody inside.")
 
 
-def test_a_change_is_on_the_phone_at_once(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_stream_brings_a_change_at_once(
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else wakes the stream here: no pulse and no heartbeat."""
-    monkeypatch.setattr("web.routes.streams.PULSE_S", 60.0)
-    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+    monkeypatch.setattr("web.routes.streams.REPEAT_S", 60.0)
+    with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 1) as [phone]:
         phone.state()
-        house.freeze()
-        house.inside(3, hatch={"light": "ON", "waiting": 1, "oldest_s": 0.0})
+        controller.freeze()
+        controller.inside(3, hatch={"light": "ON", "waiting": 1, "oldest_s": 0.0})
         state = phone.state(lambda state: state["hatch"]["light"] == "ON")
         assert state["page"]["s"]["seat3"] == "taken"
 
 
-def test_a_frozen_controller_is_told_as_stale(house: House, tmp_path: Path) -> None:
-    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+def test_stream_of_a_frozen_controller_says_stale(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 1) as [phone]:
         phone.state(lambda state: state["link"] == "online")
-        house.freeze()
+        controller.freeze()
         state = phone.state(lambda state: state["link"] == "stale")
         assert 3000 <= state["age_ms"] < 6000
 
 
-def test_the_stream_too_many_is_told_to_come_back(house: House, tmp_path: Path) -> None:
-    app = page_of(house, tmp_path, max_streams=3)
+def test_stream_beyond_the_limit_gets_503(controller: FakeController, tmp_path: Path) -> None:
+    app = page_of(controller, tmp_path, max_streams=3)
     with Serving(app) as serving, phones(serving, 4) as made:
         assert [phone.answer.status for phone in made] == [200, 200, 200, 503]
         assert made[3].answer.headers["Retry-After"] == "10"
@@ -142,10 +146,10 @@ def test_the_stream_too_many_is_told_to_come_back(house: House, tmp_path: Path) 
             assert late.answer.status == 200
 
 
-def test_with_all_streams_open_other_requests_are_still_answered(
-    house: House, tmp_path: Path
+def test_streams_all_open_leave_threads_for_other_requests(
+    controller: FakeController, tmp_path: Path
 ) -> None:
-    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 20) as made:
+    with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 20) as made:
         for phone in made:
             phone.state()
         connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=HANGS_S)
@@ -154,16 +158,18 @@ def test_with_all_streams_open_other_requests_are_still_answered(
         connection.close()
 
 
-def test_a_new_secret_ends_the_open_streams(house: House, tmp_path: Path) -> None:
-    with Serving(page_of(house, tmp_path)) as serving, phones(serving, 1) as [phone]:
+def test_streams_end_with_a_new_secret(controller: FakeController, tmp_path: Path) -> None:
+    with Serving(page_of(controller, tmp_path)) as serving, phones(serving, 1) as [phone]:
         phone.state()
         Pairing(tmp_path / "s").rotate()
         assert phone.answer.read() is not None
         eventually(lambda: streams(serving).count == 0)
 
 
-def test_a_phone_that_never_reads_is_dropped(house: House, tmp_path: Path) -> None:
-    with Serving(page_of(house, tmp_path)) as serving:
+def test_stream_to_a_phone_that_never_reads_is_dropped(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    with Serving(page_of(controller, tmp_path)) as serving:
         phone = socket.create_connection(("127.0.0.1", serving.server.port))
         phone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         request = f"GET /events HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie_of(serving.app)}"
@@ -171,23 +177,27 @@ def test_a_phone_that_never_reads_is_dropped(house: House, tmp_path: Path) -> No
         eventually(lambda: streams(serving).count == 1)
 
         def dropped() -> bool:
-            house.show(faults=[{"name": "x" * 4000, "line": "y"}])
+            controller.show(faults=[{"name": "x" * 4000, "line": "y"}])
             return streams(serving).count == 0
 
         eventually(dropped, 30)
         phone.close()
 
 
-def test_a_stream_has_an_end_and_the_next_one_begins_whole(house: House, tmp_path: Path) -> None:
-    app = page_of(house, tmp_path)
+def test_stream_has_an_end_and_the_next_one_begins_whole(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    app = page_of(controller, tmp_path)
     app.extensions["backdoor"].streams._lifetime_s = 2.0
     with Serving(app) as serving, phones(serving, 1) as [phone]:
         assert b"data: {" in phone.answer.read()
         eventually(lambda: streams(serving).count == 0)
 
 
-def test_stopping_ends_streams_and_closes_the_port(house: House, tmp_path: Path) -> None:
-    with Serving(page_of(house, tmp_path)) as serving:
+def test_server_stop_ends_streams_and_closes_the_port(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    with Serving(page_of(controller, tmp_path)) as serving:
         phone = Phone(serving)
         phone.state()
         serving.server.stop()
@@ -198,23 +208,25 @@ def test_stopping_ends_streams_and_closes_the_port(house: House, tmp_path: Path)
     assert not streams(serving).enter()
 
 
-def test_a_port_in_use_is_a_clear_error(house: House, tmp_path: Path) -> None:
+def test_server_port_in_use_is_a_clear_error(controller: FakeController, tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ServeError, match=rf"127.0.0.1:{port}: Address already in use; stop"):
-            Server(page_of(house, tmp_path), "127.0.0.1", port)
+            Server(page_of(controller, tmp_path), "127.0.0.1", port)
 
 
-def test_a_host_that_is_not_ours_is_a_clear_error() -> None:
+def test_server_host_that_is_not_ours_is_a_clear_error() -> None:
     with pytest.raises(ServeError, match=r"\[web\] host"):
         bind("no such host.invalid", 0)
     with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1:0"):
         bind("192.0.2.1", 0)
 
 
-def test_forwarding_headers_count_from_this_machine_only(house: House, tmp_path: Path) -> None:
-    app = page_of(house, tmp_path)
+def test_server_trusts_forwarding_headers_from_this_machine_only(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    app = page_of(controller, tmp_path)
     with Serving(app) as serving:
         connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=HANGS_S)
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
@@ -240,11 +252,11 @@ def answers(phone: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
 def test_who_does_not_ask_in_time_is_closed(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
     with (
-        Serving(page_of(house, tmp_path)) as serving,
+        Serving(page_of(controller, tmp_path)) as serving,
         socket.create_connection(("127.0.0.1", serving.server.port), timeout=10) as phone,
     ):
         phone.sendall(said)
@@ -252,11 +264,11 @@ def test_who_does_not_ask_in_time_is_closed(
 
 
 def test_a_byte_now_and_then_is_no_request(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 1.0)
     with (
-        Serving(page_of(house, tmp_path)) as serving,
+        Serving(page_of(controller, tmp_path)) as serving,
         socket.create_connection(("127.0.0.1", serving.server.port), timeout=0.1) as phone,
     ):
         phone.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
@@ -274,10 +286,10 @@ def test_a_byte_now_and_then_is_no_request(
 
 
 def test_a_connection_may_rest_between_two_requests(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
-    with Serving(page_of(house, tmp_path)) as serving:
+    with Serving(page_of(controller, tmp_path)) as serving:
         connection = http.client.HTTPConnection("127.0.0.1", serving.server.port, timeout=10)
         connection.request("GET", "/healthz")
         assert connection.getresponse().read()
@@ -293,19 +305,19 @@ def test_a_connection_may_rest_between_two_requests(
 SCRIPT = """
 import sys, threading
 from pathlib import Path
-from tests.support.fake_controller import House, page_of
+from tests.support.fake_controller import FakeController, page_of
 from web.server import Server, run
-house = House(); house.show(); house.live()
-server = Server(page_of(house, Path(sys.argv[1])), "127.0.0.1", 0)
+controller = FakeController(); controller.show(); controller.keep_alive()
+server = Server(page_of(controller, Path(sys.argv[1])), "127.0.0.1", 0)
 secret = server.app.extensions["backdoor"].pairing.secret
 done = run(server, ready=lambda: print(server.port, secret, flush=True), stopping=lambda: None)
-house.stop()
+controller.stop()
 sys.exit(done)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
+def test_server_process_ends_cleanly_by_signal_with_a_stream_open(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
@@ -329,8 +341,8 @@ def test_a_signal_ends_the_process_cleanly_with_a_stream_open(
     connection.close()
 
 
-def test_many_pages_leave_no_thread_behind(house: House, tmp_path: Path) -> None:
-    with Serving(page_of(house, tmp_path)) as serving:
+def test_streams_leave_no_thread_behind(controller: FakeController, tmp_path: Path) -> None:
+    with Serving(page_of(controller, tmp_path)) as serving:
         before = set(threading.enumerate())
         for _ in range(3):
             with phones(serving, 20) as made:

@@ -11,9 +11,9 @@ import pytest
 from controller.codec import encode
 from controller.mqtt.message import Message
 from tests.contract.test_openapi import fits
-from tests.support.fake_controller import House, joiner, paired, settings
+from tests.support.fake_controller import FakeController, joiner, paired, settings
 from web import create_app
-from web.routes.venues import MOST, STALE_AFTER_S, Venues
+from web.routes.venues import MAX_VENUES, STALE_AFTER_S, Venues
 
 
 def occupancy(count: int, certain: bool = True) -> bytes:
@@ -21,55 +21,57 @@ def occupancy(count: int, certain: bool = True) -> bytes:
     return encode({**told, "capacity": 4, "free_places": 4 - count})
 
 
-def test_each_bar_has_a_tile_by_name_and_says_how_fresh_it_is() -> None:
+def test_venues_have_a_tile_each_with_its_link() -> None:
     now = [100.0]
     venues = Venues("bars/rome", lambda: now[0])
     assert venues.topics()[0] == "bars/rome/+/status"
     for name, count in (("b", 4), ("a", 1)):
-        venues.hear("", Message(f"bars/rome/{name}/occupancy", occupancy(count)))
-        venues.hear("", Message(f"bars/rome/{name}/status", b"online"))
-    venues.hear("", Message("bars/rome/a/session", encode({"phase": "overtime"})))
-    venues.hear("", Message("bars/rome/c/status", b"online"))
+        venues.receive("", Message(f"bars/rome/{name}/occupancy", occupancy(count)))
+        venues.receive("", Message(f"bars/rome/{name}/status", b"online"))
+    venues.receive("", Message("bars/rome/a/session", encode({"phase": "overtime"})))
+    venues.receive("", Message("bars/rome/c/status", b"online"))
     first, second, third = venues.tiles()
     assert (first["venue"], first["free_places"], first["phase"]) == ("a", 3, "overtime")
     assert (second["venue"], second["count"], second["link"]) == ("b", 4, "online")
     assert third["link"] == "offline", "it has said nothing yet"
-    venues.hear("", Message("bars/rome/a/session", b"null"))
-    venues.hear("", Message("bars/rome/b/status", b"offline"))
+    venues.receive("", Message("bars/rome/a/session", b"null"))
+    venues.receive("", Message("bars/rome/b/status", b"offline"))
     now[0] += STALE_AFTER_S
     first, second, _ = venues.tiles()
     assert (first["link"], first["phase"]) == ("stale", None)
     assert second["link"] == "offline"
 
 
-def test_nonsense_is_ignored_and_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_venues_ignore_messages_that_make_no_sense_and_log_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     venues = Venues("bars")
     with caplog.at_level(logging.WARNING):
         for body in (b"{", b"[]", b'{"count": "x"}', b"\xff"):
-            venues.hear("", Message("bars/a/occupancy", body))
-            venues.hear("", Message("bars/a/session", body))
+            venues.receive("", Message("bars/a/occupancy", body))
+            venues.receive("", Message("bars/a/session", body))
     assert caplog.text.count("bars/a/occupancy: ignored") == 4
-    venues.hear("", Message("bars/a/event/entry", b"{}"))
+    venues.receive("", Message("bars/a/event/entry", b"{}"))
     assert [tile["link"] for tile in venues.tiles()] == ["offline"]
 
 
-def test_a_broker_full_of_nonsense_costs_no_memory() -> None:
+def test_venues_are_limited_in_number() -> None:
     venues = Venues("bars")
-    for number in range(MOST + 10):
-        venues.hear("", Message(f"bars/{number}/status", b"online"))
-    assert len(venues.tiles()) == MOST
+    for number in range(MAX_VENUES + 10):
+        venues.receive("", Message(f"bars/{number}/status", b"online"))
+    assert len(venues.tiles()) == MAX_VENUES
 
 
-def test_the_page_of_tiles(tmp_path: Path) -> None:
-    house = House()
-    house.show()
+def test_venues_page_shows_the_tiles(tmp_path: Path) -> None:
+    controller = FakeController()
+    controller.show()
     config = settings(tmp_path)
     config = replace(config, web=replace(config.web, venues="+"))
-    app = create_app(config, link=joiner(house.bus))
+    app = create_app(config, link=joiner(controller.bus))
     app.extensions["backdoor"].mirror.start()
     client = paired(app)
     assert "offline" in client.get("/venues").text
-    house.say("occupancy", occupancy(3, certain=False))
+    controller.publish("occupancy", occupancy(3, certain=False))
     page = client.get("/venues").text
     assert "~3/4" in page
     assert "1 free" in page
@@ -78,6 +80,6 @@ def test_the_page_of_tiles(tmp_path: Path) -> None:
     assert app.test_client().get("/venues").status_code == 403
 
 
-def test_without_it_there_is_no_such_page(tmp_path: Path) -> None:
-    app = create_app(settings(tmp_path), link=joiner(House().bus))
+def test_venues_page_is_off_by_default(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path), link=joiner(FakeController().bus))
     assert paired(app).get("/venues").status_code == 404

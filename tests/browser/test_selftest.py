@@ -47,7 +47,7 @@ def prove(bar: Bar, line: str) -> None:
 
 
 @pytest.mark.parametrize("bar", [4, 5], indirect=True)
-def test_each_wire_is_ticked_off_live(bar: Bar, open_page: Opener) -> None:
+def test_self_test_marks_each_line_live(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url, reduced_motion="reduce")
     page.wait_for_url(bar.url)
     expect(page.locator(".trial")).to_be_hidden()
@@ -57,7 +57,7 @@ def test_each_wire_is_ticked_off_live(bar: Bar, open_page: Opener) -> None:
     expect(page.locator(".trial h2")).to_contain_text(f"0 of {len(lines)} wires. ")
     expect(page.locator(".step")).to_have_text("Break the outer beam with your hand, and let go.")
     eventually(lambda: page.evaluate("scrollY") == 0)
-    assert not bar.lit("strike")
+    assert not bar.is_on("strike")
     for done, line in enumerate(lines[:4], 1):
         prove(bar, line)
         expect(page.locator("#trial .proven")).to_have_count(done)
@@ -72,7 +72,7 @@ def test_each_wire_is_ticked_off_live(bar: Bar, open_page: Opener) -> None:
     expect(page.locator("h1")).to_have_text("Nobody inside. Four may come in.")
 
 
-def test_in_italian_by_day_and_what_is_missing(bar: Bar, open_page: Opener) -> None:
+def test_self_test_in_italian_by_day_and_what_is_missing(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
     page.wait_for_url(bar.url)
     begin(page)
@@ -98,7 +98,7 @@ def at_once() -> list[Move]:
     ("name", "moves", "counted"),
     [("self-test-left", ACTS["walk_in"], "1"), ("self-test-doubt", at_once(), "0–3")],
 )
-def test_whom_the_test_counted_is_taken_back_beside_the_result(
+def test_self_test_offers_room_empty_beside_its_result(
     bar: Bar, open_page: Opener, name: str, moves: Sequence[Move], counted: str
 ) -> None:
     page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
@@ -117,7 +117,7 @@ def test_whom_the_test_counted_is_taken_back_beside_the_result(
     expect(left).to_be_hidden()
 
 
-def test_one_that_was_broken_off_does_not_stand_for_ever(bar: Bar, open_page: Opener) -> None:
+def test_self_test_that_was_broken_off_disappears(bar: Bar, open_page: Opener) -> None:
     page = open_page(bar.serving.pair_url)
     page.wait_for_url(bar.url)
     begin(page)
@@ -127,7 +127,7 @@ def test_one_that_was_broken_off_does_not_stand_for_ever(bar: Bar, open_page: Op
     expect(page.locator(".veil")).to_be_visible()
 
 
-def test_with_guests_inside_it_is_refused(bar: Bar, open_page: Opener) -> None:
+def test_self_test_with_guests_inside_is_refused(bar: Bar, open_page: Opener) -> None:
     bar.bench.act("walk_in")
     page = open_page(bar.serving.pair_url)
     page.wait_for_url(bar.url)

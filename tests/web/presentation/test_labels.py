@@ -1,0 +1,73 @@
+"""Words for reasons, faults, events and lengths of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from web.presentation.labels import (
+    EVENT_WORDS,
+    REASONS,
+    event_words,
+    fault_words,
+    reason_words,
+    span,
+)
+
+from controller.events import EVENTS, Reason  # isort: skip
+
+pytestmark = pytest.mark.usefixtures("english")
+
+
+def test_labels_for_every_reason_of_the_controller() -> None:
+    assert {str(reason.value) for reason in Reason} <= set(REASONS)
+    assert reason_words("SomethingNew") == "SomethingNew"
+    assert reason_words(None) == "no reason given"
+    assert fault_words("BrokerDown", "mqtt") == "the broker is away (network)"
+
+
+def test_labels_for_every_event_of_the_evening() -> None:
+    named = {
+        name.replace("knock_hatch", "knock").replace("knock_door", "knock") for name in EVENT_WORDS
+    }
+    assert set(EVENTS) - named == {"output", "chime"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 00"),
+        (-4320, "1 h 12"),
+    ],
+)
+def test_span_of_each_length(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("entry", {"count": 3}, "One came in: 3 inside"),
+        ("knock", {"place": "hatch", "raps": 2}, "Knock at the hatch"),
+        ("knock", {"place": "door", "raps": 2}, "Knock at the front door"),
+        ("access_granted", {"party": 2, "cause": "page"}, "Let in 2, from the page"),
+        ("access_denied", {"reason": "CapacityReached", "cause": "button"},
+         "Not let in: the room is full, by the button"),
+        ("access_taken", {"expected": 2, "entered": 1}, "1 of 2 came in"),
+        ("count_adjusted", {"after": {"count": 2}, "cause": "page"},
+         "Count set to 2, from the page"),
+        ("session_warning", {"remaining_s": 900.0}, "15 min left"),
+        ("fault", {"name": "BeamStuck", "line": "beam_inner"},
+         "Fault: a light beam is blocked (inner beam)"),
+        ("door_alarm", {"alarm": "Normal"}, "Door alarm: over"),
+        ("entry", {}, "One came in: ? inside"),
+        ("brand_new_event", {"cause": "moon"}, "brand new event, moon"),
+    ],
+)  # fmt: skip
+def test_event_words_of_each_event(name: str, data: dict[str, Any], words: str) -> None:
+    assert event_words(name, data) == words
