@@ -1,4 +1,4 @@
-"""The README is true: what it names exists, and what exists is named."""
+"""The documents are true: what they name exists, what exists is named where its reader looks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ from web import create_app
 from web.presentation.labels import FAULTS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+#: Every document for people, by its path from the top.
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in sorted(
+        [*ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *ROOT.glob("[!.]*/**/*.md")]
+    )
+}
+ALL = "\n".join(DOCUMENTS.values())
+CONFIG, MQTT = "controller/config/README.md", "controller/mqtt/README.md"
+OWNER, PAGE = "systemd/README.md", "web/README.md"
 
 
-def rows(first_cell: str) -> list[list[str]]:
-    """Return the cells of the table whose head begins with ``first_cell``."""
-    lines = README.splitlines()
+def rows(document: str, first_cell: str) -> list[list[str]]:
+    """Return the cells of the document's table whose head begins with ``first_cell``."""
+    lines = DOCUMENTS[document].splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_cell} |"))
     table = []
     for line in lines[start + 2 :]:
@@ -38,28 +47,29 @@ def rows(first_cell: str) -> list[list[str]]:
 
 
 def test_every_key_is_in_the_table_with_its_default_and_its_range() -> None:
-    told = {(row[0].strip("`[]"), row[1].strip("`")): row for row in rows("section")}
-    assert set(told) == {(key.section, key.name) for key in KEYS}
+    named = {(row[0].strip("`[]"), row[1].strip("`")): row for row in rows(CONFIG, "section")}
+    assert set(named) == {(key.section, key.name) for key in KEYS}
     for key in KEYS:
-        row = told[key.section, key.name]
+        row = named[key.section, key.name]
         default = row[2].strip("`")
-        parse({}, "README", [f"{key.section}.{key.name}={default}"])
+        parse({}, CONFIG, [f"{key.section}.{key.name}={default}"])
         assert row[3] == key.type.expected.replace("|", "/")
         assert row[4] == key.means
 
 
 def test_the_defaults_in_the_table_are_the_defaults() -> None:
     sets = [
-        f"{row[0].strip('`[]')}.{row[1].strip('`')}={row[2].strip('`')}" for row in rows("section")
+        f"{row[0].strip('`[]')}.{row[1].strip('`')}={row[2].strip('`')}"
+        for row in rows(CONFIG, "section")
     ]
-    assert parse({}, "README", sets) == Config().wired(WIRING)
+    assert parse({}, CONFIG, sets) == Config().wired(WIRING)
 
 
 def test_the_wiring_table() -> None:
-    told = {row[2].strip("`"): row for row in rows("header")}
-    assert set(told) == set(WIRING) == {*INPUT_LINES, *OUTPUT_LINES}
+    named = {row[2].strip("`"): row for row in rows("controller/gpio/README.md", "header")}
+    assert set(named) == set(WIRING) == {*INPUT_LINES, *OUTPUT_LINES}
     for name, line in WIRING.items():
-        assert [told[name][1], told[name][3], told[name][4]] == [
+        assert [named[name][1], named[name][3], named[name][4]] == [
             str(line.pin),
             line.active,
             line.pull,
@@ -73,11 +83,13 @@ def commands(group: Command) -> dict[str, Command]:
 
 def test_every_command_and_option_exists() -> None:
     known = commands(main)
-    told = {
-        row[0].strip("`").split()[1] for row in rows("command") if row[0].startswith("`backdoor")
+    named = {
+        row[0].strip("`").split()[1]
+        for row in rows(OWNER, "command")
+        if row[0].startswith("`backdoor")
     }
-    assert told == set(known)
-    for name, options in re.findall(r"backdoor (\w[\w-]*)((?: [^`\n]*)?)", README):
+    assert named == set(known)
+    for name, options in re.findall(r"backdoor (\w[\w-]*)((?: [^`\n]*)?)", ALL):
         if name in known:
             legal = {opt for param in known[name].params for opt in param.opts}
             assert set(re.findall(r"--[a-z-]+", options)) <= legal | {"--help"}, (name, options)
@@ -85,26 +97,49 @@ def test_every_command_and_option_exists() -> None:
 
 def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?make ([a-z-]+)", README):
+    for target in re.findall(r"`?make ([a-z-]+)", ALL):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 @pytest.mark.parametrize("word", [*PAGE_COMMANDS, *EVENTS, *map(str, Reason)])
 def test_every_command_event_and_reason_is_named(word: str) -> None:
-    assert f"`{word}`" in README
+    assert f"`{word}`" in DOCUMENTS[MQTT]
 
 
 def test_every_fault_is_explained_and_the_page_has_words_for_it() -> None:
-    told = {row[0].strip("`") for row in rows("fault | it means")}
+    named = {row[0].strip("`") for row in rows(OWNER, "fault | it means")}
     sources = "".join(path.read_text() for path in (ROOT / "controller").rglob("*.py"))
     known = {name for name in re.findall(r'"([A-Z][a-z]+[A-Z]\w+)"', sources)}
-    assert told == set(FAULTS)
-    assert told <= known
+    assert named == set(FAULTS)
+    assert named <= known
 
 
-def test_every_file_that_is_linked_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert "://" in target or (ROOT / target).exists(), target
+def anchors(document: str) -> set[str]:
+    """Return the anchors of a document's headings, as the forge makes them."""
+    heads = re.findall(r"^#+ (.*)$", DOCUMENTS[document], re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", DOCUMENTS[document]):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / document).parent / path if path else ROOT / document
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(str(file.resolve().relative_to(ROOT))), target
+
+
+@pytest.mark.parametrize("document", sorted(set(DOCUMENTS) - {"README.md"}))
+def test_every_document_is_reached_from_the_readme(document: str) -> None:
+    linked = "\n".join(text for name, text in DOCUMENTS.items() if name != document)
+    assert f"{Path(document).name})" in linked or f"{Path(document).name}#" in linked
+
+
+def test_the_readme_is_short() -> None:
+    assert len(DOCUMENTS["README.md"].splitlines()) <= 130
 
 
 def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
@@ -114,11 +149,13 @@ def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
     links = partial(alone(InMemoryBroker()), client_id="x", on_ack=lambda _: None)
     app = create_app(config, link=links, simulator=Simulator())
     served = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule) for rule in app.url_map.iter_rules()}
-    told = {
-        route for row in rows("route") for route in re.findall(r"(?:GET|POST) (/\S*?)`", row[0])
+    named = {
+        route
+        for row in rows(PAGE, "route")
+        for route in re.findall(r"(?:GET|POST) (/\S*?)`", row[0])
     }
-    assert told <= served
-    assert served - told == {"/static/<filename>"}
+    assert named <= served
+    assert served - named == {"/static/<filename>"}
 
 
 class Simulator:
@@ -132,4 +169,4 @@ class Simulator:
 
 
 def test_the_trace_header_is_told() -> None:
-    assert f"`{HEADER}`" in README
+    assert f"`{HEADER}`" in DOCUMENTS[OWNER]
