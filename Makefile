@@ -170,7 +170,8 @@ CORE := controller/events.py \
   controller/integrations/entities.py \
   controller/integrations/discovery.py \
   controller/config/presets.py \
-  controller/service/latency.py \
+  controller/service/reporter.py \
+  controller/journal/outbox.py \
   controller/gpio/header.py
 
 define CHECK_PYTHON

@@ -143,3 +143,19 @@ def test_events_acknowledged_just_before_an_outage_are_sent_again_after_it() -> 
     now[0] += 1.5
     assert outbox.tick() == 1
     assert seqs(outbox.fetched(1, [row(2)])) == [2]
+
+
+def test_fetched_answer_of_before_an_outage_is_dropped() -> None:
+    now = [0.0]
+    outbox = Outbox(0, 2, lambda: now[0])
+    assert outbox.up() == 0
+    assert seqs(outbox.fetched(0, [row(1), row(2)])) == [1, 2]
+    outbox.acked(2)
+    outbox.committed([row(9)])
+    assert outbox.tick() == 2
+    outbox.down()
+    assert outbox.fetched(2, [row(9)]) == [], "nobody is there"
+    outbox.up()
+    now[0] += 1.5
+    assert outbox.tick() == 0
+    assert outbox.fetched(2, [row(9)]) == [], "the question was asked before the outage"
