@@ -192,5 +192,5 @@ class Publisher:
         self._outbox.down()
 
     def _report(self, fault: str, line: str, problem: str) -> None:
-        """Tell the rules that a part failed, or works again; who found it has logged it."""
+        """Report to the rules that a part failed or works again; who found it has logged it."""
         self._queue.put(Fault(self._clock.now_ms(), fault, line, active=bool(problem)))

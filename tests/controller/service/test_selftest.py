@@ -1,4 +1,4 @@
-"""The self-test: what proves a wire and what does not, and the house that runs around it."""
+"""The self-test: what proves a line and what does not, in the controller and in the terminal."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_line_keeps_only_the_last_bursts() -> None:
     assert len(test.lines["hatch_knock"].bursts) == 20
 
 
-# --- the drill, beside the rules ------------------------------------------------------------------
+# --- in the running controller, beside the rules --------------------------------------------------
 
 
 def pressed(line: str) -> list[Any]:
