@@ -222,9 +222,9 @@ def _evacuate(transition: Transition, active: bool) -> None:
 
 
 def fault(transition: Transition, event: Fault) -> None:
-    """Raise or clear a fault; a beam that can't see makes the count uncertain."""
+    """Raise or clear a fault; beams that may have missed somebody make the count uncertain."""
     transition.fault(event.name, event.line, active=event.active)
-    if event.active and event.name in BEAM_FAULTS and transition.settings.beams:
+    if event.active and event.name in BEAM_FAULTS and transition.may_have_missed():
         transition.widen_count(replace(transition.state.occupancy, doubted=True), event.name)
 
 

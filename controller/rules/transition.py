@@ -66,6 +66,12 @@ class Transition:
         """Return whether a beam that should count is out of order."""
         return self.settings.beams and any(f.name in BEAM_FAULTS for f in self.state.faults)
 
+    def may_have_missed(self) -> bool:
+        """Tell whether somebody may have passed unseen: one stuck beam leaves the other to see."""
+        faults = [f for f in self.state.faults if f.name in BEAM_FAULTS]
+        alone = len({f.line for f in faults}) == 1 and all(f.name == "BeamStuck" for f in faults)
+        return self.beam_faulty() and not alone
+
     def end_session(self) -> None:
         """End the party's session: the room was verified empty."""
         session = self.state.session

@@ -63,14 +63,14 @@ def test_snapshot_with_every_part() -> None:
         "full": False,
         "over_capacity": False,
         "faults": [
-            {"name": "BeamStuck", "line": "beam_inner", "since": "2027-01-15T07:59:59.767+00:00"}
+            {"name": "BeamDead", "line": "beam_inner", "since": "2027-01-15T07:59:59.767+00:00"}
         ],
         "lines": sorted(room.settings.lines),
     }  # fmt: skip
 
 
 def _fault(room: Room) -> Fault:
-    return Fault(room.now_ms, "BeamStuck", "beam_inner", active=True)
+    return Fault(room.now_ms, "BeamDead", "beam_inner", active=True)
 
 
 def test_snapshot_of_open_hatch_manual_count_and_full_room() -> None:

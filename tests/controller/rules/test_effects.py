@@ -128,14 +128,14 @@ def test_count_adjusted_note_has_before_after_and_cause() -> None:
 def test_fault_note_has_name_line_and_time() -> None:
     room = Room()
     room.now_ms = 500.0
-    data = {"name": "BeamStuck", "line": "beam_inner"}
+    data = {"name": "BeamDead", "line": "beam_inner"}
     doubted = {**count(0), "certain": False}
-    assert notes(room.step(Fault(500.0, "BeamStuck", "beam_inner", active=True))) == [
+    assert notes(room.step(Fault(500.0, "BeamDead", "beam_inner", active=True))) == [
         ("fault", data),
-        ("count_adjusted", {"before": count(0), "after": doubted, "cause": "BeamStuck"}),
+        ("count_adjusted", {"before": count(0), "after": doubted, "cause": "BeamDead"}),
     ]
     assert room.state.faults[0].since_ms == 500.0
-    cleared = room.step(Fault(500.0, "BeamStuck", "beam_inner", active=False))
+    cleared = room.step(Fault(500.0, "BeamDead", "beam_inner", active=False))
     assert notes(cleared) == [("fault_cleared", data)]
 
 

@@ -506,11 +506,31 @@ def test_fifth_guest_is_over_capacity_until_one_leaves() -> None:
     assert "over_capacity_ended" in names(room.passes(-1))
 
 
-def test_stuck_beam_makes_the_count_uncertain_and_again_after_each_opening() -> None:
+def test_one_stuck_beam_leaves_the_count_certain_and_both_do_not() -> None:
+    """Nobody passes the other beam unseen; every break of it is asked about by itself."""
+    room = Room()
+    room.inside(2)
+    assert names(room.step(Fault(0, "BeamStuck", "beam_outer", active=True))) == ["fault"]
+    assert room.state.occupancy.certain
+    effects = room.step(Fault(0, "BeamStuck", "beam_inner", active=True))
+    assert names(effects) == ["fault", "count_adjusted"]
+    assert not room.state.occupancy.certain
+
+
+def test_stuck_beam_that_fluttered_before_makes_the_count_uncertain() -> None:
+    room = Room()
+    room.step(Fault(0, "BeamChatter", "beam_outer", active=True))
+    room.command("set_count", 0)
+    assert room.state.occupancy.certain
+    room.step(Fault(0, "BeamStuck", "beam_outer", active=True))
+    assert not room.state.occupancy.certain
+
+
+def test_dead_beam_makes_the_count_uncertain_and_again_after_each_opening() -> None:
     room = Room()
     room.inside(2)
     room.door(False)
-    effects = room.step(Fault(0, "BeamStuck", "beam_outer", active=True))
+    effects = room.step(Fault(0, "BeamDead", "beam_outer", active=True))
     assert names(effects) == ["fault", "count_adjusted"]
     assert not room.state.occupancy.certain
     room.command("set_count", 2)
@@ -518,8 +538,8 @@ def test_stuck_beam_makes_the_count_uncertain_and_again_after_each_opening() -> 
     room.door(True)
     assert note(room.door(False), "count_adjusted")["cause"] == "blind"
     assert room.state.occupancy.max == 4
-    assert names(room.step(Fault(0, "BeamStuck", "beam_outer", active=True))) == []
-    assert names(room.step(Fault(0, "BeamStuck", "beam_outer", active=False))) == ["fault_cleared"]
+    assert names(room.step(Fault(0, "BeamDead", "beam_outer", active=True))) == []
+    assert names(room.step(Fault(0, "BeamDead", "beam_outer", active=False))) == ["fault_cleared"]
 
 
 def test_fault_elsewhere_leaves_the_count_alone() -> None:

@@ -116,7 +116,7 @@ def all_moves(settings: RuleSettings) -> dict[str, Move]:
     """The whole alphabet."""
     switches = contacts(*SWITCHES)
     others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
-    sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamStuck")
+    sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamDead")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
     asked = releases(settings) | counts(settings) | LOCKS | others | NONSENSE
     return sensors | switches | asked | RESTARTS | time

@@ -103,7 +103,7 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         door = {}
     mine = {
         "guests": door | asked | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
-        | may.commands("staff_pass", "self_test") | may.faults("BeamStuck") | may.NONSENSE,
+        | may.commands("staff_pass", "self_test") | may.faults("BeamDead") | may.NONSENSE,
         "locks": door | release | may.CLEAR | may.LOCKS | may.DOORWAY
         | may.contacts("evacuate", "release_button") | may.commands("room_empty"),
         "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
