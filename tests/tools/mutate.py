@@ -34,6 +34,8 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "mqtt/snapshot": WIRE,
     "mqtt/inbox": WIRE,
     "sensing/passages": PASSAGES,
+    "sensing/patterns": PASSAGES,
+    "sensing/carried": PASSAGES,
     "sensing/classify": PASSAGES,
     "sensing/knocks": KNOCKS,
     "sensing/rhythms": KNOCKS,

@@ -1,7 +1,9 @@
 """Print how well passages and knocks are decided, ours beside three published decoders.
 
 ``python -m tests.tools.bench.bench_doorway [first seed] [scenes per category]``; without arguments
-the held-out seeds, on which nothing was ever tuned.
+the held-out seeds, on which nothing was ever tuned. ``... --scenes FOLDER [factor]`` judges
+recorded scenes instead (see ``tests.tools.doorway.folder``), with the beams' distance wrong by this
+factor.
 """
 
 from __future__ import annotations
@@ -9,13 +11,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from controller.events import Doorway, Edge, Passage, Sensed
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
+from tests.tools.doorway import steps
+from tests.tools.doorway.folder import by_category, recorded, score_replay
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
-from tests.tools.doorway.score import Heard, Result, listen, score_ours, score_rival, sense
+from tests.tools.doorway.score import (
+    Heard,
+    Result,
+    listen,
+    score_ours,
+    score_rival,
+    sense,
+    wilson,
+)
 from tests.tools.doorway.wall import KINDS, NOISES, Wall, hour
 
 #: Seeds from here on are held out.
@@ -27,32 +40,52 @@ def percent(part: float, whole: float) -> str:
     return f"{100 * part / max(1, whole):.1f}"
 
 
+def bounded(part: int, whole: int) -> str:
+    """A share with its 95 % bounds."""
+    low, high = wilson(part, whole)
+    return f"{percent(part, whole)} ({low:.1f}-{high:.1f})"
+
+
 def passages(first: int, count: int, evenings: int) -> None:
-    """The table of categories and evenings."""
-    print(
-        "Share of scenes with the right final count, %; errors = missed + false per 100 crossings"
-    )
-    print(
-        "| scenes | right | silently wrong | asked | truth within | errors | asks a scene |", end=""
-    )
-    print("".join(f" {name} |" for name in RIVALS))
-    print("|---" * (7 + len(RIVALS)) + "|")
+    """The tables of categories and evenings, of both worlds."""
+    print("Even walkers: share of scenes with the right final count, % (95 % bounds)")
+    _head(*RIVALS)
     for category in CATEGORIES:
-        _passages_row(category, [scene(category, first + k) for k in range(count)])
-    _passages_row("evening of 320", [evening(first + k) for k in range(evenings)])
+        _row(category, [scene(category, first + k) for k in range(count)], *RIVALS)
+    _row("evening of 320", [evening(first + k) for k in range(evenings)], *RIVALS)
+    print("\nWalkers in steps, deep bags, chats in the doorway")
+    _head()
+    for category in steps.CATEGORIES:
+        _row(category, [steps.step_scene(category, first + k) for k in range(count)])
+    _row("evening of 320", [steps.step_evening(first + k) for k in range(evenings)])
 
 
-def _passages_row(name: str, scenes: Sequence[Scene]) -> None:
+def _head(*rivals: str) -> None:
+    columns = ("scenes", "right", "silently wrong", "asked", "truth within", "asks a scene")
+    print("| " + " | ".join((*columns, *rivals)) + " |")
+    print("|---" * (len(columns) + len(rivals)) + "|")
+
+
+def _row(name: str, scenes: Sequence[Scene], *rivals: str) -> None:
     ours = [score_ours(s, SensingSettings(beam_spacing_mm=s.spacing_mm)) for s in scenes]
-    n, crossings = len(scenes), sum(len(s.crossings) for s in scenes)
-    cells = [
-        *(percent(part, n) for part in _counts(ours)),
-        f"{100 * sum(r.wrong for r in ours) / max(1, crossings):.2f}",
-        f"{sum(r.asks for r in ours) / n:.2f}",
+    others = [
+        percent(sum(score_rival(s, rival).right for s in scenes), len(scenes)) for rival in rivals
     ]
-    for rival in RIVALS:
-        cells.append(percent(sum(score_rival(s, rival).right for s in scenes), n))
-    print(f"| {name} | " + " | ".join(cells) + " |")
+    print(f"| {name} | " + " | ".join([*_cells(ours), *others]) + " |")
+
+
+def _cells(results: Sequence[Result]) -> list[str]:
+    n = len(results)
+    shares = [bounded(part, n) for part in _counts(results)]
+    return [*shares, f"{sum(r.asks for r in results) / n:.2f}"]
+
+
+def folder(path: str, spacing: float = 1.0) -> None:
+    """The table of recorded scenes, by the count at the end of `replay`."""
+    _head()
+    for name, scenes in sorted(by_category(recorded(Path(path))).items()):
+        cells = _cells([score_replay(scene, spacing) for scene in scenes])
+        print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 def _counts(results: Sequence[Result]) -> tuple[int, int, int, int]:
@@ -144,4 +177,7 @@ def main(first: int = HELD_OUT, count: int = 400) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(arg) for arg in sys.argv[1:]))
+    if sys.argv[1:2] == ["--scenes"]:
+        folder(sys.argv[2], *(float(arg) for arg in sys.argv[3:]))
+    else:
+        main(*(int(arg) for arg in sys.argv[1:]))

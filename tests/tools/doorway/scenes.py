@@ -216,10 +216,10 @@ def scene(category: str, seed: int) -> Scene:
     stage = Stage(rng, [], [])
     play(stage)
     spacing_mm = 90.0 if category == "covered beam" else rng.uniform(60, 120)
-    return _shoot(category, stage, spacing_mm, noise, start=rng.randint(4, 6))
+    return shoot(category, stage, spacing_mm, noise, start=rng.randint(4, 6))
 
 
-def _shoot(category: str, stage: Stage, spacing_mm: float, noise: Noise, start: int) -> Scene:
+def shoot(category: str, stage: Stage, spacing_mm: float, noise: Noise, start: int) -> Scene:
     rng, ends = stage.rng, stage.t_ms + 3000
     edges = [Edge(0.0, b, False) for b in ("beam_outer", "beam_inner", "door_contact")]
     seen = receivers.edges(stage.movers, spacing_mm, (500.0, ends), rng, noise)
@@ -264,4 +264,4 @@ def evening(seed: int, crossings: int = 320) -> Scene:
         rng.choice(plays)(stage)
         stage.t_ms += rng.expovariate(1 / 60_000) + 2000
     noise = Noise(chatter=0.3, glitches_per_s=0.005, dropouts_per_s=0.03)
-    return _shoot("evening", stage, rng.uniform(60, 120), noise, start=400)
+    return shoot("evening", stage, rng.uniform(60, 120), noise, start=400)

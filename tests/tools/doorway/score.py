@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
+from math import inf, sqrt
 
 from controller.events import Doorway, Edge, Knock, KnockEnded, Passage, Sensed
 from controller.sensing.sensing import Senses
@@ -50,6 +50,17 @@ class Result:
     def silent(self) -> bool:
         """Said certain, was wrong."""
         return self.certain and not self.right
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """Return the 95 % bounds of a share, in percent (Wilson's score interval)."""
+    if not whole:
+        return 0.0, 100.0
+    z, share = 1.96, part / whole
+    middle = share + z * z / (2 * whole)
+    reach = z * sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
+    scale = 100 / (1 + z * z / whole)
+    return max(0.0, scale * (middle - reach)), min(100.0, scale * (middle + reach))
 
 
 def score_ours(scene: Scene, settings: SensingSettings) -> Result:
