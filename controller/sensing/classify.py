@@ -1,105 +1,139 @@
 """What a finished passage was, from the times at which each beam was broken and clear.
 
-Inward, the front of a body reaches the outer beam, then the inner one (``spacing`` further), then
-its back leaves the outer beam, then the inner one:
-
-    outer  ____#########______        broken time = depth / speed
-    inner  _______#########___        lag         = spacing / speed
-               |--|      |--|         depth       = broken time x spacing / lag
-
-So depth needs no speed. Two people close together leave a gap on both beams, one lag apart; a
-drop-out of a receiver shows on one beam alone. What remains is walked through as quarter turns, in
-which a retreat takes its steps back.
+Two people close together leave a gap on both beams, one lag apart; a drop-out of a receiver shows
+on one beam alone, or on both at once. A body's arms and bags are told from a second body by their
+depth (see ``carried``). What remains is walked through as quarter turns, in which a retreat takes
+its steps back.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import fsum, inf
+from math import fsum
 
+from controller.sensing.carried import BAG_MOST_MM, Lately, alone, carried
+from controller.sensing.patterns import (
+    BODY_LEAST_MM,
+    BODY_MOST_MM,
+    BODY_MS,
+    BODY_SURE_MM,
+    FASTEST_BODY,
+    LAG_FACTOR,
+    SLOWEST,
+    UNEVEN_FACTOR,
+    BeamPattern,
+    Span,
+    alike,
+    body_most_mm,
+    depths_mm,
+    filled,
+    gaps,
+    hull_mm,
+    length,
+    mean_ms,
+    quarter_turns,
+    spans_of,
+    unflickered,
+)
 from controller.sensing.settings import SensingSettings
 
-#: One stretch for which a beam was broken: from, to (ms).
-Span = tuple[float, float]
 #: Least and most people who went in (negative: out), and why that is uncertain or nobody.
 Verdict = tuple[int, int, str]
 
-#: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90,
-#: a bag under an arm up to 130. In between: room for a spacing that is 15 % wrong.
-BODY_LEAST_MM = 145.0
-#: What is this deep was no arm or bag, even next to a body.
-BODY_SURE_MM = 195.0
-#: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
-BODY_MOST_MM = 380.0
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
 #: Three bodies that touch are at least this deep.
 THREE_LEAST_MM = 620.0
 #: Two or three bodies that touch are at most this deep; what is deeper without a gap stood there.
-STOOD_MM = 900.0
-#: Nobody walks through a door faster than this (mm/ms = m/s); two who squeeze past each other,
-#: one in and one out, can look faster. Hands are faster too.
-FASTEST_BODY = 1.8
+STOOD_MM = 720.0
+#: A hand moves no faster than this (m/s), and no slower while it is not held still.
 FASTEST_HAND = 3.0
-#: Slower than this somebody stands, and a lag says nothing about depth.
-SLOWEST = 0.2
 SLOWEST_HAND = 0.12
-#: The two lags of one pattern agree within this factor: a hand swings up to twice as fast as its
-#: body walks; beyond it somebody stopped between the beams.
-LAG_FACTOR = 2.5
 #: The lags of two bodies side by side: they walk evenly, or it would be an arm and a body.
 EVEN_FACTOR = 1.45
-#: A body breaks a beam for this long: 200 mm at 1.6 m/s, 350 mm at 0.15 m/s.
-BODY_MS = (110.0, 2400.0)
+#: An arm that swings ahead or behind makes one lag up to so many times the other; in two who
+#: squeeze past each other, one in and one out, they differ more.
+SWUNG_FACTOR = 2.7
+#: With lags that differ more it is one body only if it is no deeper than this by the longer one.
+SWUNG_MOST_MM = 280.0
+#: Slower than this no pair walks side by side: somebody stood in the doorway.
+SLOWEST_PAIR = 0.38
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
 #: that is hung into one beam is lonely.
-VEIL_MS = 700.0
+VEIL_MS = 800.0
+#: Whoever walks past a coat breaks the other beam for this long; who stands and sways, longer.
+VEILED_MS = (BODY_MS[0], 900.0)
+#: The sways of one body last equally long, within this part.
+SWAY_PART = 0.04
 #: A gap seen by both beams is equally long, but for chatter at its ends and a change of speed.
 GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
 
 
-class BeamPattern:
-    """What the beams saw of somebody: the stretches for which each was broken."""
-
-    __slots__ = ("ins", "outs")
-
-    def __init__(self, outs: list[Span], ins: list[Span]) -> None:
-        self.outs = outs
-        self.ins = ins
-
-    def hull(self) -> tuple[Span, Span]:
-        """Return first broken to last clear, of the outer and of the inner beam."""
-        return (self.outs[0][0], self.outs[-1][1]), (self.ins[0][0], self.ins[-1][1])
-
-    def joined(self, other: BeamPattern) -> BeamPattern:
-        """Return this pattern and the next as one."""
-        return BeamPattern(self.outs + other.outs, self.ins + other.ins)
-
-
-def classify(outer: list[float], inner: list[float], settings: SensingSettings) -> list[Verdict]:
+def classify(
+    outer: list[float],
+    inner: list[float],
+    settings: SensingSettings,
+    lately: Lately,
+) -> list[Verdict]:
     """Return a verdict for each passage in these changes (broken, clear, ...) of the two beams."""
-    spacing_mm = settings.beam_spacing_mm
-    if len(outer) == 2 and len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
-        return [_single((outer[0], outer[1]), (inner[0], inner[1]), spacing_mm)]
     if not outer or not inner:
         return [(0, 0, "one_beam")]
-    outs = list(zip(outer[::2], outer[1::2], strict=True))
-    ins = list(zip(inner[::2], inner[1::2], strict=True))
+    if len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
+        verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), settings.beam_spacing_mm)
+        if outer[0] >= lately.until_ms:
+            return [verdict]
+        pattern = BeamPattern(spans_of(outer), spans_of(inner))
+        return _carried([pattern], [verdict], settings, lately)
+    outs, ins = unflickered(spans_of(outer), spans_of(inner), settings.beam_dropout_ms)
+    way = alone(outs, ins, settings)
+    verdicts = [(way, way, "")] if way else _in_file(outs, ins, settings, lately)
     veiled = _veiled(outs, ins) + _veiled(ins, outs)
-    if veiled:
-        return [(-veiled, veiled, "beam_covered")]
-    way = 1 if outer[0] < inner[0] else -1
-    through = (outer[0] < inner[0]) == (outer[-1] < inner[-1])
-    cuts = _pair_gaps(outs, ins, way, spacing_mm)
+    return [_widened(verdicts, veiled)] if veiled else verdicts
+
+
+def _widened(verdicts: list[Verdict], people: int) -> Verdict:
+    """Return these verdicts as one, with so many more who went in, out or neither."""
+    least, most = sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
+    return (least - people, most + people, "beam_covered")
+
+
+def _in_file(
+    outs: list[Span], ins: list[Span], settings: SensingSettings, lately: Lately
+) -> list[Verdict]:
+    """Cut where both beams saw one gap, classify each piece, and leave out what is carried."""
+    way = 1 if outs[0][0] < ins[0][0] else -1
+    through = (outs[0][0] < ins[0][0]) == (outs[-1][1] < ins[-1][1])
+    cuts = _pair_gaps(outs, ins, way, settings.beam_spacing_mm)
     if not cuts and not through:
-        cuts = _pair_gaps(outs, ins, -way, spacing_mm)
+        cuts = _pair_gaps(outs, ins, -way, settings.beam_spacing_mm)
     patterns = _rejoined(_cut(outs, ins, cuts), settings)
     verdicts = [_classify_pattern(pattern, settings) for pattern in patterns]
     if len(patterns) > 1 and not through:
         return [_back(verdicts)]
-    people = [v for v in verdicts if v[0] or v[1]]
-    return people or [_classify_pattern(BeamPattern(outs, ins), settings)]
+    if not any(v[0] or v[1] for v in verdicts):
+        return [_classify_pattern(BeamPattern(outs, ins), settings)]
+    verdicts = _carried(patterns, verdicts, settings, lately)
+    return [v for v in verdicts if v[0] or v[1]] or verdicts[:1]
+
+
+def _carried(
+    patterns: list[BeamPattern],
+    verdicts: list[Verdict],
+    settings: SensingSettings,
+    lately: Lately,
+) -> list[Verdict]:
+    """Leave out, or doubt, each certain person who is thin enough to be a neighbour's bag."""
+    sure = [p if v[0] == v[1] != 0 else None for p, v in zip(patterns, verdicts, strict=True)]
+    row = [lately.before(patterns[0]), *sure, None]
+    out = []
+    for pattern, verdict, before, after in zip(sure, verdicts, row, row[2:], strict=False):
+        neighbours = [p for p in (before, after) if p]
+        why = carried(pattern, neighbours, settings, lately) if pattern and neighbours else ""
+        if why == "arm":
+            out.append((0, 0, why))
+        else:
+            out.append(_signed(0, 1, verdict[0], why) if why else verdict)
+    return out
 
 
 def _back(verdicts: list[Verdict]) -> Verdict:
@@ -109,23 +143,22 @@ def _back(verdicts: list[Verdict]) -> Verdict:
 
 
 def _veiled(long: list[Span], short: list[Span]) -> int:
-    """Return how many body-long breaks of one beam lie deep within one long break of the other."""
-    if len(long) > 1 or any(abs(t - end) < VEIL_MS for s in short for t in s for end in long[0]):
+    """Return how many may have walked past whoever, or whatever, broke one beam for long.
+
+    Nobody else was near when it broke, and the walkers' breaks of the other beam lie deep within.
+    """
+    if len(long) > 1:
         return 0
     on, off = long[0]
-    return sum(on < a and b < off and BODY_MS[0] <= b - a <= BODY_MS[1] for a, b in short)
+    if any(abs(t - on) < VEIL_MS for span in short for t in span):
+        return 0
+    lasted = [b - a for a, b in short if on < a and b <= off - VEIL_MS]
+    return sum(VEILED_MS[0] <= ms <= VEILED_MS[1] and not _repeated(ms, lasted) for ms in lasted)
 
 
-def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float]:
-    """Return the depth of what passed: by its mean lag (least), by its mean speed (most).
-
-    They agree for whoever walks through; they differ for whoever stopped half-way.
-    """
-    lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
-    broken_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2
-    by_lag = 2 * spacing_mm * broken_ms / (lag_on + lag_off)
-    by_speed = spacing_mm * broken_ms * (1 / lag_on + 1 / lag_off) / 2
-    return by_lag, by_speed
+def _repeated(ms: float, lasted: list[float]) -> bool:
+    """Return whether another lasted as long: one body that sways, not several that walk."""
+    return sum(abs(ms - other) <= SWAY_PART * ms for other in lasted) > 1
 
 
 def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
@@ -138,23 +171,26 @@ def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
     walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST_HAND
     if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
         return (0, 0, "arm")
-    if least_mm > BODY_MOST_MM:
-        people = 3 if least_mm > THREE_LEAST_MM else 2
-        if min(lag_on * way, lag_off * way) < spacing_mm / FASTEST_BODY:
-            return _signed(0, people, lag_on, "passing")
-        if least_mm < STOOD_MM and _alike(lag_on, lag_off, EVEN_FACTOR):
-            return _signed(0, people, lag_on, "abreast")
+    if least_mm > BODY_MOST_MM and least_mm > body_most_mm(mean_ms(outer, inner)):
+        return _too_deep(outer, inner, spacing_mm)
     return (way, way, "")
 
 
-def _alike(lag_on: float, lag_off: float, factor: float) -> bool:
-    """Return whether these two lags of one sign are within this factor of each other."""
-    low, high = sorted((abs(lag_on), abs(lag_off)))
-    return high < factor * low
-
-
-def _gaps(spans: list[Span]) -> list[Span]:
-    return [(a[1], b[0]) for a, b in pairwise(spans)]
+def _too_deep(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
+    """Classify what is too deep for one body: two, one who stood, or an arm swung at one end."""
+    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    least_mm, _ = depths_mm(outer, inner, spacing_mm)
+    quick_ms, slow_ms = sorted((abs(lag_on), abs(lag_off)))
+    one = _signed(1, 1, lag_on, "")
+    if slow_ms > UNEVEN_FACTOR * quick_ms:
+        most_mm = BODY_MOST_MM if slow_ms < SWUNG_FACTOR * quick_ms else SWUNG_MOST_MM
+        if mean_ms(outer, inner) * spacing_mm / slow_ms <= most_mm:
+            return one
+    people = 3 if least_mm > THREE_LEAST_MM else 2
+    if quick_ms < spacing_mm / FASTEST_BODY:
+        return _signed(0, people, lag_on, "passing")
+    walked = slow_ms < spacing_mm / SLOWEST_PAIR and slow_ms < EVEN_FACTOR * quick_ms
+    return _signed(0, people, lag_on, "abreast") if walked and least_mm < STOOD_MM else one
 
 
 def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list[BeamPattern]:
@@ -170,7 +206,7 @@ def _pair_gaps(
     outs: list[Span], ins: list[Span], way: int, spacing_mm: float
 ) -> list[tuple[int, int]]:
     """Return the gaps that both beams saw one lag apart, as indices of the spans before them."""
-    first, second = _gaps(outs), _gaps(ins)
+    first, second = gaps(outs), gaps(ins)
     lag_ms = min(abs(ins[0][0] - outs[0][0]), abs(ins[-1][1] - outs[-1][1]))
     like = [[_likeness(a, b, way, (spacing_mm, lag_ms)) for b in second] for a in first]
     best = [[0.0] * (len(second) + 1) for _ in range(len(first) + 1)]
@@ -217,20 +253,12 @@ def _rejoined(patterns: list[BeamPattern], settings: SensingSettings) -> list[Be
         inner_gap_ms = pattern.ins[0][0] - before.ins[-1][1]
         if (
             max(outer_gap_ms, inner_gap_ms) <= settings.beam_dropout_ms
-            and _hull_mm(both, settings.beam_spacing_mm) < TWO_LEAST_MM
+            and hull_mm(both, settings.beam_spacing_mm) < TWO_LEAST_MM
         ):
             out[-1] = both
         else:
             out.append(pattern)
     return out
-
-
-def _hull_mm(pattern: BeamPattern, spacing_mm: float) -> float:
-    """Return the depth of the whole pattern by its mean lag; infinite if it did not go through."""
-    outer, inner = pattern.hull()
-    if (inner[0] - outer[0]) * (inner[1] - outer[1]) <= 0:
-        return inf
-    return depths_mm(outer, inner, spacing_mm)[0]
 
 
 def _classify_pattern(pattern: BeamPattern, settings: SensingSettings) -> Verdict:
@@ -247,33 +275,44 @@ def _classify_pattern(pattern: BeamPattern, settings: SensingSettings) -> Verdic
     if people:
         verdict = _signed(1, abs(people), people, "close" if abs(people) > 1 else "")
         # a gap that one beam alone saw was shorter than the way to the other beam
-        brief = all(b - a < min(abs(lag_on), abs(lag_off)) for a, b in _gaps(outs) + _gaps(ins))
-        near = brief and _hull_mm(pattern, settings.beam_spacing_mm) < STOOD_MM
+        brief = all(b - a < min(abs(lag_on), abs(lag_off)) for a, b in gaps(outs) + gaps(ins))
+        near = brief and hull_mm(pattern, settings.beam_spacing_mm) < STOOD_MM
         return _deep(pattern, verdict, settings) if near else verdict
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
-    if _alike(lag_on, lag_off, LAG_FACTOR):
+    if alike(lag_on, lag_off, LAG_FACTOR):
         return _deep(pattern, _single(outer, inner, settings.beam_spacing_mm), settings)
     return _signed(0, 1, lag_on, "order")
 
 
 def _deep(pattern: BeamPattern, verdict: Verdict, settings: SensingSettings) -> Verdict:
     """Decide a pattern too deep for one body by the gaps that one beam saw: bodies and arms."""
-    (on, off), (inner_on, inner_off) = pattern.hull()
-    lag_on, lag_off = inner_on - on, inner_off - off
-    if lag_on * lag_off <= 0 or not _alike(lag_on, lag_off, EVEN_FACTOR):
+    lags = _walked_lags(pattern)
+    if not lags or hull_mm(pattern, settings.beam_spacing_mm) <= BODY_MOST_MM:
         return verdict
-    if _hull_mm(pattern, settings.beam_spacing_mm) <= BODY_MOST_MM:
-        return verdict
-    mm_per_ms = 2 * settings.beam_spacing_mm / abs(lag_on + lag_off)
-    people = [
-        n
-        for spans in (pattern.outs, pattern.ins)
-        for n in _bodies([(b - a) * mm_per_ms for a, b in spans])
+    mm_per_ms = 2 * settings.beam_spacing_mm / abs(sum(lags))
+    counts = [
+        _bodies([(b - a) * mm_per_ms for a, b in spans]) for spans in (pattern.outs, pattern.ins)
     ]
-    if not people:
+    seen = [count for count in counts if count]
+    if not seen:
         return verdict
-    return _signed(min(people), max(people), lag_on, "close" if len(set(people)) > 1 else "")
+    # a body shows on both beams; an arm that swings slowly may look like one on one of them
+    most = min(most for _, most in seen)
+    least = min(most, max(least for least, _ in seen))
+    return _signed(least, most, lags[0], "close" if least < most else "")
+
+
+def _walked_lags(pattern: BeamPattern) -> tuple[float, float] | None:
+    """Return the lags of the longest spans if a walker's, else of the whole; None: none walked."""
+    outer, inner = max(pattern.outs, key=length), max(pattern.ins, key=length)
+    hull = pattern.hull()
+    whole = hull[1][0] - hull[0][0], hull[1][1] - hull[0][1]
+    body = inner[0] - outer[0], inner[1] - outer[1]
+    if whole[0] * whole[1] <= 0 or not alike(*whole, EVEN_FACTOR):
+        return None
+    same_way = body[0] * whole[0] > 0 and body[1] * whole[1] > 0
+    return body if same_way and alike(*body, UNEVEN_FACTOR) else whole
 
 
 def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
@@ -282,45 +321,10 @@ def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
         return ()
     sure = sum(depth > BODY_SURE_MM for depth in depths_mm)
     rest = fsum(depth for depth in depths_mm if depth <= BODY_SURE_MM)
-    perhaps = sum(depth > BODY_LEAST_MM for depth in depths_mm)
-    return max(1, sure), max(perhaps, sure + int(rest / BODY_SURE_MM))
+    perhaps = sum(depth > BAG_MOST_MM for depth in depths_mm)
+    return max(1, sure), max(1, perhaps, sure + int(rest / BODY_SURE_MM))
 
 
 def _signed(least: int, most: int, way: float, why: str) -> Verdict:
     """Return the verdict for ``least`` to ``most`` people going this way (> 0: in)."""
     return (least, most, why) if way > 0 else (-most, -least, why)
-
-
-# --- spans and steps of two beams ----------------------------------------------------------------
-
-
-def broken_ms(changes: list[float]) -> float:
-    """Return how long the beam was broken by these changes, in ms (up to its last clear)."""
-    # `fsum`: exact, so that every Python adds up to the same bytes
-    return fsum(changes[1::2]) - fsum(changes[: len(changes) // 2 * 2 : 2])
-
-
-def filled(spans: list[Span], dropout_ms: float) -> list[Span]:
-    """Return these broken stretches with the drop-outs between them filled."""
-    out = spans[:1]
-    for on, off in spans[1:]:
-        if on - out[-1][1] <= dropout_ms:
-            out[-1] = (out[-1][0], off)
-        else:
-            out.append((on, off))
-    return out
-
-
-#: Place of each pair of levels (outer + 2 x inner) on the way through the door.
-_PLACE = (0, 1, 3, 2)
-
-
-def quarter_turns(outs: list[Span], ins: list[Span]) -> int:
-    """Return the sum of signed quarter turns through the four states; +4 is one person in."""
-    steps = [(t, 1) for span in outs for t in span] + [(t, 2) for span in ins for t in span]
-    levels, total = 0, 0
-    for _, beam in sorted(steps):
-        before = _PLACE[levels]
-        levels ^= beam
-        total += 1 if (_PLACE[levels] - before) % 4 == 1 else -1
-    return total

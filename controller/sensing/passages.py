@@ -12,7 +12,9 @@ from bisect import bisect_right
 from math import inf
 
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.sensing.classify import BODY_MS, Verdict, broken_ms, classify
+from controller.sensing.carried import Lately, carrier_ms
+from controller.sensing.classify import SWAY_PART, VEIL_MS, Verdict, classify
+from controller.sensing.patterns import BODY_MS, broken_ms, spans_of
 from controller.sensing.settings import SensingSettings
 
 #: Filtered changes kept for one beam and passage; nobody makes more, so the beam chatters.
@@ -23,6 +25,10 @@ MOST_PATIENCE_MS = 400.0
 HAND_PATIENCE = 2.0
 #: Broken this long is no walker: from here on the other beam's breaks are evidence by themselves.
 COVERED_MS = 10_000.0
+#: Whoever came to a beam as a walker does may stand in it for so long, and chat.
+STOOD_MS = 180_000.0
+#: So many changes of somebody who sways into the other beam are kept.
+MOST_SWAYS = 16
 #: So many bodies in a row at one beam and none at the other: the other is dead.
 DEAD_AFTER = 4
 #: A beam that chattered is trusted again after this much quiet.
@@ -33,8 +39,8 @@ class Beam:
     """One receiver: its raw level, its filtered level and its changes in this passage."""
 
     __slots__ = (
-        "alone", "broken_ms", "calm_ms", "changes", "covered", "dead", "due", "ghost", "line",
-        "raw", "since", "stable", "stuck",
+        "alone", "alone_ms", "broken_ms", "calm_ms", "changes", "check_due", "covered", "dead",
+        "due", "ghost", "line", "raw", "since", "stable", "stuck",
     )  # fmt: skip
 
     def __init__(self, line: str) -> None:
@@ -48,11 +54,15 @@ class Beam:
         self.changes: list[float] = []
         #: Since when it is broken (inf: it is not), and why it is not trusted.
         self.broken_ms = inf
+        #: While it is broken: when to ask whether it is covered, or stuck.
+        self.check_due = inf
         self.covered = self.stuck = self.dead = self.ghost = False
         #: When a chattering beam is trusted again; None if it does not chatter.
         self.calm_ms: float | None = None
         #: Bodies seen in a row by this beam alone.
         self.alone = 0
+        #: How long the last of them broke it.
+        self.alone_ms = 0.0
 
     def distrusted(self) -> str:
         """Return why this beam can't be trusted, as a passage's ``why``; "" if it can."""
@@ -61,6 +71,22 @@ class Beam:
         if self.dead:
             return "beam_dead"
         return "beam_covered" if self.covered else ""
+
+
+def walked_into(beam: Beam, mate: Beam) -> bool:
+    """Tell whether this beam broke as somebody comes or goes: soon before or after its mate."""
+    since = beam.broken_ms
+    near = any(abs(t_ms - since) < VEIL_MS for t_ms in mate.changes)
+    return near or bisect_right(mate.changes, since) % 2 == 1
+
+
+def forget_sway(beam: Beam, mate: Beam) -> None:
+    """Forget the break before the last if it lies within the other beam's: a step, and back."""
+    if beam.stable or not mate.stable:
+        return
+    on, off = beam.changes[-4:-2]
+    if on > mate.broken_ms + VEIL_MS and off - on >= BODY_MS[0]:
+        del beam.changes[-4:-2]
 
 
 class Passages:
@@ -77,6 +103,7 @@ class Passages:
         self.inner = Beam("beam_inner")
         self._pairs = ((self.outer, self.inner), (self.inner, self.outer))
         self._clear_ms = inf
+        self._lately = Lately()
         self._busy = False
         self._coming_in = 0
 
@@ -97,6 +124,7 @@ class Passages:
         """Take the level at boot: nobody was seen to come, so a broken beam counts nobody."""
         beam.raw = beam.stable = beam.ghost = level
         beam.broken_ms = t_ms if level else inf
+        beam.check_due = beam.broken_ms + self._covered_ms
         self._plan()
         return self._doorway(t_ms, 0)
 
@@ -138,9 +166,8 @@ class Passages:
         for beam in (self.outer, self.inner):
             if beam.calm_ms is not None:
                 due = min(due, beam.calm_ms)
-            elif beam.stable and not beam.stuck:
-                wait_ms = self._settings.beam_stuck_after_ms if beam.covered else self._covered_ms
-                due = min(due, beam.broken_ms + wait_ms)
+            elif beam.stable:
+                due = min(due, beam.check_due)
         self.due = due
 
     def _settle(self, beam: Beam, mate: Beam) -> list[Sensed]:
@@ -151,6 +178,7 @@ class Passages:
             return self._doorway(now, self._arrivals())
         beam.stable = beam.raw is True
         beam.broken_ms = since if beam.stable else inf
+        beam.check_due = beam.broken_ms + self._covered_ms
         events = self._revive(beam, now)
         if beam.calm_ms is not None:
             beam.calm_ms = now + CALM_MS
@@ -159,8 +187,10 @@ class Passages:
             beam.ghost = beam.stable
             return events + self._doorway(now, 0)
         beam.changes.append(since)
-        if len(beam.changes) > MOST_CHANGES:
-            return events + self.distrust(beam, now, now + CALM_MS)
+        if len(beam.changes) > MOST_SWAYS:
+            forget_sway(beam, mate)
+            if len(beam.changes) > MOST_CHANGES:
+                return events + self.distrust(beam, now, now + CALM_MS)
         if not beam.stable and mate.distrusted():
             events += self._lone_bodies(beam, mate, now)
         self._await_clear(since)
@@ -179,8 +209,10 @@ class Passages:
     def _lone_bodies(self, beam: Beam, mate: Beam, now: float) -> list[Sensed]:
         """Doubt every body that this beam saw since its mate says nothing."""
         since = mate.broken_ms if mate.covered else -inf
-        spans = zip(beam.changes[::2], beam.changes[1::2], strict=True)
-        bodies = [a for a, b in spans if a > since and BODY_MS[0] <= b - a <= BODY_MS[1]]
+        # while the count relies on this beam alone, whoever lingers in it is somebody too
+        least_ms, most_ms = BODY_MS[0], inf if mate.stuck else BODY_MS[1]
+        breaks = spans_of(beam.changes)
+        bodies = [a for a, b in breaks if a > since and least_ms <= b - a <= most_ms]
         if not bodies:
             return []
         passage = self._passage(now, (-len(bodies), len(bodies), mate.distrusted()), bodies[0])
@@ -195,14 +227,24 @@ class Passages:
                 return []
             beam.calm_ms, beam.ghost = None, beam.stable
             events += [Fault(t_ms, "BeamChatter", beam.line, False), *self._doorway(t_ms, 0)]
-        if not beam.covered and t_ms >= beam.broken_ms + self._covered_ms:
-            beam.covered = True
-            if not mate.stable:
-                events += self._lone_bodies(mate, beam, t_ms)
-        if not beam.stuck and t_ms >= beam.broken_ms + self._settings.beam_stuck_after_ms:
-            beam.stuck = True
-            events.append(Fault(t_ms, "BeamStuck", beam.line, True))
+        if beam.check_due <= t_ms:
+            events += self._stays_broken(beam, mate, t_ms)
         return events
+
+    def _stays_broken(self, beam: Beam, mate: Beam, t_ms: float) -> list[Sensed]:
+        """Take a beam as covered, then as stuck; but whoever walked into it may stand there."""
+        since, events = beam.broken_ms, list[Sensed]()
+        if not beam.covered:
+            if t_ms < since + STOOD_MS and walked_into(beam, mate):
+                beam.check_due = since + STOOD_MS
+                return []
+            beam.covered = True
+            events += [] if mate.stable else self._lone_bodies(mate, beam, t_ms)
+        if t_ms < since + self._settings.beam_stuck_after_ms:
+            beam.check_due = since + self._settings.beam_stuck_after_ms
+            return events
+        beam.stuck, beam.check_due = True, inf
+        return [*events, Fault(t_ms, "BeamStuck", beam.line, True)]
 
     def _await_clear(self, since: float) -> None:
         if self.outer.stable or self.inner.stable:
@@ -216,7 +258,7 @@ class Passages:
         if not outer or not inner:
             wait_ms = HAND_PATIENCE * (broken_ms(outer) + broken_ms(inner))
         elif len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
-            return self._settings.beam_dropout_ms
+            wait_ms = carrier_ms(outer, inner, self._settings)
         elif (outer[0] < inner[0]) == (outer[-1] < inner[-1]) or len(outer) == len(inner) == 2:
             wait_ms = 1.5 * abs(outer[0] - inner[0])
         else:
@@ -257,9 +299,10 @@ class Passages:
     def _decide(self, now: float) -> list[Sensed]:
         """Classify what the beams saw, now that both are clear, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
-        events: list[Sensed] = [
-            self._passage(now, v) for v in classify(outer, inner, self._settings)
-        ]
+        verdicts = classify(outer, inner, self._settings, self._lately)
+        events: list[Sensed] = [self._passage(now, verdict) for verdict in verdicts]
+        if verdicts[-1][0] == verdicts[-1][1] != 0:
+            self._lately.passed(outer, inner)
         events += self._count_alone(self.outer, self.inner, now)
         events += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []
@@ -271,8 +314,13 @@ class Passages:
         if mate.changes or mate.distrusted() or not beam.changes:
             beam.alone = 0
             return []
-        body = BODY_MS[0] <= beam.changes[1] - beam.changes[0] <= BODY_MS[1]
+        lasted_ms = beam.changes[1] - beam.changes[0]
+        body = BODY_MS[0] <= lasted_ms <= BODY_MS[1]
         if not body or self._shut_since(beam.changes[0]):
+            return []
+        sways = abs(lasted_ms - beam.alone_ms) <= SWAY_PART * lasted_ms
+        beam.alone_ms = lasted_ms
+        if sways:  # the same body once more, that stands beside the beam
             return []
         beam.alone += 1
         if beam.alone < DEAD_AFTER:

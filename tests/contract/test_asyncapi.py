@@ -104,7 +104,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
     with house(folder, speed=3000) as demo:
         play(demo, "everything.csv", "session_ended", 2)
         said += ours(demo)
-    with house(folder, speed=3000) as demo:
+    with house(folder, "sensing.beam_spacing_mm=105.6", speed=3000) as demo:  # the evening's
         play(demo, "knocks.csv", "knock")
         play(demo, "evening.csv", "session_ended", 39)
         eventually(lambda: demo.ear.all("heartbeat"))

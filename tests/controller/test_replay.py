@@ -155,14 +155,21 @@ def test_any_text_is_a_trace_or_a_trace_error(text: str) -> None:
     assert explained.startswith("x.csv:")
 
 
+def measured(trace: Path) -> list[str]:
+    """Return the distance of the beams that a trace was recorded with, as a setting."""
+    truth = trace.with_suffix(".truth.json")
+    spacing = json.loads(truth.read_text()).get("spacing_mm") if truth.exists() else None
+    return [f"sensing.beam_spacing_mm={spacing}"] if spacing else []
+
+
 @pytest.mark.parametrize("trace", sorted(TRACES.glob("*.csv")), ids=lambda path: path.stem)
 def test_golden_traces_give_the_same_bytes(trace: Path) -> None:
     with trace.open(newline="") as text:
         rows = read_trace(text, trace.name)
-    config = wired_by(parse({}, ""), rows)
+    config = wired_by(parse({}, "", measured(trace)), rows)
     first = b"".join(replay(rows, config))
     assert first == b"".join(replay(rows, config))
-    golden = trace.with_suffix(".jsonl")  # made by: backdoor replay X.csv > X.jsonl, and read
+    golden = trace.with_suffix(".jsonl")  # made by: backdoor replay X.csv --set ..., and read
     if golden.exists():
         assert first == golden.read_bytes()
 
@@ -174,7 +181,7 @@ def test_there_are_golden_traces() -> None:
 def test_evening_by_another_generator_comes_out_as_it_was() -> None:
     truth = json.loads((TRACES / "evening.truth.json").read_text())
     with (TRACES / "evening.csv").open(newline="") as text:
-        events = run(read_trace(text, "evening.csv"))
+        events = run(read_trace(text, "evening.csv"), *measured(TRACES / "evening.csv"))
     assert events[-1]["occupancy"]["count"] == truth["final_occupancy"]
     over = [line["t_ms"] for line in events if line["event"] == "over_capacity"]
     moments = truth["over_capacity"]

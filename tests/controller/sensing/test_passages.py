@@ -66,8 +66,8 @@ def faults(events: list[Sensed]) -> list[tuple[str, str, bool]]:
         ("O+1000 I+1040 O-1500 I-1600", [(0, 3, "passing")]),
         ("O+1000 I+1090 O-1240 O+1260 O-1500 I-1590", [(2, 2, "")]),
         ("O+1000 I+1090 O-1060 O+1110 O-1420 I-1510", [(1, 1, "")]),
-        # one beam saw two bodies, the other a body and its bag
-        ("O+1000 I+1097 O-1357 O+1394 I-1471 O-1658 I+1659 I-1765", [(1, 2, "close")]),
+        # one beam saw two bodies, the other a body and an arm: a body shows on both
+        ("O+1000 I+1097 O-1357 O+1394 I-1471 O-1658 I+1659 I-1765", [(1, 1, "")]),
         # deep, with a gap that leaves one part too deep: still open
         ("O+1000 I+1090 O-1020 O+1040 O-1540 I-1630", [(0, 2, "abreast")]),
         # one goes in, one follows close behind and turns back
@@ -87,11 +87,11 @@ def test_shape(text: str, verdicts: list[tuple[int, int, str]]) -> None:
     assert verdicts_of(text) == verdicts
 
 
-def test_uneven_ends_with_arms_are_uncertain() -> None:
+def test_hand_before_a_body_with_uneven_ends_is_that_body() -> None:
     hand_then_body = "O+1000 O-1053 I+1085 O+1108 I-1130 I+1317 O-1582 I-1916"
-    assert verdicts_of(hand_then_body, SensingSettings(beam_spacing_mm=102.0)) == [(0, 1, "order")]
+    assert verdicts_of(hand_then_body, SensingSettings(beam_spacing_mm=102.0)) == [(1, 1, "")]
     there = hand_then_body.translate(str.maketrans("OI", "IO"))
-    assert verdicts_of(there, SensingSettings(beam_spacing_mm=102.0)) == [(-1, 0, "order")]
+    assert verdicts_of(there, SensingSettings(beam_spacing_mm=102.0)) == [(-1, -1, "")]
 
 
 def test_chatter_and_glitches_are_no_passage_and_date_nothing_late() -> None:
@@ -173,12 +173,14 @@ def test_body_before_the_cover_was_noticed_is_uncertain_too() -> None:
 def test_whoever_stands_in_a_beam_for_long_and_then_goes_in_is_counted() -> None:
     assert verdicts_of("O+1000 I+13000 O-13200 I-13300") == [(1, 1, "")]
     assert verdicts_of("O+1000 I+1100 O-3000 I-14000") == [(1, 1, "")]
-    paced = "O+1000 I+1100 I-1300 I+13000 O-13200 I-13300"  # or a coat, and somebody else
-    assert verdicts_of(paced) == [(-1, 1, "beam_covered"), (1, 1, "")]
+    swayed = "O+1000 I+1100 I-1300 I+13000 O-13200 I-13300"
+    assert verdicts_of(swayed) == [(1, 1, "")]
+    coat = "O+1000 I+3100 I-3300 I+13000 O-13200 I-13300"
+    assert verdicts_of(coat) == [(-1, 1, "beam_covered"), (1, 1, "")]
 
 
 def test_dead_beam_is_found_after_four_bodies_and_revives() -> None:
-    bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(1, 6))
+    bodies = " ".join(f"I+{t}000 I-{t}{250 + 40 * (t % 3)}" for t in range(1, 6))
     events = sense(edges(bodies + " O+20000 I+20090 O-20300 I-20390"), S90)
     assert [(p.least, p.most, p.why) for p in events if isinstance(p, Passage)] == [
         *[(0, 0, "one_beam")] * 4,
@@ -192,8 +194,13 @@ def test_dead_beam_is_found_after_four_bodies_and_revives() -> None:
 def test_hands_and_people_at_a_shut_door_do_not_make_a_beam_dead() -> None:
     hands = " ".join(f"I+{t}000 I-{t}050" for t in range(1, 8))
     assert faults(sense(edges(hands), S90)) == []
-    bodies = " ".join(f"I+{t}000 I-{t}300" for t in range(1, 8))
+    bodies = " ".join(f"I+{t}000 I-{t}{250 + 40 * (t % 3)}" for t in range(1, 8))
     assert faults(sense(edges(bodies, wired="OID"), S90)) == []
+
+
+def test_somebody_who_sways_beside_one_beam_does_not_make_the_other_dead() -> None:
+    sways = " ".join(f"I+{t}000 I-{t}{300 + t}" for t in range(1, 20))
+    assert faults(sense(edges(sways), S90)) == []
 
 
 def test_chattering_beam_is_distrusted_until_it_is_calm() -> None:
@@ -237,7 +244,7 @@ def test_rivals_count_who_walks_through_and_cannot_count_followers(name: str) ->
     assert sum(r.right for r in close) <= 25
 
 
-@pytest.mark.parametrize("spacing_mm", [90.0, 105.6])
+@pytest.mark.parametrize("spacing_mm", [100.4, 105.6])  # right to 5 %
 def test_evening_of_another_generator(spacing_mm: float) -> None:
     with (TRACES / "evening.csv").open(newline="") as file:
         rows = [Edge(float(r["t_ms"]), r["line"], r["level"] == "1") for r in csv.DictReader(file)]
