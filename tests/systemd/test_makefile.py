@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ from tests.support.wait import eventually
 LOCKS = [Path("requirements.lock"), Path("requirements-dev.lock")]
 
 
+def without_makeflags(env: Mapping[str, str]) -> dict[str, str]:
+    """The make that runs these tests must not hand its own settings (VENV, PYTHON) to the others."""
+    return {name: value for name, value in env.items() if name != "MAKEFLAGS"}
+
+
 def make(
-    *args: str, cwd: Path | None = None, env: dict[str, str] | None = None, **how: Any
+    *args: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, **how: Any
 ) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in (env or os.environ).items() if k != "MAKEFLAGS"}  # of who runs us
     return subprocess.run(
         ["make", "--no-print-directory", *args],
         cwd=cwd,
-        env=env,
+        env=without_makeflags(env or os.environ),
         capture_output=True,
         text=True,
         check=False,
@@ -185,7 +190,8 @@ def test_what_was_killed_half_way_is_begun_anew(pip: Pip, bare: Path, target: st
     if target == "dev":
         assert pip.make("setup") == (0, ["venv", RUN])
     pip.does("touch began; exec tail -f /dev/null")
-    with subprocess.Popen(pip.command(target), start_new_session=True) as process:
+    env = without_makeflags(os.environ)
+    with subprocess.Popen(pip.command(target), env=env, start_new_session=True) as process:
         eventually((bare / "began").exists)
         os.killpg(process.pid, signal.SIGKILL)
     pip.does("exit 0")
