@@ -100,7 +100,7 @@ soak: dev
 
 fuzz: dev
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
-	  $(PIP) $(EXACTLY) -r tests/fuzz.lock 2>/dev/null || true
+	  $(PIP) $(EXACTLY) -r tests/tools/fuzz.lock 2>/dev/null || true
 	@$(BIN)/python -m tests.tools.fuzz $(ARGS)
 	@$(BIN)/python -m tests.support.examples $(MINUTES)
 	@$(MAKE) --no-print-directory fuzz-page
@@ -109,13 +109,13 @@ fuzz: dev
 fuzz-page: dev .venv-page/stamp
 	@$(BIN)/python -m tests.tools.fuzz_page .venv-page/bin/schemathesis $(CASES)
 
-.venv-page/stamp: tests/fuzz-page.lock
+.venv-page/stamp: tests/tools/fuzz-page.lock
 	@$(BIN)/python -m venv --clear .venv-page
 	@.venv-page/bin/pip install --quiet --disable-pip-version-check $(EXACTLY) -r $<
 	@touch $@
 
 mutate: dev
-	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) $(EXACTLY) -r tests/mutate.lock
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(PIP) $(EXACTLY) -r tests/tools/mutate.lock
 	@$(BIN)/python -m tests.tools.mutate $(ARGS)
 
 bench: dev
@@ -231,9 +231,9 @@ lock:
 	@test -x $(BIN)/uv || $(PIP) uv
 	@echo 'setuptools>=77' | $(LOCK) pyproject.toml - -o requirements.lock
 	@$(LOCK) --extra dev --extra pi -c requirements.lock pyproject.toml -o requirements-dev.lock
-	@echo schemathesis | $(LOCK) - -o tests/fuzz-page.lock
-	@echo atheris | $(LOCK) - -o tests/fuzz.lock
-	@echo mutmut | $(LOCK) -c requirements.lock -c requirements-dev.lock - -o tests/mutate.lock
+	@echo schemathesis | $(LOCK) - -o tests/tools/fuzz-page.lock
+	@echo atheris | $(LOCK) - -o tests/tools/fuzz.lock
+	@echo mutmut | $(LOCK) -c requirements.lock -c requirements-dev.lock - -o tests/tools/mutate.lock
 
 clean:
 	rm -rf .venv .venv-page .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis

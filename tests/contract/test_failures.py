@@ -21,7 +21,7 @@ from tests.tools.model.space import key, normal
 ROOT = Path(__file__).parents[2]
 TABLE = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in (ROOT / "tests" / "FAILURES.md").read_text().splitlines()
+    for line in (ROOT / "tests" / "contract" / "FAILURES.md").read_text().splitlines()
     if re.match(r"\| C\d", line)
 ]
 

@@ -24,7 +24,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backdo
 #: version -> the line of pips.txt that names it with its hash
 PIPS = {
     line.split()[0].removeprefix("pip=="): line
-    for line in (ROOT / "tests/pips.txt").read_text().splitlines()
+    for line in (ROOT / "tests/systemd/pips.txt").read_text().splitlines()
     if line.startswith("pip==")
 }
 #: Debian 12's pip does not start on a Python newer than Debian 12's.

@@ -22,7 +22,7 @@ LOCKS = [Path("requirements.lock"), Path("requirements-dev.lock")]
 
 
 def without_makeflags(env: Mapping[str, str]) -> dict[str, str]:
-    """The make that runs these tests must not hand its own settings (VENV, PYTHON) to the others."""
+    """The make that runs these tests must not hand its settings (VENV, PYTHON) to the others."""
     return {name: value for name, value in env.items() if name != "MAKEFLAGS"}
 
 
@@ -260,7 +260,7 @@ def test_a_browser_that_does_not_start_is_missing(tmp_path: Path) -> None:
     assert " chromium" in done.stderr.splitlines()[0]
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, *sorted(Path("tests").glob("*.lock"))], ids=str)
+@pytest.mark.parametrize("lock", [*LOCKS, *sorted(Path("tests/tools").glob("*.lock"))], ids=str)
 def test_lock_names_versions_and_hashes_and_no_place(lock: Path) -> None:
     for line in lock.read_text().splitlines():
         assert re.fullmatch(
