@@ -17,7 +17,8 @@ from controller.gpio.simulated import Move
 from controller.mqtt.inbox import CAUSES
 from controller.mqtt.message import Message
 from controller.trace import read_trace
-from tests.support.demo import BASE, Demo, house
+from tests.support.demo import Demo, house
+from tests.support.subscriber import BASE
 from tests.support.wait import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,7 @@ def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:
 
 
 def ours(demo: Demo) -> list[Message]:
-    return [m for m in list(demo.ear.heard) if m.topic.startswith(BASE)]
+    return [m for m in list(demo.ear.messages) if m.topic.startswith(BASE)]
 
 
 @pytest.fixture(scope="module")

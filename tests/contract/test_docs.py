@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_the_wiring_table() -> None:
         ]
 
 
-def commands(group: Command) -> dict[str, Command]:
+def commands(group: Command) -> Mapping[str, Command]:
     assert isinstance(group, Group)
     return group.commands
 

@@ -11,8 +11,7 @@ import pytest
 
 from controller.config.settings import WIRING
 from controller.events import COMMANDS, Command
-from tests.process.test_hostile_broker import house_on
-from tests.support.demo import times_on
+from tests.support.demo import house_on, times_on
 from tests.support.fake_controller import FakeController, page_of
 from tests.support.rules_driver import Room, names
 from tests.support.wait import eventually

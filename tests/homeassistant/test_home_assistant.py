@@ -249,6 +249,10 @@ def test_the_room_is_empty_again(ha: HomeAssistant) -> None:
     assert ha.complaints() == []
 
 
+def attic_has(ha: HomeAssistant, entities: int) -> bool:
+    return sum("backdoor_attic" in name for name in ha.states()) == entities
+
+
 @pytest.mark.parametrize("way", ["component 1", "device 1", "component 2"])
 def test_what_is_no_longer_wired_goes(
     ha: HomeAssistant, broker: Broker, tmp_path: Path, way: str
@@ -259,7 +263,7 @@ def test_what_is_no_longer_wired_goes(
         attic.config = attic.config.wired({line: WIRING[line] for line in lines})
         attic.start()
         becomes(ha, "lock.backdoor_attic", "locked")
-        eventually(lambda n=entities: sum("backdoor_attic" in name for name in ha.states()) == n)
+        eventually(partial(attic_has, ha, entities))
         attic.stop()
     # when a device goes, Home Assistant clears its topic once more and then wonders at itself
     assert [c for c in ha.complaints() if ITSELF not in c] == []

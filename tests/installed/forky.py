@@ -70,7 +70,7 @@ def quick_tests(root: Path) -> int:
     shutil.copytree(wheels(), root / "root/wheels")
     settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/root/wheels", "CI": "true"}
     command = (
-        "systemd-nspawn", "-q", "-D", root, "--register=no", "--keep-unit", "--as-pid2",
+        "systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--as-pid2",
         "--private-network", "--console=pipe", f"--bind={ROOT}:/root/backdoor",
         "--chdir=/root/backdoor", *(f"--setenv={name}={value}" for name, value in settings.items()),
         "make", "--no-print-directory", "quick", "VENV=/root/venv", *sys.argv[1:],

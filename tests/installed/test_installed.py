@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,14 +237,18 @@ def test_one_that_hangs_is_killed_by_its_watchdog(machine: Machine) -> None:
     assert "Watchdog timeout" in log
 
 
+def restarted_or_failed(machine: Machine, killed: str) -> bool:
+    started = machine.show(CONTROLLER, "MainPID") not in ("0", killed)
+    return started or machine.show(CONTROLLER, "SubState") == "failed"
+
+
 def test_five_failures_end_in_safe_mode_and_the_page_says_why(machine: Machine) -> None:
     for _ in range(5):
         machine.until(lambda: machine.show(CONTROLLER, "SubState") in ("running", "failed"))
         if machine.show(CONTROLLER, "SubState") == "failed":
             break
         pid = kill(machine, CONTROLLER, signal.SIGKILL)
-        machine.until(lambda pid=pid: machine.show(CONTROLLER, "MainPID") not in ("0", pid)
-                      or machine.show(CONTROLLER, "SubState") == "failed")  # fmt: skip
+        machine.until(partial(restarted_or_failed, machine, pid))
     machine.until(lambda: machine.show(SAFE, "SubState") == "running")
     machine.until(lambda: working(machine) and state(machine)["counting"] == "manual")
     found = [fault for fault in state(machine)["faults"] if fault["name"] == "SafeMode"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,34 +12,10 @@ from controller import clock as module
 from controller.clock import Clock
 from tests.support.demo import Demo, house
 from tests.support.wait import eventually
+from tests.support.wall_clock import WallClock
 
 #: The instants at which Europe/Rome turns its clocks, and an hour and a half before each.
 DST_NIGHTS = ("2026-10-25T01:30:00+02:00", "2027-03-28T01:30:00+01:00")
-
-
-class Wall:
-    """A wall clock that can be set."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ahead_s = 0.0
-        real = time.time
-        monkeypatch.setattr(module, "wall_s", lambda: real() + self.ahead_s)
-        monkeypatch.setattr("controller.service.loop.wall_s", lambda: real() + self.ahead_s)
-        monkeypatch.setattr("controller.service.assembly.wall_s", lambda: real() + self.ahead_s)
-        monkeypatch.setattr("tests.support.demo.wall_s", lambda: real() + self.ahead_s)
-
-    def set(self, to: str | float) -> None:
-        wanted = to if isinstance(to, float) else datetime.fromisoformat(to).timestamp()
-        self.ahead_s = wanted - time.time()
-
-
-@pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
-    monkeypatch.setenv("TZ", "Europe/Rome")
-    time.tzset()
-    yield Wall(monkeypatch)
-    monkeypatch.undo()
-    time.tzset()
 
 
 def length_s(demo: Demo) -> float:
@@ -51,7 +26,7 @@ def length_s(demo: Demo) -> float:
 
 @pytest.mark.parametrize("night", DST_NIGHTS)
 def test_session_lasts_two_hours_across_a_clock_change(
-    night: str, wall: Wall, tmp_path: Path
+    night: str, wall: WallClock, tmp_path: Path
 ) -> None:
     wall.set(night)
     with house(tmp_path) as demo:
@@ -63,7 +38,7 @@ def test_session_lasts_two_hours_across_a_clock_change(
 
 @pytest.mark.parametrize("step", [timedelta(hours=5), timedelta(hours=-5), timedelta(days=-400)])
 def test_clock_step_changes_only_the_times_shown(
-    step: timedelta, wall: Wall, tmp_path: Path
+    step: timedelta, wall: WallClock, tmp_path: Path
 ) -> None:
     wall.set("2026-12-24T20:00:00+01:00")
     with house(tmp_path) as demo:
@@ -84,7 +59,7 @@ def test_clock_step_changes_only_the_times_shown(
 
 
 def test_boot_in_1970_keeps_the_session_and_refuses_commands_it_cannot_date(
-    wall: Wall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wall: WallClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "controller.service.loop.PASSAGE_MS", 60_000.0

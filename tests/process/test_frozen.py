@@ -16,20 +16,13 @@ import pytest
 
 from controller.config.settings import Mqtt
 from controller.mqtt.client import MqttLink
-from controller.mqtt.message import Topics
 from controller.service.assembly import alone
 from tests.conftest import Broker
-from tests.process.test_run import Controller, Subscriber, controller, on  # noqa: F401 - a fixture
+from tests.support.controller_process import Controller, on
 from tests.support.demo import house
+from tests.support.mirror import mirror_on
+from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
-from web.mirror import LinkFactory, Mirror
-
-
-def mirror_on(link: LinkFactory) -> Mirror:
-    mirror = Mirror(Topics("backdoor/bar"))
-    mirror.connect(link)
-    mirror.start()
-    return mirror
 
 
 @pytest.fixture
@@ -39,6 +32,12 @@ def let_go() -> Iterator[Event]:
     event.set()
 
 
+def hang(hangs: Event, let_go: Event) -> None:
+    """Tell the test that this thread hangs, and hang."""
+    hangs.set()
+    let_go.wait()
+
+
 def test_hanging_loop_greys_the_page_within_three_seconds(
     tmp_path: Path, let_go: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,7 +45,7 @@ def test_hanging_loop_greys_the_page_within_three_seconds(
         mirror = mirror_on(partial(alone(demo.bus), client_id="page", on_ack=lambda _: None))
         eventually(lambda: mirror.view().link == "online")
         hangs = Event()
-        demo.running.loop.post(lambda: hangs.set() or (let_go.wait() and None))
+        demo.running.loop.post(partial(hang, hangs, let_go))
         assert hangs.wait(HANGS_S)
         monkeypatch.setattr(mirror, "_monotonic", lambda: (mirror._received_at or 0.0) + 2.9)
         assert mirror.view().link == "online"
@@ -79,7 +78,7 @@ def test_hanging_loop_does_not_feed_the_watchdog(
         with house(tmp_path) as demo:
             eventually(fed)
             stuck = Event()
-            demo.running.loop.post(lambda: stuck.set() or (let_go.wait() and None))
+            demo.running.loop.post(partial(hang, stuck, let_go))
             assert stuck.wait(HANGS_S)
             while heard():
                 pass  # what was said before
@@ -91,8 +90,7 @@ def test_hanging_loop_does_not_feed_the_watchdog(
 
 
 def test_frozen_process_is_noticed_through_the_broker(
-    controller: Callable[..., Controller],  # noqa: F811 - the fixture
-    broker: Broker,
+    controller: Callable[..., Controller], broker: Broker
 ) -> None:
     one = controller(on(broker))
     settings = Mqtt(host=broker.host, port=broker.port)
@@ -100,7 +98,7 @@ def test_frozen_process_is_noticed_through_the_broker(
         MqttLink, settings, client_id="page", on_ack=lambda _: None, will=None, birth=None
     )
     mirror = mirror_on(join)
-    with closing(Subscriber(broker)) as ear:
+    with closing(Subscriber(broker.port)) as ear:
         eventually(lambda: mirror.view().link == "online")
         assert one.process is not None
         os.kill(one.process.pid, signal.SIGSTOP)

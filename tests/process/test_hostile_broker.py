@@ -9,10 +9,9 @@ import json
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,32 +24,14 @@ from controller.events import COMMANDS, Reason, Set
 from controller.journal.outbox import GATHERING_S, OVERLAP_S
 from controller.mqtt.client import BACKOFF_S
 from controller.mqtt.inbox import Inbox, Now
-from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings
-from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.process.test_run import Subscriber
-from tests.support.demo import Demo, Ear, demo_config, times_on
+from tests.support.demo import Demo, house_on, times_on
+from tests.support.subscriber import BASE, Subscriber
 from tests.support.wait import eventually
 
 STRIKE = 16
-
-
-@contextmanager
-def house_on(folder: Path, port: int) -> Iterator[Demo]:
-    """A house on simulated pins that looks for its broker at this port."""
-    config = demo_config(folder, "door.release_time=0.5")
-    config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=port))
-    bus = InMemoryBroker()
-    world = World(partial(simulated, config), link_maker(config))
-    demo = Demo(assemble(config, world), Ear(bus), bus)
-    demo.running.loop.begin(demo.running.absence)
-    demo.thread.start()
-    try:
-        yield demo
-    finally:
-        demo.stop()
 
 
 def lets_in_by_button(demo: Demo) -> None:
@@ -139,9 +120,9 @@ def back(broker: Broker) -> None:
     """Start the true broker, and see that all is there."""
     broker.start()
     try:
-        with closing(Subscriber(broker)) as ear:
+        with closing(Subscriber(broker.port)) as ear:
             eventually(lambda: ear.status() == "online" and ear.last("heartbeat"))
-            eventually(lambda: {"access_granted", "access_not_taken"} <= told(ear))
+            eventually(lambda: {"access_granted", "access_not_taken"} <= events_of(ear))
     finally:
         broker.kill()
 
@@ -151,9 +132,9 @@ def test_after_its_return_nothing_waits_longer_than_five_seconds() -> None:
     assert BACKOFF_S[-1] + GATHERING_S + OVERLAP_S <= 5
 
 
-def told(ear: Subscriber) -> set[str]:
-    """The names of the events that were heard."""
-    return {topic.removeprefix("event/") for topic, _, _ in ear.heard if "event/" in topic}
+def events_of(ear: Subscriber) -> set[str]:
+    """Return the names of the events that were received."""
+    return {message.topic.removeprefix(f"{BASE}event/") for message in ear.event_messages()}
 
 
 # --- slow ---------------------------------------------------------------------------------------
@@ -173,11 +154,11 @@ def test_door_works_while_the_broker_is_slow(tmp_path: Path) -> None:
     between = Broker(tmp_path / "..").port
     slow = Crowd(between, dawdle)
     try:
-        with closing(Subscriber(broker)) as ear, house_on(tmp_path, between) as demo:
+        with closing(Subscriber(broker.port)) as ear, house_on(tmp_path, between) as demo:
             eventually(lambda: slow.met)
             lets_in_by_button(demo)
             quick.set()
-            eventually(lambda: "access_not_taken" in told(ear))
+            eventually(lambda: "access_not_taken" in events_of(ear))
             eventually(lambda: ear.status() == "online")
         slow.close()
     finally:

@@ -3,144 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import paho.mqtt.client as paho
 import pytest
 
 from tests.conftest import Broker
+from tests.support.controller_process import Controller, on
+from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
-
-BASE = "backdoor/bar/"
-
-
-class Subscriber:
-    """An independent client: hears all, asks."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.heard: list[tuple[str, bytes, bool]] = []
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda client, *_: client.subscribe("backdoor/#", 1)
-        self._client.on_message = lambda _c, _u, m: self.heard.append(
-            (m.topic.removeprefix(BASE), m.payload, m.retain)
-        )
-        subscribed = threading.Event()
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        # Back well before what was meant for it is told again, and all of it but once.
-        self._client.reconnect_delay_set(0.2, 0.2)
-        self._client.connect(broker.host, broker.port)
-        self._client.loop_start()
-        assert subscribed.wait(HANGS_S)
-
-    def all(self, name: str) -> list[Any]:
-        return [json.loads(payload) for topic, payload, _ in list(self.heard) if topic == name]
-
-    def last(self, name: str) -> Any:
-        found = self.all(name)
-        return found[-1] if found else None
-
-    def status(self) -> str:
-        found = [payload.decode() for topic, payload, _ in list(self.heard) if topic == "status"]
-        return found[-1] if found else ""
-
-    def send(self, name: str, retain: bool = False, **payload: Any) -> str:
-        id_ = str(payload.get("id") or uuid.uuid4().hex)
-        body = {"id": id_, "issued_at": time.time()} | payload
-        self._client.publish(f"{BASE}cmd/{name}", json.dumps(body), qos=1, retain=retain)
-        return id_
-
-    def ask(self, name: str, **payload: Any) -> Any:
-        id_ = self.send(name, **payload)
-        eventually(lambda: any(result["id"] == id_ for result in self.all("result")))
-        return next(result for result in self.all("result") if result["id"] == id_)
-
-    def clear(self, name: str) -> None:
-        self._client.publish(f"{BASE}{name}", b"", qos=1, retain=True).wait_for_publish(HANGS_S)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-class Controller:
-    """The process."""
-
-    def __init__(self, folder: Path, *sets: str) -> None:
-        self._config = folder / "backdoor.toml"
-        self._config.write_text(
-            f"""
-            [pins]
-            factory = "mock"
-            [lines]
-            hatch_knock = 17
-            door_contact = 24
-            strike = 16
-            [journal]
-            path = "{folder / "journal.db"}"
-            [web]
-            secret_file = "{folder / "secret"}"
-            """
-        )
-        self.args = [part for change in sets for part in ("--set", change)]
-        self.folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "controller", *args]
-
-    def start(self, **environment: str) -> None:
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command("run", "--config", str(self._config), *self.args),
-                stderr=log,
-                env={**os.environ, **environment},
-            )
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(HANGS_S)
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-
-@pytest.fixture
-def controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
-    made: list[Controller] = []
-
-    def make(*sets: str, **environment: str) -> Controller:
-        made.append(Controller(tmp_path, *sets))
-        made[-1].start(**environment)
-        return made[-1]
-
-    yield make
-    for one in made:
-        if one.process is not None and one.process.poll() is None:
-            one.process.kill()
-            one.process.wait(HANGS_S)
-
-
-@pytest.fixture
-def ear(broker: Broker) -> Iterator[Subscriber]:
-    subscriber = Subscriber(broker)
-    yield subscriber
-    subscriber.close()
-
-
-def on(broker: Broker) -> str:
-    return f"mqtt.port={broker.port}"
 
 
 def test_an_evening_on_the_broker(
@@ -153,8 +30,7 @@ def test_an_evening_on_the_broker(
     assert ear.ask("access_door", party=1)["ok"]
     eventually(lambda: ear.last("door")["strike"])
     eventually(lambda: ear.last("occupancy")["count"] == 3)
-    retained = {topic for topic, _, retain in ear.heard if topic.startswith("event/") and retain}
-    assert not retained
+    assert not [message for message in ear.event_messages() if message.retain]
     assert house.end() == 0
     eventually(lambda: ear.status() == "offline")
 
@@ -213,9 +89,7 @@ def test_broker_restart_loses_no_event_and_opens_nothing(
     eventually(lambda: ear.status() == "online")
     ear.ask("set_count", count=2)
     eventually(lambda: len(ear.all("event/count_adjusted")) >= 2)
-    events = [
-        json.loads(payload)["seq"] for topic, payload, _ in ear.heard if topic.startswith("event/")
-    ]
+    events = [json.loads(message.payload)["seq"] for message in ear.event_messages()]
     assert sorted(set(events)) == list(range(min(events), max(events) + 1))
     first_heard = list(dict.fromkeys(events))
     assert first_heard == sorted(first_heard)

@@ -18,10 +18,10 @@ from controller.mqtt.message import Message
 from controller.replay import replay, wired_by
 from controller.service.assembly import alone
 from controller.trace import read_trace
-from tests.process.test_clock_steps import Wall, wall  # noqa: F401 - a fixture
-from tests.process.test_frozen import mirror_on
 from tests.support.demo import demo_config, house, times_on
+from tests.support.mirror import mirror_on
 from tests.support.wait import HANGS_S, eventually
+from tests.support.wall_clock import WallClock
 
 STRIKE = 16
 
@@ -85,8 +85,7 @@ def test_stuck_loop_sends_no_heartbeat_and_greys_the_page(
 
 
 def test_boot_with_the_last_saved_time_recovers_when_the_clock_is_set(
-    wall: Wall,  # noqa: F811 - the fixture
-    tmp_path: Path,
+    wall: WallClock, tmp_path: Path
 ) -> None:
     """Without a clock of its own a Pi boots hours back, with a time that looks believable."""
     wall.ahead_s = -timedelta(hours=3).total_seconds()

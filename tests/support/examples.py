@@ -12,6 +12,8 @@ import secrets
 import subprocess
 import sys
 import time
+from functools import cached_property
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,7 +28,7 @@ ROUND = ("-m", "hypothesis", "--hypothesis-profile=fuzz", "-o", "timeout=1800", 
 
 def draw_the_same_everywhere() -> None:
     """Load the suite's profile; ``fuzz`` is there to be asked for."""
-    usual = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    usual: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
     plain = settings.get_profile("default")
     settings.register_profile("house", plain, derandomize=True, **usual)
     settings.register_profile(
@@ -42,9 +44,14 @@ def _no_numbers_of_our_own() -> None:
     It draws from all modules that are imported by then: a test alone would get other examples than
     among the rest, and each worker its own. There is no setting for it.
     """
-    found = HypothesisProvider._local_constants.func
-    patch = property(lambda self: Constants() if settings.default.derandomize else found(self))
-    pytest.MonkeyPatch().setattr(HypothesisProvider, "_local_constants", patch)
+    found = vars(HypothesisProvider)["_local_constants"]
+    assert isinstance(found, cached_property)
+
+    def constants(provider: HypothesisProvider) -> Constants:
+        in_suite = settings.default is not None and settings.default.derandomize
+        return Constants() if in_suite else found.func(provider)
+
+    pytest.MonkeyPatch().setattr(HypothesisProvider, "_local_constants", property(constants))
 
 
 def main(minutes: float) -> int:

@@ -22,7 +22,7 @@ STOCK = (
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The modules, with every path of theirs below a directory of this test."""
     monkeypatch.syspath_prepend(SYSTEMD)
-    from installer import broker, executor, machine  # type: ignore[import-not-found]
+    from installer import broker, executor, machine
 
     monkeypatch.setattr("shutil.chown", lambda *_: None)
     firmware = tmp_path / "config.txt"

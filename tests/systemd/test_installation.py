@@ -217,7 +217,7 @@ def test_the_installer_takes_what_is_locked_and_nothing_newer(
     pip: Path, checkout: Path, index: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "systemd")
-    from installer import executor, release  # type: ignore[import-not-found]
+    from installer import executor, release
 
     for name in ("controller", "web"):
         (checkout / name).mkdir()

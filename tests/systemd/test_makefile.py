@@ -114,7 +114,7 @@ def test_a_clone_that_cannot_be_written_is_said(bare: Path) -> None:
         for path in bare.iterdir():
             shutil.copy(path, place)
         os.chmod(place, 0o555)
-        nobody = {"user": 65534} if os.geteuid() == 0 else {}
+        nobody: dict[str, Any] = {"user": 65534} if os.geteuid() == 0 else {}
         done = make("run", cwd=Path(place), **nobody)
         os.chmod(place, 0o755)
     (line,) = ours(done.stderr)

@@ -99,7 +99,7 @@ def heard(data: bytes) -> None:
 
 # --- what is JSON and not what was agreed -------------------------------------------------------
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     (
         None,
         True,

@@ -31,8 +31,9 @@ from controller.config.loader import parse
 from controller.config.settings import Space
 from controller.events import Command
 from controller.mqtt.message import Message
-from tests.support.demo import BASE, Demo, house
+from tests.support.demo import Demo, house
 from tests.support.fake_controller import Serving, joiner, paired, settings
+from tests.support.subscriber import BASE
 from tests.support.wait import eventually
 from web import create_app
 

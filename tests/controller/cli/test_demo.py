@@ -28,7 +28,7 @@ from controller.cli.demo import (
 )
 from controller.config.loader import ConfigError
 from tests.conftest import Broker
-from tests.process.test_run import Subscriber
+from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
 from web import pair_link
 from web.security.gate import Hosts
@@ -224,7 +224,7 @@ def test_demo_plays_a_trace(demo: Callable[..., Process], tmp_path: Path) -> Non
 
 
 def test_demo_with_a_real_broker(demo: Callable[..., Process], broker: Broker) -> None:
-    with closing(Subscriber(broker)) as ear:
+    with closing(Subscriber(broker.port)) as ear:
         visitor = demo("--mqtt", f"127.0.0.1:{broker.port}").visit()
         eventually(lambda: visitor.state["link"] == "online")
         visitor.post("/bench/walk_in")

@@ -17,7 +17,8 @@ from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.support.demo import Demo, Ear, demo_config, house, times_on
+from tests.support.demo import Demo, demo_config, house, times_on
+from tests.support.subscriber import InMemorySubscriber
 from tests.support.wait import HANGS_S, eventually
 
 STRIKE, HATCH_LIGHT = 16, 20
@@ -26,7 +27,7 @@ BELL = ("chime.preset=tasmota", "chime.device=bell")
 
 
 def told(demo: Demo, topic: str) -> list[bytes]:
-    return [message.payload for message in list(demo.ear.heard) if message.topic == topic]
+    return [message.payload for message in list(demo.ear.messages) if message.topic == topic]
 
 
 def test_discovery_is_published_at_the_start_and_after_a_birth(tmp_path: Path) -> None:
@@ -47,12 +48,12 @@ def test_discovery_is_published_at_the_start_and_after_a_birth(tmp_path: Path) -
 def test_discovery_off_publishes_nothing_for_home_assistant(tmp_path: Path) -> None:
     with house(tmp_path, "homeassistant.discovery=off") as demo:
         eventually(lambda: demo.state)
-        assert not [m for m in demo.ear.heard if m.topic.startswith("homeassistant/")]
+        assert not [m for m in demo.ear.messages if m.topic.startswith("homeassistant/")]
 
 
 def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
     bus = InMemoryBroker()
-    ear = Ear(bus)
+    ear = InMemorySubscriber(bus)
     old = "homeassistant/lock/backdoor_bar_lock/config"
     ear.link.publish(Message(old, b"{}", retain=True))
     config = demo_config(tmp_path)
@@ -61,8 +62,10 @@ def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
     thread = Thread(target=running.loop.run)
     thread.start()
     device = "homeassistant/device/backdoor_bar/config"
-    eventually(lambda: any(m.topic == device for m in ear.heard))
-    about = [(m.topic, bool(m.payload)) for m in ear.heard if m.topic.startswith("homeassistant")]
+    eventually(lambda: any(m.topic == device for m in ear.messages))
+    about = [
+        (m.topic, bool(m.payload)) for m in ear.messages if m.topic.startswith("homeassistant")
+    ]
     assert about[:3] == [(old, True), (old, False), (device, True)]
     running.loop.stop()
     thread.join(HANGS_S)

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from controller.mqtt.message import Message
 from controller.replay import replay, wired_by
 from controller.service.heartbeat import REREAD_S
 from controller.trace import Row
-from tests.support.demo import house, times_on
+from tests.support.demo import Demo, house, times_on
 from tests.support.wait import HANGS_S, eventually
 
 STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
@@ -62,7 +63,9 @@ def test_knock_lights_the_hatch_until_it_opens(tmp_path: Path) -> None:
         demo.bench.act("knock_hatch")
         eventually(lambda: demo.pin(HATCH_LIGHT).state)
         eventually(lambda: (demo.state or {}).get("hatch", {}).get("light") == "ON")
-        assert [m.payload for m in demo.ear.heard if m.topic.endswith("hatch/light")][-1] == b"ON"
+        assert [m.payload for m in demo.ear.messages if m.topic.endswith("hatch/light")][
+            -1
+        ] == b"ON"
         demo.bench.act("open_hatch")
         eventually(lambda: not demo.pin(HATCH_LIGHT).state)
 
@@ -163,6 +166,10 @@ def test_reread_after_a_delay_is_not_repeated_at_once(tmp_path: Path) -> None:
         assert due_s[0][0] >= due_s[0][1]
 
 
+def ended_or_hatch_is_not(demo: Demo, state: bool) -> bool:
+    return not demo.thread.is_alive() or demo.state["hatch"]["open"] != state
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_loop_ends_with_the_strike_off_when_pins_report_no_edges(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
@@ -174,11 +181,7 @@ def test_loop_ends_with_the_strike_off_when_pins_report_no_edges(tmp_path: Path)
         for _ in range(10):
             state = pin.state
             (pin.drive_low if state else pin.drive_high)()
-            eventually(
-                lambda state=state: (
-                    not demo.thread.is_alive() or (demo.state["hatch"]["open"] != state)
-                )
-            )
+            eventually(partial(ended_or_hatch_is_not, demo, state))
         demo.thread.join(HANGS_S)
         assert not demo.thread.is_alive()
         assert not strike.state
@@ -208,7 +211,7 @@ def test_stop_switches_the_strike_off_and_publishes_offline(tmp_path: Path) -> N
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
     assert not strike.state
-    assert demo.ear.heard[-1].payload == b"offline"
+    assert demo.ear.messages[-1].payload == b"offline"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

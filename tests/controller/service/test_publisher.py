@@ -23,8 +23,8 @@ from controller.service.assembly import alone
 from controller.service.night import Night
 from controller.service.publisher import COMMANDS_WAITING, Item, Publisher
 from controller.service.reporter import Integrations, Origin, Reporter
-from tests.support.demo import Ear
 from tests.support.hanging_journal import HangingJournal
+from tests.support.subscriber import InMemorySubscriber
 from tests.support.wait import eventually
 
 KNOCK = Note("knock", {"place": "hatch", "raps": 2})
@@ -37,7 +37,7 @@ class Desk:
         bus, clock = InMemoryBroker(), Clock()
         self.path = path
         self.journal = HangingJournal(path)
-        self.ear = Ear(bus)
+        self.ear = InMemorySubscriber(bus)
         self.queue: SimpleQueue[Item] = SimpleQueue()
         origin = Origin("bar", "boot", Topics("backdoor/bar"))
         rules = parse({}, "", ()).rules
@@ -54,7 +54,7 @@ class Desk:
         self.publisher.start(State())
 
     def heard(self) -> list[str]:
-        return [message.topic.removeprefix("backdoor/bar/") for message in list(self.ear.heard)]
+        return [message.topic.removeprefix("backdoor/bar/") for message in list(self.ear.messages)]
 
     def stop(self) -> None:
         self.journal.free.set()

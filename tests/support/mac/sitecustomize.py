@@ -35,7 +35,7 @@ for module, names in MISSING.items():
     for name in names.split():
         vars(module).pop(name, None)
 # Chosen already where something was quicker than we are; kqueue cannot be had on Linux.
-selectors.DefaultSelector = selectors.PollSelector  # type: ignore[misc]
+selectors.DefaultSelector = selectors.PollSelector  # type: ignore[misc,assignment]
 for name in ("gpiod", "lgpio", "RPi"):
     sys.modules[name] = None  # type: ignore[assignment]
 # What `urllib.request` asks on a Mac.

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.config.settings import WIRING
 from tests.conftest import Broker, free_port
@@ -111,7 +112,7 @@ def idle(processes: Sequence[Process]) -> list[tuple[float, float]]:
 
 def an_event(controller: Process, port: int) -> tuple[float, float]:
     """Return the bytes on the disk and the milliseconds of CPU that one journalled event costs."""
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client = paho.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", port)
     client.loop_start()
     before, began_s = controller.written(), controller.cpu_s()

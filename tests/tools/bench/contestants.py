@@ -180,8 +180,10 @@ class Field:
 
     def end(self) -> None:
         """Send everybody home."""
-        for one in (*self._pages, *self._all):
-            one.end()
+        for page in self._pages:
+            page.end()
+        for contestant in self._all:
+            contestant.end()
         self.broker.kill()
         self._memory.cleanup()
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -186,5 +186,9 @@ def _cookie(port: int, path: str) -> str:
 
 
 if __name__ == "__main__":
-    kinds = {"commands": commands, "streams": streams, "subscribers": subscribers}
+    kinds: dict[str, Callable[..., None]] = {
+        "commands": commands,
+        "streams": streams,
+        "subscribers": subscribers,
+    }
     kinds[sys.argv[1]](*sys.argv[2:])

@@ -25,5 +25,5 @@ class Patch:
 if __name__ == "__main__":
     Board().install(Patch())  # type: ignore[arg-type]
     chip = importlib.import_module("controller.gpio.gpiod")
-    chip.header_chip = lambda: "/dev/gpiochip0"
+    vars(chip)["header_chip"] = lambda: "/dev/gpiochip0"
     sys.exit(main())

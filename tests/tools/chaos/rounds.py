@@ -24,8 +24,8 @@ from controller.journal import journal
 from controller.journal.journal import Journal, read_last
 from controller.journal.recovery import open_journal
 from tests.conftest import Broker
-from tests.process.test_run import Subscriber
 from tests.support.rows import row, saved
+from tests.support.subscriber import BASE, Subscriber
 from tests.support.wait import HANGS_S, eventually
 
 Tell = Callable[[str], None]
@@ -68,7 +68,7 @@ def scene(folder: Path) -> Iterator[tuple[Broker, Subscriber, Victim]]:
     broker.start()
     victim = Victim(folder, broker)
     try:
-        with closing(Subscriber(broker)) as ear:
+        with closing(Subscriber(broker.port)) as ear:
             yield broker, ear, victim
     finally:
         if victim.process is not None and victim.process.poll() is None:
@@ -87,12 +87,12 @@ class Events:
 
     def heard(self) -> dict[int, Any]:
         """Return each event by its number; the same number always says the same."""
-        new = self._ear.heard[self._read :]
+        new = self._ear.messages[self._read :]
         self._read += len(new)
-        for topic, payload, retained in new:
-            if topic.startswith("event/"):
-                assert not retained
-                self._take(json.loads(payload))
+        for message in new:
+            if message.topic.startswith(f"{BASE}event/"):
+                assert not message.retain
+                self._take(json.loads(message.payload))
         return self._by_seq
 
     def _take(self, event: Any) -> None:
@@ -178,7 +178,7 @@ def brokers(
         eventually(events.heard)
         for number in range(rounds):
             harm = chance.choice(BROKER_HARM)
-            before = len(ear.heard)
+            before = len(ear.messages)
             getattr(broker, harm)()
             time.sleep(chance.uniform(0.05, 1.0))  # the outage itself
             newest = read_last(str(path), 1)[-1].seq
@@ -191,8 +191,8 @@ def brokers(
 
 def _right_again(ear: Subscriber, events: Events, before: int, newest: int) -> bool:
     """Tell whether heartbeat, a fresh state and every event of the outage came since."""
-    topics = {topic for topic, _, _ in ear.heard[before:]}
-    fresh = {"heartbeat", "state"} <= topics and ear.status() == "online"
+    came = {message.topic for message in ear.messages[before:]}
+    fresh = {f"{BASE}heartbeat", f"{BASE}state"} <= came and ear.status() == "online"
     return fresh and newest in events.heard()
 
 
@@ -263,9 +263,13 @@ def main(what: str, rounds: str, seed: str = "1", share: str = "0/1") -> None:
     place = "/dev/shm" if what == "cuts" and Path("/dev/shm").is_dir() else None
     number, of = (int(part) for part in share.split("/"))
     mine = int(rounds) if what == "cuts" else len(range(number, int(rounds), of))
-    doing = {"kills": kills, "brokers": brokers, "cuts": partial(cuts, share=(number, of))}[what]
+    rounds_of: dict[str, Callable[[Path, int, int, Tell], dict[str, int]]] = {
+        "kills": kills,
+        "brokers": brokers,
+        "cuts": partial(cuts, share=(number, of)),
+    }
     with tempfile.TemporaryDirectory(prefix="backdoor-chaos-", dir=place) as folder:
-        done = doing(Path(folder), mine, int(seed) + 10_000 * number, tell)
+        done = rounds_of[what](Path(folder), mine, int(seed) + 10_000 * number, tell)
     sys.stdout.write(f"\r{json.dumps(done)}\n")
 
 
