@@ -6,6 +6,7 @@ The direction between our own packages is held by ``lint-imports`` in `make lint
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,3 +65,12 @@ def test_library_is_imported_in_its_home_only(library: str) -> None:
     users = {name(file) for file in FILES if library in imported(file)}
     assert users, f"nobody imports {library}: take it out of this table"
     assert all(user.startswith(HOMES[library]) for user in users)
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def test_no_test_module_is_imported() -> None:
+    """What tests share is in tests/support: a test module may be renamed, split and deleted."""
+    out_of_a_test = re.compile(r"^\s*(from|import) tests\.([\w.]+\.)?test_\w+", re.MULTILINE)
+    assert [name(file) for file in TESTS if out_of_a_test.search(file.read_text())] == []

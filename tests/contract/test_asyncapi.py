@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from jsonschema import Draft7Validator, FormatChecker
 
 from controller.events import COMMANDS, EVENTS, OUTPUT_LINES, TONES, Reason
 from controller.gpio.simulated import Move
 from controller.mqtt.inbox import CAUSES
 from controller.mqtt.message import Message
 from controller.trace import read_trace
+from tests.support.asyncapi import ADDRESSES, DOCUMENT, MESSAGES, SCHEMAS, found, mistakes
 from tests.support.demo import Demo, house
 from tests.support.subscriber import BASE
 from tests.support.wait import eventually
 
-ROOT = Path(__file__).parents[2]
 TRACES = Path(__file__).parents[1] / "traces"
-DOCUMENT = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
-SCHEMAS = DOCUMENT["components"]["schemas"]
-MESSAGES = DOCUMENT["components"]["messages"]
-ADDRESSES = {
-    channel["address"].removeprefix("{prefix}/{venue}/"): name
-    for name, channel in DOCUMENT["channels"].items()
-}
 SAID = {
     operation["channel"]["$ref"].removeprefix("#/channels/")
     for operation in DOCUMENT["operations"].values()
@@ -47,37 +37,6 @@ def refs(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from refs(value)
-
-
-def found(ref: str) -> Any:
-    node: Any = DOCUMENT
-    for step in ref.removeprefix("#/").split("/"):
-        node = node[step]
-    return node
-
-
-def properties(schema: Mapping[str, Any]) -> set[str]:
-    """The names that a schema of ours knows, with those of what it is made of."""
-    schema = found(schema["$ref"]) if "$ref" in schema else schema
-    names = set(schema.get("properties", {}))
-    return names.union(*(properties(part) for part in schema.get("allOf", ())))
-
-
-def mistakes(message: Message) -> list[str]:
-    """What is wrong with one message of the house, by the document."""
-    name = ADDRESSES.get(message.topic.removeprefix(BASE))
-    if name is None:
-        return [f"{message.topic}: not in the document"]
-    told = MESSAGES[name]
-    text = told.get("contentType") == "text/plain"
-    value = message.payload.decode() if text else json.loads(message.payload)
-    validator = Draft7Validator({**told["payload"], "components": DOCUMENT["components"]},
-                                format_checker=FormatChecker())  # fmt: skip
-    wrong = [f"{message.topic}: {e.message} {value}" for e in validator.iter_errors(value)]
-    if name.startswith("event_"):
-        surplus = set(value) - properties(told["payload"])
-        wrong += [f"{message.topic}: {key} is not in the document" for key in surplus]
-    return wrong
 
 
 def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:

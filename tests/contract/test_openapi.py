@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import yaml
 from flask import Flask
-from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
 from controller.config.settings import Space
 from controller.events import PAGE_COMMANDS
 from tests.support.fake_controller import FakeController, joiner, page_of, paired, settings
+from tests.support.openapi import DOCUMENT, fits
 from web import create_app
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = yaml.safe_load((ROOT / "web" / "openapi.yaml").read_text())
 ASYNC = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
 SNAPSHOT = ASYNC["components"]["schemas"]["Snapshot"]
 
@@ -34,29 +33,6 @@ def controller() -> FakeController:
 @pytest.fixture
 def app(controller: FakeController, tmp_path: Path) -> Flask:
     return page_of(controller, tmp_path)
-
-
-def resolved(node: Any) -> Any:
-    """A node with its reference followed."""
-    while "$ref" in node:
-        found: Any = DOCUMENT
-        for step in node["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        node = found
-    return node
-
-
-def fits(answer: TestResponse, method: str, path: str) -> Any:
-    """Hold an answer against the document; return its JSON."""
-    told = DOCUMENT["paths"][path][method]["responses"]
-    assert str(answer.status_code) in told, (answer.status_code, path)
-    content = resolved(told[str(answer.status_code)]).get("content", {})
-    assert not content or answer.mimetype in content, (answer.mimetype, path)
-    if not answer.is_json:
-        return None
-    schema = content["application/json"]["schema"]
-    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(answer.json)
-    return answer.json
 
 
 def token(client: Any) -> str:

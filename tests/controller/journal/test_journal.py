@@ -20,7 +20,7 @@ from controller.journal import journal as module
 from controller.journal.journal import MEMORY, Journal, append_log_path, read_last
 from controller.journal.records import Row, Saved
 from controller.journal.recovery import Opened, open_journal
-from tests.support.rows import LATER_S, NINE_S, row, saved
+from tests.support.rows import LATER_S, NINE_S, remembers_nothing, row, saved
 
 
 def filled(path: Path, count: int = 100) -> Path:
@@ -361,16 +361,6 @@ def killed_writer(path: Path, after_rows: int) -> int:
 # --- where nothing can be written -----------------------------------------------------------------
 
 
-def remembers_nothing(opened: Opened) -> None:
-    assert opened.doubt
-    assert opened.journal.in_memory
-    assert "[journal] path" in opened.warning
-    opened.journal.write([row(1)], saved(1), 1)
-    opened.journal.reopen()
-    assert opened.journal.after(0, 9) == [row(1)]
-    opened.journal.close()
-
-
 def test_missing_directory_gives_journal_in_memory(tmp_path: Path) -> None:
     remembers_nothing(open_journal(tmp_path / "no" / "such" / "journal.db"))
 
@@ -392,7 +382,8 @@ def test_locked_file_gives_journal_in_memory(path: Path, monkeypatch: pytest.Mon
 
 READ_ONLY = """
 import os, sys
-from tests.controller.journal.test_journal import *
+from controller.journal.recovery import open_journal
+from tests.support.rows import remembers_nothing
 if os.geteuid() == 0:
     os.setuid(65534)
 remembers_nothing(open_journal(sys.argv[1]))

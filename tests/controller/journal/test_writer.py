@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -17,48 +16,10 @@ from controller.journal import writer as writer_module
 from controller.journal.journal import MEMORY, Journal, append_log_path, read_last
 from controller.journal.records import Record, Row
 from controller.journal.recovery import open_journal
-from controller.journal.writer import JournalWriter
 from tests.support.hanging_journal import HangingJournal
+from tests.support.journal_desk import Desk
 from tests.support.rows import LATER_S, row, saved
 from tests.support.wait import eventually
-
-
-class Desk:
-    """A writer and what it reported."""
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.done: list[Record] = []
-        self.faults: list[str] = []
-        self.writer = JournalWriter(journal, on_written=self.on_written, on_fault=self.on_fault)
-
-    def on_written(self, record: Record) -> None:
-        self.done.append(record)
-
-    def on_fault(self, text: str) -> None:
-        self.faults.append(text)
-
-    def put(self, *seqs: int) -> None:
-        for seq in seqs:
-            self.writer.put(Record([row(seq)], saved(seq)))
-
-    def written(self) -> list[int]:
-        return [row.seq for record in self.done for row in record.rows]
-
-    def fetch(self, after: int, limit: int = 9999) -> list[int]:
-        replies: list[list[Row]] = []
-        self.writer.fetch(after, limit, replies.append)
-        eventually(lambda: replies)
-        return [row.seq for row in replies[0]]
-
-    def break_disk(self) -> None:
-        """From now on every page that the file would grow by is refused."""
-        limit = self.journal._db.execute("PRAGMA page_count").fetchone()[0]
-        self.journal._db.execute(f"PRAGMA max_page_count = {limit}")
-        full = os.open("/dev/full", os.O_WRONLY)
-        assert self.journal._append_log is not None
-        os.dup2(full, self.journal._append_log._fd)
-        os.close(full)
 
 
 @pytest.fixture
@@ -300,8 +261,9 @@ def test_failing_callback_does_not_end_the_writer(
 
 FULL_DISK = """
 import resource, sys
-from pathlib import Path
-from tests.controller.journal.test_writer import *
+from controller.journal.journal import Journal
+from tests.support.journal_desk import Desk
+from tests.support.wait import eventually
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 desk = Desk(Journal(sys.argv[1]))
 desk.writer.start()

@@ -11,8 +11,7 @@ import pytest
 from controller.events import Contact, Doorway, Edge, Fault, Knock, Passage, Sensed
 from controller.sensing.patterns import broken_ms, filled
 from controller.sensing.settings import SensingSettings
-from tests.controller.sensing.test_passages import S90, doorways, faults, passages
-from tests.controller.sensing.test_sensing import storm
+from tests.support.sensed import S90, doorways, faults, passages, storm
 from tests.tools.doorway.score import sense
 from tests.tools.doorway.sketch import edges, pulses
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.events import Doorway, Edge, Fault, Passage, Sensed
+from controller.events import Doorway, Edge, Fault, Passage
 from controller.sensing.settings import SensingSettings
+from tests.support.sensed import S90, doorways, faults, passages
 from tests.tools.doorway.scenes import CATEGORIES, OPEN, evening, scene
 from tests.tools.doorway.score import merged, score_ours, score_rival, sense, windows
 from tests.tools.doorway.sketch import edges
@@ -17,7 +18,6 @@ from tests.tools.doorway.sketch import edges
 TRACES = Path(__file__).parents[2] / "traces"
 #: Nothing was ever tuned on seeds from here on.
 HELD_OUT = 800_000
-S90 = SensingSettings(beam_spacing_mm=90.0)
 
 
 def verdicts_of(
@@ -25,16 +25,6 @@ def verdicts_of(
 ) -> list[tuple[int, int, str]]:
     """Verdicts on sketched edges."""
     return [(p.least, p.most, p.why) for p in passages(text, settings, wired)]
-
-
-def passages(text: str, settings: SensingSettings = S90, wired: str = "OI") -> list[Passage]:
-    """Passages of sketched edges."""
-    return [s for s in sense(edges(text, wired=wired), settings) if isinstance(s, Passage)]
-
-
-def faults(events: list[Sensed]) -> list[tuple[str, str, bool]]:
-    """Faults that began and ended, without their times."""
-    return [(s.name, s.line, s.active) for s in events if isinstance(s, Fault)]
 
 
 @pytest.mark.parametrize(
@@ -102,12 +92,6 @@ def test_chatter_and_glitches_are_no_passage_and_date_nothing_late() -> None:
     assert events[0].inner_ms == 300.0
     glitches = sense(edges("O+1000 O-1001 I+1000 I-1001.5 O+3000 O-3001.9"), S90)
     assert glitches == []
-
-
-def doorways(text: str) -> list[tuple[float, bool, int]]:
-    """Doorway events of sketched edges."""
-    events = sense(edges(text), S90)
-    return [(d.t_ms, d.busy, d.coming_in) for d in events if isinstance(d, Doorway)]
 
 
 def test_guest_at_the_inner_beam_is_reported_at_its_raw_edge() -> None:

@@ -22,6 +22,7 @@ from controller.events import (
 )
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
+from tests.support.sensed import storm
 from tests.tools.doorway.scenes import evening
 from tests.tools.doorway.score import sense
 from tests.tools.doorway.sketch import edges
@@ -64,12 +65,6 @@ def test_edge_found_by_re_reading_the_pin_is_an_edge() -> None:
     events = edges("O+1000 I+1090 O-1300 I-1390")
     found = [Edge(e.t_ms, e.line, e.level, resync=True) for e in events]
     assert sense(found, SensingSettings()) == sense(events, SensingSettings())
-
-
-def storm(line: str, began_ms: float = 5000.0, lasts_ms: float = 3000.0) -> list[Edge]:
-    """Ten thousand edges a second."""
-    n = int(lasts_ms * 10)
-    return [Edge(began_ms + 0.1 * k, line, k % 2 == 0) for k in range(n)]
 
 
 @pytest.mark.parametrize("line", STORMY)

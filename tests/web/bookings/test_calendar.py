@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from controller.mqtt.message import Topics
-from tests.contract.test_asyncapi import mistakes
+from tests.support.asyncapi import mistakes
 from tests.support.ics import NOW, ROME, TONIGHT, Clock, calendar, event
 from web.bookings.calendar import STALE_S, Calendar, CalendarSettings, time_zone
 from web.bookings.download import CalendarError, CalendarSource

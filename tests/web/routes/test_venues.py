@@ -10,8 +10,8 @@ import pytest
 
 from controller.codec import encode
 from controller.mqtt.message import Message
-from tests.contract.test_openapi import fits
 from tests.support.fake_controller import FakeController, joiner, paired, settings
+from tests.support.openapi import fits
 from web import create_app
 from web.routes.venues import MAX_VENUES, STALE_AFTER_S, Venues
 
