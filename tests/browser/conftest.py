@@ -54,7 +54,7 @@ def open_page(browser: Browser) -> Iterator[Any]:
         page = contexts[-1].new_page()
         page.set_default_timeout(1000 * HANGS_S)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if bad(said) else None)
+        page.on("console", lambda message: errors.append(message.text) if bad(message) else None)
         page.goto(url)
         return page
 
@@ -64,9 +64,9 @@ def open_page(browser: Browser) -> Iterator[Any]:
     assert errors == []
 
 
-def bad(said: Any) -> bool:
+def bad(message: Any) -> bool:
     """Return whether this is an error on the console; an answer 4xx is none, tests want some."""
-    return said.type == "error" and "Failed to load resource" not in said.text
+    return message.type == "error" and "Failed to load resource" not in message.text
 
 
 @pytest.fixture

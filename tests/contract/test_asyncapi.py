@@ -20,7 +20,7 @@ from tests.support.subscriber import BASE
 from tests.support.wait import eventually
 
 TRACES = Path(__file__).parents[1] / "traces"
-SAID = {
+PUBLISHED = {
     operation["channel"]["$ref"].removeprefix("#/channels/")
     for operation in DOCUMENT["operations"].values()
     if operation["action"] == "send"
@@ -43,11 +43,11 @@ def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:
     with (TRACES / trace).open(encoding="utf-8", newline="") as text:
         moves = [Move(*row) for row in read_trace(text, trace)]
     demo.bench.play(moves)
-    eventually(lambda: len(demo.ear.events(until)) >= times)
+    eventually(lambda: len(demo.mqtt.events(until)) >= times)
 
 
 def ours(demo: Demo) -> list[Message]:
-    return [m for m in list(demo.ear.messages) if m.topic.startswith(BASE)]
+    return [m for m in list(demo.mqtt.messages) if m.topic.startswith(BASE)]
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +59,26 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Message]]:
 
 
 def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
-    said: list[Message] = []
+    published: list[Message] = []
     folder = tmp_path_factory.mktemp("house")
     with house(folder, speed=3000) as demo:
         play(demo, "everything.csv", "session_ended", 2)
-        said += ours(demo)
+        published += ours(demo)
     with house(folder, "sensing.beam_spacing_mm=105.6", speed=3000) as demo:  # the evening's
         play(demo, "knocks.csv", "knock")
         play(demo, "evening.csv", "session_ended", 39)
-        eventually(lambda: demo.ear.all("heartbeat"))
-        assert demo.ear.ask("access_door", party=9)["reason"]
-        said += ours(demo)
+        eventually(lambda: demo.mqtt.all("heartbeat"))
+        assert demo.mqtt.ask("access_door", party=9)["reason"]
+        published += ours(demo)
     folder = tmp_path_factory.mktemp("manual")
     with house(folder, "house.counting=manual", speed=300) as demo:
         demo.bench.act("walk_in")
-        eventually(lambda: demo.ear.events("passage_seen"))
-        assert demo.ear.ask("self_test")["ok"]
+        eventually(lambda: demo.mqtt.events("passage_seen"))
+        assert demo.mqtt.ask("self_test")["ok"]
         demo.running.loop.post(demo.running.self_test.end)
-        eventually(lambda: demo.ear.events("self_tested"))
-        said += ours(demo)
-    return said + ours(demo)  # and its goodbye
+        eventually(lambda: demo.mqtt.events("self_tested"))
+        published += ours(demo)
+    return published + ours(demo)  # and its goodbye
 
 
 def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
@@ -89,21 +89,21 @@ def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
 
 
 def test_nobody_is_named_who_says_nothing(heard: list[Message]) -> None:
-    said = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
+    published = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
     asked = {f"cmd_{name}" for name in COMMANDS}
-    assert said - asked == SAID - {"book_next"}  # the page's: see test_web_book
-    assert {f"event_{name}" for name in EVENTS} == {n for n in SAID if n.startswith("event_")}
+    assert published - asked == PUBLISHED - {"book_next"}  # the page sends that
+    assert {f"event_{name}" for name in EVENTS} == {n for n in PUBLISHED if n.startswith("event_")}
 
 
 def test_retained_and_quality_are_as_told(heard: list[Message]) -> None:
     """The bus hands a live message on without its flag, so it is asked who kept what."""
     for message in heard:
-        told = MESSAGES[ADDRESSES[message.topic.removeprefix(BASE)]]
-        assert message.qos == told["bindings"]["mqtt"]["qos"], message.topic
+        declared = MESSAGES[ADDRESSES[message.topic.removeprefix(BASE)]]
+        assert message.qos == declared["bindings"]["mqtt"]["qos"], message.topic
 
 
 def test_every_command_is_heard() -> None:
-    obeyed = {name for name in ADDRESSES.values() if name not in SAID}
+    obeyed = {name for name in ADDRESSES.values() if name not in PUBLISHED}
     assert obeyed == {f"cmd_{name}" for name in COMMANDS}
 
 

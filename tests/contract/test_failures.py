@@ -84,8 +84,8 @@ def test_pairing_and_looking_ask_the_controller_for_nothing(tmp_path: Path) -> N
 def test_two_entries_are_two_events() -> None:
     """C16: the second says its own count, and is told though nothing else came between."""
     room = Room()
-    told = [*room.passes(1), *room.passes(1)]
-    assert names(told).count("entry") == 2
+    effects = [*room.passes(1), *room.passes(1)]
+    assert names(effects).count("entry") == 2
     assert room.state.occupancy.count == 2
 
 

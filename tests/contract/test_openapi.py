@@ -51,8 +51,8 @@ def test_every_route_is_told_and_no_other(controller: FakeController, tmp_path: 
         if rule.endpoint != "static"
         for method in (rule.methods or set()) & {"GET", "POST"}
     }
-    told = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
-    assert told == served
+    declared = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
+    assert declared == served
 
 
 def test_the_commands_are_the_commands() -> None:

@@ -87,8 +87,8 @@ def test_guests_inside_at_the_start_have_a_session() -> None:
 
 def test_outputs_on_at_the_start_are_in_the_replay() -> None:
     events = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in", inside=4)
-    lit = [(line["line"], line["level"]) for line in events if line["event"] == "output"]
-    assert lit == [("full_lamp", 1)]
+    outputs = [(line["line"], line["level"]) for line in events if line["event"] == "output"]
+    assert outputs == [("full_lamp", 1)]
     events = run([Row(5.0, "door_contact", 0)], "door.entry=walk_in")
     assert [line["line"] for line in events if line["event"] == "output"] == ["strike"]
 

@@ -164,12 +164,12 @@ def configured(*command: str) -> list[str]:
 def whole() -> None:
     """The whole controller as its unit starts it: how often all of its threads wake up."""
     command = configured("run")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.bind("/tmp/notify")
-        told.settimeout(60)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind("/tmp/notify")
+        notify.settimeout(60)
         env = {**os.environ, "NOTIFY_SOCKET": "/tmp/notify"}
         with subprocess.Popen(command, env=env) as controller:
-            while told.recv(4096) != b"READY=1":
+            while notify.recv(4096) != b"READY=1":
                 pass
             time.sleep(5)  # the start's own work
             tasks = Path(f"/proc/{controller.pid}/task")
@@ -200,8 +200,8 @@ def self_test() -> None:
             if line == "release_button":
                 eventually(lambda: value(STRIKE))
                 eventually(lambda: not value(STRIKE))
-        said = test.stdout.read().splitlines()
-    ticked = [row.split()[1].strip(",") for row in said if row.startswith("   ok")]
+        lines = test.stdout.read().splitlines()
+    ticked = [row.split()[1].strip(",") for row in lines if row.startswith("   ok")]
     ok("and ticks each off as a hand proves it", (ticked, test.returncode) == (steps, 0))
 
 
@@ -215,8 +215,8 @@ def pulse(line: LineSettings) -> None:
 def switches(tasks: Path) -> int:
     """Return how often a process's threads have gone to sleep of their own will."""
     texts = [(task / "status").read_text() for task in tasks.iterdir()]
-    told = [line for text in texts for line in text.splitlines()]
-    return sum(int(line.split()[1]) for line in told if line.startswith("voluntary"))
+    lines = [line for text in texts for line in text.splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
 
 
 def owners() -> None:

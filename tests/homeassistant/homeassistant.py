@@ -73,8 +73,8 @@ class HomeAssistant:
     def _become_its_owner(self) -> str:
         """Fill in the first page that a new Home Assistant shows; return what lets us in."""
         who = {"client_id": CLIENT, "name": "Bar", "username": "bar", "password": "tender"}
-        told = self._ask("POST", "/api/onboarding/users", {**who, "language": "en"})
-        code = told["auth_code"]
+        answer = self._ask("POST", "/api/onboarding/users", {**who, "language": "en"})
+        code = answer["auth_code"]
         form = f"client_id={CLIENT}&grant_type=authorization_code&code={code}".encode()
         return str(self._ask("POST", "/auth/token", form)["access_token"])
 
@@ -100,8 +100,8 @@ class HomeAssistant:
         """Set up MQTT by the form that the user fills in."""
         flows = "/api/config/config_entries/flow"
         flow = self._ask("POST", flows, {"handler": "mqtt"})
-        told = {"broker": host, "port": port}
-        assert self._ask("POST", f"{flows}/{flow['flow_id']}", told)["type"] == "create_entry"
+        settings = {"broker": host, "port": port}
+        assert self._ask("POST", f"{flows}/{flow['flow_id']}", settings)["type"] == "create_entry"
 
     def states(self) -> dict[str, Any]:
         """Return all entities by their id."""

@@ -173,9 +173,9 @@ def test_every_entity_is_there_with_its_attributes(ha: HomeAssistant) -> None:
     eventually(lambda: ha.state("sensor.backdoor_bar_uptime").replace(".", "").isdigit())
     found = {name: state for name, state in ha.states().items() if "backdoor_bar" in name}
     assert sorted(found) == OURS
-    for name, (state, told) in ENTITIES.items():
+    for name, (state, expected) in ENTITIES.items():
         assert state in ("", found[name]["state"]), name
-        assert found[name]["attributes"].items() >= told.items(), name
+        assert found[name]["attributes"].items() >= expected.items(), name
     assert ha.complaints() == []
 
 
@@ -197,8 +197,8 @@ def test_at_four_it_is_refused_and_says_why(ha: HomeAssistant, house: House) -> 
     assert "T" in ha.state("sensor.backdoor_bar_session_ends")
     ha.call("lock.open", "lock.backdoor_bar")
     eventually(lambda: ha.state("event.backdoor_bar_refused") != "unknown")
-    told = attributes(ha, "event.backdoor_bar_refused")
-    assert (told["event_type"], told["cause"]) == ("CapacityReached", "homeassistant")
+    event = attributes(ha, "event.backdoor_bar_refused")
+    assert (event["event_type"], event["cause"]) == ("CapacityReached", "homeassistant")
     assert not house.pin(STRIKE).state
     assert ha.state("lock.backdoor_bar") == "locked"
 
@@ -216,8 +216,8 @@ def test_a_knock_rings_at_the_hatch_and_is_answered(ha: HomeAssistant, house: Ho
     house.bench.act("knock_hatch")
     becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "on")
     eventually(lambda: ha.state("event.backdoor_bar_knock_at_the_hatch") != "unknown")
-    told = attributes(ha, "event.backdoor_bar_knock_at_the_hatch")
-    assert (told["event_type"], told["raps"]) == ("ring", 2)
+    event = attributes(ha, "event.backdoor_bar_knock_at_the_hatch")
+    assert (event["event_type"], event["raps"]) == ("ring", 2)
     assert ha.state("event.backdoor_bar_knock_at_the_door") == "unknown"
     ha.call("button.press", "button.backdoor_bar_hatch_answered")
     becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "off")

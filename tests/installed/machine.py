@@ -100,8 +100,8 @@ def run(*command: str) -> str:
 
 def in_memory(folder: Path) -> None:
     """Lay a directory into memory where there is plenty: a run waits for the disk most of all."""
-    told = Path("/proc/meminfo").read_text()
-    if int(told.partition("MemAvailable:")[2].split()[0]) > PLENTY_KIB:
+    meminfo = Path("/proc/meminfo").read_text()
+    if int(meminfo.partition("MemAvailable:")[2].split()[0]) > PLENTY_KIB:
         run("mount", "-t", "tmpfs", "-o", "size=4G", "backdoor-test", str(folder))
 
 

@@ -108,17 +108,17 @@ def installed_files(machine: Machine) -> list[str]:
 
 def test_a_dry_run_says_every_step_and_does_none(machine: Machine) -> None:
     before = installed_files(machine)
-    said = machine.do(*INSTALL, "--dry-run")
+    output = machine.do(*INSTALL, "--dry-run")
     for step in ("useradd", "require-hashes", "/etc/backdoor/backdoor.toml", "backdoor.acl",
                  "backdoor-controller.service", "systemctl restart"):  # fmt: skip
-        assert step in said
-    assert all(line.startswith("would ") for line in said.splitlines())
+        assert step in output
+    assert all(line.startswith("would ") for line in output.splitlines())
     assert installed_files(machine) == before
 
 
 def test_one_command_installs_it_and_shows_how_to_pair(machine: Machine) -> None:
-    said = machine.do(*INSTALL)
-    assert re.search(r"page: http://\S+:8080/pair/\S{30,}", said)
+    output = machine.do(*INSTALL)
+    assert re.search(r"page: http://\S+:8080/pair/\S{30,}", output)
     assert machine.show(CONTROLLER, "SubState") == machine.show(PAGE, "SubState") == "running"
     machine.until(lambda: working(machine))
     assert state(machine)["door"]["mode"] == "Locked"
@@ -129,9 +129,9 @@ def test_one_command_installs_it_and_shows_how_to_pair(machine: Machine) -> None
 def test_again_it_finds_everything_as_it_should_be(machine: Machine) -> None:
     pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE, "mosquitto")]
     machine.do("sh", "-c", "echo '# mine' >> /etc/backdoor/backdoor.toml")
-    said = machine.do(*INSTALL)
-    assert "everything was as it should be" in said
-    assert "write" not in said
+    output = machine.do(*INSTALL)
+    assert "everything was as it should be" in output
+    assert "write" not in output
     assert [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE, "mosquitto")] == pids
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 
@@ -166,22 +166,22 @@ def test_the_broker_refuses_strangers(machine: Machine) -> None:
 
 
 def test_a_guest_learns_whether_there_is_room_and_no_more(machine: Machine) -> None:
-    said = client(machine, "guest", "backdoor/bar/cmd/access_door")
-    assert "publish Not authorized" in said
-    assert "'backdoor/bar/occupancy', 'backdoor/bar/session', 'backdoor/bar/status']" in said
+    output = client(machine, "guest", "backdoor/bar/cmd/access_door")
+    assert "publish Not authorized" in output
+    assert "'backdoor/bar/occupancy', 'backdoor/bar/session', 'backdoor/bar/status']" in output
 
 
 def test_the_page_may_ask_and_hear_and_not_pretend_to_be_the_house(machine: Machine) -> None:
     assert "publish Not authorized" in client(machine, "web", "backdoor/bar/state")
-    said = client(machine, "web", "backdoor/bar/cmd/no_such_command")
-    assert "publish Not authorized" not in said
-    assert "backdoor/bar/state" in said
+    output = client(machine, "web", "backdoor/bar/cmd/no_such_command")
+    assert "publish Not authorized" not in output
+    assert "backdoor/bar/state" in output
 
 
 def test_home_assistant_hears_all_and_opens_nothing_unless_allowed(machine: Machine) -> None:
-    said = client(machine, "homeassistant", "backdoor/bar/cmd/access_door")
-    assert "publish Not authorized" in said
-    assert "backdoor/bar/state" in said
+    output = client(machine, "homeassistant", "backdoor/bar/cmd/access_door")
+    assert "publish Not authorized" in output
+    assert "backdoor/bar/state" in output
 
 
 def test_one_service_can_not_read_the_others_login(machine: Machine) -> None:
@@ -281,8 +281,11 @@ def test_the_self_test_changes_places_with_the_service_and_back(machine: Machine
     assert "MISSING  hatch_knock: no edges" in done.stdout
     machine.until(lambda: machine.show(CONTROLLER, "SubState") == "running")
     machine.until(lambda: working(machine))
-    told = state(machine)["self_test"]  # the page has it, too
-    assert (told["running"], [line["proven"] for line in told["lines"]]) == (False, [False] * 2)
+    progress = state(machine)["self_test"]  # the page has it, too
+    assert (progress["running"], [line["proven"] for line in progress["lines"]]) == (
+        False,
+        [False] * 2,
+    )
     kept = machine.do("runuser", "-u", "backdoor", "--", "backdoor", "journal", "--last", "200")
     assert '"missing":["door_contact","hatch_knock"]' in kept.replace(" ", "")
     owners = machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor")
@@ -357,8 +360,8 @@ def test_after_a_reboot_all_is_there_again(machine: Machine) -> None:
 
 
 def test_uninstalled_it_leaves_nothing_but_the_data(machine: Machine) -> None:
-    said = machine.do("/opt/backdoor/systemd/install", "--uninstall")
-    assert "your data stays" in said
+    output = machine.do("/opt/backdoor/systemd/install", "--uninstall")
+    assert "your data stays" in output
     assert installed_files(machine) == ["/etc/backdoor", "/etc/backdoor/backdoor.toml",
                                         "/var/lib/backdoor"]  # fmt: skip
     for name in ("backdoor", "backdoor-web"):

@@ -32,7 +32,7 @@ def controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
 
 
 @pytest.fixture
-def ear(broker: Broker) -> Iterator[Subscriber]:
+def mqtt(broker: Broker) -> Iterator[Subscriber]:
     subscriber = Subscriber(broker.port)
     yield subscriber
     subscriber.close()

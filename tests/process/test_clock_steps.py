@@ -30,7 +30,7 @@ def test_session_lasts_two_hours_across_a_clock_change(
 ) -> None:
     wall.set(night)
     with house(tmp_path) as demo:
-        demo.ear.ask("set_count", count=1)
+        demo.mqtt.ask("set_count", count=1)
         eventually(lambda: demo.state["session"])
         assert length_s(demo) == 7200
         assert demo.state["session"]["remaining_s"] == pytest.approx(7200, abs=5)
@@ -42,12 +42,12 @@ def test_clock_step_changes_only_the_times_shown(
 ) -> None:
     wall.set("2026-12-24T20:00:00+01:00")
     with house(tmp_path) as demo:
-        demo.ear.ask("set_count", count=1)
+        demo.mqtt.ask("set_count", count=1)
         eventually(lambda: demo.state["session"])
         before = datetime.fromisoformat(demo.state["session"]["ends_at"])
         remaining_s = demo.state["session"]["remaining_s"]
         wall.ahead_s += step.total_seconds()
-        answer = demo.ear.ask("access_door")
+        answer = demo.mqtt.ask("access_door")
         believable = step > timedelta(days=-300)
         assert answer["reason"] == (None if believable else "ClockNotSet")
         demo.bench.act("open_hatch")  # any change tells the state again
@@ -65,17 +65,17 @@ def test_boot_in_1970_keeps_the_session_and_refuses_commands_it_cannot_date(
         "controller.service.loop.PASSAGE_MS", 60_000.0
     )  # away a moment, however slow
     with house(tmp_path) as demo:
-        demo.ear.ask("set_count", count=2)
+        demo.mqtt.ask("set_count", count=2)
         eventually(lambda: demo.state["session"])
     wall.set(40.0)
     with house(tmp_path) as demo:
         assert demo.state["session"]["remaining_s"] == pytest.approx(7200, abs=10)
-        assert demo.ear.ask("staff_pass", issued_at=time.time())["reason"] == "ClockNotSet"
-        assert demo.ear.ask("staff_pass")["reason"] == "ClockNotSet"
-        assert demo.ear.ask("staff_pass", boot=demo.state["boot"])["ok"]  # the page beside us
+        assert demo.mqtt.ask("staff_pass", issued_at=time.time())["reason"] == "ClockNotSet"
+        assert demo.mqtt.ask("staff_pass")["reason"] == "ClockNotSet"
+        assert demo.mqtt.ask("staff_pass", boot=demo.state["boot"])["ok"]  # the page beside us
         demo.bench.act("press_release")  # and the button, in any case
-        eventually(lambda: demo.ear.events("access_granted"))
-        assert demo.ear.events("access_granted")[-1]["cause"] == "button"
+        eventually(lambda: demo.mqtt.events("access_granted"))
+        assert demo.mqtt.events("access_granted")[-1]["cause"] == "button"
 
 
 def test_time_in_suspend_counts(monkeypatch: pytest.MonkeyPatch) -> None:

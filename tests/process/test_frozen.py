@@ -98,13 +98,13 @@ def test_frozen_process_is_noticed_through_the_broker(
         MqttLink, settings, client_id="page", on_ack=lambda _: None, will=None, birth=None
     )
     mirror = mirror_on(join)
-    with closing(Subscriber(broker.port)) as ear:
+    with closing(Subscriber(broker.port)) as mqtt:
         eventually(lambda: mirror.view().link == "online")
         assert one.process is not None
         os.kill(one.process.pid, signal.SIGSTOP)
         eventually(lambda: mirror.view().link != "online")
-        beats = len(ear.all("heartbeat"))
+        beats = len(mqtt.all("heartbeat"))
         os.kill(one.process.pid, signal.SIGCONT)
-        eventually(lambda: len(ear.all("heartbeat")) > beats)
+        eventually(lambda: len(mqtt.all("heartbeat")) > beats)
         eventually(lambda: mirror.view().link == "online")
     mirror.stop()

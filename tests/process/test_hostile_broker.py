@@ -120,9 +120,9 @@ def back(broker: Broker) -> None:
     """Start the true broker, and see that all is there."""
     broker.start()
     try:
-        with closing(Subscriber(broker.port)) as ear:
-            eventually(lambda: ear.status() == "online" and ear.last("heartbeat"))
-            eventually(lambda: {"access_granted", "access_not_taken"} <= events_of(ear))
+        with closing(Subscriber(broker.port)) as mqtt:
+            eventually(lambda: mqtt.status() == "online" and mqtt.last("heartbeat"))
+            eventually(lambda: {"access_granted", "access_not_taken"} <= events_of(mqtt))
     finally:
         broker.kill()
 
@@ -132,9 +132,9 @@ def test_after_its_return_nothing_waits_longer_than_five_seconds() -> None:
     assert BACKOFF_S[-1] + GATHERING_S + OVERLAP_S <= 5
 
 
-def events_of(ear: Subscriber) -> set[str]:
+def events_of(mqtt: Subscriber) -> set[str]:
     """Return the names of the events that were received."""
-    return {message.topic.removeprefix(f"{BASE}event/") for message in ear.event_messages()}
+    return {message.topic.removeprefix(f"{BASE}event/") for message in mqtt.event_messages()}
 
 
 # --- slow ---------------------------------------------------------------------------------------
@@ -154,12 +154,12 @@ def test_door_works_while_the_broker_is_slow(tmp_path: Path) -> None:
     between = Broker(tmp_path / "..").port
     slow = Crowd(between, dawdle)
     try:
-        with closing(Subscriber(broker.port)) as ear, house_on(tmp_path, between) as demo:
+        with closing(Subscriber(broker.port)) as mqtt, house_on(tmp_path, between) as demo:
             eventually(lambda: slow.met)
             lets_in_by_button(demo)
             quick.set()
-            eventually(lambda: "access_not_taken" in events_of(ear))
-            eventually(lambda: ear.status() == "online")
+            eventually(lambda: "access_not_taken" in events_of(mqtt))
+            eventually(lambda: mqtt.status() == "online")
         slow.close()
     finally:
         broker.kill()
@@ -221,8 +221,8 @@ def test_command_delayed_repeated_or_reordered_opens_once_and_only_while_fresh(
         message = Message(f"x/cmd/{each.name}", json.dumps(body).encode(), 1, each.retain)
         command = inbox.take(each.name, message, Now(at_ms, WALL_S + at_ms / 1000))
         assert command is not None
-        told = engine.advance(at_ms)
-        assert Set("strike", True) not in [effect for _, effect in told], "on without a command"
+        effects = engine.advance(at_ms)
+        assert Set("strike", True) not in [effect for _, effect in effects], "on without a command"
         on = Set("strike", True) in [effect for _, effect in engine.event(command)]
         if command.refusal is None:
             assert number not in done, "done twice"

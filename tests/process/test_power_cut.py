@@ -24,8 +24,8 @@ def left(tmp_path: Path) -> Path:
     """What is on the disk of a house in the middle of its evening."""
     with house(tmp_path / "house") as demo:
         demo.bench.act("walk_in")
-        eventually(lambda: demo.ear.events("entry"))
-        assert demo.ear.ask("set_count", count=2)["ok"]
+        eventually(lambda: demo.mqtt.events("entry"))
+        assert demo.mqtt.ask("set_count", count=2)["ok"]
         (tmp_path / "left").mkdir()
         for file in (tmp_path / "house").glob("journal.db*"):
             shutil.copy(file, tmp_path / "left")
@@ -51,8 +51,8 @@ def test_kill_is_followed_by_the_next_number(left: Path) -> None:
     last = newest(left)
     with house(left) as demo:
         assert demo.state["occupancy"]["count"] == 2
-        assert demo.ear.ask("set_count", count=1)["ok"]
-        eventually(lambda: demo.ear.events("count_adjusted"))
+        assert demo.mqtt.ask("set_count", count=1)["ok"]
+        eventually(lambda: demo.mqtt.events("count_adjusted"))
         seqs = [row.seq for row in read_last(str(left / "journal.db"), 99)]
     assert seqs == list(range(1, len(seqs) + 1))
     assert len(seqs) > last
@@ -64,26 +64,26 @@ def test_power_cut_reuses_no_number(left: Path, monkeypatch: pytest.MonkeyPatch)
     with house(left) as demo:
         assert demo.state["seq"] > last
         assert not demo.state["occupancy"]["certain"]
-        assert demo.ear.ask("set_count", count=1)["ok"]
+        assert demo.mqtt.ask("set_count", count=1)["ok"]
         # What the broker may not have got before the cut comes first.
-        eventually(lambda: (demo.ear.events("count_adjusted") or [{"seq": 0}])[-1]["seq"] > last)
-        assert demo.ear.events("count_adjusted")[-1]["seq"] > last + 1000
+        eventually(lambda: (demo.mqtt.events("count_adjusted") or [{"seq": 0}])[-1]["seq"] > last)
+        assert demo.mqtt.events("count_adjusted")[-1]["seq"] > last + 1000
         rows = read_last(str(left / "journal.db"), 9999)
         kept = {row.seq: json.loads(row.to_json()) for row in rows}
-        told = demo.ear.events("count_adjusted")
-        assert all(kept[event["seq"]] == event for event in told)
+        events = demo.mqtt.events("count_adjusted")
+        assert all(kept[event["seq"]] == event for event in events)
 
 
 def test_clean_reboot_leaves_no_gap_in_the_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("set_count", count=1)["ok"]
+        assert demo.mqtt.ask("set_count", count=1)["ok"]
     last = newest(tmp_path)
     reboot(monkeypatch)
     with house(tmp_path) as demo:
-        assert demo.ear.ask("set_count", count=2)["ok"]
-        eventually(lambda: demo.ear.events("count_adjusted"))
+        assert demo.mqtt.ask("set_count", count=2)["ok"]
+        eventually(lambda: demo.mqtt.events("count_adjusted"))
     assert last < newest(tmp_path) < last + 20
 
 

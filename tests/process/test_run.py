@@ -21,79 +21,79 @@ from tests.support.wait import HANGS_S, eventually
 
 
 def test_an_evening_on_the_broker(
-    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+    controller: Callable[..., Controller], broker: Broker, mqtt: Subscriber
 ) -> None:
     house = controller(on(broker))
-    eventually(lambda: ear.status() == "online")
-    assert ear.ask("set_count", count=3)["ok"]
-    assert ear.ask("access_door", party=2)["reason"] == "CapacityReached"
-    assert ear.ask("access_door", party=1)["ok"]
-    eventually(lambda: ear.last("door")["strike"])
-    eventually(lambda: ear.last("occupancy")["count"] == 3)
-    assert not [message for message in ear.event_messages() if message.retain]
+    eventually(lambda: mqtt.status() == "online")
+    assert mqtt.ask("set_count", count=3)["ok"]
+    assert mqtt.ask("access_door", party=2)["reason"] == "CapacityReached"
+    assert mqtt.ask("access_door", party=1)["ok"]
+    eventually(lambda: mqtt.last("door")["strike"])
+    eventually(lambda: mqtt.last("occupancy")["count"] == 3)
+    assert not [message for message in mqtt.event_messages() if message.retain]
     assert house.end() == 0
-    eventually(lambda: ear.status() == "offline")
+    eventually(lambda: mqtt.status() == "offline")
 
 
 def test_kill_9_with_three_inside(
-    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+    controller: Callable[..., Controller], broker: Broker, mqtt: Subscriber
 ) -> None:
     house = controller(on(broker), "door.release_time=30", "door.strike_max_on=30")
-    eventually(lambda: ear.status() == "online")
-    ear.ask("set_count", count=3)
-    ear.ask("access_door", party=1)  # still open when the process is killed, however busy we are
-    eventually(lambda: ear.last("state")["door"]["strike"])
-    before = ear.last("state")
+    eventually(lambda: mqtt.status() == "online")
+    mqtt.ask("set_count", count=3)
+    mqtt.ask("access_door", party=1)  # still open when the process is killed, however busy we are
+    eventually(lambda: mqtt.last("state")["door"]["strike"])
+    before = mqtt.last("state")
     house.end(signal.SIGKILL)
-    eventually(lambda: ear.status() == "offline")
+    eventually(lambda: mqtt.status() == "offline")
     house.start()
-    eventually(lambda: ear.status() == "online" and ear.last("state")["boot"] != before["boot"])
-    state = ear.last("state")
+    eventually(lambda: mqtt.status() == "online" and mqtt.last("state")["boot"] != before["boot"])
+    state = mqtt.last("state")
     ended, ends = (datetime.fromisoformat(s["session"]["ends_at"]) for s in (before, state))
     assert abs(ends - ended) < timedelta(seconds=2)
     assert state["occupancy"]["count"] == 3
     assert not state["occupancy"]["certain"] or state["occupancy"]["max"] == 3
     assert not state["door"]["strike"]
-    eventually(lambda: ear.all("event/access_not_taken"))
-    assert ear.all("event/access_not_taken")[-1]["reason"] == "restart"
+    eventually(lambda: mqtt.all("event/access_not_taken"))
+    assert mqtt.all("event/access_not_taken")[-1]["reason"] == "restart"
 
 
 def test_retained_stale_and_repeated_commands_open_nothing(
-    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+    controller: Callable[..., Controller], broker: Broker, mqtt: Subscriber
 ) -> None:
-    ear.send("access_door", retain=True, id="kept")
+    mqtt.send("access_door", retain=True, id="kept")
     controller(on(broker))
-    eventually(lambda: any(result["id"] == "kept" for result in ear.all("result")))
-    assert ear.last("result")["reason"] == "Retained"
-    ear.clear("cmd/access_door")
-    assert ear.ask("access_door", issued_at=time.time() - 60)["reason"] == "StaleCommand"
-    assert ear.ask("set_count", count=0, id="once")["ok"]
-    ear.send("set_count", count=4, id="once")
-    eventually(lambda: len([r for r in ear.all("result") if r["id"] == "once"]) == 2)
-    assert ear.last("result")["reason"] == "Replayed"
-    assert not any(door["strike"] for door in ear.all("door"))
+    eventually(lambda: any(result["id"] == "kept" for result in mqtt.all("result")))
+    assert mqtt.last("result")["reason"] == "Retained"
+    mqtt.clear("cmd/access_door")
+    assert mqtt.ask("access_door", issued_at=time.time() - 60)["reason"] == "StaleCommand"
+    assert mqtt.ask("set_count", count=0, id="once")["ok"]
+    mqtt.send("set_count", count=4, id="once")
+    eventually(lambda: len([r for r in mqtt.all("result") if r["id"] == "once"]) == 2)
+    assert mqtt.last("result")["reason"] == "Replayed"
+    assert not any(door["strike"] for door in mqtt.all("door"))
 
 
 def test_broker_restart_loses_no_event_and_opens_nothing(
-    controller: Callable[..., Controller], broker: Broker, ear: Subscriber
+    controller: Callable[..., Controller], broker: Broker, mqtt: Subscriber
 ) -> None:
     controller(on(broker), "house.session_length='1 min'", "house.session_warnings=['59 s']")
-    eventually(lambda: ear.status() == "online")
-    ear.ask("set_count", count=1)
+    eventually(lambda: mqtt.status() == "online")
+    mqtt.ask("set_count", count=1)
     broker.kill()
     # the session warns a second after its start, while the broker is away
     time_of_warning = threading.Event()
     time_of_warning.wait(1.5)
     broker.start()
-    eventually(lambda: ear.all("event/session_warning"))
-    eventually(lambda: ear.status() == "online")
-    ear.ask("set_count", count=2)
-    eventually(lambda: len(ear.all("event/count_adjusted")) >= 2)
-    events = [json.loads(message.payload)["seq"] for message in ear.event_messages()]
+    eventually(lambda: mqtt.all("event/session_warning"))
+    eventually(lambda: mqtt.status() == "online")
+    mqtt.ask("set_count", count=2)
+    eventually(lambda: len(mqtt.all("event/count_adjusted")) >= 2)
+    events = [json.loads(message.payload)["seq"] for message in mqtt.event_messages()]
     assert sorted(set(events)) == list(range(min(events), max(events) + 1))
     first_heard = list(dict.fromkeys(events))
     assert first_heard == sorted(first_heard)
-    assert not any(door["strike"] for door in ear.all("door"))
+    assert not any(door["strike"] for door in mqtt.all("door"))
 
 
 def test_run_without_a_broker_starts_and_works(

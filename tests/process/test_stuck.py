@@ -73,11 +73,11 @@ def test_stuck_loop_sends_no_heartbeat_and_greys_the_page(
         demo.running.loop.post(lambda: stuck(let_go))
         try:
             eventually(lambda: mirror.view().link == "stale")
-            beats = len(demo.ear.all("heartbeat"))
+            beats = len(demo.mqtt.all("heartbeat"))
         finally:
             let_go.set()
         eventually(lambda: mirror.view().link == "online")
-        eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
+        eventually(lambda: len(demo.mqtt.all("heartbeat")) > beats)
         mirror.stop()
 
 
@@ -90,15 +90,15 @@ def test_boot_with_the_last_saved_time_recovers_when_the_clock_is_set(
     """Without a clock of its own a Pi boots hours back, with a time that looks believable."""
     wall.ahead_s = -timedelta(hours=3).total_seconds()
     with house(tmp_path) as demo:
-        demo.ear.ask("set_count", count=1)
+        demo.mqtt.ask("set_count", count=1)
         eventually(lambda: demo.state["session"])
         before = demo.state["session"]
-        elsewhere = demo.ear.ask("access_door", issued_at=time.time())
+        elsewhere = demo.mqtt.ask("access_door", issued_at=time.time())
         assert elsewhere["reason"] == "FromTheFuture"
-        assert demo.ear.ask("block_door")["ok"]  # the page beside us, with the same clock
-        assert demo.ear.ask("unblock_door")["ok"]
+        assert demo.mqtt.ask("block_door")["ok"]  # the page beside us, with the same clock
+        assert demo.mqtt.ask("unblock_door")["ok"]
         wall.ahead_s = 0.0  # the network told the time
-        assert demo.ear.ask("access_door", issued_at=time.time())["ok"]
+        assert demo.mqtt.ask("access_door", issued_at=time.time())["ok"]
         eventually(lambda: demo.state["grant"])
         after = demo.state["session"]
         moved = datetime.fromisoformat(after["ends_at"]) - datetime.fromisoformat(before["ends_at"])
@@ -121,7 +121,7 @@ def test_flood_of_ten_thousand_commands_a_second_delays_no_deadline(tmp_path: Pa
             while not over.wait(0.01):
                 for _ in range(100):
                     body = f'{{"id":"f{sent}","issued_at":"{stamp}","party":9}}'.encode()
-                    demo.ear.link.publish(Message("backdoor/bar/cmd/access_door", body))
+                    demo.mqtt.link.publish(Message("backdoor/bar/cmd/access_door", body))
                     sent += 1
 
         thread = threading.Thread(target=flood)
@@ -134,7 +134,7 @@ def test_flood_of_ten_thousand_commands_a_second_delays_no_deadline(tmp_path: Pa
         thread.join(HANGS_S)
         assert times_on(strike) == 1, "no command of the flood opened"
         eventually(lambda: "CommandFlood" not in {f["name"] for f in demo.state["faults"]})
-        assert demo.ear.ask("set_count", count=1)["ok"]
+        assert demo.mqtt.ask("set_count", count=1)["ok"]
 
 
 # --- what was recorded replays ------------------------------------------------------------------
@@ -145,17 +145,17 @@ def test_cut_of_the_flight_recorder_replays_to_the_same_evening(tmp_path: Path) 
     with house(tmp_path, speed=20.0) as demo:
         for act in ("walk_in", "walk_in", "knock_hatch", "walk_out"):
             demo.bench.act(act)
-        eventually(lambda: demo.ear.events("exit"))
-        demo.ear.ask("report_wrong", count=1)
+        eventually(lambda: demo.mqtt.events("exit"))
+        demo.mqtt.ask("report_wrong", count=1)
         names = ("entry", "exit", "knock", "door_opened")
-        heard = {name: len(demo.ear.events(name)) for name in names}
+        heard = {name: len(demo.mqtt.events(name)) for name in names}
     (tmp_path / "b.toml").write_text(f'[journal]\npath = "{tmp_path / "journal.db"}"\n')
     until = datetime.now(UTC) + timedelta(hours=1)
     asked = ["journal", "--config", str(tmp_path / "b.toml"), "--trace"]
     done = CliRunner().invoke(main, [*asked, began.isoformat(), until.isoformat()])
     assert done.exit_code == 0, done.output
     rows = read_trace(done.output.splitlines(keepends=True), "cut.csv")
-    told = [decode(line) for line in replay(rows, wired_by(demo_config(tmp_path), rows))]
-    assert {name: sum(t["event"] == name for t in told) for name in names} == heard
+    replayed = [decode(line) for line in replay(rows, wired_by(demo_config(tmp_path), rows))]
+    assert {name: sum(t["event"] == name for t in replayed) for name in names} == heard
     assert any(row.line == "cmd:report_wrong" for row in rows)
-    assert told[-1]["occupancy"]["count"] == 1
+    assert replayed[-1]["occupancy"]["count"] == 1

@@ -1,4 +1,4 @@
-"""A whole house in this process: the real service on simulated pins, and an ear on its wire."""
+"""A whole house in this process: the real service on simulated pins, and an MQTT client."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tests.support.wait import HANGS_S, eventually
 
 
 class Demo:
-    """One running house with its bench and its ear."""
+    """One running house with its simulator and an MQTT client."""
 
-    def __init__(self, running: Running, ear: InMemorySubscriber, bus: InMemoryBroker) -> None:
+    def __init__(self, running: Running, mqtt: InMemorySubscriber, bus: InMemoryBroker) -> None:
         self.running = running
         self.bus = bus
-        self.ear = ear
+        self.mqtt = mqtt
         loop = running.loop
         self.bench = Simulator(running.clock, running.factory, loop.post, loop.wait_until_published)
         self.thread = Thread(target=running.loop.run, name="loop")
 
     @property
     def state(self) -> Any:
-        return self.ear.last("state")
+        return self.mqtt.last("state")
 
     def pin(self, number: int) -> Any:
         return self.running.factory.pin(number)
@@ -60,9 +60,9 @@ def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
     """Run a house on a bus in memory until the end of the block."""
     config = demo_config(folder, *sets)
     bus = InMemoryBroker()
-    ear = InMemorySubscriber(bus)
+    mqtt = InMemorySubscriber(bus)
     world = World(partial(simulated, config), alone(bus), speed=speed)
-    demo = Demo(assemble(config, world), ear, bus)
+    demo = Demo(assemble(config, world), mqtt, bus)
     demo.running.loop.begin(demo.running.absence)
     demo.thread.start()
     eventually(lambda: demo.state)

@@ -163,8 +163,8 @@ def test_dry_run_prints_every_step_and_changes_nothing() -> None:
 
 
 def test_help_lists_the_options() -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [SYSTEMD / "install", "--help"], capture_output=True, text=True, check=True
     )
     for option in ("--upgrade", "--uninstall", "--purge", "--dry-run", "--wheels", "--lan"):
-        assert option in said.stdout
+        assert option in done.stdout

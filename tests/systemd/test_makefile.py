@@ -219,8 +219,8 @@ def test_what_could_not_be_fetched_leaves_what_was_there(pip: Pip) -> None:
     ],
 )
 def test_make_run_passes_on_what_it_was_told(given: list[str], demo: str) -> None:
-    said = make("--dry-run", "run", *given).stdout.splitlines()[-1]
-    assert " ".join(said.split()) == f"exec .venv/bin/{demo}"
+    command = make("--dry-run", "run", *given).stdout.splitlines()[-1]
+    assert " ".join(command.split()) == f"exec .venv/bin/{demo}"
 
 
 def test_the_make_of_a_mac_can_read_it() -> None:
@@ -241,8 +241,8 @@ def test_what_the_tests_need_is_said_before_anything_is_run(bare: Path) -> None:
     nowhere = {"PATH": str(tools), "SBIN": str(tools)}
     done = make("test", cwd=bare, env=nowhere)
     assert done.returncode != 0
-    (said,) = ours(done.stderr)
-    assert said.startswith(
+    (line,) = ours(done.stderr)
+    assert line.startswith(
         "the tests need what is missing here: sudo apt install mosquitto chromium"
     )
     assert done.stdout == ""

@@ -39,8 +39,8 @@ def test_struct_sizes_and_ioctl_numbers_are_the_kernels(
     assert shutil.which("cc"), "a C compiler is missing: sudo apt install gcc libc6-dev"
     (tmp_path / "layout.c").write_text(LAYOUT)
     subprocess.run(["cc", "-o", tmp_path / "layout", tmp_path / "layout.c"], check=True)
-    said = subprocess.run([tmp_path / "layout"], capture_output=True, text=True, check=True)
-    info, line, consumer, flags, count, fd, size, output = map(int, said.stdout.split())
+    done = subprocess.run([tmp_path / "layout"], capture_output=True, text=True, check=True)
+    info, line, consumer, flags, count, fd, size, output = map(int, done.stdout.split())
     assert (program["GET_CHIPINFO"], program["GET_LINE"]) == (info, line)
     assert (program["REQUEST"].size, program["OUTPUT"]) == (size, output)
     packed = program["REQUEST"].pack(16, *[0] * 63, b"me", output, 0, 1, 0, 7)

@@ -150,10 +150,10 @@ def test_page_notifies_ready_watchdog_and_stopping(tmp_path: Path) -> None:
             [sys.executable, "-m", "controller", "web", "--config", str(config)],
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
         )
-        told = [systemd.recv(99) for _ in range(3)]
+        notified = [systemd.recv(99) for _ in range(3)]
         page.send_signal(signal.SIGTERM)
-        while told[-1] == b"WATCHDOG=1":
-            told.append(systemd.recv(99))
+        while notified[-1] == b"WATCHDOG=1":
+            notified.append(systemd.recv(99))
         assert page.wait(HANGS_S) == 0
-    assert told[:3] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
-    assert told[-1] == b"STOPPING=1"
+    assert notified[:3] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    assert notified[-1] == b"STOPPING=1"

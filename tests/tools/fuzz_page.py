@@ -105,18 +105,18 @@ class Judge:
 
     def check(self) -> dict[str, int]:
         """Return the figures, or fail."""
-        ear = self._demo.ear
+        mqtt = self._demo.mqtt
         ids = [json.loads(message.payload)["id"] for message in self.asked]
         assert len(set(ids)) == len(ids), "an id was used twice"
         assert not any(message.retain for message in self.asked), "a retained command"
-        let_in = len(ear.events("access_granted"))
-        results = {result["id"]: result["ok"] for result in ear.all("result")}
+        let_in = len(mqtt.events("access_granted"))
+        results = {result["id"]: result["ok"] for result in mqtt.all("result")}
         unanswered = len(set(ids) - set(results))
         assert unanswered <= len(ids) / 50, f"{unanswered} of {len(ids)} commands were not answered"
         done = sum(results[id_] for id_ in ids if id_ in results)
         switched_on = sum(bool(state.state) for state in self._pin.states[1:])
         assert switched_on <= let_in <= done, (switched_on, let_in, done)
-        for state in ear.all("state"):
+        for state in mqtt.all("state"):
             assert not state["door"]["strike"] or state["occupancy"]["max"] < 4, state
         return {"asked": len(ids), "done": done, "let_in": let_in}
 
@@ -135,7 +135,7 @@ def evening(demo: Demo, seed: int, over: threading.Event) -> None:
 
 @contextmanager
 def scene(folder: Path) -> Iterator[tuple[Flask, Gate, Judge]]:
-    """A house, its page with everything that the document tells of, and our ear between them."""
+    """A house, its page with everything that the document names, and an MQTT client between."""
     with house(folder, "web.metrics_token=0123456789abcdef", speed=SPEED) as demo:
         config = settings(folder, venues="+", metrics_token="0123456789abcdef")
         config = replace(config, space=Space("Bar"))

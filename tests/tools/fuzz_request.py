@@ -90,10 +90,10 @@ def _environ(data: bytes) -> tuple[bytes, dict[str, Any]]:
     asked = first.split(b" ", 2)
     who, method, target = asked if len(asked) == 3 else (b"stranger", b"GET", b"/")
     path, _, query = target.partition(b"?")
-    told = {name: value for name, _, value in (line.partition(b": ") for line in lines)}
+    headers = {name: value for name, _, value in (line.partition(b": ") for line in lines)}
     named = {
         "HTTP_" + name.decode().upper().replace("-", "_"): value.decode("latin-1")
-        for name, value in told.items()
+        for name, value in headers.items()
         if NAME.fullmatch(name)
     }
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):

@@ -88,32 +88,32 @@ class Bar:
 
     def start(self) -> None:
         bus = InMemoryBroker()
-        ear = bus.join(
+        mqtt = bus.join(
             subscriptions=["backdoor/bar/event/#"],
             on_message=self._hear,
             on_up=lambda: None,
             on_ack=lambda _: None,
         )
-        ear.start()
+        mqtt.start()
         world = World(partial(simulated, self._config), alone(bus))
         self._running = assemble(self._config, world)
         self._running.loop.begin(self._running.absence)
-        self._ear = ear
+        self._mqtt = mqtt
 
     def stop(self) -> None:
         self.settle()
         self._running.loop._close()
-        self._ear.stop()
+        self._mqtt.stop()
 
     def _hear(self, message: Message) -> None:
         """Take each event once, without what differs between any two runs: boot and wall time."""
-        told: dict[str, Any] = json.loads(message.payload)
-        if told["seq"] <= self.seq:
+        event: dict[str, Any] = json.loads(message.payload)
+        if event["seq"] <= self.seq:
             return
-        assert told["seq"] == self.seq + 1, f"event {self.seq + 1} is missing"
-        self.seq = told["seq"]
+        assert event["seq"] == self.seq + 1, f"event {self.seq + 1} is missing"
+        self.seq = event["seq"]
         self.events += 1
-        same = {name: value for name, value in told.items() if name not in ("boot", "at")}
+        same = {name: value for name, value in event.items() if name not in ("boot", "at")}
         self.digest.update(json.dumps([message.topic, same], sort_keys=True).encode())
 
     # --- time ----------------------------------------------------------------------------------

@@ -120,9 +120,9 @@ def test_who_begins_no_tls_in_time_is_closed(
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
     address = ("127.0.0.1", serving.server.port)
-    for said in (b"", b"\x16\x03\x01"):  # nothing, and a record's first bytes
+    for sent in (b"", b"\x16\x03\x01"):  # nothing, and a record's first bytes
         with socket.create_connection(address, timeout=10) as silent:
-            silent.sendall(said)
+            silent.sendall(sent)
             assert silent.recv(1) == b""
 
 

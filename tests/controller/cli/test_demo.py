@@ -124,10 +124,10 @@ def test_demo_is_full_after_four_simulated_guests(demo: Callable[..., Process]) 
     assert visitor.post("/bench/fly")["status"] == 404
     assert visitor.post("/bench/line/strike/1")["status"] == 404
     code, out, err = process.end()
-    assert (code, out, said(err)) == (0, "", [])  # without a terminal: the link and no more
+    assert (code, out, lines_of(err)) == (0, "", [])  # without a terminal: the link and no more
 
 
-def said(err: str) -> list[str]:
+def lines_of(err: str) -> list[str]:
     """What was said on stderr, without what waitress says of a thread that is slow to end."""
     return [line for line in err.splitlines() if not line.endswith("thread(s) still running")]
 
@@ -146,7 +146,7 @@ def test_a_phone_opens_the_page_over_the_local_network(demo: Callable[..., Proce
     with pytest.raises(urllib.error.HTTPError, match="403"):  # who is not paired stays outside
         urllib.request.urlopen(f"{visitor.base}/api/state", timeout=10)
     code, out, err = process.end()
-    assert (code, out, said(err)) == (0, "", [OPEN_TO_THE_NETWORK])
+    assert (code, out, lines_of(err)) == (0, "", [OPEN_TO_THE_NETWORK])
 
 
 @pytest.mark.parametrize("address", ["192.168.7.3", "100.64.0.3", "203.0.113.3", "9.9.9.9"])
@@ -205,7 +205,7 @@ def test_on_a_mac_nothing_of_linux_is_missed(
     assert visitor.post("/bench/walk_in") == {"ok": True}
     eventually(lambda: visitor.state["occupancy"]["count"] == 1)
     code, out, err = process.end()
-    assert (code, out, said(err)) == (0, "", [])
+    assert (code, out, lines_of(err)) == (0, "", [])
 
 
 def test_demo_plays_a_trace(demo: Callable[..., Process], tmp_path: Path) -> None:
@@ -224,18 +224,18 @@ def test_demo_plays_a_trace(demo: Callable[..., Process], tmp_path: Path) -> Non
 
 
 def test_demo_with_a_real_broker(demo: Callable[..., Process], broker: Broker) -> None:
-    with closing(Subscriber(broker.port)) as ear:
+    with closing(Subscriber(broker.port)) as mqtt:
         visitor = demo("--mqtt", f"127.0.0.1:{broker.port}").visit()
         eventually(lambda: visitor.state["link"] == "online")
         visitor.post("/bench/walk_in")
-        eventually(lambda: ear.all("event/entry"))
+        eventually(lambda: mqtt.all("event/entry"))
         eventually(lambda: visitor.state["occupancy"]["count"] == 1)
         broker.kill()
         visitor.post("/bench/walk_in")
         eventually(lambda: visitor.state["link"] == "offline")
         broker.start()
         eventually(
-            lambda: len({e["seq"] for e in ear.all("event/entry")}) == 2,
+            lambda: len({e["seq"] for e in mqtt.all("event/entry")}) == 2,
         )
         eventually(lambda: visitor.state["link"] == "online")
         assert visitor.state["occupancy"]["count"] == 2

@@ -129,8 +129,8 @@ def test_duration_is_seconds_or_text_with_a_unit() -> None:
 
 
 def test_opening_hours_and_time_zone_of_the_book() -> None:
-    told = {"open": ["Mon-Sat 18:00-01:00", "Sun 17:00-23:00"], "timezone": "Europe/Rome"}
-    book = parse({"book": {**told, "names": True}}, "x").book
+    hours = {"open": ["Mon-Sat 18:00-01:00", "Sun 17:00-23:00"], "timezone": "Europe/Rome"}
+    book = parse({"book": {**hours, "names": True}}, "x").book
     assert book.open == ("Mon-Sat 18:00-01:00", "Sun 17:00-23:00")
     assert (book.timezone, book.names) == ("Europe/Rome", True)
 

@@ -51,11 +51,11 @@ def test_table_of_a_pin_not_on_the_header() -> None:
 
 
 def test_drawing_names_each_line_at_its_pin() -> None:
-    told = words(svg(WIRING))
-    assert "strike · GPIO 16" in told
-    assert "GPIO 17 · hatch_knock" in told
-    assert told.count("ground") == len(GROUNDS)
-    assert len(told) == 1 + 2 * 40
+    drawn = words(svg(WIRING))
+    assert "strike · GPIO 16" in drawn
+    assert "GPIO 17 · hatch_knock" in drawn
+    assert drawn.count("ground") == len(GROUNDS)
+    assert len(drawn) == 1 + 2 * 40
     assert "strike" not in " ".join(words(svg({})))
 
 

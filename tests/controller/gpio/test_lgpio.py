@@ -37,7 +37,7 @@ class Lgpio(ModuleType):
         self.calls: list[tuple[Any, ...]] = []
         self.modes: dict[int, int] = {}
         self.levels: dict[int, int] = {}
-        self.told: dict[int, Callable[..., None]] = {}
+        self.callbacks: dict[int, Callable[..., None]] = {}
         self.refuses = ""
 
     def gpiochip_open(self, chip: int) -> int:
@@ -78,19 +78,19 @@ class Lgpio(ModuleType):
     def gpio_set_debounce_micros(self, handle: int, gpio: int, micros: int) -> None:
         assert micros == 0, "no bounce time: debounce is in sensing"
 
-    def callback(self, handle: int, gpio: int, edges: int, told: Callable[..., None]) -> Any:
-        self.told[gpio] = told
+    def callback(self, handle: int, gpio: int, edges: int, function: Callable[..., None]) -> Any:
+        self.callbacks[gpio] = function
         lgpio = self
 
         class Callback:
             def cancel(self) -> None:
-                lgpio.told.pop(gpio, None)
+                lgpio.callbacks.pop(gpio, None)
 
         return Callback()
 
     def edge(self, gpio: int, level: int, at_ns: int) -> None:
         """Tell an edge as the kernel does: with its level and its own time stamp."""
-        self.told[gpio](0, gpio, level, at_ns)
+        self.callbacks[gpio](0, gpio, level, at_ns)
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class Rig:
             strike_max_on_s=5.0,
         )
 
-    def told(self) -> list[tuple[str, bool]]:
+    def levels(self) -> list[tuple[str, bool]]:
         return [(edge.line, edge.level) for edge in self.edges]
 
 
@@ -160,7 +160,7 @@ def test_both_edges_are_reported(
 ) -> None:
     gpio.drive(pin, active)
     gpio.drive(pin, 1 - active)
-    assert rig.told() == [(line, True), (line, False)]
+    assert rig.levels() == [(line, True), (line, False)]
     assert rig.edges[0].t_ms <= rig.edges[1].t_ms <= rig.factory.ticks() * 1000
 
 
@@ -171,7 +171,7 @@ def test_known_weakness_short_pulse_gives_no_edge(gpio: RememberingGPIO, rig: Ri
     gpio.drive(16, 0, late=True)
     gpio.callbacks[16](16)
     gpio.callbacks[16](16)
-    assert rig.told() == []
+    assert rig.levels() == []
     assert rig.pins.reread() == []
 
 

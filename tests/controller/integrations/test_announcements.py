@@ -17,7 +17,7 @@ from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.service.assembly import World, alone, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.support.demo import Demo, demo_config, house, times_on
+from tests.support.demo import demo_config, house, times_on
 from tests.support.subscriber import InMemorySubscriber
 from tests.support.wait import HANGS_S, eventually
 
@@ -26,45 +26,44 @@ LAMP = ("hatch_light.preset=tasmota", "hatch_light.device=lamp")
 BELL = ("chime.preset=tasmota", "chime.device=bell")
 
 
-def told(demo: Demo, topic: str) -> list[bytes]:
-    return [message.payload for message in list(demo.ear.messages) if message.topic == topic]
-
-
 def test_discovery_is_published_at_the_start_and_after_a_birth(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         device = "homeassistant/device/backdoor_bar/config"
-        eventually(lambda: told(demo, device))
-        before, states = len(told(demo, device)), len(told(demo, "backdoor/bar/state"))
+        eventually(lambda: demo.mqtt.payloads(device))
+        before, states = (
+            len(demo.mqtt.payloads(device)),
+            len(demo.mqtt.payloads("backdoor/bar/state")),
+        )
         born_s = time.monotonic()
-        demo.ear.link.publish(Message("homeassistant/status", b"offline"))
+        demo.mqtt.link.publish(Message("homeassistant/status", b"offline"))
         for _ in range(3):
-            demo.ear.link.publish(Message("homeassistant/status", b"online"))
-        eventually(lambda: len(told(demo, device)) > before)
+            demo.mqtt.link.publish(Message("homeassistant/status", b"online"))
+        eventually(lambda: len(demo.mqtt.payloads(device)) > before)
         assert time.monotonic() - born_s >= BIRTH_PAUSE_S[0] == 1.0
-        eventually(lambda: len(told(demo, "backdoor/bar/state")) > states)
-        assert len(told(demo, device)) == before + 1, "however often it says so"
+        eventually(lambda: len(demo.mqtt.payloads("backdoor/bar/state")) > states)
+        assert len(demo.mqtt.payloads(device)) == before + 1, "however often it says so"
 
 
 def test_discovery_off_publishes_nothing_for_home_assistant(tmp_path: Path) -> None:
     with house(tmp_path, "homeassistant.discovery=off") as demo:
         eventually(lambda: demo.state)
-        assert not [m for m in demo.ear.messages if m.topic.startswith("homeassistant/")]
+        assert not [m for m in demo.mqtt.messages if m.topic.startswith("homeassistant/")]
 
 
 def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
     bus = InMemoryBroker()
-    ear = InMemorySubscriber(bus)
+    mqtt = InMemorySubscriber(bus)
     old = "homeassistant/lock/backdoor_bar_lock/config"
-    ear.link.publish(Message(old, b"{}", retain=True))
+    mqtt.link.publish(Message(old, b"{}", retain=True))
     config = demo_config(tmp_path)
     running = assemble(config, World(partial(simulated, config), alone(bus)))
     running.loop.begin(running.absence)
     thread = Thread(target=running.loop.run)
     thread.start()
     device = "homeassistant/device/backdoor_bar/config"
-    eventually(lambda: any(m.topic == device for m in ear.messages))
+    eventually(lambda: any(m.topic == device for m in mqtt.messages))
     about = [
-        (m.topic, bool(m.payload)) for m in ear.messages if m.topic.startswith("homeassistant")
+        (m.topic, bool(m.payload)) for m in mqtt.messages if m.topic.startswith("homeassistant")
     ]
     assert about[:3] == [(old, True), (old, False), (device, True)]
     running.loop.stop()
@@ -73,39 +72,39 @@ def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
 
 def test_bulb_follows_the_hatch_light(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
-        eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
+        eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER") == [b"OFF"])
         demo.bench.act("knock_hatch")
-        eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1] == b"ON")
+        eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER")[-1] == b"ON")
         assert demo.pin(HATCH_LIGHT).state
-        assert demo.ear.ask("answer_hatch")["ok"]
-        eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1] == b"OFF")
+        assert demo.mqtt.ask("answer_hatch")["ok"]
+        eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER")[-1] == b"OFF")
 
 
 def test_bulb_that_is_back_gets_the_light_again(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
-        eventually(lambda: told(demo, "cmnd/lamp/POWER") == [b"OFF"])
+        eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER") == [b"OFF"])
         demo.bench.act("knock_hatch")
-        eventually(lambda: told(demo, "cmnd/lamp/POWER")[-1:] == [b"ON"])
-        before = len(told(demo, "cmnd/lamp/POWER"))
-        demo.ear.link.publish(Message("tele/lamp/LWT", b"Offline"))
-        demo.ear.link.publish(Message("tele/lamp/LWT", b"Online"))
-        eventually(lambda: len(told(demo, "cmnd/lamp/POWER")) == before + 1)
-        assert told(demo, "cmnd/lamp/POWER")[-1] == b"ON"
+        eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER")[-1:] == [b"ON"])
+        before = len(demo.mqtt.payloads("cmnd/lamp/POWER"))
+        demo.mqtt.link.publish(Message("tele/lamp/LWT", b"Offline"))
+        demo.mqtt.link.publish(Message("tele/lamp/LWT", b"Online"))
+        eventually(lambda: len(demo.mqtt.payloads("cmnd/lamp/POWER")) == before + 1)
+        assert demo.mqtt.payloads("cmnd/lamp/POWER")[-1] == b"ON"
 
 
 def test_chime_device_rings_on_command(tmp_path: Path) -> None:
     with house(tmp_path, *BELL) as demo:
-        assert demo.ear.ask("ring_chime", tone="time_up")["ok"]
-        eventually(lambda: told(demo, "cmnd/bell/Buzzer") == [b"3,8,4"])
-        assert demo.ear.all("chime") == [{"tone": "time_up"}]
-        eventually(lambda: [e["tone"] for e in demo.ear.events("chime")] == ["time_up"])
+        assert demo.mqtt.ask("ring_chime", tone="time_up")["ok"]
+        eventually(lambda: demo.mqtt.payloads("cmnd/bell/Buzzer") == [b"3,8,4"])
+        assert demo.mqtt.all("chime") == [{"tone": "time_up"}]
+        eventually(lambda: [e["tone"] for e in demo.mqtt.events("chime")] == ["time_up"])
 
 
 @pytest.mark.parametrize("payload", [{}, {"tone": "evacuate"}, {"tone": "la"}, {"value": 1}])
 def test_ring_chime_refuses_other_tones(tmp_path: Path, payload: dict[str, object]) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("ring_chime", **payload)["reason"] == "Malformed"
-        assert not demo.ear.all("chime")
+        assert demo.mqtt.ask("ring_chime", **payload)["reason"] == "Malformed"
+        assert not demo.mqtt.all("chime")
 
 
 def test_delayed_call_is_once_for_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:

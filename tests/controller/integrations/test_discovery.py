@@ -21,7 +21,7 @@ EVERYTHING = parse({}, "x")
 SMALLEST = parse({"lines": {"hatch_knock": 17, "door_contact": 24, "strike": 16}}, "x")
 
 
-def told(config: Config) -> dict[str, Any]:
+def messages(config: Config) -> dict[str, Any]:
     """The message of each topic as JSON."""
     messages = discovery_messages(config, "1.2")
     assert all(m.retain and m.qos == 1 for m in messages)
@@ -29,11 +29,11 @@ def told(config: Config) -> dict[str, Any]:
 
 
 def device(config: Config) -> Any:
-    return told(config)[DEVICE]
+    return messages(config)[DEVICE]
 
 
 def test_device_mode_is_one_retained_message() -> None:
-    assert list(told(EVERYTHING)) == [DEVICE]
+    assert list(messages(EVERYTHING)) == [DEVICE]
     found = device(EVERYTHING)
     assert found["origin"] == {"name": "backdoor", "sw_version": "1.2"}
     assert found["device"]["identifiers"] == ["backdoor_bar"]
@@ -67,7 +67,7 @@ def test_siren_exists_for_a_chime_device_without_a_line() -> None:
 
 def test_component_mode_is_one_message_each_and_clears_the_device() -> None:
     config = parse({"lines": {"strike": 16}, "homeassistant": {"discovery": "component"}}, "x")
-    found = told(config)
+    found = messages(config)
     assert DEVICE not in found
     lock = found["homeassistant/lock/backdoor_bar_lock/config"]
     assert lock["unique_id"] == "backdoor_bar_lock"
@@ -84,11 +84,11 @@ def test_stale_topics_cover_every_other_mode() -> None:
         for way in ("device", "component", "off")
     ]
     for config in ways:
-        own, stale = set(told(config)), set(stale_topics(config))
+        own, stale = set(messages(config)), set(stale_topics(config))
         assert own | stale == set(stale_topics(ways[2]))
         assert not own & stale
         assert all(topic.startswith("ha/") for topic in own | stale)
-    assert told(ways[2]) == {}
+    assert messages(ways[2]) == {}
 
 
 @pytest.mark.parametrize("name", ["caffè", "bar.2", "mag", "MAG"])

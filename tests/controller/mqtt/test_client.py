@@ -132,11 +132,11 @@ def test_retained_command_is_withheld_or_keeps_its_flag(
     _, received = links.up("bar/cmd/+")
     subscriber.publish("bar/cmd/access_door", b"live", retain=True)
     eventually(lambda: b"live" in received.payloads("bar/cmd/access_door"))
-    told = [(message.payload, message.retain) for message in received.messages]
+    messages = [(message.payload, message.retain) for message in received.messages]
     if protocol == 5:
-        assert told == [(b"live", True)]  # a mis-set retain is seen at the first press
+        assert messages == [(b"live", True)]  # a mis-set retain is seen at the first press
     else:
-        assert told == [(b"stored", True), (b"live", False)]
+        assert messages == [(b"stored", True), (b"live", False)]
 
 
 def test_events_continue_in_order_after_broker_was_killed(

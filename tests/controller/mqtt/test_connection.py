@@ -30,19 +30,19 @@ def links(request: pytest.FixtureRequest) -> Iterator[Links]:
 
 
 def test_messages_arrive_in_order(links: Links) -> None:
-    said, _ = links.up()
+    sender, _ = links.up()
     _, received = links.up("bar/#")
     for number in range(50):
-        said.publish(Message("bar/event/entry", b"%d" % number, 1))
+        sender.publish(Message("bar/event/entry", b"%d" % number, 1))
     eventually(lambda: len(received.messages) == 50)
     assert received.payloads("bar/event/entry") == [b"%d" % number for number in range(50)]
 
 
 def test_only_subscribed_topics_are_delivered(links: Links) -> None:
-    said, _ = links.up()
+    sender, _ = links.up()
     _, received = links.up("bar/cmd/+", "bar/end")
     for topic in ("bar/cmd/access_door", "bar/cmd/a/b", "bar/cmd", "bar/state", "bar/end"):
-        said.publish(Message(topic, b"x", 1))
+        sender.publish(Message(topic, b"x", 1))
     eventually(lambda: "bar/end" in received.topics())
     assert received.topics() == ["bar/cmd/access_door", "bar/end"]
 
@@ -133,10 +133,10 @@ def crash(link: MqttLink) -> None:
 
 
 def test_large_command_is_cut_one_byte_above_the_limit(links: Links) -> None:
-    said, _ = links.up()
+    sender, _ = links.up()
     _, received = links.up("bar/#")
-    said.publish(Message("bar/cmd/access_door", b"x" * 1_000_000, 1))
-    said.publish(Message("bar/cmd/access_door", b"y" * PAYLOAD_LIMIT, 1))
+    sender.publish(Message("bar/cmd/access_door", b"x" * 1_000_000, 1))
+    sender.publish(Message("bar/cmd/access_door", b"y" * PAYLOAD_LIMIT, 1))
     eventually(lambda: len(received.messages) == 2)
     sizes = [len(message.payload) for message in received.messages]
     assert sizes == [PAYLOAD_LIMIT + 1, PAYLOAD_LIMIT]
@@ -151,9 +151,9 @@ def test_publish_from_on_message(links: Links) -> None:
             link.publish(Message("bar/result", message.payload, 1))
 
     link, _ = links.up("bar/cmd/+", received=Answering())
-    said, _ = links.up()
+    sender, _ = links.up()
     for number in range(5):
-        said.publish(Message("bar/cmd/access_door", b"%d" % number, 1))
+        sender.publish(Message("bar/cmd/access_door", b"%d" % number, 1))
     eventually(lambda: len(received.payloads("bar/result")) == 5)
     assert received.payloads("bar/result") == [b"0", b"1", b"2", b"3", b"4"]
 

@@ -27,8 +27,8 @@ def take(
     raw: bytes | None = None,
     **payload: Any,
 ) -> Command:
-    told = {"id": "a1", "issued_at": iso(now.wall_s)} | payload
-    body = json.dumps(told).encode() if raw is None else raw
+    fields = {"id": "a1", "issued_at": iso(now.wall_s)} | payload
+    body = json.dumps(fields).encode() if raw is None else raw
     inbox = inbox or fresh()
     command = inbox.take(name, Message(f"x/cmd/{name}", body, retain=retain), now)
     assert command is not None

@@ -77,22 +77,24 @@ def test_snapshot_of_open_hatch_manual_count_and_full_room() -> None:
     room = Room(capacity=1, counting="manual")
     room.contact("hatch_contact", True)
     room.command("set_count", 3)
-    told = payloads.snapshot(room.state, room.settings, STAMP)
-    assert told["hatch"]["open"] is True
-    assert told["counting"] == "manual"
-    assert (told["full"], told["over_capacity"]) == (True, True)
-    assert told["occupancy"]["free_places"] == 0
+    snapshot = payloads.snapshot(room.state, room.settings, STAMP)
+    assert snapshot["hatch"]["open"] is True
+    assert snapshot["counting"] == "manual"
+    assert (snapshot["full"], snapshot["over_capacity"]) == (True, True)
+    assert snapshot["occupancy"]["free_places"] == 0
 
 
 def test_long_ages_are_exact_to_a_tenth_of_a_second() -> None:
     room = Room(release_ms=900_000.0, strike_max_on_ms=900_000.0)
     room.knock("hatch")
     room.knock("door")
-    told = payloads.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9))
-    assert (told["hatch"]["oldest_s"], told["door_knock"]["age_s"]) == (900.0, 900.0)
+    snapshot = payloads.snapshot(
+        room.state, room.settings, Stamp("bar", "b00t", 7, 900_000.0, 1.8e9)
+    )
+    assert (snapshot["hatch"]["oldest_s"], snapshot["door_knock"]["age_s"]) == (900.0, 900.0)
     room.command("access_door", 1)
-    told = payloads.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
-    assert told["grant"]["remaining_s"] == 900.0
+    snapshot = payloads.snapshot(room.state, room.settings, Stamp("bar", "b00t", 7, 0.0, 1.8e9))
+    assert snapshot["grant"]["remaining_s"] == 900.0
 
 
 @pytest.mark.parametrize(
@@ -116,12 +118,12 @@ def test_messages_byte_for_byte() -> None:
         f"{base}result", b'{"id":"a","ok":false,"reason":"Blocked"}', 1
     )
     assert payloads.chime(TOPICS, "time_up") == Message(f"{base}chime", b'{"tone":"time_up"}', 1)
-    told = payloads.snapshot(State(), Room().settings, STAMP)
-    messages = payloads.state_messages(TOPICS, told)
+    snapshot = payloads.snapshot(State(), Room().settings, STAMP)
+    messages = payloads.state_messages(TOPICS, snapshot)
     assert {message.topic.removeprefix(base): message.payload for message in messages} == {
         "hatch/light": b"OFF",
-        **{name: codec.encode(told[name]) for name in ("occupancy", "door", "session")},
-        "state": codec.encode(told),
+        **{name: codec.encode(snapshot[name]) for name in ("occupancy", "door", "session")},
+        "state": codec.encode(snapshot),
     }
     assert all((message.qos, message.retain) == (0, True) for message in messages)
 

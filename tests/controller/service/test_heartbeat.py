@@ -19,10 +19,10 @@ def test_latency_counts_each_turn_at_its_bound() -> None:
     latency = Latency()
     for took_s in (0.0001, 0.0005, 0.0006, 0.3, 5.0):
         latency.add(took_s)
-    told = latency.as_dict()
-    assert told["bounds_s"] == BOUNDS_S
-    assert told["turns"] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
-    assert told["sum_s"] == 5.3012
+    values = latency.as_dict()
+    assert values["bounds_s"] == BOUNDS_S
+    assert values["turns"] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
+    assert values["sum_s"] == 5.3012
 
 
 @pytest.mark.parametrize(("text", "dbm"), [(TABLE, -56), (TABLE[:160], None), ("x\ny\nz z", None)])

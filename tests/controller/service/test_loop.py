@@ -32,7 +32,7 @@ def test_fifth_guest_is_refused_when_four_are_inside(tmp_path: Path) -> None:
         for _ in range(4):
             demo.bench.act("walk_in")
         eventually(lambda: demo.pin(FULL_LAMP).state)
-        assert demo.ear.ask("access_door", party=1)["reason"] == "CapacityReached"
+        assert demo.mqtt.ask("access_door", party=1)["reason"] == "CapacityReached"
         assert not demo.pin(STRIKE).state
         eventually(lambda: demo.state["occupancy"]["count"] == 4)
         assert demo.state["door"]["mode"] == "Blocked"
@@ -42,18 +42,18 @@ def test_fifth_guest_is_refused_when_four_are_inside(tmp_path: Path) -> None:
 
 def test_release_energises_the_strike_until_the_door_opens(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("access_door", party=2)["ok"]
+        assert demo.mqtt.ask("access_door", party=2)["ok"]
         eventually(lambda: demo.pin(STRIKE).state)
         demo.bench.act("open_door")
         eventually(lambda: not demo.pin(STRIKE).state)
         demo.bench.act("close_door")
-        eventually(lambda: demo.ear.events("access_taken"))
-        assert demo.ear.events("access_taken")[0]["expected"] == 2
+        eventually(lambda: demo.mqtt.events("access_taken"))
+        assert demo.mqtt.events("access_taken")[0]["expected"] == 2
 
 
 def test_strike_goes_off_after_the_release_time(tmp_path: Path) -> None:
     with house(tmp_path, "door.release_time=0.5") as demo:
-        demo.ear.ask("access_door")
+        demo.mqtt.ask("access_door")
         eventually(lambda: times_on(demo.pin(STRIKE)))
         eventually(lambda: not demo.pin(STRIKE).state)
 
@@ -63,7 +63,7 @@ def test_knock_lights_the_hatch_until_it_opens(tmp_path: Path) -> None:
         demo.bench.act("knock_hatch")
         eventually(lambda: demo.pin(HATCH_LIGHT).state)
         eventually(lambda: (demo.state or {}).get("hatch", {}).get("light") == "ON")
-        assert [m.payload for m in demo.ear.messages if m.topic.endswith("hatch/light")][
+        assert [m.payload for m in demo.mqtt.messages if m.topic.endswith("hatch/light")][
             -1
         ] == b"ON"
         demo.bench.act("open_hatch")
@@ -72,11 +72,11 @@ def test_knock_lights_the_hatch_until_it_opens(tmp_path: Path) -> None:
 
 def test_session_of_two_hours_rings_two_warnings_and_one_time_up(tmp_path: Path) -> None:
     with house(tmp_path, speed=3000) as demo:
-        demo.ear.ask("set_count", count=2)
-        eventually(lambda: demo.ear.events("session_overtime"))
-        tones = [chime["tone"] for chime in demo.ear.all("chime")]
+        demo.mqtt.ask("set_count", count=2)
+        eventually(lambda: demo.mqtt.events("session_overtime"))
+        tones = [chime["tone"] for chime in demo.mqtt.all("chime")]
         assert tones[:3] == ["warning", "warning", "time_up"]
-        assert len(demo.ear.events("session_time_up")) == 1
+        assert len(demo.mqtt.events("session_time_up")) == 1
         eventually(lambda: demo.state["session"]["phase"] == "overtime")
 
 
@@ -89,17 +89,17 @@ def test_trace_played_on_pins_gives_the_events_of_replay(tmp_path: Path) -> None
     ]
     rows = [Row(*move) for move in moves]
     config = wired_by(parse({}, "", ["house.empty_after=3"]), rows)
-    *told, end = [json.loads(line) for line in replay(rows, config)]
+    *replayed, end = [json.loads(line) for line in replay(rows, config)]
     wires = [f"lines.{line}={{pin={config.lines[line].pin}}}" for line in config.lines]
     with house(tmp_path, "house.empty_after=3", *wires, speed=200) as demo:
         demo.bench.play(moves)
-        eventually(lambda: demo.ear.events("session_ended"))
+        eventually(lambda: demo.mqtt.events("session_ended"))
     live = [json.loads(row.to_json()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
-    shift = live[0]["t_ms"] - told[0]["t_ms"]
+    shift = live[0]["t_ms"] - replayed[0]["t_ms"]
     # The house lives on until it is stopped, 200 s in each of ours: that is not of the trace.
     live = [line for line in live if line["t_ms"] - shift <= end["t_ms"]]
-    assert [line["event"] for line in live] == [line["event"] for line in told]
-    for was, is_ in zip(live, told, strict=True):
+    assert [line["event"] for line in live] == [line["event"] for line in replayed]
+    for was, is_ in zip(live, replayed, strict=True):
         assert was["t_ms"] - shift == pytest.approx(is_["t_ms"], abs=0.01)
 
 
@@ -110,8 +110,8 @@ def test_fast_clock_keeps_edge_times_when_it_passes_the_uptime(tmp_path: Path) -
         clock = demo.running.clock
         clock._origin_ms += uptime_ms + 500 - clock.now_ms()
         demo.bench.play([Move(400, "door_contact", 1)])
-        eventually(lambda: demo.ear.events("door_opened"))
-        assert demo.ear.events("door_opened")[0]["t_ms"] > uptime_ms + 500 + 400
+        eventually(lambda: demo.mqtt.events("door_opened"))
+        assert demo.mqtt.events("door_opened")[0]["t_ms"] > uptime_ms + 500 + 400
 
 
 @pytest.mark.parametrize("on_its_way", [True, False])
@@ -135,8 +135,8 @@ def test_deadline_waits_for_an_earlier_edge_still_on_its_way(
         demo.running.factory.behind = behind
         demo.running.loop.post(opened)
         eventually(asked.is_set)
-        demo.ear.ask("set_count", count=1)  # answered after all that came before it
-        assert len(demo.ear.events("door_opened")) == (0 if on_its_way else 1)
+        demo.mqtt.ask("set_count", count=1)  # answered after all that came before it
+        assert len(demo.mqtt.events("door_opened")) == (0 if on_its_way else 1)
 
 
 def test_reread_finds_a_lost_edge(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,7 +173,7 @@ def ended_or_hatch_is_not(demo: Demo, state: bool) -> bool:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_loop_ends_with_the_strike_off_when_pins_report_no_edges(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.ear.ask("access_door")
+        demo.mqtt.ask("access_door")
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
         pin = demo.pin(HATCH_CONTACT)
@@ -189,8 +189,8 @@ def test_loop_ends_with_the_strike_off_when_pins_report_no_edges(tmp_path: Path)
 
 def test_heartbeat_comes_once_a_second(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        eventually(lambda: len(demo.ear.all("heartbeat")) >= 2)
-        first, second = demo.ear.all("heartbeat")[:2]
+        eventually(lambda: len(demo.mqtt.all("heartbeat")) >= 2)
+        first, second = demo.mqtt.all("heartbeat")[:2]
         assert first["boot"] == second["boot"] == demo.state["boot"]
         # One a second; a machine that is busy may be late with either.
         assert 0.3 < second["uptime_s"] - first["uptime_s"] < 3
@@ -199,19 +199,19 @@ def test_heartbeat_comes_once_a_second(tmp_path: Path) -> None:
 def test_heartbeat_names_the_seq_of_the_published_state(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("knock_hatch")
-        eventually(lambda: demo.ear.events("knock_ended"))  # an event that changes no state
-        beats = len(demo.ear.all("heartbeat"))
-        eventually(lambda: len(demo.ear.all("heartbeat")) > beats)
-        assert demo.ear.last("heartbeat")["seq"] == demo.state["seq"]
+        eventually(lambda: demo.mqtt.events("knock_ended"))  # an event that changes no state
+        beats = len(demo.mqtt.all("heartbeat"))
+        eventually(lambda: len(demo.mqtt.all("heartbeat")) > beats)
+        assert demo.mqtt.last("heartbeat")["seq"] == demo.state["seq"]
 
 
 def test_stop_switches_the_strike_off_and_publishes_offline(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.ear.ask("access_door")
+        demo.mqtt.ask("access_door")
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
     assert not strike.state
-    assert demo.ear.messages[-1].payload == b"offline"
+    assert demo.mqtt.messages[-1].payload == b"offline"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -220,7 +220,7 @@ def test_error_in_the_loop_switches_the_strike_off(tmp_path: Path) -> None:
         raise RuntimeError("a bug")
 
     with house(tmp_path) as demo:
-        demo.ear.ask("access_door")
+        demo.mqtt.ask("access_door")
         strike = demo.pin(STRIKE)
         eventually(lambda: strike.state)
         demo.running.loop.post(broken)
@@ -236,7 +236,7 @@ def test_restart_restores_session_count_and_hatch(tmp_path: Path) -> None:
         ends_at = demo.state["session"]["ends_at"]
         boot = demo.state["boot"]
     with house(tmp_path) as demo:
-        eventually(lambda: demo.state and demo.ear.events("started"))
+        eventually(lambda: demo.state and demo.mqtt.events("started"))
         assert demo.state["boot"] != boot
         assert demo.state["hatch"]["light"] == "ON"
         ends = [datetime.fromisoformat(at) for at in (ends_at, demo.state["session"]["ends_at"])]
@@ -249,19 +249,19 @@ def test_restart_restores_session_count_and_hatch(tmp_path: Path) -> None:
 
 def test_unreadable_journal_makes_the_count_uncertain(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.ear.ask("set_count", count=2)
+        demo.mqtt.ask("set_count", count=2)
     (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
     with house(tmp_path) as demo:
         eventually(lambda: demo.state is not None)
         occupancy = demo.state["occupancy"]
         assert (occupancy["max"], occupancy["certain"]) == (4, False)
-        assert demo.ear.ask("access_door")["reason"] == "CountUncertain"
+        assert demo.mqtt.ask("access_door")["reason"] == "CountUncertain"
     assert (tmp_path / "journal.db.corrupt-1").exists()
 
 
 def test_unreadable_state_makes_the_count_uncertain(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.ear.ask("set_count", count=2)
+        demo.mqtt.ask("set_count", count=2)
     journal = Journal(tmp_path / "journal.db")
     saved = journal.saved()
     assert saved is not None
@@ -280,8 +280,8 @@ def test_door_works_without_a_disk_and_reports_the_fault(tmp_path: Path) -> None
     with house(tmp_path) as demo:
         eventually(lambda: demo.state and demo.state["faults"])
         assert demo.state["faults"][0]["name"] == "JournalFailed"
-        demo.ear.ask("set_count", count=1)
-        assert demo.ear.ask("access_door")["ok"]
+        demo.mqtt.ask("set_count", count=1)
+        assert demo.mqtt.ask("access_door")["ok"]
         eventually(lambda: demo.pin(STRIKE).state)
 
 
@@ -289,29 +289,29 @@ def test_command_flood_is_dropped_and_reported(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         for number in range(3000):
             body = f'{{"id":"{number}","issued_at":1}}'.encode()
-            demo.ear.link.publish(Message("backdoor/bar/cmd/access_door", body, retain=False))
+            demo.mqtt.link.publish(Message("backdoor/bar/cmd/access_door", body, retain=False))
         eventually(lambda: "CommandFlood" in {f["name"] for f in demo.state["faults"]})
-        assert demo.ear.ask("set_count", count=1)["ok"]
+        assert demo.mqtt.ask("set_count", count=1)["ok"]
         eventually(lambda: not demo.state["faults"])
         assert not demo.pin(STRIKE).state
-        assert {result["reason"] for result in demo.ear.all("result") if not result["ok"]} == {
+        assert {result["reason"] for result in demo.mqtt.all("result") if not result["ok"]} == {
             "StaleCommand"
         }
 
 
 def test_unknown_and_stale_commands_are_refused(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("open_sesame")["reason"] == "UnknownCommand"
-        assert demo.ear.ask("access_door", issued_at=1.0)["reason"] == "StaleCommand"
+        assert demo.mqtt.ask("open_sesame")["reason"] == "UnknownCommand"
+        assert demo.mqtt.ask("access_door", issued_at=1.0)["reason"] == "StaleCommand"
 
 
 def test_night_is_published_and_restored_after_a_restart(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.bench.act("walk_in")
-        eventually(lambda: (demo.ear.last("night") or {}).get("points"))
+        eventually(lambda: (demo.mqtt.last("night") or {}).get("points"))
     with house(tmp_path) as demo:
-        eventually(lambda: (demo.ear.last("night") or {}).get("points"))
-        night = demo.ear.last("night")
+        eventually(lambda: (demo.mqtt.last("night") or {}).get("points"))
+        night = demo.mqtt.last("night")
         assert night["points"][0][1:] == [1, 1, 1]
         assert night["totals"]["guests"] == 1
 
@@ -330,10 +330,10 @@ def test_published_state_never_goes_backwards_on_a_slow_disk(
         loop = demo.running.loop
         for count in (2, 3):
             body = json.dumps({"id": f"{count}", "issued_at": time.time(), "count": count})
-            demo.ear.link.publish(Message("backdoor/bar/cmd/set_count", body.encode(), qos=1))
+            demo.mqtt.link.publish(Message("backdoor/bar/cmd/set_count", body.encode(), qos=1))
             loop.post(Repeat.EVERYTHING)
         eventually(lambda: demo.state["occupancy"]["count"] == 3)
         loop.wait_until_published()
-        seqs = [state["seq"] for state in demo.ear.all("state")]
+        seqs = [state["seq"] for state in demo.mqtt.all("state")]
         assert seqs == sorted(seqs)
         assert demo.state["occupancy"]["count"] == 3

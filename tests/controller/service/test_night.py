@@ -23,15 +23,15 @@ def test_night_collects_points_sessions_knocks_and_totals() -> None:
     night.add("t6", "exit", one | {"count": 0, "min": 0, "max": 0})
     night.add("t7", "session_ended", {})
     night.add("t8", "output", {"line": "strike", "level": 1})
-    told = night.as_dict()
-    assert told["points"] == [["t1", 1, 1, 1], ["t3", 1, 1, 2], ["t4", 1, 1, 1], ["t6", 0, 0, 0]]
-    assert told["sessions"] == [{"started_at": "t1", "ended_at": "t7"}]
-    assert told["knocks"] == [["t2", "hatch"]]
-    assert told["totals"] == {
+    values = night.as_dict()
+    assert values["points"] == [["t1", 1, 1, 1], ["t3", 1, 1, 2], ["t4", 1, 1, 1], ["t6", 0, 0, 0]]
+    assert values["sessions"] == [{"started_at": "t1", "ended_at": "t7"}]
+    assert values["knocks"] == [["t2", "hatch"]]
+    assert values["totals"] == {
         "guests": 1, "sessions": 1, "knocks": 1, "denied": 1, "uncertain": 1,
     }  # fmt: skip
-    assert [event["name"] for event in told["last"]][-1] == "session_ended"
-    assert told["since"] == "noon"
+    assert [event["name"] for event in values["last"]][-1] == "session_ended"
+    assert values["since"] == "noon"
 
 
 def test_night_ignores_the_end_of_a_session_it_never_saw_begin() -> None:

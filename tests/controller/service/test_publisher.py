@@ -37,7 +37,7 @@ class Desk:
         bus, clock = InMemoryBroker(), Clock()
         self.path = path
         self.journal = HangingJournal(path)
-        self.ear = InMemorySubscriber(bus)
+        self.mqtt = InMemorySubscriber(bus)
         self.queue: SimpleQueue[Item] = SimpleQueue()
         origin = Origin("bar", "boot", Topics("backdoor/bar"))
         rules = parse({}, "", ()).rules
@@ -54,7 +54,7 @@ class Desk:
         self.publisher.start(State())
 
     def heard(self) -> list[str]:
-        return [message.topic.removeprefix("backdoor/bar/") for message in list(self.ear.messages)]
+        return [message.topic.removeprefix("backdoor/bar/") for message in list(self.mqtt.messages)]
 
     def stop(self) -> None:
         self.journal.free.set()
@@ -73,7 +73,7 @@ def test_event_and_state_wait_for_the_journal_and_the_state_comes_last(desk: Des
     desk.publisher.publish_in_turn([Message("backdoor/bar/state", b"{}", retain=True)])
     assert [name for name in desk.heard() if name != "status"] == []
     desk.journal.free.set()
-    eventually(lambda: "event/knock" in desk.heard() and desk.ear.last("state") == {})
+    eventually(lambda: "event/knock" in desk.heard() and desk.mqtt.last("state") == {})
     assert [row.name for row in read_last(str(desk.path), 9)] == ["knock"]
     knock = desk.heard().index("event/knock")
     last_state = len(desk.heard()) - 1 - desk.heard()[::-1].index("state")
@@ -111,7 +111,7 @@ def test_state_is_due_once_for_many_changes(desk: Desk) -> None:
 
 def test_commands_beyond_the_limit_are_dropped_at_the_link(desk: Desk) -> None:
     for number in range(COMMANDS_WAITING + 50):
-        desk.ear.link.publish(Message("backdoor/bar/cmd/set_count", b"%d" % number))
+        desk.mqtt.link.publish(Message("backdoor/bar/cmd/set_count", b"%d" % number))
     assert sum(isinstance(item, Message) for item in drained(desk.queue)) <= COMMANDS_WAITING
 
 
@@ -139,7 +139,7 @@ def drained(queue: SimpleQueue[Item]) -> list[Item]:
 
 def test_latest_values_carry_boot_and_time(desk: Desk) -> None:
     desk.publisher.publish_latest("self_test", {"running": True})
-    latest = desk.ear.last("self_test")
+    latest = desk.mqtt.last("self_test")
     assert latest["running"] is True
     assert latest["boot"] == "boot"
     assert datetime.fromisoformat(latest["at"]).tzinfo is not None

@@ -96,7 +96,7 @@ def test_normal_start_clears_the_safe_mode_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "why"),
+    ("environment", "why"),
     [
         ({"MONITOR_SERVICE_RESULT": "watchdog"}, "hung"),
         ({"MONITOR_SERVICE_RESULT": "start-limit-hit", "MONITOR_EXIT_STATUS": "ABRT"}, "hung"),
@@ -104,9 +104,9 @@ def test_normal_start_clears_the_safe_mode_fault(tmp_path: Path) -> None:
     ],
 )
 def test_cause_is_read_from_systemds_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], why: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], why: str
 ) -> None:
-    for name, value in told.items():
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with at_work(assemble_safely(lambda: demo_config(tmp_path), as_it_is)) as state:
         eventually(lambda: whys(state()) == [why])

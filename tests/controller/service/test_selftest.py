@@ -30,8 +30,8 @@ def edges(line: str, *times_ms: float) -> Iterable[Edge]:
     return [Edge(t_ms, line, number % 2 == 0) for number, t_ms in enumerate(times_ms)]
 
 
-def proven(test: Checklist, told: Iterable[Edge]) -> list[str]:
-    return [name for edge in told if (name := test.edge(edge))]
+def proven(test: Checklist, edges: Iterable[Edge]) -> list[str]:
+    return [name for edge in edges if (name := test.edge(edge))]
 
 
 def test_every_input_line_has_a_step() -> None:
@@ -96,40 +96,44 @@ def pressed(line: str) -> list[Any]:
 
 def test_self_test_begins_by_command_and_moves_no_strike(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("self_test")["ok"]
-        assert demo.ear.ask("self_test")["ok"]  # it runs already, and goes on as it is
-        (started, *_) = demo.ear.events("self_test_started")
+        assert demo.mqtt.ask("self_test")["ok"]
+        assert demo.mqtt.ask("self_test")["ok"]  # it runs already, and goes on as it is
+        (started, *_) = demo.mqtt.events("self_test_started")
         assert started["cause"] == "mqtt"
         demo.bench.play(pressed("beam_outer"))
-        eventually(lambda: proven_of(demo.ear.last("self_test")) == ["beam_outer"])
-        told = demo.ear.last("self_test")
-        assert (told["running"], told["ok"], len(told["lines"])) == (True, False, len(STEPS))
-        assert 0 < told["remaining_s"] <= PAGE_LIMIT_S
+        eventually(lambda: proven_of(demo.mqtt.last("self_test")) == ["beam_outer"])
+        progress = demo.mqtt.last("self_test")
+        assert (progress["running"], progress["ok"], len(progress["lines"])) == (
+            True,
+            False,
+            len(STEPS),
+        )
+        assert 0 < progress["remaining_s"] <= PAGE_LIMIT_S
         for line in [line for line in STEPS if line != "beam_outer" and "knock" not in line]:
             demo.bench.play(pressed(line))
-        strikes = [e["level"] for e in demo.ear.events("output") if e["line"] == "strike"]
+        strikes = [e["level"] for e in demo.mqtt.events("output") if e["line"] == "strike"]
         assert strikes[0] == 1  # by the release that a hand pressed
         demo.bench.act("knock_hatch")
         demo.bench.act("knock_door")
-        eventually(lambda: not demo.ear.last("self_test")["running"])
-        assert demo.ear.last("self_test")["ok"]
-        eventually(lambda: demo.ear.events("self_tested"))
-        assert demo.ear.events("self_tested")[-1]["ok"] is True
+        eventually(lambda: not demo.mqtt.last("self_test")["running"])
+        assert demo.mqtt.last("self_test")["ok"]
+        eventually(lambda: demo.mqtt.events("self_tested"))
+        assert demo.mqtt.events("self_tested")[-1]["ok"] is True
 
 
-def proven_of(told: Any) -> list[str]:
-    return [line["line"] for line in told["lines"] if line["proven"]]
+def proven_of(progress: Any) -> list[str]:
+    return [line["line"] for line in progress["lines"] if line["proven"]]
 
 
 def test_self_test_ends_at_its_time_limit(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.running.loop.post(lambda: demo.running.self_test.begin(0.5))
-        eventually(lambda: demo.ear.events("self_tested"))
-        assert demo.ear.events("self_tested")[0]["missing"] == list(STEPS)
-        eventually(lambda: demo.ear.last("self_test")["running"] is False)
+        eventually(lambda: demo.mqtt.events("self_tested"))
+        assert demo.mqtt.events("self_tested")[0]["missing"] == list(STEPS)
+        eventually(lambda: demo.mqtt.last("self_test")["running"] is False)
         demo.running.loop.post(demo.running.self_test.end)  # there is none: nothing happens
         demo.bench.play(pressed("beam_outer"))
-        assert len(demo.ear.events("self_tested")) == 1
+        assert len(demo.mqtt.events("self_tested")) == 1
 
 
 def prove_all(demo: Demo, *but: str) -> None:
@@ -141,13 +145,13 @@ def prove_all(demo: Demo, *but: str) -> None:
 
 
 def ended(demo: Demo) -> Any:
-    eventually(lambda: (demo.ear.last("self_test") or {}).get("running") is False, 20)
-    eventually(lambda: demo.ear.events("self_tested"))  # told behind the journal, as all events
-    return demo.ear.last("self_test")
+    eventually(lambda: (demo.mqtt.last("self_test") or {}).get("running") is False, 20)
+    eventually(lambda: demo.mqtt.events("self_tested"))  # told behind the journal, as all events
+    return demo.mqtt.last("self_test")
 
 
 def adjusted(demo: Demo) -> list[Any]:
-    return [told["cause"] for told in demo.ear.events("count_adjusted")]
+    return [event["cause"] for event in demo.mqtt.events("count_adjusted")]
 
 
 def at_once() -> list[Any]:
@@ -168,26 +172,26 @@ RELEASE_AND_DOOR = [
 
 def test_manual_count_takes_back_the_guests_of_the_tests_own_releases(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
-        assert demo.ear.ask("self_test")["ok"]
+        assert demo.mqtt.ask("self_test")["ok"]
         demo.bench.play(RELEASE_AND_DOOR)
         eventually(lambda: demo.running.loop.state.session)  # so the rules must believe
         prove_all(demo, "release_button", "door_contact")
-        told = ended(demo)
-        assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 0})
-        eventually(lambda: demo.ear.events("self_tested"))
-        assert demo.ear.events("self_tested")[0]["inside"] == {"min": 0, "max": 0}
+        result = ended(demo)
+        assert (result["verified"], result["inside"]) == (True, {"min": 0, "max": 0})
+        eventually(lambda: demo.mqtt.events("self_tested"))
+        assert demo.mqtt.events("self_tested")[0]["inside"] == {"min": 0, "max": 0}
         assert verified_empty(demo.running.loop.state)
         assert adjusted(demo) == ["release", "self-test"]
-        assert demo.ear.ask("self_test")["ok"]
+        assert demo.mqtt.ask("self_test")["ok"]
 
 
 def test_manual_count_waits_for_the_tests_own_release(tmp_path: Path) -> None:
     """The last wire is the release; the rules believe in a guest only when the door is shut."""
     with house(tmp_path, "house.counting=manual") as demo:
-        assert demo.ear.ask("self_test")["ok"]
+        assert demo.mqtt.ask("self_test")["ok"]
         prove_all(demo, "release_button")
         demo.bench.play(RELEASE_AND_DOOR[:3])
-        assert demo.ear.last("self_test")["ok"]
+        assert demo.mqtt.last("self_test")["ok"]
         demo.running.loop.post(demo.running.self_test.tick)
         demo.bench.play(RELEASE_AND_DOOR[3:])
         assert ended(demo)["inside"] == {"min": 0, "max": 0}
@@ -197,10 +201,10 @@ def test_manual_count_waits_for_the_tests_own_release(tmp_path: Path) -> None:
 
 def test_manual_count_keeps_a_guest_released_from_the_page(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
-        assert demo.ear.ask("self_test")["ok"]
+        assert demo.mqtt.ask("self_test")["ok"]
         demo.bench.play(RELEASE_AND_DOOR)
         eventually(lambda: demo.running.loop.state.occupancy.max == 1)
-        assert demo.ear.ask("access_door", party=2)["ok"]
+        assert demo.mqtt.ask("access_door", party=2)["ok"]
         demo.bench.play(RELEASE_AND_DOOR[2:])
         eventually(lambda: demo.running.loop.state.occupancy.max == 3)
         demo.running.loop.post(demo.running.self_test.end)
@@ -216,8 +220,8 @@ def test_beam_count_stays_as_it_is_at_the_end(tmp_path: Path, entry: str) -> Non
         eventually(lambda: demo.running.loop.state.occupancy.max == 3)
         was = demo.running.loop.state.occupancy
         demo.running.loop.post(demo.running.self_test.end)
-        told = ended(demo)
-        assert (told["verified"], told["inside"]) == (True, {"min": 0, "max": 3})
+        result = ended(demo)
+        assert (result["verified"], result["inside"]) == (True, {"min": 0, "max": 3})
         demo.running.loop.wait_until_published()
         assert demo.running.loop.state.occupancy == was
         assert demo.state["door"]["strike"] is False
@@ -237,15 +241,15 @@ def test_count_underflow_stays_after_the_test(tmp_path: Path) -> None:
 
 def test_self_test_ends_after_the_last_passage_is_decided(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("self_test")["ok"]
+        assert demo.mqtt.ask("self_test")["ok"]
         prove_all(demo, "beam_outer", "beam_inner")
         busy: list[bool] = []
-        demo.running.self_test._on_progress = lambda told: (
-            None if told["running"] else busy.append(demo.running.loop.state.busy)
+        demo.running.self_test._on_progress = lambda result: (
+            None if result["running"] else busy.append(demo.running.loop.state.busy)
         )
         demo.bench.play(at_once())
-        told = ended(demo)
-        assert (busy, told["inside"]) == ([False], {"min": 0, "max": 3})
+        result = ended(demo)
+        assert (busy, result["inside"]) == ([False], {"min": 0, "max": 3})
 
 
 def test_self_test_ends_though_a_beam_stays_broken(
@@ -261,9 +265,9 @@ def test_self_test_ends_though_a_beam_stays_broken(
 
 def test_self_test_ends_when_the_controller_stops(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("self_test")["ok"]
-    assert demo.ear.last("self_test")["running"] is False
-    assert len(demo.ear.events("self_tested")) == 1
+        assert demo.mqtt.ask("self_test")["ok"]
+    assert demo.mqtt.last("self_test")["running"] is False
+    assert len(demo.mqtt.events("self_tested")) == 1
 
 
 def test_self_test_is_refused_with_guests_inside() -> None:
@@ -287,7 +291,7 @@ class Bar:
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, options: Options, yes: bool = False
     ) -> None:
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.yes = yes
         self.stop: Callable[[], None] = lambda: None
         self.result: bool | None = None
@@ -302,7 +306,7 @@ class Bar:
         monkeypatch.setattr(SimulatedPins, "rest", rested)
         self._thread = Thread(target=self._run, args=(options,))
         self._thread.start()
-        eventually(lambda: self._pins and (self.said or options.watch))
+        eventually(lambda: self._pins and (self.lines or options.watch))
 
     def _run(self, options: Options) -> None:
         def on_stop_signal(stop: Callable[[], None]) -> None:
@@ -311,7 +315,7 @@ class Bar:
         self.result = run_self_test(
             self.config,
             options,
-            echo=self.said.append,
+            echo=self.lines.append,
             on_stop_signal=on_stop_signal,
             ask=lambda question: self.yes,
         )
@@ -342,12 +346,12 @@ def test_terminal_test_with_every_line_proven(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options())
-    assert bar.said[0].startswith("1. beam_outer: break the outer beam")
+    assert bar.lines[0].startswith("1. beam_outer: break the outer beam")
     for line in STEPS:
         if line in input_lines(bar.config):
             bar.play(ACTS[f"knock_{line.split('_')[0]}"] if "knock" in line else press(line))
     assert bar.ended() is True
-    assert bar.said[-1] == "every wire is proven"
+    assert bar.lines[-1] == "every wire is proven"
     (kept,) = bar.journal()
     assert (kept["ok"], kept["proven"], kept["missing"]) == (True, len(STEPS), [])
 
@@ -359,7 +363,7 @@ def test_terminal_test_names_missing_lines_at_the_limit(
     bar.play(press("beam_outer"))
     bar.play([Move(0, "door_contact", 1)])
     assert bar.ended() is False
-    missing = [said.split()[1] for said in bar.said if "MISSING" in said]
+    missing = [line.split()[1] for line in bar.lines if "MISSING" in line]
     assert missing == [f"{line}:" for line in STEPS if line != "beam_outer"]
     (kept,) = bar.journal()
     assert (kept["ok"], kept["proven"]) == (False, 1)
@@ -371,7 +375,7 @@ def test_terminal_test_with_an_unknown_count_changes_nothing(
     (tmp_path / "journal.db").write_bytes(b"x" * 5000)  # damaged: who is inside?
     bar = Bar(tmp_path, monkeypatch, Options(limit_s=1.0))
     assert bar.ended() is False
-    assert any("the count stays as it is, 0 to 4 inside" in said for said in bar.said)
+    assert any("the count stays as it is, 0 to 4 inside" in line for line in bar.lines)
     (kept,) = bar.journal()
     assert (kept["verified"], kept["inside"]) == (False, {"min": 0, "max": 4})
     rows = {row.name: json.loads(row.to_json()) for row in read_last(bar.config.journal.path, 50)}
@@ -385,7 +389,7 @@ def test_terminal_test_reports_guests_that_it_counted(
     bar = Bar(tmp_path, monkeypatch, Options(limit_s=4.0))
     bar.play(at_once())
     assert bar.ended() is False
-    assert "   COUNTED  0 to 3 inside since it began: say so if the room is empty" in bar.said
+    assert "   COUNTED  0 to 3 inside since it began: say so if the room is empty" in bar.lines
     rows = [row.name for row in read_last(bar.config.journal.path, 50)]
     assert "self_test_started" in rows
     assert "count_adjusted" not in rows
@@ -396,10 +400,10 @@ def test_terminal_test_after_a_restart_asks_for_the_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yes: bool
 ) -> None:
     with house(tmp_path) as demo:
-        assert demo.ear.ask("set_count", count=4)["ok"]
+        assert demo.mqtt.ask("set_count", count=4)["ok"]
     bar = Bar(tmp_path, monkeypatch, Options(), yes)
-    assert any("the release may be refused" in said for said in bar.said) is not yes
-    eventually(lambda: any(said.startswith("9. ") for said in bar.said))
+    assert any("the release may be refused" in line for line in bar.lines) is not yes
+    eventually(lambda: any(line.startswith("9. ") for line in bar.lines))
     bar.play(press("release_button"))
     bar.stop()
     assert bar.ended() is False
@@ -420,10 +424,10 @@ def test_watch_shows_the_lines_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options(watch=True))
-    eventually(lambda: bar.said)
+    eventually(lambda: bar.lines)
     bar.play(press("release_button"))
-    eventually(lambda: any("release_button      0      2" in said for said in bar.said))
-    assert bar.said[-1].startswith("\x1b[")
+    eventually(lambda: any("release_button      0      2" in line for line in bar.lines))
+    assert bar.lines[-1].startswith("\x1b[")
     bar.stop()
     assert bar.ended() is True
     assert bar.journal() == []
@@ -435,7 +439,7 @@ def test_learn_keeps_a_rhythm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     bar = Bar(tmp_path, monkeypatch, Options(learn="Anna", learned=file))
     bar.play(raps(0, 200, 600))
     assert bar.ended() is True
-    assert bar.said[-1] == f"Anna knocks [0.5, 1]: kept in {file}"
+    assert bar.lines[-1] == f"Anna knocks [0.5, 1]: kept in {file}"
     assert learned_file(bar.config) == file
     assert with_learned(bar.config).sensing.regulars == (("Anna", (0.5, 1.0)),)
 
@@ -445,7 +449,7 @@ def test_learn_refuses_a_name_with_a_line_break(
 ) -> None:
     bar = Bar(tmp_path, monkeypatch, Options(learn="An\nna"))
     assert bar.ended() is False
-    assert "line breaks" in bar.said[0]
+    assert "line breaks" in bar.lines[0]
 
 
 def test_learned_rhythms_are_added_to_the_configured_ones(
@@ -473,7 +477,7 @@ def test_learn_refuses_fewer_than_three_raps(
     bar = Bar(tmp_path, monkeypatch, Options(learn="Anna", limit_s=1.0))
     bar.play(raps(*range(0, 200 * number, 200)))
     assert bar.ended() is False
-    assert "three raps" in bar.said[-1]
+    assert "three raps" in bar.lines[-1]
 
 
 # --- in the service's place ----------------------------------------------------------------------
@@ -506,11 +510,11 @@ def test_run_in_units_place_stops_and_starts_the_unit(
 def test_terminal_test_reports_a_controller_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     monkeypatch.setattr(selftest, "SILENT_S", 0.2)
     monkeypatch.setattr(
         proving_module.SelfTest, "_publish", lambda self_test, checklist, running=True: None
     )
     config = demo_config(tmp_path)
-    assert not run_self_test(config, Options(), echo=said.append, on_stop_signal=lambda stop: None)
-    assert said == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]
+    assert not run_self_test(config, Options(), echo=lines.append, on_stop_signal=lambda stop: None)
+    assert lines == ["   the house lines nothing for 0.2 s: it hangs; its log may say why"]

@@ -99,7 +99,7 @@ def _counts(results: Sequence[Result]) -> tuple[int, int, int, int]:
 
 def fifth_guest(first: int, evenings: int) -> None:
     """Every entry could be the fifth guest: did the lock know before, and the count a second on?"""
-    told = seen = entries = 0
+    foreseen = seen = entries = 0
     for k in range(evenings):
         made = evening(first + k)
         sensed = sense(made.edges, SensingSettings(beam_spacing_mm=made.spacing_mm))
@@ -109,9 +109,9 @@ def fifth_guest(first: int, evenings: int) -> None:
             inside += way
             if way > 0:
                 entries += 1
-                told += any(t_ms - 1500 < at < t_ms + 400 for at in reached)
+                foreseen += any(t_ms - 1500 < at < t_ms + 400 for at in reached)
                 seen += made.start + _most(sensed, t_ms + 1000) >= inside
-    print(f"\nentries told at the inner beam, before any verdict: {percent(told, entries)} %;")
+    print(f"\nentries seen at the inner beam, before any verdict: {percent(foreseen, entries)} %;")
     print(f"max and who is coming in include them a second later: {percent(seen, entries)} %")
 
 

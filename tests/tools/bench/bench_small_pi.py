@@ -34,9 +34,9 @@ class Process:
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         address = str(folder / f"notify-{time.monotonic_ns()}")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.bind(address)
-            told.settimeout(30)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(address)
+            notify.settimeout(30)
             began_s = time.monotonic()
             self._process = subprocess.Popen(
                 [sys.executable, *command],
@@ -44,7 +44,7 @@ class Process:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            while told.recv(4096) != b"READY=1":
+            while notify.recv(4096) != b"READY=1":
                 pass
         self.start_s = time.monotonic() - began_s
         self.proc = Path(f"/proc/{self._process.pid}")

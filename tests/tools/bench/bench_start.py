@@ -85,9 +85,9 @@ class House:
     def running(self) -> Iterator[tuple[int, float]]:
         """Start it; give its process id and how long it took to be ready, in seconds."""
         address = str(self._folder / f"notify{time.monotonic_ns()}")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.bind(address)
-            told.settimeout(60)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(address)
+            notify.settimeout(60)
             began_s = time.monotonic()
             process = subprocess.Popen(
                 [sys.executable, "-m", self._module, "run", "--config", str(self.config)],
@@ -95,7 +95,7 @@ class House:
                 stderr=subprocess.DEVNULL,
                 cwd=ROOT,
             )
-            while told.recv(4096) != b"READY=1":
+            while notify.recv(4096) != b"READY=1":
                 pass
             ready_s = time.monotonic() - began_s
         try:

@@ -76,10 +76,10 @@ class Door:
     def _tell(self) -> None:
         self._seq += 1
         stamp = Stamp(self._venue, "00000000", self._seq, 1.0, time.time())
-        told = snapshot(State(occupancy=settled(self._seq % 5)), RuleSettings(), stamp)
+        values = snapshot(State(occupancy=settled(self._seq % 5)), RuleSettings(), stamp)
         # the moment of saying rides along, for the clock at the other end
-        told["occupancy"]["said_s"] = time.time()
-        for message in state_messages(self._topics, told):
+        values["occupancy"]["said_s"] = time.time()
+        for message in state_messages(self._topics, values):
             self._link.publish(message)
 
 
@@ -203,13 +203,13 @@ def bridged(folder: Path, count: int, seconds: float) -> None:
 
 def _bridge(name: str, port: int) -> tuple[str, ...]:
     """What a house tells the centre: states and events; heartbeats stay where they are."""
-    told = ("status", "occupancy", "session", "door", "state", "event/+")
+    topics = ("status", "occupancy", "session", "door", "state", "event/+")
     return (
         f"connection {name}",
         f"address 127.0.0.1:{port}",
         "cleansession true",
         "notifications false",
-        *(f"topic backdoor/+/{topic} out 1" for topic in told),
+        *(f"topic backdoor/+/{topic} out 1" for topic in topics),
         "topic backdoor/+/cmd/+ in 1",
     )
 

@@ -131,7 +131,7 @@ def listening_us(moves: Sequence[Move]) -> float:
             senses.tick(due)
         senses.edge(Edge(at_ms, line, bool(level)))
     while (due := senses.due) < inf:
-        if any(isinstance(told, Knock) for told in senses.tick(due)):
+        if any(isinstance(event, Knock) for event in senses.tick(due)):
             return 1000 * (due - moves[-1][0])
     raise RuntimeError("that is no knock")
 

@@ -1,7 +1,7 @@
-"""Evenings without walls: the real engine, teller and journal on a clock that the bench turns.
+"""Evenings without walls: the real engine, reporter and journal on a clock that the bench turns.
 
 No thread, no waiting, and each step is written by itself, as live, when the disk is not busy. What
-a person is told is synced at once, the rest when the recorder would, by the clock of the evening.
+a person is told is synced at once, the rest when the writer would, by the clock of the evening.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class House:
         self._sync_at_ms: float | None = None
         self._flush_at_ms = 0.0
         for line in sorted(self.config.rules.lines):
-            self._told(self.engine.edge(Edge(0.0, line, level=False)))
+            self._publish(self.engine.edge(Edge(0.0, line, level=False)))
 
     def live(self, rows: list[tuple[float, str, int]]) -> None:
         """Go through one evening, and to the next one's begin."""
@@ -99,30 +99,30 @@ class House:
         for at_ms, line, level in rows:
             for due_ms in self._dues(begin_ms + at_ms):
                 self.clock.t_ms = due_ms
-                self._told(self.engine.advance(due_ms))
+                self._publish(self.engine.advance(due_ms))
             self.clock.t_ms = begin_ms + at_ms
             self._flown(line, level)
             if line.startswith("cmd:"):
                 name = line.removeprefix("cmd:")
                 command = Command(self.clock.t_ms, name, id=f"{at_ms}", cause="page")
-                self._told(self.engine.event(command))
+                self._publish(self.engine.event(command))
             else:
-                self._told(self.engine.edge(Edge(self.clock.t_ms, line, bool(level))))
+                self._publish(self.engine.edge(Edge(self.clock.t_ms, line, bool(level))))
         self.clock.t_ms = begin_ms + 24 * 3_600_000
-        self._told(self.engine.advance(self.clock.t_ms))
+        self._publish(self.engine.advance(self.clock.t_ms))
         self.reporter.new_night()
 
     def _dues(self, until_ms: float) -> Iterator[float]:
         while (due_ms := self.engine.deadline()) is not None and due_ms < until_ms:
             yield max(due_ms, self.clock.t_ms)
 
-    def _told(self, told: TimedEffects) -> None:
+    def _publish(self, effects: TimedEffects) -> None:
         state, reporter = self.engine.state, self.reporter
-        record = reporter.record(told, state, self.clock.moment(), reporter.seq)
+        record = reporter.record(effects, state, self.clock.moment(), reporter.seq)
         if record is None:
             return
         self.events += len(record.rows)
-        self.messages += len(reporter.one_shot_messages(told)) + len(record.rows)
+        self.messages += len(reporter.one_shot_messages(effects)) + len(record.rows)
         self.messages += len(reporter.changed_messages(state)) if record.urgent else 0
         self.payload_bytes += sum(len(row.data) for row in record.rows)
         self.payload_bytes += len(record.saved.state) if record.saved else 0

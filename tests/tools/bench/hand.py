@@ -105,7 +105,7 @@ class Hand:
             time.sleep(0.001)
 
 
-def obey(hand: Hand, more: Mapping[str, Callable[..., Any]]) -> None:
+def serve(hand: Hand, more: Mapping[str, Callable[..., Any]]) -> None:
     """Say ``ready`` and do what stdin says until it ends."""
     words: dict[str, Callable[..., Any]] = {
         "play": hand.play,

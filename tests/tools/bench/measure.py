@@ -53,7 +53,7 @@ class Busy:
     def __init__(self) -> None:
         self._before = _cpu_ticks()
 
-    def told(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float]:
         """Return shares in percent since the start, and the load average of the last minute."""
         busy, stolen, whole = (b - a for a, b in zip(self._before, _cpu_ticks(), strict=True))
         share = 100 / max(whole, 1)
@@ -105,7 +105,7 @@ class Report:
                 for k, cell in enumerate(line)
             )
             print("  " + "  ".join([first, *rest]))
-        busy = self._busy.told()
+        busy = self._busy.as_dict()
         print(
             f"  ({unit + '; ' if unit else ''}machine: load {busy['load']}, busy"
             f" {busy['busy_percent']} %, stolen {busy['stolen_percent']} %)"
@@ -117,8 +117,8 @@ class Report:
     def save(self) -> None:
         """Write all tables to ``results/NAME.json``."""
         RESULTS.mkdir(exist_ok=True)
-        told = {"bench": self.name, "at": time.strftime("%FT%T%z"), "tables": self._tables}
-        (RESULTS / f"{self.name}.json").write_text(json.dumps(told, indent=1) + "\n")
+        result = {"bench": self.name, "at": time.strftime("%FT%T%z"), "tables": self._tables}
+        (RESULTS / f"{self.name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _ratio(ours: float, other: float) -> float:

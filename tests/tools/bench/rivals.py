@@ -18,7 +18,7 @@ from gpiozero.pins.mock import MockFactory
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.tools.bench.hand import Hand, obey
+from tests.tools.bench.hand import Hand, serve
 
 OUTER, INNER, KNOCK, DOOR, STRIKE = 22, 23, 17, 24, 16
 INPUTS = {
@@ -145,7 +145,7 @@ def main(kind: str, port: str, config: str = "") -> None:
     else:
         script = {"callback": Script, "queue": TwoThreads}[kind](int(port))
         words = {"reset": script.reset, "people": script.people}
-    obey(Hand(factory, INPUTS, factory.pin(STRIKE)), words)
+    serve(Hand(factory, INPUTS, factory.pin(STRIKE)), words)
 
 
 if __name__ == "__main__":

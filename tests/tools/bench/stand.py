@@ -23,7 +23,7 @@ from controller.gpio.pins import Pins
 from controller.service.assembly import Running, assemble, real_world
 from tests.support.demo import demo_config
 from tests.support.wait import eventually
-from tests.tools.bench.hand import Hand, obey
+from tests.tools.bench.hand import Hand, serve
 
 WALK_IN = "door.entry=walk_in"
 UNSETTLED = "sensing.contact_settle=0"
@@ -90,7 +90,7 @@ def main(folder: str, port: str, *sets: str) -> None:
     gc.collect()
     gc.freeze()  # as `backdoor run` does
     try:
-        obey(
+        serve(
             hand,
             {
                 "reset": stand.reset,

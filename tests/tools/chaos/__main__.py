@@ -22,22 +22,22 @@ class Share:
     """One process with its part of the rounds; what it says goes to a file."""
 
     def __init__(self, folder: Path, what: str, rounds: int, share: str) -> None:
-        self._said = folder / share.replace("/", "-")
+        self._output = folder / share.replace("/", "-")
         command = [sys.executable, "-m", "tests.tools.chaos.rounds", what, str(rounds), "1", share]
-        with self._said.open("w") as said:
-            self.process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
     def lines(self) -> list[str]:
         """Return what it said so far, without the empty lines."""
-        said = self._said.read_text().replace("\r", "\n")
-        return [line.rstrip() for line in said.splitlines() if line.strip()]
+        output = self._output.read_text().replace("\r", "\n")
+        return [line.rstrip() for line in output.splitlines() if line.strip()]
 
 
 def run(shares: Sequence[Share]) -> int:
     """Wait for all, show how far they are; end all with the first that fails."""
     while not (failed := [share for share in shares if share.process.poll()]):
-        told = [share.lines() for share in shares]
-        sys.stdout.write("\r" + " | ".join(lines[-1] for lines in told if lines)[:160])
+        outputs = [share.lines() for share in shares]
+        sys.stdout.write("\r" + " | ".join(lines[-1] for lines in outputs if lines)[:160])
         sys.stdout.flush()
         if all(share.process.poll() == 0 for share in shares):
             break

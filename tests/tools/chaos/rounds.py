@@ -63,13 +63,13 @@ class Victim:
 
 @contextmanager
 def scene(folder: Path) -> Iterator[tuple[Broker, Subscriber, Victim]]:
-    """A broker, an ear on it, and a house that is not started yet."""
+    """A broker, a client on it, and a house that is not started yet."""
     broker = Broker(folder)
     broker.start()
     victim = Victim(folder, broker)
     try:
-        with closing(Subscriber(broker.port)) as ear:
-            yield broker, ear, victim
+        with closing(Subscriber(broker.port)) as mqtt:
+            yield broker, mqtt, victim
     finally:
         if victim.process is not None and victim.process.poll() is None:
             victim.kill()
@@ -77,17 +77,17 @@ def scene(folder: Path) -> Iterator[tuple[Broker, Subscriber, Victim]]:
 
 
 class Events:
-    """What an ear has heard of events, each message read once."""
+    """What a client has received of events, each message read once."""
 
-    def __init__(self, ear: Subscriber) -> None:
-        self._ear, self._read = ear, 0
+    def __init__(self, mqtt: Subscriber) -> None:
+        self._mqtt, self._read = mqtt, 0
         self._by_seq: dict[int, Any] = {}
         #: Numbers in the order in which they were told first.
         self.order: list[int] = []
 
     def heard(self) -> dict[int, Any]:
         """Return each event by its number; the same number always says the same."""
-        new = self._ear.messages[self._read :]
+        new = self._mqtt.messages[self._read :]
         self._read += len(new)
         for message in new:
             if message.topic.startswith(f"{BASE}event/"):
@@ -117,7 +117,7 @@ def kept_in(path: Path) -> dict[int, Any]:
     return {row.seq: json.loads(row.to_json()) for row in read_last(str(path), 10_000_000)}
 
 
-def check_strike(path: Path, ear: Subscriber) -> None:
+def check_strike(path: Path, mqtt: Subscriber) -> None:
     """Check that each run had the strike off until it let somebody in by itself.
 
     The first state that is heard of a run may be late: it is told when the broker is reached.
@@ -126,7 +126,7 @@ def check_strike(path: Path, ear: Subscriber) -> None:
     for seq, event in kept_in(path).items():
         if event["event"] == "access_granted":
             let_in.setdefault(event["boot"], seq)
-    for state in ear.all("state"):
+    for state in mqtt.all("state"):
         if state["door"]["strike"]:
             assert let_in[state["boot"]] <= state["seq"], state
 
@@ -135,8 +135,8 @@ def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
     """Kill -9 at a random instant of an evening, ``rounds`` times."""
     chance = random.Random(seed)
     path = folder / "journal.db"
-    with scene(folder) as (_, ear, victim):
-        events = Events(ear)
+    with scene(folder) as (_, mqtt, victim):
+        events = Events(mqtt)
         for number in range(rounds):
             known = len(events.heard())
             victim.start(seed + number)
@@ -148,9 +148,9 @@ def kills(folder: Path, rounds: int, seed: int, tell: Tell) -> dict[str, int]:
         newest = read_last(str(path), 1)[-1].seq
         eventually(lambda: newest in events.heard())
         victim.kill(signal.SIGTERM)
-        told = check_events(events, path)
-        check_strike(path, ear)
-        return {"kills": rounds, "events": told}
+        count = check_events(events, path)
+        check_strike(path, mqtt)
+        return {"kills": rounds, "events": count}
 
 
 def _check_restart(journal: Path, known: int) -> None:
@@ -172,27 +172,27 @@ def brokers(
     """
     chance = random.Random(seed)
     path = folder / "journal.db"
-    with scene(folder) as (broker, ear, victim):
+    with scene(folder) as (broker, mqtt, victim):
         victim.start(seed)
-        events = Events(ear)
+        events = Events(mqtt)
         eventually(events.heard)
         for number in range(rounds):
             harm = chance.choice(BROKER_HARM)
-            before = len(ear.messages)
+            before = len(mqtt.messages)
             getattr(broker, harm)()
             time.sleep(chance.uniform(0.05, 1.0))  # the outage itself
             newest = read_last(str(path), 1)[-1].seq
             (broker.thaw if harm == "freeze" else broker.start)()
-            eventually(lambda: _right_again(ear, events, before, newest), limit_s)  # noqa: B023
+            eventually(lambda: _right_again(mqtt, events, before, newest), limit_s)  # noqa: B023
             tell(f"{number + 1}/{rounds} outages survived")
         victim.kill(signal.SIGTERM)
         return {"outages": rounds, "events": check_events(events, path)}
 
 
-def _right_again(ear: Subscriber, events: Events, before: int, newest: int) -> bool:
+def _right_again(mqtt: Subscriber, events: Events, before: int, newest: int) -> bool:
     """Tell whether heartbeat, a fresh state and every event of the outage came since."""
-    came = {message.topic for message in ear.messages[before:]}
-    fresh = {f"{BASE}heartbeat", f"{BASE}state"} <= came and ear.status() == "online"
+    came = {message.topic for message in mqtt.messages[before:]}
+    fresh = {f"{BASE}heartbeat", f"{BASE}state"} <= came and mqtt.status() == "online"
     return fresh and newest in events.heard()
 
 

@@ -72,9 +72,9 @@ def test_calendar_message_has_a_name_only_if_allowed(file: Path) -> None:
         found.read()
         message = found.message(Topics("backdoor/bar"), found.view(None, None))
         assert (message.topic, message.retain) == ("backdoor/bar/book/next", True)
-        told = json.loads(message.payload)
-        assert told["at"] == "2026-11-22T20:00:00.000+00:00"
-        assert (told["party"], told["stale"]) == (2, False)
+        booking = json.loads(message.payload)
+        assert booking["at"] == "2026-11-22T20:00:00.000+00:00"
+        assert (booking["party"], booking["stale"]) == (2, False)
         assert ("Rossi" in message.payload.decode()) == names
         assert mistakes(message) == []
 

@@ -64,19 +64,19 @@ def test_page_has_no_inline_script_or_style_and_nothing_from_outside(client: Fla
 def test_state_is_the_snapshot_with_link_and_age(
     controller: FakeController, client: FlaskClient
 ) -> None:
-    told = client.get("/api/state").json
-    assert told is not None
-    assert told["link"] == "online"
-    assert 0 <= told["age_ms"] < 3000
-    added = {"link": told["link"], "age_ms": told["age_ms"], "self_test": None}
-    assert {**controller.state, **added} == told
+    state = client.get("/api/state").json
+    assert state is not None
+    assert state["link"] == "online"
+    assert 0 <= state["age_ms"] < 3000
+    added = {"link": state["link"], "age_ms": state["age_ms"], "self_test": None}
+    assert {**controller.state, **added} == state
 
 
 def test_state_with_page_has_the_texts_too(client: FlaskClient) -> None:
-    told = client.get("/api/state?page=1").json
-    assert told is not None
-    assert told["page"]["t"]["sentence"] == "Nobody inside. Four may come in."
-    assert told["occupancy"]["capacity"] == 4
+    state = client.get("/api/state?page=1").json
+    assert state is not None
+    assert state["page"]["t"]["sentence"] == "Nobody inside. Four may come in."
+    assert state["occupancy"]["capacity"] == 4
 
 
 def test_healthz_follows_the_link_and_shows_no_more(controller: FakeController, app: Flask) -> None:

@@ -250,16 +250,16 @@ def answers(phone: socket.socket) -> bytes:
     return received
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
 def test_who_does_not_ask_in_time_is_closed(
-    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
     with (
         Serving(page_of(controller, tmp_path)) as serving,
         socket.create_connection(("127.0.0.1", serving.server.port), timeout=10) as phone,
     ):
-        phone.sendall(said)
+        phone.sendall(sent)
         assert answers(phone) == b""
 
 

@@ -17,8 +17,8 @@ from web.routes.venues import MAX_VENUES, STALE_AFTER_S, Venues
 
 
 def occupancy(count: int, certain: bool = True) -> bytes:
-    told = {"count": count, "min": count, "max": count, "certain": certain}
-    return encode({**told, "capacity": 4, "free_places": 4 - count})
+    occupancy = {"count": count, "min": count, "max": count, "certain": certain}
+    return encode({**occupancy, "capacity": 4, "free_places": 4 - count})
 
 
 def test_venues_have_a_tile_each_with_its_link() -> None:
