@@ -88,26 +88,25 @@ def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
     assert wrong == []
 
 
-def test_nobody_is_named_who_says_nothing(heard: list[Message]) -> None:
+def test_document_names_no_message_that_is_never_published(heard: list[Message]) -> None:
     published = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
     asked = {f"cmd_{name}" for name in COMMANDS}
     assert published - asked == PUBLISHED - {"book_next"}  # the page sends that
     assert {f"event_{name}" for name in EVENTS} == {n for n in PUBLISHED if n.startswith("event_")}
 
 
-def test_retained_and_quality_are_as_told(heard: list[Message]) -> None:
-    """The bus hands a live message on without its flag, so it is asked who kept what."""
+def test_quality_of_service_is_as_documented(heard: list[Message]) -> None:
     for message in heard:
         declared = MESSAGES[ADDRESSES[message.topic.removeprefix(BASE)]]
         assert message.qos == declared["bindings"]["mqtt"]["qos"], message.topic
 
 
-def test_every_command_is_heard() -> None:
+def test_channels_that_receive_are_the_commands() -> None:
     obeyed = {name for name in ADDRESSES.values() if name not in PUBLISHED}
     assert obeyed == {f"cmd_{name}" for name in COMMANDS}
 
 
-def test_every_reference_leads_somewhere_and_everything_is_used() -> None:
+def test_references_lead_somewhere_and_no_part_is_unused() -> None:
     assert DOCUMENT["asyncapi"] == "3.0.0"
     used = set(refs(DOCUMENT))
     assert all(found(ref) is not None for ref in used)
@@ -120,7 +119,7 @@ def test_every_reference_leads_somewhere_and_everything_is_used() -> None:
         assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"])
 
 
-def test_the_words_are_the_programs_words() -> None:
+def test_enumerations_are_those_of_the_program() -> None:
     assert SCHEMAS["Reason"]["enum"] == [reason.value for reason in Reason]
     assert SCHEMAS["Tone"]["enum"] == [*TONES, "evacuate"]
     assert SCHEMAS["ToneCommand"]["properties"]["tone"]["enum"] == list(TONES)
@@ -142,5 +141,5 @@ def test_the_words_are_the_programs_words() -> None:
         ),
     ],
 )
-def test_a_wrong_message_is_found(message: Message) -> None:
+def test_wrong_message_is_found(message: Message) -> None:
     assert mistakes(message)

@@ -31,7 +31,7 @@ def promised() -> list[str]:
     return [match[1] for match in found if match]
 
 
-def test_the_workflow_tries_each_python_and_each_debian_that_we_promise() -> None:
+def test_workflow_tries_each_python_and_debian_that_we_promise() -> None:
     assert JOBS["python"]["strategy"]["matrix"] == {"python": promised()}
     assert JOBS["debian"]["strategy"]["matrix"] == {"debian": list(PYTHONS)}
     for name, job in JOBS.items():
@@ -48,18 +48,18 @@ def test_each_job_is_our_own_script_with_a_cache_for_these_locks(name: str) -> N
     assert JOBS[name]["timeout-minutes"] <= 90
 
 
-def test_only_the_matrix_says_which_python() -> None:
+def test_workflow_names_each_python_in_its_matrix_only() -> None:
     (run,) = (step for step in JOBS["python"]["steps"] if "run" in step)
     assert run["env"] == {"PYTHON": "python${{ matrix.python }}"}
 
 
-def test_neither_names_a_place_on_the_network() -> None:
+def test_script_and_workflow_name_no_place_on_the_network() -> None:
     for text in (RUN, WORKFLOW.read_text()):
         assert "://" not in text
         assert not re.search(r"\b[\w-]+\.(org|com|net|io)\b", text)
 
 
-def test_our_script_tries_every_python_and_ends_as_the_readme_says() -> None:
+def test_script_tries_every_python_and_ends_with_make_test() -> None:
     (loop,) = re.findall(r"for version in ([\d. ]+); do", RUN)
     assert loop.split() == promised()
     assert RUN.splitlines()[-1] == "make test"
@@ -89,12 +89,12 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
     return run
 
 
-def test_with_a_python_named_it_tries_that_one_alone(asked: Callable[..., list[str]]) -> None:
+def test_script_with_a_python_named_tries_that_one_alone(asked: Callable[..., list[str]]) -> None:
     calls = asked(PYTHON=sys.executable)
     assert calls == [f"{sys.executable} lint", f"{sys.executable} test"]
 
 
-def test_else_it_tries_the_quick_part_on_the_others(asked: Callable[..., list[str]]) -> None:
+def test_script_runs_the_quick_tests_on_the_other_pythons(asked: Callable[..., list[str]]) -> None:
     calls = [call.split(" ", 1) for call in asked()]
     (python,) = {python for python, _ in calls}
     assert Path(python).name.startswith("python3")

@@ -47,7 +47,7 @@ def rows(document: str, first_cell: str) -> list[list[str]]:
     return table
 
 
-def test_every_key_is_in_the_table_with_its_default_and_its_range() -> None:
+def test_table_of_keys_has_every_key_with_default_and_range() -> None:
     named = {(row[0].strip("`[]"), row[1].strip("`")): row for row in rows(CONFIG, "section")}
     assert set(named) == {(key.section, key.name) for key in KEYS}
     for key in KEYS:
@@ -58,7 +58,7 @@ def test_every_key_is_in_the_table_with_its_default_and_its_range() -> None:
         assert row[4] == key.means
 
 
-def test_the_defaults_in_the_table_are_the_defaults() -> None:
+def test_table_of_keys_has_the_true_defaults() -> None:
     sets = [
         f"{row[0].strip('`[]')}.{row[1].strip('`')}={row[2].strip('`')}"
         for row in rows(CONFIG, "section")
@@ -66,7 +66,7 @@ def test_the_defaults_in_the_table_are_the_defaults() -> None:
     assert parse({}, CONFIG, sets) == Config().wired(WIRING)
 
 
-def test_the_wiring_table() -> None:
+def test_table_of_wiring_is_the_default_wiring() -> None:
     named = {row[2].strip("`"): row for row in rows("controller/gpio/README.md", "header")}
     assert set(named) == set(WIRING) == {*INPUT_LINES, *OUTPUT_LINES}
     for name, line in WIRING.items():
@@ -139,7 +139,7 @@ def test_every_document_is_reached_from_the_readme(document: str) -> None:
     assert f"{Path(document).name})" in linked or f"{Path(document).name}#" in linked
 
 
-def test_the_readme_is_short() -> None:
+def test_readme_is_short() -> None:
     assert len(DOCUMENTS["README.md"].splitlines()) <= 130
 
 
@@ -169,5 +169,5 @@ class Simulator:
         raise KeyError(line)
 
 
-def test_the_trace_header_is_told() -> None:
+def test_trace_header_is_documented() -> None:
     assert f"`{HEADER}`" in DOCUMENTS[OWNER]

@@ -32,12 +32,12 @@ def functions_of(file: str) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-def test_every_failure_has_its_row() -> None:
+def test_table_has_a_row_for_each_failure() -> None:
     assert [row[0] for row in TABLE] == [f"C{number}" for number in range(1, 32)]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
-def test_every_test_that_is_named_exists(row: list[str]) -> None:
+def test_tests_named_in_the_table_exist(row: list[str]) -> None:
     _, failure, rule, held_by = row
     assert failure
     assert rule
@@ -51,7 +51,7 @@ def test_every_test_that_is_named_exists(row: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_given_twice_is_as_if_given_once(name: str) -> None:
+def test_command_given_twice_is_as_if_given_once(name: str) -> None:
     """C4: there is no toggle, so a command that is sent again for safety does no harm."""
     for first in COMMANDS:
         room = Room()
@@ -62,7 +62,7 @@ def test_a_command_given_twice_is_as_if_given_once(name: str) -> None:
         assert key(normal(room.state, room.settings)) == once, first
 
 
-def test_pairing_and_looking_ask_the_controller_for_nothing(tmp_path: Path) -> None:
+def test_pairing_and_reading_pages_send_no_command(tmp_path: Path) -> None:
     """C5: a whole visit, from the pairing link over every page to the goodbye of the stream."""
     scripted = FakeController()
     scripted.show()
@@ -89,7 +89,7 @@ def test_two_entries_are_two_events() -> None:
     assert room.state.occupancy.count == 2
 
 
-def test_the_release_button_needs_no_broker(tmp_path: Path) -> None:
+def test_release_button_needs_no_broker(tmp_path: Path) -> None:
     """C30: with a broker that is not there, pressing the button opens."""
     with house_on(tmp_path, 1) as demo:
         demo.bench.act("press_release")

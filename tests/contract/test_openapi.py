@@ -41,7 +41,9 @@ def token(client: Any) -> str:
     return found[1]
 
 
-def test_every_route_is_told_and_no_other(controller: FakeController, tmp_path: Path) -> None:
+def test_routes_served_are_the_routes_documented(
+    controller: FakeController, tmp_path: Path
+) -> None:
     config = settings(tmp_path)
     config = replace(config, space=Space("Bar"), web=replace(config.web, venues="+"))
     app = create_app(config, link=joiner(controller.bus))
@@ -55,13 +57,13 @@ def test_every_route_is_told_and_no_other(controller: FakeController, tmp_path: 
     assert declared == served
 
 
-def test_the_commands_are_the_commands() -> None:
+def test_documented_commands_are_the_pages_commands() -> None:
     name = DOCUMENT["paths"]["/command/{name}"]["post"]["parameters"][0]
     assert tuple(name["schema"]["enum"]) == PAGE_COMMANDS
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/api/state", "/api/night", "/metrics"])
-def test_what_a_paired_phone_and_a_stranger_get(app: Flask, path: str) -> None:
+def test_answers_to_a_paired_phone_and_to_a_stranger_fit(app: Flask, path: str) -> None:
     fits(paired(app).get(path), "get", path)
     json_only = {"Accept": "application/json"}
     for headers in ({}, json_only):
@@ -71,7 +73,7 @@ def test_what_a_paired_phone_and_a_stranger_get(app: Flask, path: str) -> None:
         assert (answer.status_code == 200) == is_open
 
 
-def test_the_state_is_the_snapshot_and_two_more(app: Flask) -> None:
+def test_state_is_the_snapshot_with_link_age_and_self_test(app: Flask) -> None:
     client = paired(app)
     state = fits(client.get("/api/state"), "get", "/api/state")
     assert set(state) == {*SNAPSHOT["properties"], "link", "age_ms", "self_test"}
@@ -87,7 +89,7 @@ def test_pairing(app: Flask) -> None:
     assert answers[-1] == 429
 
 
-def test_every_way_in_which_a_command_ends(app: Flask, controller: FakeController) -> None:
+def test_each_outcome_of_a_command_fits(app: Flask, controller: FakeController) -> None:
     client = paired(app)
     headers = {"X-CSRFToken": token(client), "Accept": "application/json"}
     path = "/command/{name}"

@@ -188,7 +188,7 @@ def test_lock_open_opens_the_strike(ha: HomeAssistant, house: House) -> None:
     becomes(ha, "lock.backdoor_bar", "locked")
 
 
-def test_at_four_it_is_refused_and_says_why(ha: HomeAssistant, house: House) -> None:
+def test_lock_at_four_is_refused_with_the_reason(ha: HomeAssistant, house: House) -> None:
     ha.call("number.set_value", "number.backdoor_bar_set_guests", value=4)
     becomes(ha, "sensor.backdoor_bar_guests", "4")
     becomes(ha, "binary_sensor.backdoor_bar_full", "on")
@@ -203,7 +203,7 @@ def test_at_four_it_is_refused_and_says_why(ha: HomeAssistant, house: House) -> 
     assert ha.state("lock.backdoor_bar") == "locked"
 
 
-def test_the_door_that_opens_is_seen(ha: HomeAssistant, house: House) -> None:
+def test_door_that_opens_is_seen(ha: HomeAssistant, house: House) -> None:
     house.bench.act("open_door")
     becomes(ha, "binary_sensor.backdoor_bar_door", "on")
     becomes(ha, "lock.backdoor_bar", "open")
@@ -212,7 +212,7 @@ def test_the_door_that_opens_is_seen(ha: HomeAssistant, house: House) -> None:
     becomes(ha, "lock.backdoor_bar", "locked")
 
 
-def test_a_knock_rings_at_the_hatch_and_is_answered(ha: HomeAssistant, house: House) -> None:
+def test_knock_at_the_hatch_is_an_event_and_is_answered(ha: HomeAssistant, house: House) -> None:
     house.bench.act("knock_hatch")
     becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "on")
     eventually(lambda: ha.state("event.backdoor_bar_knock_at_the_hatch") != "unknown")
@@ -224,13 +224,13 @@ def test_a_knock_rings_at_the_hatch_and_is_answered(ha: HomeAssistant, house: Ho
     assert not house.pin(HATCH_LIGHT).state
 
 
-def test_the_chime_is_rung_as_a_siren(ha: HomeAssistant) -> None:
+def test_chime_is_rung_as_a_siren(ha: HomeAssistant) -> None:
     ha.call("siren.turn_on", "siren.backdoor_bar_chime", tone="time_up")
     eventually(lambda: attributes(ha, "event.backdoor_bar_chime_rang")["event_type"] == "time_up")
     assert ha.state("siren.backdoor_bar_chime") == "off"
 
 
-def test_the_front_door_has_a_bell_of_its_own(ha: HomeAssistant, house: House) -> None:
+def test_front_door_has_a_doorbell_of_its_own(ha: HomeAssistant, house: House) -> None:
     before = ha.state("event.backdoor_bar_knock_at_the_hatch")
 
     def heard() -> bool:
@@ -241,7 +241,7 @@ def test_the_front_door_has_a_bell_of_its_own(ha: HomeAssistant, house: House) -
     assert ha.state("event.backdoor_bar_knock_at_the_hatch") == before
 
 
-def test_the_room_is_empty_again(ha: HomeAssistant) -> None:
+def test_room_is_set_to_empty(ha: HomeAssistant) -> None:
     ha.call("button.press", "button.backdoor_bar_room_empty")
     becomes(ha, "sensor.backdoor_bar_guests", "0")
     becomes(ha, "sensor.backdoor_bar_session", "no_session")
@@ -254,7 +254,7 @@ def attic_has(ha: HomeAssistant, entities: int) -> bool:
 
 
 @pytest.mark.parametrize("way", ["component 1", "device 1", "component 2"])
-def test_what_is_no_longer_wired_goes(
+def test_entities_no_longer_wired_are_removed(
     ha: HomeAssistant, broker: Broker, tmp_path: Path, way: str
 ) -> None:
     """In both ways of discovery, and from the one to the other."""
@@ -285,7 +285,9 @@ def test_home_assistant_restarts(ha: HomeAssistant, house: House) -> None:
     assert [c for c in ha.complaints() if ITSELF not in c] == []
 
 
-def test_the_controller_goes_and_comes_back(ha: HomeAssistant, house: House) -> None:
+def test_controller_that_stops_is_unavailable_until_it_is_back(
+    ha: HomeAssistant, house: House
+) -> None:
     before = ours(ha)
     house.stop()
     becomes(ha, "lock.backdoor_bar", "unavailable")
@@ -298,7 +300,7 @@ def test_the_controller_goes_and_comes_back(ha: HomeAssistant, house: House) -> 
     assert [c for c in ha.complaints() if ITSELF not in c] == []
 
 
-def test_the_broker_is_killed_and_forgets_everything(
+def test_broker_killed_without_its_memory_is_filled_again(
     ha: HomeAssistant, house: House, broker: Broker
 ) -> None:
     before = ours(ha)

@@ -106,7 +106,7 @@ def installed_files(machine: Machine) -> list[str]:
 # --- to install ----------------------------------------------------------------------------------
 
 
-def test_a_dry_run_says_every_step_and_does_none(machine: Machine) -> None:
+def test_dry_run_prints_every_step_and_does_none(machine: Machine) -> None:
     before = installed_files(machine)
     output = machine.do(*INSTALL, "--dry-run")
     for step in ("useradd", "require-hashes", "/etc/backdoor/backdoor.toml", "backdoor.acl",
@@ -116,7 +116,7 @@ def test_a_dry_run_says_every_step_and_does_none(machine: Machine) -> None:
     assert installed_files(machine) == before
 
 
-def test_one_command_installs_it_and_shows_how_to_pair(machine: Machine) -> None:
+def test_install_is_one_command_and_shows_how_to_pair(machine: Machine) -> None:
     output = machine.do(*INSTALL)
     assert re.search(r"page: http://\S+:8080/pair/\S{30,}", output)
     assert machine.show(CONTROLLER, "SubState") == machine.show(PAGE, "SubState") == "running"
@@ -126,7 +126,7 @@ def test_one_command_installs_it_and_shows_how_to_pair(machine: Machine) -> None
     assert "<type>_http._tcp</type><port>8080</port>" in announced
 
 
-def test_again_it_finds_everything_as_it_should_be(machine: Machine) -> None:
+def test_install_again_changes_nothing(machine: Machine) -> None:
     pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE, "mosquitto")]
     machine.do("sh", "-c", "echo '# mine' >> /etc/backdoor/backdoor.toml")
     output = machine.do(*INSTALL)
@@ -136,12 +136,12 @@ def test_again_it_finds_everything_as_it_should_be(machine: Machine) -> None:
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 
 
-def test_the_units_are_as_tight_where_they_run(machine: Machine) -> None:
+def test_units_are_hardened_on_this_systemd(machine: Machine) -> None:
     for unit in (CONTROLLER, PAGE, SAFE):
         machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", unit)
 
 
-def test_a_mad_page_has_less_of_the_machine_than_the_door(machine: Machine) -> None:
+def test_page_out_of_control_gets_less_of_the_machine_than_the_door(machine: Machine) -> None:
     """What of it a container can show: the rest is the kernel's, by the units' numbers."""
     nice = {unit: int(machine.do("ps", "-o", "ni=", "-p", machine.show(unit, "MainPID")))
             for unit in (CONTROLLER, PAGE)}  # fmt: skip
@@ -158,33 +158,35 @@ def test_a_mad_page_has_less_of_the_machine_than_the_door(machine: Machine) -> N
 # --- the broker ----------------------------------------------------------------------------------
 
 
-def test_the_broker_refuses_strangers(machine: Machine) -> None:
+def test_broker_refuses_strangers(machine: Machine) -> None:
     assert client(machine, "", "backdoor/bar/cmd/access_door") == "['Not authorized'] []"
     listening = machine.do("cat", "/proc/net/tcp", "/proc/net/tcp6")
     assert "0100007F:075B" in listening  # 127.0.0.1:1883
     assert "00000000:075B" not in listening
 
 
-def test_a_guest_learns_whether_there_is_room_and_no_more(machine: Machine) -> None:
+def test_broker_lets_a_guest_read_occupancy_and_no_more(machine: Machine) -> None:
     output = client(machine, "guest", "backdoor/bar/cmd/access_door")
     assert "publish Not authorized" in output
     assert "'backdoor/bar/occupancy', 'backdoor/bar/session', 'backdoor/bar/status']" in output
 
 
-def test_the_page_may_ask_and_hear_and_not_pretend_to_be_the_house(machine: Machine) -> None:
+def test_broker_lets_the_page_command_and_read_but_not_publish_state(machine: Machine) -> None:
     assert "publish Not authorized" in client(machine, "web", "backdoor/bar/state")
     output = client(machine, "web", "backdoor/bar/cmd/no_such_command")
     assert "publish Not authorized" not in output
     assert "backdoor/bar/state" in output
 
 
-def test_home_assistant_hears_all_and_opens_nothing_unless_allowed(machine: Machine) -> None:
+def test_broker_lets_home_assistant_read_all_and_open_nothing_unless_allowed(
+    machine: Machine,
+) -> None:
     output = client(machine, "homeassistant", "backdoor/bar/cmd/access_door")
     assert "publish Not authorized" in output
     assert "backdoor/bar/state" in output
 
 
-def test_one_service_can_not_read_the_others_login(machine: Machine) -> None:
+def test_service_cannot_read_the_login_of_another(machine: Machine) -> None:
     pid = machine.show(PAGE, "MainPID")
     inside = ("nsenter", "-t", pid, "-m", "--", "ls", "-A", "/run/credentials")
     assert machine.do(*inside).split() == [f"{PAGE}.service"]
@@ -193,7 +195,7 @@ def test_one_service_can_not_read_the_others_login(machine: Machine) -> None:
         assert machine.tell(*drop).returncode != 0
 
 
-def test_the_pages_user_can_do_nothing_to_the_controller(machine: Machine) -> None:
+def test_user_of_the_page_can_do_nothing_to_the_controller(machine: Machine) -> None:
     """Not read its journal, not send it a signal; only the pairing secret is for both."""
     page = ("setpriv", "--reuid=backdoor-web", "--regid=backdoor", "--clear-groups", "--")
     data = machine.do("find", "/var/lib/backdoor", "-type", "f").split()
@@ -208,7 +210,7 @@ def test_the_pages_user_can_do_nothing_to_the_controller(machine: Machine) -> No
     )  # fmt: skip
 
 
-def test_a_new_secret_reaches_the_page_and_throws_the_old_phones_out(machine: Machine) -> None:
+def test_new_secret_reaches_the_page_and_ends_old_pairings(machine: Machine) -> None:
     old = machine.do("cat", "/var/lib/backdoor/pairing.secret")
     machine.do("backdoor", "pair", "--rotate")
     assert machine.do("cat", "/var/lib/backdoor/pairing.secret") != old
@@ -218,7 +220,7 @@ def test_a_new_secret_reaches_the_page_and_throws_the_old_phones_out(machine: Ma
 # --- it stays up ---------------------------------------------------------------------------------
 
 
-def test_killed_it_comes_back_as_it_was_left_with_the_strike_off(machine: Machine) -> None:
+def test_controller_killed_comes_back_as_it_was_with_the_strike_off(machine: Machine) -> None:
     set_count(machine, 2)
     kill(machine, CONTROLLER, signal.SIGKILL)
     machine.until(lambda: working(machine) and state(machine)["occupancy"]["count"] == 2)
@@ -229,7 +231,7 @@ def test_killed_it_comes_back_as_it_was_left_with_the_strike_off(machine: Machin
     assert "status=0" in post
 
 
-def test_one_that_hangs_is_killed_by_its_watchdog(machine: Machine) -> None:
+def test_controller_that_hangs_is_killed_by_its_watchdog(machine: Machine) -> None:
     pid = kill(machine, CONTROLLER, signal.SIGSTOP)
     machine.until(lambda: machine.show(CONTROLLER, "MainPID") not in ("0", pid), 25)
     machine.until(lambda: working(machine))
@@ -242,7 +244,7 @@ def restarted_or_failed(machine: Machine, killed: str) -> bool:
     return started or machine.show(CONTROLLER, "SubState") == "failed"
 
 
-def test_five_failures_end_in_safe_mode_and_the_page_says_why(machine: Machine) -> None:
+def test_five_failures_end_in_safe_mode_with_its_reason_on_the_page(machine: Machine) -> None:
     for _ in range(5):
         machine.until(lambda: machine.show(CONTROLLER, "SubState") in ("running", "failed"))
         if machine.show(CONTROLLER, "SubState") == "failed":
@@ -265,7 +267,7 @@ def test_safe_mode_ends_when_the_controller_is_started_again(machine: Machine) -
     machine.until(lambda: working(machine) and not state(machine)["faults"])
 
 
-def test_without_its_broker_the_controller_goes_on_and_both_find_it_again(machine: Machine) -> None:
+def test_controller_goes_on_without_a_broker_and_reconnects(machine: Machine) -> None:
     pid = machine.show(CONTROLLER, "MainPID")
     machine.do("systemctl", "stop", "mosquitto")
     machine.until(lambda: not working(machine))
@@ -274,7 +276,7 @@ def test_without_its_broker_the_controller_goes_on_and_both_find_it_again(machin
     assert machine.show(CONTROLLER, "MainPID") == pid
 
 
-def test_the_self_test_changes_places_with_the_service_and_back(machine: Machine) -> None:
+def test_self_test_stops_the_service_and_starts_it_again(machine: Machine) -> None:
     asked = ("backdoor", "self-test", "--seconds", "2", "--set", "pins.factory=mock")
     done = machine.tell(*asked)
     assert done.returncode == 1
@@ -302,7 +304,7 @@ def change(machine: Machine, path: str, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-def test_an_upgrade_keeps_the_data(machine: Machine) -> None:
+def test_upgrade_keeps_the_data(machine: Machine) -> None:
     before = release(machine)
     change(machine, "README.md", "# ", "# Another ")
     machine.do(*INSTALL, "--upgrade")
@@ -321,7 +323,7 @@ def test_an_upgrade_keeps_the_data(machine: Machine) -> None:
     ],
     ids=["the controller is never ready", "the page does not start"],
 )
-def test_an_upgrade_that_does_not_work_is_undone(
+def test_upgrade_that_does_not_work_is_undone(
     machine: Machine, path: str, old: str, new: str
 ) -> None:
     before, source = release(machine), (machine.source / path).read_text()
@@ -335,7 +337,7 @@ def test_an_upgrade_that_does_not_work_is_undone(
     assert state(machine)["occupancy"]["count"] == 2
 
 
-def test_a_release_that_refuses_the_configuration_is_not_switched_to(machine: Machine) -> None:
+def test_upgrade_that_refuses_the_configuration_is_not_switched_to(machine: Machine) -> None:
     before, pid = release(machine), machine.show(CONTROLLER, "MainPID")
     config = machine.root / "etc/backdoor/backdoor.toml"
     text = config.read_text()
@@ -348,7 +350,7 @@ def test_a_release_that_refuses_the_configuration_is_not_switched_to(machine: Ma
     assert (release(machine), machine.show(CONTROLLER, "MainPID")) == (before, pid)
 
 
-def test_after_a_reboot_all_is_there_again(machine: Machine) -> None:
+def test_reboot_brings_both_services_back(machine: Machine) -> None:
     machine.halt()
     machine.boot()
     machine.until(lambda: working(machine))
@@ -359,7 +361,7 @@ def test_after_a_reboot_all_is_there_again(machine: Machine) -> None:
 # --- to remove -----------------------------------------------------------------------------------
 
 
-def test_uninstalled_it_leaves_nothing_but_the_data(machine: Machine) -> None:
+def test_uninstall_leaves_nothing_but_the_data(machine: Machine) -> None:
     output = machine.do("/opt/backdoor/systemd/install", "--uninstall")
     assert "your data stays" in output
     assert installed_files(machine) == ["/etc/backdoor", "/etc/backdoor/backdoor.toml",
@@ -369,7 +371,7 @@ def test_uninstalled_it_leaves_nothing_but_the_data(machine: Machine) -> None:
     assert machine.show("mosquitto", "ActiveState") == "active"
 
 
-def test_installed_again_it_finds_its_data(machine: Machine) -> None:
+def test_install_after_uninstall_finds_its_data(machine: Machine) -> None:
     machine.mock_pins()
     machine.do(*INSTALL)
     machine.until(lambda: working(machine))
@@ -377,7 +379,7 @@ def test_installed_again_it_finds_its_data(machine: Machine) -> None:
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 
 
-def test_a_backup_comes_back_on_a_new_card(machine: Machine) -> None:
+def test_backup_is_restored_on_a_new_card(machine: Machine) -> None:
     """Where the same names have other numbers, and the broker was never heard of."""
     stop, start = ("systemctl", "stop", CONTROLLER), ("systemctl", "start", CONTROLLER)
     set_count(machine, 2)
@@ -399,7 +401,7 @@ def test_a_backup_comes_back_on_a_new_card(machine: Machine) -> None:
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 
 
-def test_the_journal_can_be_read_by_root_and_stays_the_houses(machine: Machine) -> None:
+def test_journal_read_by_root_keeps_its_owner(machine: Machine) -> None:
     machine.do("systemctl", "stop", CONTROLLER)
     assert machine.do("backdoor", "journal", "--last", "3")
     assert machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor") == ""
@@ -409,6 +411,6 @@ def test_the_journal_can_be_read_by_root_and_stays_the_houses(machine: Machine) 
     assert machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor") == ""
 
 
-def test_purged_it_leaves_nothing(machine: Machine) -> None:
+def test_purge_leaves_nothing(machine: Machine) -> None:
     machine.do(*INSTALL, "--purge")
     assert installed_files(machine) == []

@@ -20,7 +20,7 @@ from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
 
 
-def test_an_evening_on_the_broker(
+def test_evening_on_the_broker(
     controller: Callable[..., Controller], broker: Broker, mqtt: Subscriber
 ) -> None:
     house = controller(on(broker))

@@ -173,14 +173,14 @@ def ready(pip: Path, checkout: Path) -> Path:
     return checkout
 
 
-def test_make_takes_what_is_locked_and_nothing_newer(ready: Path) -> None:
+def test_make_installs_the_locked_versions_only(ready: Path) -> None:
     done = make(ready, "dev")
     assert done.returncode == 0, done.stdout + done.stderr
     assert installed(ready / ".venv") == LOCKED
 
 
 @pytest.mark.parametrize("pip", HERE[-1:], indirect=True)
-def test_what_does_not_fit_together_is_no_installation(pip: Path, checkout: Path) -> None:
+def test_packages_that_do_not_fit_together_are_refused(pip: Path, checkout: Path) -> None:
     """Nothing is resolved, so that a lock which misses a package must be noticed here."""
     environment(checkout / ".venv", pip)
     lock = checkout / "requirements-dev.lock"
@@ -193,7 +193,7 @@ def test_what_does_not_fit_together_is_no_installation(pip: Path, checkout: Path
 
 
 @pytest.mark.parametrize("pip", HERE[-1:], indirect=True)
-def test_a_file_with_another_hash_is_refused(ready: Path, index: Path) -> None:
+def test_file_with_another_hash_is_refused(ready: Path, index: Path) -> None:
     wheel(index, "door", "1.0", (), door="changed = True")
     done = make(ready, "setup")
     assert done.returncode != 0
@@ -202,7 +202,7 @@ def test_a_file_with_another_hash_is_refused(ready: Path, index: Path) -> None:
 
 
 @pytest.mark.parametrize("pip", HERE[-1:], indirect=True)
-def test_on_a_pi_the_environment_sees_apts_packages_only_afterwards(ready: Path) -> None:
+def test_environment_on_a_pi_sees_apts_packages_after_the_installation(ready: Path) -> None:
     done = make(ready, "dev", "PI=yes")
     assert done.returncode == 0, done.stderr
     assert installed(ready / ".venv") == LOCKED
@@ -213,7 +213,7 @@ def test_on_a_pi_the_environment_sees_apts_packages_only_afterwards(ready: Path)
 @pytest.mark.parametrize(
     ("pip", "offline"), [*((pip, False) for pip in HERE), (HERE[0], True)], indirect=["pip"]
 )
-def test_the_installer_takes_what_is_locked_and_nothing_newer(
+def test_installer_installs_the_locked_versions_only(
     pip: Path, checkout: Path, index: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "systemd")

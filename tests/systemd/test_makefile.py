@@ -93,7 +93,7 @@ def ours(stderr: str) -> list[str]:
         ),
     ],
 )
-def test_what_is_missing_is_one_line(bare: Path, prelude: str, message: str) -> None:
+def test_missing_python_or_venv_is_one_line(bare: Path, prelude: str, message: str) -> None:
     done = make("setup", f"PYTHON={fake_python(bare, prelude)}", cwd=bare)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = ours(done.stderr)
@@ -101,7 +101,7 @@ def test_what_is_missing_is_one_line(bare: Path, prelude: str, message: str) -> 
     assert not (bare / ".venv").exists()
 
 
-def test_without_any_python_it_says_what_to_install(bare: Path) -> None:
+def test_no_python_at_all_names_what_to_install(bare: Path) -> None:
     done = make("run", "PYTHON=no-such-python", cwd=bare)
     assert ours(done.stderr) == [
         "there is no no-such-python: sudo apt install python3-venv,"
@@ -109,7 +109,7 @@ def test_without_any_python_it_says_what_to_install(bare: Path) -> None:
     ]
 
 
-def test_a_clone_that_cannot_be_written_is_said(bare: Path) -> None:
+def test_clone_that_cannot_be_written_is_one_line(bare: Path) -> None:
     with tempfile.TemporaryDirectory() as place:  # where others may look: pytest's is our own
         for path in bare.iterdir():
             shutil.copy(path, place)
@@ -124,7 +124,7 @@ def test_a_clone_that_cannot_be_written_is_said(bare: Path) -> None:
     )
 
 
-def test_a_newer_python_is_tried_and_a_registry_out_of_reach_is_said(bare: Path) -> None:
+def test_newer_python_is_tried_and_registry_out_of_reach_is_named(bare: Path) -> None:
     python = fake_python(bare, "import sys; sys.version_info = (3, 15, 0, 'alpha', 1)")
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull}
     nowhere |= {"PIP_FIND_LINKS": "", "PIP_NO_CACHE_DIR": "1", "CI": ""}
@@ -186,7 +186,7 @@ RUN, DEV = "requirements.lock", "requirements-dev.lock"
 
 
 @pytest.mark.parametrize("target", ["setup", "dev"])
-def test_what_was_killed_half_way_is_begun_anew(pip: Pip, bare: Path, target: str) -> None:
+def test_setup_killed_half_way_begins_anew(pip: Pip, bare: Path, target: str) -> None:
     if target == "dev":
         assert pip.make("setup") == (0, ["venv", RUN])
     pip.does("touch began; exec tail -f /dev/null")
@@ -199,7 +199,7 @@ def test_what_was_killed_half_way_is_begun_anew(pip: Pip, bare: Path, target: st
     assert pip.make(target) == (0, [])
 
 
-def test_what_could_not_be_fetched_leaves_what_was_there(pip: Pip) -> None:
+def test_packages_that_cannot_be_fetched_leave_the_old_ones(pip: Pip) -> None:
     assert pip.make("setup") == (0, ["venv", RUN])
     pip.does("echo 'WARNING: Retrying (Retry(total=0' >&2; exit 1")
     assert pip.make("dev") == (2, [DEV])
@@ -218,12 +218,12 @@ def test_what_could_not_be_fetched_leaves_what_was_there(pip: Pip) -> None:
         (["PORT=8099", "LAN=0"], "backdoor demo --port 8099"),
     ],
 )
-def test_make_run_passes_on_what_it_was_told(given: list[str], demo: str) -> None:
+def test_make_run_passes_its_settings_on(given: list[str], demo: str) -> None:
     command = make("--dry-run", "run", *given).stdout.splitlines()[-1]
     assert " ".join(command.split()) == f"exec .venv/bin/{demo}"
 
 
-def test_the_make_of_a_mac_can_read_it() -> None:
+def test_makefile_is_for_gnu_make_3_81() -> None:
     """GNU make 3.81: what 3.82 and later brought is not used."""
     newer = (
         r"\.ONESHELL|\$\((file|guile|let|intcmp) |^define \w+ *[:?+]?=|!=|::=|^undefine|^private"
@@ -231,7 +231,7 @@ def test_the_make_of_a_mac_can_read_it() -> None:
     assert not re.findall(newer, Path("Makefile").read_text(), re.MULTILINE)
 
 
-def test_what_the_tests_need_is_said_before_anything_is_run(bare: Path) -> None:
+def test_packages_that_tests_need_are_named_before_anything_is_run(bare: Path) -> None:
     (bare / "tests").mkdir()
     shutil.copy("tests/needs", bare / "tests")
     tools = bare / "bin"  # nothing but what make itself takes
@@ -249,7 +249,7 @@ def test_what_the_tests_need_is_said_before_anything_is_run(bare: Path) -> None:
     assert not (bare / ".venv").exists()
 
 
-def test_a_browser_that_does_not_start_is_missing(tmp_path: Path) -> None:
+def test_browser_that_does_not_start_is_missing(tmp_path: Path) -> None:
     browser = tmp_path / "chromium"
     browser.write_text(
         "#!/bin/sh\necho 'libnss3.so: cannot open shared object file' >&2\nexit 127\n"

@@ -102,7 +102,7 @@ def test_tls_connection_without_tls_is_closed_and_harms_nobody(
     phone.close()
 
 
-def test_crowd_that_never_shakes_hands_keeps_nobody_out(
+def test_tls_crowd_without_a_handshake_keeps_nobody_out(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
     address = ("127.0.0.1", serving.server.port)
@@ -115,7 +115,7 @@ def test_crowd_that_never_shakes_hands_keeps_nobody_out(
         phone.close()
 
 
-def test_who_begins_no_tls_in_time_is_closed(
+def test_tls_connection_without_a_handshake_in_time_is_closed(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
@@ -128,7 +128,7 @@ def test_who_begins_no_tls_in_time_is_closed(
 
 # Python 3.11 leaves a socket that it could not wrap to the garbage collector, which closes it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_who_hangs_up_at_once_ends_nobody_else(
+def test_tls_client_that_hangs_up_at_once_ends_no_other(
     serving: Serving, certificate: tuple[str, str]
 ) -> None:
     for _ in range(100):

@@ -132,7 +132,7 @@ def lines_of(err: str) -> list[str]:
     return [line for line in err.splitlines() if not line.endswith("thread(s) still running")]
 
 
-def test_a_phone_opens_the_page_over_the_local_network(demo: Callable[..., Process]) -> None:
+def test_demo_is_opened_by_a_phone_on_the_local_network(demo: Callable[..., Process]) -> None:
     address = own_address()
     process = demo("--lan")
     if address is None:  # this machine is on no network
@@ -150,7 +150,7 @@ def test_a_phone_opens_the_page_over_the_local_network(demo: Callable[..., Proce
 
 
 @pytest.mark.parametrize("address", ["192.168.7.3", "100.64.0.3", "203.0.113.3", "9.9.9.9"])
-def test_the_page_answers_to_the_address_of_its_link(
+def test_demo_page_answers_to_the_address_of_its_link(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.cli.demo.own_address", lambda: address)
@@ -159,7 +159,7 @@ def test_the_page_answers_to_the_address_of_its_link(
     assert Hosts(web.allowed_hosts, web.public_url).allows(f"{address}:8080")
 
 
-def test_without_a_network_there_is_nothing_to_open_it_to(
+def test_demo_for_phones_without_a_network_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.cli.demo.own_address", lambda: None)
@@ -167,14 +167,14 @@ def test_without_a_network_there_is_nothing_to_open_it_to(
         demo_config(None, (), tmp_path, Options(lan=True), None)
 
 
-def test_the_demo_is_on_loopback_whatever_the_file_says(tmp_path: Path) -> None:
+def test_demo_is_on_loopback_whatever_the_file_says(tmp_path: Path) -> None:
     sets = ("web.host=0.0.0.0", "web.public_url=https://door.example")
     config = demo_config(None, sets, tmp_path, Options(), 8099)
     assert pair_link(config).startswith("http://127.0.0.1:8099/pair/")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_at_a_terminal_the_link_is_drawn_where_it_can_be(encoding: str) -> None:
+def test_demo_draws_the_link_at_a_terminal_that_can_show_it(encoding: str) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "controller", "demo", "--port", "0"]
     env = os.environ | {"PYTHONIOENCODING": encoding}
@@ -195,9 +195,7 @@ def test_at_a_terminal_the_link_is_drawn_where_it_can_be(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("by_broker", [False, True])
-def test_on_a_mac_nothing_of_linux_is_missed(
-    by_broker: bool, demo: Callable[..., Process], broker: Broker
-) -> None:
+def test_demo_runs_on_a_mac(by_broker: bool, demo: Callable[..., Process], broker: Broker) -> None:
     args = ["--mqtt", f"127.0.0.1:{broker.port}"] if by_broker else []
     process = demo(*args, PYTHONPATH="tests/support/mac")
     visitor = process.visit()

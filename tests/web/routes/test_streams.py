@@ -251,7 +251,7 @@ def answers(phone: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
-def test_who_does_not_ask_in_time_is_closed(
+def test_connection_without_a_request_in_time_is_closed(
     controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
@@ -263,7 +263,7 @@ def test_who_does_not_ask_in_time_is_closed(
         assert answers(phone) == b""
 
 
-def test_a_byte_now_and_then_is_no_request(
+def test_request_that_comes_byte_by_byte_is_closed(
     controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 1.0)
@@ -285,7 +285,7 @@ def test_a_byte_now_and_then_is_no_request(
         eventually(closed, 10)
 
 
-def test_a_connection_may_rest_between_two_requests(
+def test_connection_may_rest_between_two_requests(
     controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.server.ASKED_WITHIN_S", 0.5)
