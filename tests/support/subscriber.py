@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from typing import Any
 
@@ -96,11 +97,15 @@ class Subscriber(Messages):
         self._subscribed = False
         self.client.on_subscribe = self._on_subscribe
         self.client.on_message = self._on_message
+        self.client.on_socket_open = self._on_socket_open
         # Back well before what was meant for it is sent again: then it receives all, and once.
         self.client.reconnect_delay_set(0.2, 0.2)  # type: ignore[arg-type] # it only waits
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         eventually(lambda: self._subscribed)
+
+    def _on_socket_open(self, _client: Client, _data: object, opened: Any) -> None:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as quick as its peer
 
     def _on_subscribe(self, *_: object) -> None:
         self._subscribed = True

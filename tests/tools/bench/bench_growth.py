@@ -18,7 +18,7 @@ from controller.journal.journal import Journal
 from controller.replay import replay, wired_by
 from controller.trace import FlightRecorder, Row
 from tests.tools.bench.bench_start import fill
-from tests.tools.bench.bench_wire import Ear, Turn
+from tests.tools.bench.bench_wire import TimedSubscriber, Turn
 from tests.tools.bench.contestants import field
 from tests.tools.bench.evening import CROSSINGS, KNOCKS, House, moves
 from tests.tools.bench.loads import listening
@@ -163,10 +163,12 @@ def crowds(report: Report, folder: Path, rounds: int) -> None:
         ours = ground.ours(UNSETTLED)
         for crowd in CROWDS:
             with listening(ground, crowd - 1):
-                ear = Ear(ground)
-                turn = Turn(ours, ear, [(0.0, "door_contact", 1)], "backdoor/bar/event/door_opened")
+                subscriber = TimedSubscriber(ground)
+                turn = Turn(
+                    ours, subscriber, [(0.0, "door_contact", 1)], "backdoor/bar/event/door_opened"
+                )
                 interleaved(rounds, [turn.door])
-                ear.close()
+                subscriber.close()
             turn.samples.name = f"{crowd} subscribers"
             samples.append(turn.samples)
     report.compare("door contact -> MQTT message, by subscribers", samples[-1], samples[:-1])

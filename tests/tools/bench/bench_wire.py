@@ -8,7 +8,6 @@ the outages: who still locks at four without a broker, and who is back how soon 
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import tempfile
 import time
@@ -18,14 +17,13 @@ from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.events import Edge, Knock
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
+from tests.support.subscriber import Subscriber
 from tests.tools.bench.contestants import Contestant, Field, field
 from tests.tools.bench.hand import Move
 from tests.tools.bench.loads import chattering, commanded, nothing, slow_disk, streaming
@@ -44,60 +42,48 @@ POLLED_S = 0.13
 LIMIT_S = 3.0
 
 
-class Ear:
-    """A subscriber in this process, which is another one than everybody's."""
+class TimedSubscriber(Subscriber):
+    """A client in this process, which is another one than everybody's, that notes arrivals."""
 
     def __init__(self, ground: Field) -> None:
-        self.heard: Queue[tuple[float, str]] = Queue()
-        self._client = Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
-        self._client.on_message = self._note
-        self._client.reconnect_delay_set(0.1, 0.1)  # type: ignore[arg-type] # it only waits
-        self._client.on_socket_open = self._no_delay
-        self._client.connect(ground.broker.host, ground.broker.port)
-        self._client.loop_start()
-        time.sleep(0.3)
+        self.arrivals: Queue[tuple[float, str]] = Queue()
+        super().__init__(ground.broker.port)
+        self.client.reconnect_delay_set(0.1, 0.1)  # type: ignore[arg-type] # it only waits
 
-    def _no_delay(self, _client: Client, _data: Any, sock: Any) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _note(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self.heard.put((time.monotonic(), message.topic))
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self.arrivals.put((time.monotonic(), message.topic))
 
     def forget(self) -> None:
         """Throw away what came so far."""
-        while not self.heard.empty():
-            self.heard.get_nowait()
+        while not self.arrivals.empty():
+            self.arrivals.get_nowait()
 
     def when(self, topic: str, limit_s: float = LIMIT_S) -> float | None:
         """Return when the next message on ``topic`` came, or None."""
         end_s = time.monotonic() + limit_s
         while (left_s := end_s - time.monotonic()) > 0:
             try:
-                at_s, came = self.heard.get(timeout=left_s)
+                at_s, came = self.arrivals.get(timeout=left_s)
             except Empty:
                 break
             if came == topic:
                 return at_s
         return None
 
-    def say(self, topic: str, payload: str) -> float:
+    def publish_timed(self, topic: str, payload: str) -> float:
         """Publish and return when."""
         at_s = time.monotonic()
-        self._client.publish(topic, payload, 1)
+        self.client.publish(topic, payload, 1)
         return at_s
-
-    def close(self) -> None:
-        """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 class Turn:
     """One contestant in one row: moves, and the topic on which it tells of the deciding one."""
 
-    def __init__(self, at: Contestant, ear: Ear, moves: Sequence[Move], topic: str) -> None:
-        self._at, self._ear, self._topic = at, ear, topic
+    def __init__(
+        self, at: Contestant, subscriber: TimedSubscriber, moves: Sequence[Move], topic: str
+    ) -> None:
+        self._at, self._subscriber, self._topic = at, subscriber, topic
         self._moves = list(moves)
         self._deciding = len(self._moves) - 1
         #: Ours listens on after the last pulse, to tell a rap from a rattle; not counted, in µs.
@@ -107,9 +93,9 @@ class Turn:
 
     def knock(self) -> None:
         """Move the pins and wait for the word."""
-        self._ear.forget()
+        self._subscriber.forget()
         at_s, _ = self._at.ask("play", self._moves, self._deciding, None)
-        came_s = self._ear.when(self._topic)
+        came_s = self._subscriber.when(self._topic)
         if came_s is None:
             self.missed += 1
         else:
@@ -148,7 +134,7 @@ def knocking(raps: int, line: str = "hatch_knock") -> list[Move]:
 
 def edge_to_mqtt(report: Report, ground: Field, rounds: int) -> None:
     """A door contact that settles at once, and the second rap of a knock."""
-    ear = Ear(ground)
+    subscriber = TimedSubscriber(ground)
     ours = ground.ours(UNSETTLED, "sensing.contact_settle=0")
     others = [
         (ground.rival("callback", "script, in the callback"), "script/"),
@@ -157,20 +143,20 @@ def edge_to_mqtt(report: Report, ground: Field, rounds: int) -> None:
     ios = [(ground.mqtt_io(), "io/input/"), (ground.mqtt_io(True), "polled/input/")]
     others += [(io, topics) for io, topics in ios if io is not None]
     opening: list[Move] = [(0.0, "door_contact", 1)]
-    doors = [Turn(ours, ear, opening, "backdoor/bar/event/door_opened")]
-    doors += [Turn(one, ear, opening, f"{topics}door") for one, topics in others]
+    doors = [Turn(ours, subscriber, opening, "backdoor/bar/event/door_opened")]
+    doors += [Turn(one, subscriber, opening, f"{topics}door") for one, topics in others]
     interleaved(rounds, [turn.door for turn in doors])
     _compare(report, "door contact -> MQTT message at a subscriber", doors)
-    knocks = [Turn(ours, ear, knocking(2), "backdoor/bar/event/knock")]
+    knocks = [Turn(ours, subscriber, knocking(2), "backdoor/bar/event/knock")]
     knocks += [
-        Turn(one, ear, [(QUIET_MS, "hatch_knock", 1)], f"{topics}knock")
+        Turn(one, subscriber, [(QUIET_MS, "hatch_knock", 1)], f"{topics}knock")
         for one, topics in others[:3]
     ]
     interleaved(min(rounds, KNOCKS), [_released(turn) for turn in knocks])
     after_ms = knocks[0].listening_us / 1000
     title = f"knock decided -> MQTT message (ours {after_ms:g} ms after the rap)"
     _compare(report, title, knocks)
-    ear.close()
+    subscriber.close()
 
 
 def _released(turn: Turn) -> Callable[[], None]:
@@ -200,8 +186,8 @@ def _compare(report: Report, title: str, turns: Sequence[Turn]) -> None:
 class Order:
     """One contestant that is told by MQTT to switch its strike on."""
 
-    def __init__(self, at: Contestant, ear: Ear) -> None:
-        self._at, self._ear = at, ear
+    def __init__(self, at: Contestant, subscriber: TimedSubscriber) -> None:
+        self._at, self._subscriber = at, subscriber
         self.samples = Samples(at.name)
         self.missed = 0
 
@@ -218,7 +204,7 @@ class Order:
 
     def _say(self, *, on: bool) -> float:
         topic = "io/output/strike/set" if self._at.name == "mqtt-io" else "script/set"
-        return self._ear.say(topic, "ON" if on else "OFF")
+        return self._subscriber.publish_timed(topic, "ON" if on else "OFF")
 
     def _end(self) -> None:
         self._say(on=False)
@@ -231,7 +217,7 @@ class Release(Order):
 
     def _say(self, *, on: bool) -> float:
         body = json.dumps({"id": uuid.uuid4().hex, "issued_at": time.time(), "party": 1})
-        return self._ear.say("backdoor/bar/cmd/access_door", body)
+        return self._subscriber.publish_timed("backdoor/bar/cmd/access_door", body)
 
     def _end(self) -> None:
         for level in (1, 0):
@@ -242,10 +228,10 @@ class Release(Order):
 
 def command_to_strike(report: Report, ground: Field, rounds: int) -> None:
     """`access_door` beside a bare callback and mqtt-io's `set`."""
-    ear = Ear(ground)
-    orders: list[Order] = [Release(ground.ours(UNSETTLED), ear)]
+    subscriber = TimedSubscriber(ground)
+    orders: list[Order] = [Release(ground.ours(UNSETTLED), subscriber)]
     orders += [
-        Order(one, ear)
+        Order(one, subscriber)
         for one in (
             ground.mqtt_io(),
             ground.rival("callback", "script, in the callback"),
@@ -259,13 +245,13 @@ def command_to_strike(report: Report, ground: Field, rounds: int) -> None:
     report.compare(
         f"MQTT command -> strike on{missed}", ours.samples, [order.samples for order in others]
     )
-    ear.close()
+    subscriber.close()
 
 
 def commands_under_load(report: Report, ground: Field, rounds: int) -> None:
     """Ours again, while everything else is at its worst; a frozen broker brings no commands."""
-    ear, house = Ear(ground), ground.ours(UNSETTLED)
-    Release(house, ear).give()  # so that its link is there, and warm
+    subscriber, house = TimedSubscriber(ground), ground.ours(UNSETTLED)
+    Release(house, subscriber).give()  # so that its link is there, and warm
     loads: dict[str, Callable[[], Iterator[str]]] = {
         "no load": nothing,
         "a line chatters, 10,000 edges/s": lambda: chattering(house),
@@ -275,7 +261,7 @@ def commands_under_load(report: Report, ground: Field, rounds: int) -> None:
     }
     rows = []
     for name, load in loads.items():
-        order = Release(house, ear)
+        order = Release(house, subscriber)
         with contextmanager(load)() as given:
             interleaved(rounds, [order.give])
         samples = order.samples
@@ -292,7 +278,7 @@ def commands_under_load(report: Report, ground: Field, rounds: int) -> None:
         )
     title = "MQTT command -> strike on, under load, priorities as the units set them"
     report.table(title, rows, unit="µs")
-    ear.close()
+    subscriber.close()
 
 
 # --- outages ------------------------------------------------------------------------------------
@@ -309,14 +295,14 @@ def outages(report: Report, ground: Field) -> None:
             (ground.ours(WALK_IN), "backdoor/bar/status"),
             (ground.rival("queue", "script, second thread"), "script/door"),
         ):
-            ear = Ear(ground)
-            rows.append(_outage(ground, one, ear, topic, away_s))
-            ear.close()
+            subscriber = TimedSubscriber(ground)
+            rows.append(_outage(ground, one, subscriber, topic, away_s))
+            subscriber.close()
     report.table("broker away", rows)
 
 
 def _outage(
-    ground: Field, one: Contestant, ear: Ear, topic: str, away_s: float
+    ground: Field, one: Contestant, subscriber: TimedSubscriber, topic: str, away_s: float
 ) -> dict[str, float | str]:
     one.ask("reset")
     one.ask("drive", "door_contact", 1)
@@ -330,12 +316,12 @@ def _outage(
     time.sleep(max(gone_s + away_s - time.monotonic(), 0))
     ground.broker.start()
     back_s = time.monotonic()
-    ear.forget()
+    subscriber.forget()
     heard_s = None
     while heard_s is None and time.monotonic() < back_s + 45:
         for level in (0, 1):
             one.ask("drive", "door_contact", level)
-        heard_s = ear.when(topic, 0.25)
+        heard_s = subscriber.when(topic, 0.25)
     return {
         "name": one.name,
         "away s": away_s,
