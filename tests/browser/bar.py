@@ -23,7 +23,7 @@ from web import create_app
 
 
 class Bar:
-    """Controller, bench and page, joined by a bus in memory or by the links that are given."""
+    """Controller, simulator and page, joined by a bus in memory or by the links that are given."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Bar:
         )
         # The first heartbeat need not wait a second.
         self.running.loop._components.heartbeat._ticks = TICKS_PER_HEARTBEAT - 1
-        self.bench = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
+        self.simulator = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
         join = partial(links, client_id="page", on_ack=lambda number: None)
-        self.app = create_app(self.config, link=join, simulator=self.bench)
+        self.app = create_app(self.config, link=join, simulator=self.simulator)
         self.mirror = self.app.extensions["backdoor"].mirror
         self.serving = Serving(self.app)
         self._thawed = threading.Event()
@@ -63,7 +63,7 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self.thaw()
-        self.bench.stop()
+        self.simulator.stop()
         self.running.loop.stop()
         self._thread.join(HANGS_S)
         self.serving.__exit__()

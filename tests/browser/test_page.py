@@ -60,7 +60,7 @@ def test_guests_fill_the_seats_and_the_lamp(make_bar: BarMaker, open_page: Opene
     page = open_page(bar.serving.pair_url)
     seat = page.locator('[data-s="seat4"]')
     expect(seat).to_have_attribute("data-state", "free")
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(seat).to_have_attribute("data-state", "taken")
     expect(page.locator("h1")).to_contain_text("4 of 4 inside. Full.")
     expect(page.locator(".lamp")).to_have_attribute("data-state", "full")
@@ -78,7 +78,7 @@ def test_letting_in_releases_the_strike(bar: Bar, page: Page) -> None:
     expect(page.locator(".let .told")).to_have_text("Done")
     eventually(lambda: bar.is_on("strike"))
     expect(page.locator('[data-s="seat2"]')).to_have_attribute("data-state", "coming")
-    bar.bench.act("open_door")
+    bar.simulator.act("open_door")
     eventually(lambda: not bar.is_on("strike"))
     expect(page.locator("g.door")).to_have_attribute("data-state", "Open")
 
@@ -92,7 +92,7 @@ def test_letting_in_twice_is_refused_with_its_reason(bar: Bar, page: Page) -> No
 
 
 def test_hatch_answered_puts_its_light_out(bar: Bar, page: Page) -> None:
-    bar.bench.act("knock_hatch")
+    bar.simulator.act("knock_hatch")
     expect(page.locator("g.hatch")).to_have_attribute("data-state", "glow")
     assert bar.is_on("hatch_light")
     key(page, "answer_hatch").click()
@@ -102,7 +102,7 @@ def test_hatch_answered_puts_its_light_out(bar: Bar, page: Page) -> None:
 
 def test_front_door_answered_takes_its_notice_away(bar: Bar, page: Page) -> None:
     expect(key(page, "answer_door")).to_be_hidden()
-    bar.bench.act("knock_door")
+    bar.simulator.act("knock_door")
     expect(page.locator("#notices .knock")).to_contain_text("Somebody knocked at the front door")
     key(page, "answer_door").click()
     expect(page.locator("#notices .knock")).to_have_count(0)
@@ -118,12 +118,12 @@ def test_set_count_settles_the_count(bar: Bar, page: Page) -> None:
 def test_staff_pass_lets_one_through_uncounted(bar: Bar, page: Page) -> None:
     key(page, "staff_pass").click()
     expect(page.locator("#notices")).to_contain_text("The next one through the door is staff.")
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(page.locator("h1")).to_contain_text("Nobody inside.")
 
 
 def test_room_empty_asks_once_and_ends_the_session(bar: Bar, page: Page) -> None:
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(page.locator("g.clock")).to_have_attribute("data-state", "running")
     key(page, "room_empty").click()
     expect(page.locator(".dock .told[data-kind=sure]")).to_contain_text("Is the room empty?")
@@ -207,7 +207,7 @@ def test_lost_network_greys_the_page_and_it_comes_back_by_itself(bar: Bar, page:
     page.route("**/api/**", lambda route: route.abort())
     page.evaluate("window.dispatchEvent(new Event('online'))")
     page.evaluate("performance.now()")
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     page.unroute_all()
     page.context.set_offline(False)
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
@@ -219,7 +219,7 @@ def test_phone_without_a_stream_polls(make_bar: BarMaker, open_page: Opener) -> 
     expect(first.locator("body")).to_have_attribute("data-link", "online")
     second = open_page(bar.serving.pair_url)
     second.wait_for_url(bar.url)
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(second.locator("h1")).to_contain_text("1 of 4 inside.")
     expect(second.locator("body")).to_have_attribute("data-link", "online")
 
@@ -260,7 +260,7 @@ def test_knock_at_the_hatch_is_noticed(bar: Bar, page: Page) -> None:
         "window.flashed = 0; new MutationObserver(() => window.flashed++)"
         ".observe(document.getElementById('flash'), {attributes: true})"
     )
-    bar.bench.act("knock_hatch")
+    bar.simulator.act("knock_hatch")
     expect(page).to_have_title(re.compile(r"^\(!\) Hatch"))
     eventually(lambda: page.evaluate("window.flashed > 0 && window.felt.length === 1"))
     assert "icon-knock" in (page.locator("#icon").get_attribute("href") or "")
@@ -271,9 +271,9 @@ def test_knock_at_the_hatch_is_noticed(bar: Bar, page: Page) -> None:
 
 def test_knock_at_the_door_is_silent_during_a_session(bar: Bar, page: Page) -> None:
     page.evaluate("window.felt = []; navigator.vibrate = (how) => window.felt.push(how); 0")
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(page.locator("g.clock")).to_have_attribute("data-state", "running")
-    bar.bench.act("knock_door")
+    bar.simulator.act("knock_door")
     expect(page.locator("#notices .knock")).to_be_visible()
     expect(page).to_have_title("(!) Front door")
     assert page.evaluate("window.felt.length") == 0
@@ -288,7 +288,7 @@ def test_language_follows_the_phone_and_can_be_switched(bar: Bar, open_page: Ope
     expect(page.locator("h1")).to_have_text("Nessuno dentro. Possono entrare in quattro.")
     page.get_by_role("button", name="English").click()
     expect(page.locator("h1")).to_have_text("Nobody inside. Four may come in.")
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
 
 
@@ -304,7 +304,7 @@ def test_page_without_scripting_shows_asks_and_answers(bar: Bar, open_page: Open
     page.get_by_role("button", name="Yes, I am sure").click()
     expect(page.locator(".flashed")).to_have_text("Done")
     with page.expect_navigation():  # it asks again by itself
-        bar.bench.act("walk_in")
+        bar.simulator.act("walk_in")
 
 
 def test_page_can_be_used_from_a_keyboard(bar: Bar, page: Page) -> None:
@@ -337,8 +337,8 @@ def test_theme_and_sound_are_kept_by_this_phone(bar: Bar, page: Page) -> None:
 
 def test_page_passes_axe(make_bar: BarMaker, open_page: Opener) -> None:
     bar = make_bar(inside=3)
-    bar.bench.act("knock_hatch")
-    bar.bench.act("knock_door")
+    bar.simulator.act("knock_hatch")
+    bar.simulator.act("knock_door")
     for scheme in ("dark", "light"):
         page = open_page(bar.serving.pair_url, color_scheme=scheme, reduced_motion="reduce")
         page.wait_for_url(bar.url)
@@ -356,7 +356,7 @@ def test_page_with_reduced_motion_moves_nothing(bar: Bar, open_page: Opener) -> 
     page = open_page(bar.serving.pair_url, reduced_motion="reduce")
     page.wait_for_url(bar.url)
     expect(page.locator("body")).to_have_attribute("data-link", "online")
-    bar.bench.act("knock_hatch")
+    bar.simulator.act("knock_hatch")
     expect(page.locator("#flash.soft")).to_be_attached()
     assert page.evaluate("document.getAnimations().length") == 0
 

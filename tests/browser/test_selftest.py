@@ -43,7 +43,7 @@ def begin(page: Page) -> None:
 def prove(bar: Bar, line: str) -> None:
     knocks = {"hatch_knock": "knock_hatch", "door_knock": "knock_door"}
     press = [Move(0, line, 1), Move(120, line, 0)]
-    bar.bench.play(ACTS[knocks[line]] if line in knocks else press)
+    bar.simulator.play(ACTS[knocks[line]] if line in knocks else press)
 
 
 @pytest.mark.parametrize("bar", [4, 5], indirect=True)
@@ -104,7 +104,7 @@ def test_self_test_offers_room_empty_beside_its_result(
     page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
     page.wait_for_url(bar.url)
     begin(page)
-    bar.bench.play(moves)
+    bar.simulator.play(moves)
     eventually(lambda: bar.running.loop.state.occupancy.max)
     bar.running.loop.post(bar.running.self_test.end)
     left = page.locator(".left")
@@ -128,7 +128,7 @@ def test_self_test_that_was_broken_off_disappears(bar: Bar, open_page: Opener) -
 
 
 def test_self_test_with_guests_inside_is_refused(bar: Bar, open_page: Opener) -> None:
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     page = open_page(bar.serving.pair_url)
     page.wait_for_url(bar.url)
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")

@@ -42,7 +42,7 @@ def refs(node: Any) -> Iterator[str]:
 def play(demo: Demo, trace: str, until: str, times: int = 1) -> None:
     with (TRACES / trace).open(encoding="utf-8", newline="") as text:
         moves = [Move(*row) for row in read_trace(text, trace)]
-    demo.bench.play(moves)
+    demo.simulator.play(moves)
     eventually(lambda: len(demo.mqtt.events(until)) >= times)
 
 
@@ -72,7 +72,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         published += ours(demo)
     folder = tmp_path_factory.mktemp("manual")
     with house(folder, "house.counting=manual", speed=300) as demo:
-        demo.bench.act("walk_in")
+        demo.simulator.act("walk_in")
         eventually(lambda: demo.mqtt.events("passage_seen"))
         assert demo.mqtt.ask("self_test")["ok"]
         demo.running.loop.post(demo.running.self_test.end)

@@ -92,5 +92,5 @@ def test_two_entries_are_two_events() -> None:
 def test_release_button_needs_no_broker(tmp_path: Path) -> None:
     """C30: with a broker that is not there, pressing the button opens."""
     with house_on(tmp_path, 1) as demo:
-        demo.bench.act("press_release")
+        demo.simulator.act("press_release")
         eventually(lambda: times_on(demo.pin(WIRING["strike"].pin)))

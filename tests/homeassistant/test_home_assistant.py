@@ -42,7 +42,7 @@ class House:
     def start(self) -> None:
         world = World(partial(simulated, self.config), link_maker(self.config))
         self.running = assemble(self.config, world)
-        self.bench = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
+        self.simulator = Simulator(self.running.clock, self.running.factory, self.running.loop.post)
         self.running.loop.begin(self.running.absence)
         self._thread = Thread(target=self.running.loop.run)
         self._thread.start()
@@ -51,7 +51,7 @@ class House:
         return self.running.factory.pin(number)
 
     def stop(self) -> None:
-        self.bench.stop()
+        self.simulator.stop()
         self.running.loop.stop()
         self._thread.join(10)
 
@@ -204,16 +204,16 @@ def test_lock_at_four_is_refused_with_the_reason(ha: HomeAssistant, house: House
 
 
 def test_door_that_opens_is_seen(ha: HomeAssistant, house: House) -> None:
-    house.bench.act("open_door")
+    house.simulator.act("open_door")
     becomes(ha, "binary_sensor.backdoor_bar_door", "on")
     becomes(ha, "lock.backdoor_bar", "open")
-    house.bench.act("close_door")
+    house.simulator.act("close_door")
     becomes(ha, "binary_sensor.backdoor_bar_door", "off")
     becomes(ha, "lock.backdoor_bar", "locked")
 
 
 def test_knock_at_the_hatch_is_an_event_and_is_answered(ha: HomeAssistant, house: House) -> None:
-    house.bench.act("knock_hatch")
+    house.simulator.act("knock_hatch")
     becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "on")
     eventually(lambda: ha.state("event.backdoor_bar_knock_at_the_hatch") != "unknown")
     event = attributes(ha, "event.backdoor_bar_knock_at_the_hatch")
@@ -234,7 +234,7 @@ def test_front_door_has_a_doorbell_of_its_own(ha: HomeAssistant, house: House) -
     before = ha.state("event.backdoor_bar_knock_at_the_hatch")
 
     def heard() -> bool:
-        house.bench.act("knock_door")  # while the chime rings it is taken for the chime
+        house.simulator.act("knock_door")  # while the chime rings it is taken for the chime
         return ha.state("event.backdoor_bar_knock_at_the_door") != "unknown"
 
     eventually(heard)

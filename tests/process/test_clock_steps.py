@@ -50,7 +50,7 @@ def test_clock_step_changes_only_the_times_shown(
         answer = demo.mqtt.ask("access_door")
         believable = step > timedelta(days=-300)
         assert answer["reason"] == (None if believable else "ClockNotSet")
-        demo.bench.act("open_hatch")  # any change tells the state again
+        demo.simulator.act("open_hatch")  # any change tells the state again
         eventually(lambda: demo.state["hatch"]["open"])
         after = datetime.fromisoformat(demo.state["session"]["ends_at"])
         assert abs(after - before - step) < timedelta(seconds=3)
@@ -73,7 +73,7 @@ def test_boot_in_1970_keeps_the_session_and_refuses_commands_it_cannot_date(
         assert demo.mqtt.ask("staff_pass", issued_at=time.time())["reason"] == "ClockNotSet"
         assert demo.mqtt.ask("staff_pass")["reason"] == "ClockNotSet"
         assert demo.mqtt.ask("staff_pass", boot=demo.state["boot"])["ok"]  # the page beside us
-        demo.bench.act("press_release")  # and the button, in any case
+        demo.simulator.act("press_release")  # and the button, in any case
         eventually(lambda: demo.mqtt.events("access_granted"))
         assert demo.mqtt.events("access_granted")[-1]["cause"] == "button"
 

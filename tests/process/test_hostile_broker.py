@@ -38,7 +38,7 @@ def lets_in_by_button(demo: Demo) -> None:
     """Press the button behind the counter: the strike goes on, and off again by itself."""
     strike = demo.pin(STRIKE)
     before = times_on(strike)
-    demo.bench.act("press_release")
+    demo.simulator.act("press_release")
     eventually(lambda: times_on(strike) > before)
     eventually(lambda: not strike.state)
 

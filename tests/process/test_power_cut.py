@@ -23,7 +23,7 @@ EVACUATE = WIRING["evacuate"].pin
 def left(tmp_path: Path) -> Path:
     """What is on the disk of a house in the middle of its evening."""
     with house(tmp_path / "house") as demo:
-        demo.bench.act("walk_in")
+        demo.simulator.act("walk_in")
         eventually(lambda: demo.mqtt.events("entry"))
         assert demo.mqtt.ask("set_count", count=2)["ok"]
         (tmp_path / "left").mkdir()

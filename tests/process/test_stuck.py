@@ -127,7 +127,7 @@ def test_flood_of_ten_thousand_commands_a_second_delays_no_deadline(tmp_path: Pa
         thread = threading.Thread(target=flood)
         thread.start()
         eventually(lambda: "CommandFlood" in {f["name"] for f in demo.state["faults"]})
-        demo.bench.act("press_release")  # in the middle of the flood: it ends only afterwards
+        demo.simulator.act("press_release")  # in the middle of the flood: it ends only afterwards
         eventually(lambda: times_on(strike))
         eventually(lambda: not strike.state)
         over.set()
@@ -144,7 +144,7 @@ def test_cut_of_the_flight_recorder_replays_to_the_same_evening(tmp_path: Path) 
     began = datetime.now(UTC)
     with house(tmp_path, speed=20.0) as demo:
         for act in ("walk_in", "walk_in", "knock_hatch", "walk_out"):
-            demo.bench.act(act)
+            demo.simulator.act(act)
         eventually(lambda: demo.mqtt.events("exit"))
         demo.mqtt.ask("report_wrong", count=1)
         names = ("entry", "exit", "knock", "door_opened")

@@ -27,7 +27,9 @@ class Demo:
         self.bus = bus
         self.mqtt = mqtt
         loop = running.loop
-        self.bench = Simulator(running.clock, running.factory, loop.post, loop.wait_until_published)
+        self.simulator = Simulator(
+            running.clock, running.factory, loop.post, loop.wait_until_published
+        )
         self.thread = Thread(target=running.loop.run, name="loop")
 
     @property
@@ -38,7 +40,7 @@ class Demo:
         return self.running.factory.pin(number)
 
     def stop(self) -> None:
-        self.bench.stop()
+        self.simulator.stop()
         self.running.loop.stop()
         self.thread.join(HANGS_S)
         assert not self.thread.is_alive()

@@ -126,7 +126,7 @@ def evening(demo: Demo, seed: int, over: threading.Event) -> None:
     chance = random.Random(seed)
     clock, post = demo.running.clock, demo.running.loop.post
     while not over.is_set():
-        demo.bench.act(chance.choice(ACTS))
+        demo.simulator.act(chance.choice(ACTS))
         if chance.random() < 0.3:
             post(Command(clock.now_ms(), "set_count", chance.randint(0, 3), cause="page"))
             for name in ("unblock_door", "lock_down_release", "lock_open_release"):

@@ -38,7 +38,7 @@ def test_command_through_the_broker_and_back(bar: Bar) -> None:
 
 
 def test_knock_through_the_broker_reaches_the_page_once(bar: Bar) -> None:
-    bar.bench.act("knock_hatch")
+    bar.simulator.act("knock_hatch")
     eventually(lambda: bar.state()["hatch"]["light"] == "ON")
     eventually(lambda: bar.mirror.view().knock["n"] == 1)
     eventually(lambda: bar.mirror.view().night.get("totals", {}).get("knocks") == 1)
@@ -48,7 +48,7 @@ def test_broker_that_dies_is_offline_and_one_that_returns_online(bar: Bar, broke
     broker.kill()
     eventually(lambda: bar.state()["link"] == "offline")
     assert bar.mirror.command("access_door", party=1).state == "not_answered"
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     assert not bar.is_on("strike")
     broker.start()
     eventually(lambda: bar.state()["link"] == "online")

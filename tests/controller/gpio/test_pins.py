@@ -34,7 +34,7 @@ OUTPUTS = {
 }
 
 
-class Bench:
+class Rig:
     """A factory, the pins on it, and the edges that came out."""
 
     def __init__(self) -> None:
@@ -68,31 +68,31 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    for pins in bench.open_pins:
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    for pins in rig.open_pins:
         pins.close()
 
 
-def test_behind_is_true_for_a_backend_that_cannot_know(bench: Bench) -> None:
-    assert bench.pins().behind()
+def test_behind_is_true_for_a_backend_that_cannot_know(rig: Rig) -> None:
+    assert rig.pins().behind()
 
 
-def test_strike_is_claimed_at_off(bench: Bench) -> None:
-    bench.pins()
-    assert bench.pin("strike").function == "output"
-    assert bench.levels("strike") == [False]
+def test_strike_is_claimed_at_off(rig: Rig) -> None:
+    rig.pins()
+    assert rig.pin("strike").function == "output"
+    assert rig.levels("strike") == [False]
 
 
-def test_active_low_lamp_is_off_at_start(bench: Bench) -> None:
-    bench.pins()
-    assert bench.pin("full_lamp").state is True
+def test_active_low_lamp_is_off_at_start(rig: Rig) -> None:
+    rig.pins()
+    assert rig.pin("full_lamp").state is True
 
 
-def test_strike_is_claimed_before_any_other_line(bench: Bench) -> None:
-    bench.pins()
-    assert str(next(iter(bench.factory.pins.values()))) == "GPIO17"
+def test_strike_is_claimed_before_any_other_line(rig: Rig) -> None:
+    rig.pins()
+    assert str(next(iter(rig.factory.pins.values()))) == "GPIO17"
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_strike_is_claimed_before_any_other_line(bench: Bench) -> None:
     ],
 )
 def test_active_level_is_as_configured_whatever_the_pull(
-    bench: Bench, line: str, idle: bool, active: bool
+    rig: Rig, line: str, idle: bool, active: bool
 ) -> None:
-    bench.pins()
-    drive(bench.pin(line), idle)
-    bench.edges.clear()
-    drive(bench.pin(line), active)
-    drive(bench.pin(line), idle)
-    assert [(edge.line, edge.level) for edge in bench.edges] == [(line, True), (line, False)]
+    rig.pins()
+    drive(rig.pin(line), idle)
+    rig.edges.clear()
+    drive(rig.pin(line), active)
+    drive(rig.pin(line), idle)
+    assert [(edge.line, edge.level) for edge in rig.edges] == [(line, True), (line, False)]
 
 
 def drive(pin: Any, high: bool) -> None:
@@ -124,97 +124,97 @@ def drive(pin: Any, high: bool) -> None:
         pin.drive_low()
 
 
-def test_no_edge_while_pins_are_made(bench: Bench) -> None:
-    bench.pins()
-    assert bench.edges == []
+def test_no_edge_while_pins_are_made(rig: Rig) -> None:
+    rig.pins()
+    assert rig.edges == []
 
 
-def test_first_edges_have_the_level_of_each_input(bench: Bench) -> None:
-    bench.pin("beam_outer").drive_low()
-    pins = bench.pins(inputs={"beam_outer": LineSettings(pin=5, pull="none", active="low")})
+def test_first_edges_have_the_level_of_each_input(rig: Rig) -> None:
+    rig.pin("beam_outer").drive_low()
+    pins = rig.pins(inputs={"beam_outer": LineSettings(pin=5, pull="none", active="low")})
     first = pins.first_edges()
     assert [(edge.line, edge.level, edge.resync) for edge in first] == [("beam_outer", True, False)]
     assert pins.reread() == []
 
 
-def test_edge_has_time_stamp_of_the_backend(bench: Bench) -> None:
-    bench.pins()
-    bench.pin("beam_outer").drive_low()
-    assert bench.edges[0].t_ms == bench.pin("beam_outer")._last_change * 1000.0
+def test_edge_has_time_stamp_of_the_backend(rig: Rig) -> None:
+    rig.pins()
+    rig.pin("beam_outer").drive_low()
+    assert rig.edges[0].t_ms == rig.pin("beam_outer")._last_change * 1000.0
 
 
 @pytest.mark.parametrize("ticks", [1.8e9, -5.0], ids=["wall clock", "long ago"])
-def test_stamp_of_another_clock_is_replaced_by_now(bench: Bench, ticks: float) -> None:
-    pins = bench.pins()
-    before = bench.factory.ticks()
+def test_stamp_of_another_clock_is_replaced_by_now(rig: Rig, ticks: float) -> None:
+    pins = rig.pins()
+    before = rig.factory.ticks()
     pins._inputs["beam_outer"]._fire_events(ticks, True)
-    assert before * 1000 <= bench.edges[0].t_ms <= bench.factory.ticks() * 1000
+    assert before * 1000 <= rig.edges[0].t_ms <= rig.factory.ticks() * 1000
 
 
-def test_same_level_twice_is_one_edge(bench: Bench) -> None:
-    pins = bench.pins()
+def test_same_level_twice_is_one_edge(rig: Rig) -> None:
+    pins = rig.pins()
     device = pins._inputs["beam_outer"]
-    device._fire_events(bench.factory.ticks(), True)
-    device._fire_events(bench.factory.ticks(), True)
-    assert len(bench.edges) == 1
+    device._fire_events(rig.factory.ticks(), True)
+    device._fire_events(rig.factory.ticks(), True)
+    assert len(rig.edges) == 1
 
 
-def test_reread_does_not_take_a_late_edge_for_lost(bench: Bench) -> None:
+def test_reread_does_not_take_a_late_edge_for_lost(rig: Rig) -> None:
     """All sensors of a supply that fails change at once, between one look and the next."""
-    pins = bench.pins()
+    pins = rig.pins()
     pins.first_edges()
-    pin = bench.pin("beam_outer")
+    pin = rig.pin("beam_outer")
     for level in (False, True, False):
         pin._change_state(level)
         assert pins.reread() == []
         pin._change_state(not level)
         (pin.drive_high if level else pin.drive_low)()  # now its edge comes
-    assert [(edge.level, edge.resync) for edge in bench.edges] == [
+    assert [(edge.level, edge.resync) for edge in rig.edges] == [
         (True, False), (False, False), (True, False)
     ]  # fmt: skip
     assert pins.reread() == pins.reread() == []
 
 
-def test_reread_finds_a_lost_edge(bench: Bench) -> None:
-    pins = bench.pins()
+def test_reread_finds_a_lost_edge(rig: Rig) -> None:
+    pins = rig.pins()
     pins.first_edges()
-    bench.pin("beam_outer")._change_state(False)  # the level moves and no edge is told
+    rig.pin("beam_outer")._change_state(False)  # the level moves and no edge is told
     assert pins.reread() == []  # its edge may be on its way
     (edge,) = pins.reread()
     assert (edge.line, edge.level, edge.resync) == ("beam_outer", True, True)
     assert pins.reread() == []
-    bench.pin("beam_outer").drive_high()
-    assert [(edge.level, edge.resync) for edge in bench.edges] == [(False, False)]
+    rig.pin("beam_outer").drive_high()
+    assert [(edge.level, edge.resync) for edge in rig.edges] == [(False, False)]
 
 
 def test_exception_in_on_edge_is_logged_and_next_edge_comes(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.pins()
+    rig.pins()
 
     def broken(edge: Edge) -> None:
         raise RuntimeError("queue gone")
 
-    bench.on_edge = broken
-    bench.pin("beam_outer").drive_low()
-    bench.on_edge = bench.edges.append
-    bench.pin("beam_outer").drive_high()
-    assert [edge.level for edge in bench.edges] == [False]
+    rig.on_edge = broken
+    rig.pin("beam_outer").drive_low()
+    rig.on_edge = rig.edges.append
+    rig.pin("beam_outer").drive_high()
+    assert [edge.level for edge in rig.edges] == [False]
     assert "beam_outer: an edge was lost" in caplog.text
 
 
-def test_edges_of_two_threads_keep_their_order(bench: Bench) -> None:
+def test_edges_of_two_threads_keep_their_order(rig: Rig) -> None:
     queue: SimpleQueue[Edge] = SimpleQueue()
-    bench.on_edge = queue.put
-    bench.pins()
+    rig.on_edge = queue.put
+    rig.pins()
 
     def pulse(line: str) -> None:
         for _ in range(200):
-            bench.pin(line).drive_low()
-            bench.pin(line).drive_high()
+            rig.pin(line).drive_low()
+            rig.pin(line).drive_high()
 
     threads = [threading.Thread(target=pulse, args=(line,)) for line in ("beam_outer", "evacuate")]
-    bench.pin("evacuate").drive_high()
+    rig.pin("evacuate").drive_high()
     while not queue.empty():
         queue.get()
     for thread in threads:
@@ -229,63 +229,61 @@ def test_edges_of_two_threads_keep_their_order(bench: Bench) -> None:
 # --- outputs ------------------------------------------------------------------------------------
 
 
-def test_set_switches_and_ignores_an_unwired_output(bench: Bench) -> None:
-    pins = bench.pins(outputs={"full_lamp": LineSettings(pin=22, active="high")})
+def test_set_switches_and_ignores_an_unwired_output(rig: Rig) -> None:
+    pins = rig.pins(outputs={"full_lamp": LineSettings(pin=22, active="high")})
     pins.set("full_lamp", True)
     pins.set("full_lamp", False)
     pins.set("strike", True)
     pins.set("hatch_light", True, blink=True)
     pins.chime("warning")
-    assert bench.levels("full_lamp") == [False, True, False]
+    assert rig.levels("full_lamp") == [False, True, False]
 
 
-def test_lamp_blinks_until_set_without_blink(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lamp_blinks_until_set_without_blink(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.gpio.pins.BLINK_S", 0.01)
-    pins = bench.pins()
+    pins = rig.pins()
     pins.set("hatch_light", True, blink=True)
     pins.set("hatch_light", True, blink=True)
-    eventually(lambda: bench.levels("hatch_light").count(True) >= 3)
+    eventually(lambda: rig.levels("hatch_light").count(True) >= 3)
     pins.set("hatch_light", True)
-    assert bench.pin("hatch_light").state is True
+    assert rig.pin("hatch_light").state is True
     pins.set("hatch_light", False)
-    seen = len(bench.levels("hatch_light"))
-    assert bench.pin("hatch_light").state is False
-    assert len(bench.levels("hatch_light")) == seen
+    seen = len(rig.levels("hatch_light"))
+    assert rig.pin("hatch_light").state is False
+    assert len(rig.levels("hatch_light")) == seen
 
 
 @pytest.mark.parametrize("tone", TONES)
 def test_chime_rings_its_pattern_and_is_off_after_it(
-    bench: Bench, tone: str, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, tone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = {name: (0.002, 0.002, times) for name, (_, _, times) in TONES.items()}
     monkeypatch.setattr("controller.gpio.pins.TONES", quick)
-    pins = bench.pins()
+    pins = rig.pins()
     pins.chime(tone)
     wanted = [False, *[True, False] * TONES[tone][2]]
-    eventually(lambda: bench.levels("chime") == wanted)
+    eventually(lambda: rig.levels("chime") == wanted)
 
 
-def test_unknown_tone_rings(bench: Bench) -> None:
-    pins = bench.pins()
+def test_unknown_tone_rings(rig: Rig) -> None:
+    pins = rig.pins()
     pins.chime("no such tone")
-    eventually(lambda: bench.pin("chime").state is True)
+    eventually(lambda: rig.pin("chime").state is True)
 
 
 # --- the strike's time limit ----------------------------------------------------------------------
 
 
-def test_cutoff_switches_strike_off_after_limit(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    pins = bench.pins(strike_max_on_s=0.05)
+def test_cutoff_switches_strike_off_after_limit(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    pins = rig.pins(strike_max_on_s=0.05)
     pins.set("strike", True)
     eventually(lambda: "its time limit" in caplog.text)
-    assert bench.levels("strike") == [False, True, False]
+    assert rig.levels("strike") == [False, True, False]
     pins.set("strike", True)  # after the cutoff, on is ignored until off was set
-    assert bench.pin("strike").state is False
+    assert rig.pin("strike").state is False
     pins.set("strike", False)
     pins.set("strike", True)
-    assert bench.pin("strike").state is True
+    assert rig.pin("strike").state is True
 
 
 def due_s(pins: Pins) -> float | None:
@@ -293,8 +291,8 @@ def due_s(pins: Pins) -> float | None:
     return pins._cutoff._due_s
 
 
-def test_off_before_limit_prevents_cutoff(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    pins = bench.pins(strike_max_on_s=60.0)
+def test_off_before_limit_prevents_cutoff(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    pins = rig.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
     assert due_s(pins) is not None
     pins.set("strike", False)
@@ -302,8 +300,8 @@ def test_off_before_limit_prevents_cutoff(bench: Bench, caplog: pytest.LogCaptur
     assert caplog.text == ""
 
 
-def test_second_on_does_not_extend_the_limit(bench: Bench) -> None:
-    pins = bench.pins(strike_max_on_s=60.0)
+def test_second_on_does_not_extend_the_limit(rig: Rig) -> None:
+    pins = rig.pins(strike_max_on_s=60.0)
     pins.set("strike", True)
     due = due_s(pins)
     pins.set("strike", True)
@@ -311,22 +309,22 @@ def test_second_on_does_not_extend_the_limit(bench: Bench) -> None:
 
 
 def test_limit_of_one_release_does_not_end_the_next(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pins = bench.pins(strike_max_on_s=1.0)
+    pins = rig.pins(strike_max_on_s=1.0)
     pins.set("strike", True)
     first_s = due_s(pins) or 0.0
     pins.set("strike", False)
     eventually(lambda: time.monotonic() > first_s - 0.5)
     pins.set("strike", True)
     eventually(lambda: time.monotonic() > first_s + 0.05)
-    assert bench.pin("strike").state is True
+    assert rig.pin("strike").state is True
     eventually(lambda: "its time limit" in caplog.text)
-    assert bench.pin("strike").state is False
+    assert rig.pin("strike").state is False
 
 
-def test_cutoff_has_one_thread_that_ends_with_the_pins(bench: Bench) -> None:
-    pins = bench.pins()
+def test_cutoff_has_one_thread_that_ends_with_the_pins(rig: Rig) -> None:
+    pins = rig.pins()
     for _ in range(3):
         pins.set("strike", True)
         pins.set("strike", False)
@@ -340,23 +338,23 @@ def test_cutoff_has_one_thread_that_ends_with_the_pins(bench: Bench) -> None:
 
 
 def test_strike_stays_off_when_cutoff_thread_cannot_start(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_thread(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    pins = bench.pins()
+    pins = rig.pins()
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     with pytest.raises(RuntimeError, match="new thread"):
         pins.set("strike", True)
-    assert bench.levels("strike") == [False]
+    assert rig.levels("strike") == [False]
 
 
-def test_close_switches_the_strike_off_first(bench: Bench) -> None:
-    pins = bench.pins()
+def test_close_switches_the_strike_off_first(rig: Rig) -> None:
+    pins = rig.pins()
     pins.set("strike", True)
     pins.set("full_lamp", True)
-    strike, lamp = bench.pin("strike"), bench.pin("full_lamp")
+    strike, lamp = rig.pin("strike"), rig.pin("full_lamp")
     order: list[str] = []
 
     def noted(what: str, call: Callable[..., None]) -> Callable[..., None]:
@@ -374,10 +372,10 @@ def test_close_switches_the_strike_off_first(bench: Bench) -> None:
     pins.close()
 
 
-def test_close_goes_on_when_one_line_fails(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    pins = bench.pins()
+def test_close_goes_on_when_one_line_fails(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    pins = rig.pins()
     pins.set("strike", True)
-    strike, lamp = bench.pin("strike"), bench.pin("full_lamp")
+    strike, lamp = rig.pin("strike"), rig.pin("full_lamp")
 
     def broken() -> None:
         raise OSError("unplugged")
@@ -432,30 +430,30 @@ def test_close_goes_on_when_one_line_fails(bench: Bench, caplog: pytest.LogCaptu
     ],
 )
 def test_impossible_wiring_is_one_line_with_way_out(
-    bench: Bench, inputs: dict[str, Any], outputs: dict[str, Any], text: str
+    rig: Rig, inputs: dict[str, Any], outputs: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(PinsError) as refused:
-        bench.pins(inputs=inputs, outputs=outputs)
+        rig.pins(inputs=inputs, outputs=outputs)
     assert str(refused.value) == text
 
 
-def test_pin_in_use_is_one_line_with_way_out(bench: Bench) -> None:
+def test_pin_in_use_is_one_line_with_way_out(rig: Rig) -> None:
     from gpiozero import DigitalOutputDevice
 
     with (
-        DigitalOutputDevice(5, pin_factory=bench.factory),
+        DigitalOutputDevice(5, pin_factory=rig.factory),
         pytest.raises(PinsError, match=r"line beam_outer: pin 5 cannot be used .*gpioinfo"),
     ):
-        bench.pins()
+        rig.pins()
 
 
-def test_error_while_claiming_releases_the_strike(bench: Bench) -> None:
-    strike = bench.pin("strike")
+def test_error_while_claiming_releases_the_strike(rig: Rig) -> None:
+    strike = rig.pin("strike")
     with pytest.raises(PinsError):
-        bench.pins(inputs={"beam_outer": LineSettings(pin=99)})
+        rig.pins(inputs={"beam_outer": LineSettings(pin=99)})
     assert [state.state for state in strike.states] == [False]
     assert strike.function == "input"
-    bench.pins()
+    rig.pins()
 
 
 def test_unknown_factory_names_the_known_ones() -> None:
@@ -467,11 +465,11 @@ def test_mock_factory_is_of_gpiozero() -> None:
     assert isinstance(make_factory("mock"), MockFactory)
 
 
-def test_nothing_is_logged_in_normal_use(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_in_normal_use(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    pins = bench.pins()
+    pins = rig.pins()
     pins.first_edges()
-    bench.pin("beam_outer").drive_low()
+    rig.pin("beam_outer").drive_low()
     pins.set("strike", True)
     pins.close()
     assert caplog.records == []

@@ -73,7 +73,7 @@ def test_stale_discovery_is_cleared_before_the_new_one(tmp_path: Path) -> None:
 def test_bulb_follows_the_hatch_light(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
         eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER") == [b"OFF"])
-        demo.bench.act("knock_hatch")
+        demo.simulator.act("knock_hatch")
         eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER")[-1] == b"ON")
         assert demo.pin(HATCH_LIGHT).state
         assert demo.mqtt.ask("answer_hatch")["ok"]
@@ -83,7 +83,7 @@ def test_bulb_follows_the_hatch_light(tmp_path: Path) -> None:
 def test_bulb_that_is_back_gets_the_light_again(tmp_path: Path) -> None:
     with house(tmp_path, *LAMP) as demo:
         eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER") == [b"OFF"])
-        demo.bench.act("knock_hatch")
+        demo.simulator.act("knock_hatch")
         eventually(lambda: demo.mqtt.payloads("cmnd/lamp/POWER")[-1:] == [b"ON"])
         before = len(demo.mqtt.payloads("cmnd/lamp/POWER"))
         demo.mqtt.link.publish(Message("tele/lamp/LWT", b"Offline"))

@@ -30,13 +30,13 @@ STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
 def test_fifth_guest_is_refused_when_four_are_inside(tmp_path: Path) -> None:
     with house(tmp_path, speed=50) as demo:
         for _ in range(4):
-            demo.bench.act("walk_in")
+            demo.simulator.act("walk_in")
         eventually(lambda: demo.pin(FULL_LAMP).state)
         assert demo.mqtt.ask("access_door", party=1)["reason"] == "CapacityReached"
         assert not demo.pin(STRIKE).state
         eventually(lambda: demo.state["occupancy"]["count"] == 4)
         assert demo.state["door"]["mode"] == "Blocked"
-        demo.bench.act("walk_out")
+        demo.simulator.act("walk_out")
         eventually(lambda: not demo.pin(FULL_LAMP).state)
 
 
@@ -44,9 +44,9 @@ def test_release_energises_the_strike_until_the_door_opens(tmp_path: Path) -> No
     with house(tmp_path) as demo:
         assert demo.mqtt.ask("access_door", party=2)["ok"]
         eventually(lambda: demo.pin(STRIKE).state)
-        demo.bench.act("open_door")
+        demo.simulator.act("open_door")
         eventually(lambda: not demo.pin(STRIKE).state)
-        demo.bench.act("close_door")
+        demo.simulator.act("close_door")
         eventually(lambda: demo.mqtt.events("access_taken"))
         assert demo.mqtt.events("access_taken")[0]["expected"] == 2
 
@@ -60,13 +60,13 @@ def test_strike_goes_off_after_the_release_time(tmp_path: Path) -> None:
 
 def test_knock_lights_the_hatch_until_it_opens(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.bench.act("knock_hatch")
+        demo.simulator.act("knock_hatch")
         eventually(lambda: demo.pin(HATCH_LIGHT).state)
         eventually(lambda: (demo.state or {}).get("hatch", {}).get("light") == "ON")
         assert [m.payload for m in demo.mqtt.messages if m.topic.endswith("hatch/light")][
             -1
         ] == b"ON"
-        demo.bench.act("open_hatch")
+        demo.simulator.act("open_hatch")
         eventually(lambda: not demo.pin(HATCH_LIGHT).state)
 
 
@@ -92,7 +92,7 @@ def test_trace_played_on_pins_gives_the_events_of_replay(tmp_path: Path) -> None
     *replayed, end = [json.loads(line) for line in replay(rows, config)]
     wires = [f"lines.{line}={{pin={config.lines[line].pin}}}" for line in config.lines]
     with house(tmp_path, "house.empty_after=3", *wires, speed=200) as demo:
-        demo.bench.play(moves)
+        demo.simulator.play(moves)
         eventually(lambda: demo.mqtt.events("session_ended"))
     live = [json.loads(row.to_json()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
     shift = live[0]["t_ms"] - replayed[0]["t_ms"]
@@ -109,7 +109,7 @@ def test_fast_clock_keeps_edge_times_when_it_passes_the_uptime(tmp_path: Path) -
         uptime_ms = time.monotonic() * 1000
         clock = demo.running.clock
         clock._origin_ms += uptime_ms + 500 - clock.now_ms()
-        demo.bench.play([Move(400, "door_contact", 1)])
+        demo.simulator.play([Move(400, "door_contact", 1)])
         eventually(lambda: demo.mqtt.events("door_opened"))
         assert demo.mqtt.events("door_opened")[0]["t_ms"] > uptime_ms + 500 + 400
 
@@ -198,7 +198,7 @@ def test_heartbeat_comes_once_a_second(tmp_path: Path) -> None:
 
 def test_heartbeat_names_the_seq_of_the_published_state(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.bench.act("knock_hatch")
+        demo.simulator.act("knock_hatch")
         eventually(lambda: demo.mqtt.events("knock_ended"))  # an event that changes no state
         beats = len(demo.mqtt.all("heartbeat"))
         eventually(lambda: len(demo.mqtt.all("heartbeat")) > beats)
@@ -230,8 +230,8 @@ def test_error_in_the_loop_switches_the_strike_off(tmp_path: Path) -> None:
 
 def test_restart_restores_session_count_and_hatch(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.bench.act("walk_in")
-        demo.bench.act("knock_hatch")
+        demo.simulator.act("walk_in")
+        demo.simulator.act("knock_hatch")
         eventually(lambda: demo.state["hatch"]["light"] == "ON")
         ends_at = demo.state["session"]["ends_at"]
         boot = demo.state["boot"]
@@ -307,7 +307,7 @@ def test_unknown_and_stale_commands_are_refused(tmp_path: Path) -> None:
 
 def test_night_is_published_and_restored_after_a_restart(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
-        demo.bench.act("walk_in")
+        demo.simulator.act("walk_in")
         eventually(lambda: (demo.mqtt.last("night") or {}).get("points"))
     with house(tmp_path) as demo:
         eventually(lambda: (demo.mqtt.last("night") or {}).get("points"))

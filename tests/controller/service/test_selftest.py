@@ -100,7 +100,7 @@ def test_self_test_begins_by_command_and_moves_no_strike(tmp_path: Path) -> None
         assert demo.mqtt.ask("self_test")["ok"]  # it runs already, and goes on as it is
         (started, *_) = demo.mqtt.events("self_test_started")
         assert started["cause"] == "mqtt"
-        demo.bench.play(pressed("beam_outer"))
+        demo.simulator.play(pressed("beam_outer"))
         eventually(lambda: proven_of(demo.mqtt.last("self_test")) == ["beam_outer"])
         progress = demo.mqtt.last("self_test")
         assert (progress["running"], progress["ok"], len(progress["lines"])) == (
@@ -110,11 +110,11 @@ def test_self_test_begins_by_command_and_moves_no_strike(tmp_path: Path) -> None
         )
         assert 0 < progress["remaining_s"] <= PAGE_LIMIT_S
         for line in [line for line in STEPS if line != "beam_outer" and "knock" not in line]:
-            demo.bench.play(pressed(line))
+            demo.simulator.play(pressed(line))
         strikes = [e["level"] for e in demo.mqtt.events("output") if e["line"] == "strike"]
         assert strikes[0] == 1  # by the release that a hand pressed
-        demo.bench.act("knock_hatch")
-        demo.bench.act("knock_door")
+        demo.simulator.act("knock_hatch")
+        demo.simulator.act("knock_door")
         eventually(lambda: not demo.mqtt.last("self_test")["running"])
         assert demo.mqtt.last("self_test")["ok"]
         eventually(lambda: demo.mqtt.events("self_tested"))
@@ -132,16 +132,16 @@ def test_self_test_ends_at_its_time_limit(tmp_path: Path) -> None:
         assert demo.mqtt.events("self_tested")[0]["missing"] == list(STEPS)
         eventually(lambda: demo.mqtt.last("self_test")["running"] is False)
         demo.running.loop.post(demo.running.self_test.end)  # there is none: nothing happens
-        demo.bench.play(pressed("beam_outer"))
+        demo.simulator.play(pressed("beam_outer"))
         assert len(demo.mqtt.events("self_tested")) == 1
 
 
 def prove_all(demo: Demo, *but: str) -> None:
     for line in [line for line in STEPS if line not in but]:
         if "knock" in line:
-            demo.bench.act("knock_hatch" if line == "hatch_knock" else "knock_door")
+            demo.simulator.act("knock_hatch" if line == "hatch_knock" else "knock_door")
         else:
-            demo.bench.play(pressed(line))
+            demo.simulator.play(pressed(line))
 
 
 def ended(demo: Demo) -> Any:
@@ -173,7 +173,7 @@ RELEASE_AND_DOOR = [
 def test_manual_count_takes_back_the_guests_of_the_tests_own_releases(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.mqtt.ask("self_test")["ok"]
-        demo.bench.play(RELEASE_AND_DOOR)
+        demo.simulator.play(RELEASE_AND_DOOR)
         eventually(lambda: demo.running.loop.state.session)  # so the rules must believe
         prove_all(demo, "release_button", "door_contact")
         result = ended(demo)
@@ -190,10 +190,10 @@ def test_manual_count_waits_for_the_tests_own_release(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.mqtt.ask("self_test")["ok"]
         prove_all(demo, "release_button")
-        demo.bench.play(RELEASE_AND_DOOR[:3])
+        demo.simulator.play(RELEASE_AND_DOOR[:3])
         assert demo.mqtt.last("self_test")["ok"]
         demo.running.loop.post(demo.running.self_test.tick)
-        demo.bench.play(RELEASE_AND_DOOR[3:])
+        demo.simulator.play(RELEASE_AND_DOOR[3:])
         assert ended(demo)["inside"] == {"min": 0, "max": 0}
         assert adjusted(demo) == ["release", "self-test"]
         assert verified_empty(demo.running.loop.state)
@@ -202,10 +202,10 @@ def test_manual_count_waits_for_the_tests_own_release(tmp_path: Path) -> None:
 def test_manual_count_keeps_a_guest_released_from_the_page(tmp_path: Path) -> None:
     with house(tmp_path, "house.counting=manual") as demo:
         assert demo.mqtt.ask("self_test")["ok"]
-        demo.bench.play(RELEASE_AND_DOOR)
+        demo.simulator.play(RELEASE_AND_DOOR)
         eventually(lambda: demo.running.loop.state.occupancy.max == 1)
         assert demo.mqtt.ask("access_door", party=2)["ok"]
-        demo.bench.play(RELEASE_AND_DOOR[2:])
+        demo.simulator.play(RELEASE_AND_DOOR[2:])
         eventually(lambda: demo.running.loop.state.occupancy.max == 3)
         demo.running.loop.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 3, "max": 3}
@@ -216,7 +216,7 @@ def test_manual_count_keeps_a_guest_released_from_the_page(tmp_path: Path) -> No
 def test_beam_count_stays_as_it_is_at_the_end(tmp_path: Path, entry: str) -> None:
     with house(tmp_path, f"door.entry={entry}", "house.capacity=3") as demo:
         demo.running.loop.post(demo.running.self_test.begin)
-        demo.bench.play(at_once())
+        demo.simulator.play(at_once())
         eventually(lambda: demo.running.loop.state.occupancy.max == 3)
         was = demo.running.loop.state.occupancy
         demo.running.loop.post(demo.running.self_test.end)
@@ -231,7 +231,7 @@ def test_beam_count_stays_as_it_is_at_the_end(tmp_path: Path, entry: str) -> Non
 def test_count_underflow_stays_after_the_test(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         demo.running.loop.post(demo.running.self_test.begin)
-        demo.bench.act("walk_out")
+        demo.simulator.act("walk_out")
         eventually(lambda: demo.running.loop.state.faults)
         demo.running.loop.post(demo.running.self_test.end)
         assert ended(demo)["inside"] == {"min": 0, "max": 1}
@@ -247,7 +247,7 @@ def test_self_test_ends_after_the_last_passage_is_decided(tmp_path: Path) -> Non
         demo.running.self_test._on_progress = lambda result: (
             None if result["running"] else busy.append(demo.running.loop.state.busy)
         )
-        demo.bench.play(at_once())
+        demo.simulator.play(at_once())
         result = ended(demo)
         assert (busy, result["inside"]) == ([False], {"min": 0, "max": 3})
 
@@ -257,7 +257,7 @@ def test_self_test_ends_though_a_beam_stays_broken(
 ) -> None:
     monkeypatch.setattr(proving_module, "SETTLE_MS", 500.0)
     with house(tmp_path) as demo:
-        demo.bench.play([Move(0, "beam_outer", 1)])
+        demo.simulator.play([Move(0, "beam_outer", 1)])
         demo.running.loop.post(lambda: demo.running.self_test.begin(0.1))
         assert ended(demo)["ok"] is False
         assert demo.running.loop.state.busy

@@ -121,7 +121,7 @@ class Run:
         heard = len(self.neighbour.heard_s)
         self.lit_s = 0.0
         while not self.lit_s:  # the detector may take two soft raps for music: knock again
-            self.bar.bench.play([move for at_ms in RAPS_MS for move in rap(QUIET_MS + at_ms)])
+            self.bar.simulator.play([move for at_ms in RAPS_MS for move in rap(QUIET_MS + at_ms)])
             with contextlib.suppress(AssertionError):
                 eventually(lambda: self.lit_s, 0.5)
         eventually(lambda: len(self.page.evaluate("glows")) > glows)
