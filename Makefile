@@ -64,10 +64,11 @@ check: needs lint test
 
 lint: dev
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet . || { echo 'make it so with: $(BIN)/ruff format'; exit 1; }
+	@$(BIN)/ruff format --check --quiet . || { echo 'put it right with $(BIN)/ruff format' >&2; exit 1; }
 	@imports=$$($(BIN)/lint-imports --no-logo --no-cache 2>&1) || { echo "$$imports"; exit 1; }
 	@$(BIN)/mypy
-	@command -v shellcheck >/dev/null || { echo 'sudo apt install shellcheck' >&2; exit 1; }
+	@command -v shellcheck >/dev/null || \
+	  { echo 'shellcheck is missing: sudo apt install shellcheck' >&2; exit 1; }
 	@shellcheck .ci/run tests/needs tests/gpio_sim/run tests/gpio_sim/init
 
 # Everything but what is slow and the browser: whether another Python works as well.

@@ -517,4 +517,4 @@ def test_terminal_test_reports_a_controller_that_hangs(
     )
     config = demo_config(tmp_path)
     assert not run_self_test(config, Options(), echo=lines.append, on_stop_signal=lambda stop: None)
-    assert lines == ["   the house lines nothing for 0.2 s: it hangs; its log may say why"]
+    assert lines == ["   the house said nothing for 0.2 s: it hangs; its log may say why"]
