@@ -11,6 +11,13 @@ from tests.tools.doorway.sketch import edges
 S90 = SensingSettings(beam_spacing_mm=90.0)
 
 
+def verdicts_of(
+    text: str, settings: SensingSettings = S90, wired: str = "OI"
+) -> list[tuple[int, int, str]]:
+    """Verdicts on sketched edges."""
+    return [(p.least, p.most, p.why) for p in passages(text, settings, wired)]
+
+
 def passages(text: str, settings: SensingSettings = S90, wired: str = "OI") -> list[Passage]:
     """Passages of sketched edges."""
     return [s for s in sense(edges(text, wired=wired), settings) if isinstance(s, Passage)]

@@ -10,7 +10,7 @@ import pytest
 
 from controller.events import Doorway, Edge, Fault, Passage
 from controller.sensing.settings import SensingSettings
-from tests.support.sensed import S90, doorways, faults, passages
+from tests.support.sensed import S90, doorways, faults, passages, verdicts_of
 from tests.tools.doorway.scenes import CATEGORIES, OPEN, evening, scene
 from tests.tools.doorway.score import merged, score_ours, score_rival, sense, windows
 from tests.tools.doorway.sketch import edges
@@ -18,13 +18,6 @@ from tests.tools.doorway.sketch import edges
 TRACES = Path(__file__).parents[2] / "traces"
 #: Nothing was ever tuned on seeds from here on.
 HELD_OUT = 800_000
-
-
-def verdicts_of(
-    text: str, settings: SensingSettings = S90, wired: str = "OI"
-) -> list[tuple[int, int, str]]:
-    """Verdicts on sketched edges."""
-    return [(p.least, p.most, p.why) for p in passages(text, settings, wired)]
 
 
 @pytest.mark.parametrize(
