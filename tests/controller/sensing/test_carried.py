@@ -10,7 +10,7 @@ import re
 import pytest
 
 from controller.sensing.settings import SensingSettings
-from tests.controller.sensing.test_passages import verdicts_of
+from tests.support.sensed import verdicts_of
 from tests.tools.doorway.folder import as_recorded, score_replay
 from tests.tools.doorway.score import Result, score_ours
 from tests.tools.doorway.steps import CATEGORIES, OPEN, step_evening, step_scene
