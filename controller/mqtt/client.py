@@ -44,7 +44,8 @@ class MqttLink:
     """A `Link` to a real broker, MQTT 3.1.1 or 5.
 
     ``on_down(reason)`` is called when the broker is lost or cannot be reached, once per reason. All
-    four callbacks run in the link's thread and must not wait.
+    four callbacks run in the link's thread and must not wait. For a ``durable`` link the broker
+    keeps events (QoS 1) while it is away.
     """
 
     def __init__(  # noqa: PLR0913 - all that a link needs to know
@@ -59,10 +60,12 @@ class MqttLink:
         on_ack: Callable[[int], None],
         will: Message | None = None,
         birth: Message | None = None,
+        durable: bool = False,
     ) -> None:
         self._settings = settings
+        topics = tuple(subscriptions)
         self._peer = Peer(
-            client_id, tuple(subscriptions), on_message, self._accepted, on_ack, will, birth
+            client_id, topics, on_message, self._accepted, on_ack, will, birth, durable
         )
         self._on_up = on_up
         self._on_down = on_down

@@ -47,6 +47,8 @@ SEND_BUFFER_BYTES = 64 * 1024
 #: MQTT 5: the broker drops a message that is neither retained nor acknowledged after this time,
 #: because it was only about the moment at which it was sent.
 MESSAGE_EXPIRY_S = 10
+#: MQTT 5: a durable session ends after so long without its client; nobody collects for ever.
+SESSION_EXPIRY_S = 3600
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 
 
@@ -57,6 +59,15 @@ class InFlight:
     mid: int
     ack: int | None
     arrived: bool = False
+
+
+def _session(durable_v5: bool) -> dict[str, Any]:
+    """Return what a CONNECT of MQTT 5 says of its session; with 3.1.1 the client itself says it."""
+    if not durable_v5:
+        return {}
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    return {"clean_start": False, "properties": properties}
 
 
 @dataclass
@@ -90,7 +101,8 @@ class Connection:
         """Connect and serve until we leave; raise `LinkError` or OSError if it ends otherwise."""
         client = self._new_client()
         try:
-            client.connect(self.settings.host, self.settings.port, KEEPALIVE_S)
+            session = _session(self.settings.protocol == 5 and self.peer.durable)
+            client.connect(self.settings.host, self.settings.port, KEEPALIVE_S, **session)
             sock: Any = client.socket()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -130,6 +142,7 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.peer.client_id,
+            clean_session=None if v5 else not self.peer.durable,
             protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
         )
         client.connect_timeout = CONNECT_LIMIT_S

@@ -51,6 +51,8 @@ class Peer:
     on_ack: Callable[[int], None]
     will: Message | None = None
     birth: Message | None = None
+    #: The broker keeps events (QoS 1) for us while we are away.
+    durable: bool = False
 
 
 def check_topic(topic: str) -> None:
