@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from controller.config.notify import Notify
 from controller.config.presets import problems as device_problems
 from controller.config.schema import KEYS, Key
 from controller.config.settings import (
@@ -127,6 +128,7 @@ class _Reader:
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),
             space=Space(**groups.get("space", {})),
+            notify=Notify(**groups.get("notify", {})),
             hatch_light=DeviceSettings(**groups.get("hatch_light", {})),
             chime=DeviceSettings(**groups.get("chime", {})),
         )
@@ -160,7 +162,11 @@ class _Reader:
         try:
             groups.setdefault(key.group, {})[key.field] = key.type.read(value)
         except ValueError:
-            self._add_problem(section, name, f"must be {key.type.expected}, got {_as_json(value)}")
+            got = "something else" if key.type.secret else _as_json(value)
+            self._add_problem(section, name, f"must be {key.type.expected}, got {got}")
+        except ExceptionGroup as errors:
+            for error in errors.exceptions:
+                self._add_problem(section, name, str(error))
 
     def _lines(self, part: object) -> Mapping[str, LineSettings]:
         if part is None:

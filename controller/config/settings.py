@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from controller.config.notify import Notify
 from controller.events import INPUT_LINES, OUTPUT_LINES
 from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
@@ -141,6 +142,7 @@ class Config:
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)
     space: Space = field(default_factory=Space)
+    notify: Notify = field(default_factory=Notify)
     hatch_light: DeviceSettings = field(default_factory=DeviceSettings)
     chime: DeviceSettings = field(default_factory=DeviceSettings)
     lines: Mapping[str, LineSettings] = field(default_factory=lambda: dict(WIRING))

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.config.notify import KINDS, is_quiet_hours, read_channels
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
 
@@ -20,11 +22,13 @@ Reader = Callable[[object], object]
 class ValueType:
     """A type of value; ``expected`` completes the sentence "must be ...".
 
-    ``read`` converts a value of the file, or raises ValueError.
+    ``read`` converts a value of the file, or raises ValueError, or a group of them with one whole
+    sentence each. A ``secret`` value is never shown.
     """
 
     expected: str
     read: Reader
+    secret: bool = False
 
 
 def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> ValueType:
@@ -188,6 +192,15 @@ def _zone(value: object) -> str:
     return found
 
 
+def _quiet_hours(value: object) -> str:
+    if not is_quiet_hours(value):
+        raise ValueError
+    return str(value)
+
+
+addresses = ValueType('a list of addresses like ["ntfy://host/topic"]', read_channels, secret=True)
+kinds = list_of(choice(*KINDS), f"a list of {', '.join(KINDS)}")
+quiet_hours = ValueType('"" or hours like "23:00-09:00"', _quiet_hours)
 openings = list_of(ValueType("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:00"]')
 time_zone = ValueType('"" or a time zone like "Europe/Rome"', _zone)
 device_name = ValueType('a device\'s name without "/", "+" or "#"', _name)
