@@ -176,7 +176,14 @@ CORE := controller/events.py \
   controller/config/presets.py \
   controller/service/reporter.py \
   controller/journal/outbox.py \
-  controller/gpio/header.py
+  controller/gpio/header.py \
+  controller/config/notify.py \
+  controller/notify/notices.py \
+  controller/notify/decide.py \
+  controller/notify/routing.py \
+  controller/notify/pending.py \
+  controller/notify/answers.py \
+  controller/notify/words.py
 
 define CHECK_PYTHON
 import sys
@@ -234,7 +241,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock:
 	@test -x $(BIN)/uv || $(PIP) uv
 	@echo 'setuptools>=77' | $(LOCK) pyproject.toml - -o requirements.lock
-	@$(LOCK) --extra dev --extra pi -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@echo 'setuptools>=77' | $(LOCK) --extra notify -c requirements.lock pyproject.toml - -o requirements-notify.lock
+	@$(LOCK) --extra dev --extra pi --extra notify -c requirements.lock -c requirements-notify.lock \
+	  pyproject.toml -o requirements-dev.lock
 	@echo schemathesis | $(LOCK) - -o tests/tools/fuzz-page.lock
 	@echo atheris | $(LOCK) - -o tests/tools/fuzz.lock
 	@echo mutmut | $(LOCK) -c requirements.lock -c requirements-dev.lock - -o tests/tools/mutate.lock

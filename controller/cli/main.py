@@ -108,11 +108,37 @@ def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> No
 
     with _user_errors():
         config = _config(path, sets)
+        _check_addresses(config, path)
         if svg is not None:
             Path(svg).write_text(drawn(config.lines), encoding="utf-8")
     click.echo("\n".join(table(config.lines)))
     counted = "by beams" if config.rules.beams else "by the bartender"
     click.echo(f"{config.rules.capacity} guests at most, counted {counted}; the file is right")
+
+
+def _check_addresses(config: Config, path: str | None) -> None:
+    """Have Apprise look at the addresses of [notify], where there are any."""
+    if not config.notify.urls:
+        return
+    from controller.config.loader import DEFAULT_PATH, ConfigError
+
+    _needs_apprise()
+    from controller.notify.check import problems
+
+    found = [f"{path or DEFAULT_PATH}: {text}" for text in problems(config)]
+    if found:
+        raise ConfigError(found)
+
+
+def _needs_apprise() -> None:
+    """Say how to get the library that only the messages need."""
+    from importlib.util import find_spec
+
+    if find_spec("apprise") is None:
+        raise Problem(
+            "[notify] urls: needs the library Apprise, which is not installed; on the Pi:"
+            " sudo systemd/install; elsewhere: pip install -r requirements-notify.lock"
+        )
 
 
 # --- journal, pair ------------------------------------------------------------------------------
@@ -256,6 +282,31 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
     _log(logging.INFO)
     with _user_errors():
         serve_page(with_login(_config(path, sets)))
+
+
+@main.command()
+@config_option
+@set_option
+@click.option("--test", "testing", is_flag=True, help="Send one message to each address, and end.")
+def notify(path: str | None, sets: tuple[str, ...], testing: bool) -> None:
+    """Tell a bartender whose page is closed: messages by ntfy, Telegram and a hundred others."""
+    from controller.config.credentials import with_login
+
+    _log(logging.INFO)
+    with _user_errors():
+        config = with_login(_config(path, sets))
+        _needs_apprise()
+        if testing:
+            from controller.notify.check import send_tests
+
+            if not config.notify.urls:
+                raise Problem("[notify] urls: has no address; name one")
+            sys.exit(0 if send_tests(config, click.echo) else 1)
+        from controller.notify.service import make_service
+
+        service = make_service(config)
+    _on_stop_signal(service.stop)
+    service.run()
 
 
 @main.command()

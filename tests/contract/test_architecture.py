@@ -23,7 +23,7 @@ NOT_IN_PURE = {"time", "datetime", "logging", "os", "threading", "random", "json
 PURE_LIBRARIES = {"msgspec"}
 
 #: Where a library may be imported, so that it can be replaced in one place.
-HOMES = {
+HOMES: dict[str, str | tuple[str, ...]] = {
     "gpiozero": "controller/gpio/",
     "gpiod": "controller/gpio/",
     "lgpio": "controller/gpio/",
@@ -33,11 +33,21 @@ HOMES = {
     "flask": "web/",
     "flask_babel": "web/",
     "flask_wtf": "web/",
-    "waitress": "web/",
+    "waitress": ("web/", "controller/notify/answer_page"),
     "icalendar": "web/bookings/",
     "recurring_ical_events": "web/bookings/",
     "prometheus_client": "web/routes/",
+    "apprise": "controller/notify/channels",
+    "requests": "controller/notify/channels",
 }
+
+
+#: What is told when, to whom, and what an answer answers: the time comes in as an argument.
+DECISIONS = [
+    f"controller/notify/{name}.py"
+    for name in ("notices", "decide", "routing", "pending", "answers", "words")
+]
+NOT_IN_DECISIONS = {"time", "os", "threading", "random", "socket", "pathlib", "paho", "requests"}
 
 
 def name(file: Path) -> str:
@@ -58,6 +68,11 @@ def test_rules_and_sensing_import_nothing_impure(file: Path) -> None:
     outside = set(imported(file)) - {"controller"}
     assert not outside & NOT_IN_PURE
     assert outside <= set(sys.stdlib_module_names) | PURE_LIBRARIES
+
+
+@pytest.mark.parametrize("file", DECISIONS)
+def test_messages_are_decided_without_clock_thread_or_network(file: str) -> None:
+    assert not set(imported(ROOT / file)) & NOT_IN_DECISIONS
 
 
 @pytest.mark.parametrize("library", HOMES)
