@@ -15,6 +15,7 @@ PASSWORDS, RIGHTS = MOSQUITTO / "backdoor.passwd", MOSQUITTO / "backdoor.acl"
 LOGINS = {
     "controller": "backdoor-controller",
     "web": "backdoor-web",
+    "notify": "backdoor-notify",
     "homeassistant": "homeassistant",
     "guest": "guest",
 }
@@ -37,6 +38,15 @@ topic read {base}/hatch/+
 topic write {base}/cmd/+
 topic write {base}/book/next
 
+# The messages: they hear what happens and may answer a knock, and nothing else.
+user backdoor-notify
+topic read {base}/event/+
+topic read {base}/state
+topic read {base}/status
+topic read {base}/heartbeat
+topic write {base}/cmd/answer_hatch
+topic write {base}/cmd/answer_door
+
 # Home Assistant hears all and says when it is born. To let it open the door, take the last # away.
 user homeassistant
 topic read {base}/#
@@ -56,6 +66,7 @@ allow_anonymous false
 password_file {passwords}
 acl_file {rights}
 message_size_limit 65536
+persistent_client_expiration 1d
 """
 
 

@@ -17,9 +17,9 @@ WATCHDOG = Path("/etc/systemd/system.conf.d/60-backdoor.conf")
 FIRMWARE = Path("/boot/firmware/config.txt")
 AVAHI = Path("/etc/avahi/services")
 HOME = "/var/lib/backdoor"
-#: The controller, and the page: another user, so that it can neither read the journal nor send the
-#: controller a signal. It is of the same group, which may read the configuration and its secret.
-USERS = ("backdoor", "backdoor-web")
+#: The controller; the page and the messages are other users, so that they can neither read the
+#: journal nor send the controller a signal, all of one group, which may read the configuration.
+USERS = ("backdoor", "backdoor-web", "backdoor-notify")
 
 REQUIRED, OPTIONAL = ("mosquitto", "python3-venv"), "python3-lgpio"
 UDEV_TEXT = 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"\n'
@@ -96,6 +96,15 @@ def strike_pin(config: str) -> int | None:
     program = runpy.run_path(str(HERE / "strike-off"))
     found: int | None = program["strike_pin"](config)
     return found
+
+
+def wants_messages(config: str) -> bool:
+    """Return whether the configuration's text names somebody who is told by message."""
+    try:
+        notify = tomllib.loads(config).get("notify", {})
+    except tomllib.TOMLDecodeError:
+        return False  # check-config says it better
+    return isinstance(notify, dict) and bool(notify.get("urls"))
 
 
 def boot(executor: Executor, config: str) -> None:

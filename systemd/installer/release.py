@@ -10,7 +10,17 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 OPT = Path("/opt/backdoor")
 RELEASES = Path("/opt/backdoor.releases")
 #: What a release is made of.
-PARTS = ("controller", "web", "systemd", "pyproject.toml", "requirements.lock", "README.md")
+PARTS = (
+    "controller",
+    "web",
+    "systemd",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements-notify.lock",
+    "README.md",
+)
+#: How the name of a release ends that can send messages: it has ten packages more.
+NOTIFY = "-notify"
 #: This file says that the directory is complete.
 WHOLE = ".whole"
 
@@ -23,9 +33,9 @@ def contents() -> list[Path]:
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
 
 
-def build(executor: Executor, wheels: str | None) -> Path:
+def build(executor: Executor, wheels: str | None, notify: bool) -> Path:
     """Make the release's directory with its own Python packages, unless it is complete."""
-    release = RELEASES / digest()
+    release = RELEASES / (digest() + (NOTIFY if notify else ""))
     if (release / WHOLE).exists():
         return release
     executor.remove(release)
@@ -34,7 +44,8 @@ def build(executor: Executor, wheels: str | None) -> Path:
     pip = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check")
     offline = ("--no-index", "--find-links", wheels) if wheels else ()
     # Nothing is resolved: the lock names every file, so no newer release can break this.
-    exactly = ("--no-deps", "--require-hashes", "-r", f"{release}/requirements.lock")
+    lock = "requirements-notify.lock" if notify else "requirements.lock"
+    exactly = ("--no-deps", "--require-hashes", "-r", f"{release}/{lock}")
     venv = ("/usr/bin/python3", "-m", "venv")
     executor.run(*venv, f"{release}/.venv")
     executor.run(*pip, *offline, *exactly)
@@ -45,6 +56,11 @@ def build(executor: Executor, wheels: str | None) -> Path:
     executor.run(python, "-m", "compileall", "-q", f"{release}/controller", f"{release}/web")
     executor.write(release / WHOLE, "")
     return release
+
+
+def can_notify(release: Path) -> bool:
+    """Return whether this release has what messages need."""
+    return release.name.endswith(NOTIFY)
 
 
 def digest() -> str:

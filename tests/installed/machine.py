@@ -26,7 +26,8 @@ PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,python3-venv,mosquitto,procps
 PLENTY_KIB = 8 * 1024 * 1024
 NEEDS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 #: What the installer makes a release of, and what it is started from.
-SOURCES = ("controller", "web", "systemd", "pyproject.toml", "requirements.lock", "README.md")
+SOURCES = ("controller", "web", "systemd", "pyproject.toml", "requirements.lock",
+           "requirements-notify.lock", "README.md")  # fmt: skip
 
 MOCK = """\
 [Service]

@@ -190,7 +190,7 @@ def test_service_cannot_read_the_login_of_another(machine: Machine) -> None:
     pid = machine.show(PAGE, "MainPID")
     inside = ("nsenter", "-t", pid, "-m", "--", "ls", "-A", "/run/credentials")
     assert machine.do(*inside).split() == [f"{PAGE}.service"]
-    for login in ("controller", "web"):
+    for login in ("controller", "web", "notify"):
         drop = ("runuser", "-u", "backdoor", "--", "cat", f"/etc/backdoor/{login}.login")
         assert machine.tell(*drop).returncode != 0
 
@@ -366,7 +366,7 @@ def test_uninstall_leaves_nothing_but_the_data(machine: Machine) -> None:
     assert "your data stays" in output
     assert installed_files(machine) == ["/etc/backdoor", "/etc/backdoor/backdoor.toml",
                                         "/var/lib/backdoor"]  # fmt: skip
-    for name in ("backdoor", "backdoor-web"):
+    for name in ("backdoor", "backdoor-web", "backdoor-notify"):
         assert machine.tell("getent", "passwd", name).returncode != 0
     assert machine.show("mosquitto", "ActiveState") == "active"
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
+import paho.mqtt.client as paho
 import pytest
+
+from controller.events import COMMANDS
+from tests.conftest import Broker
+from tests.support.wait import eventually
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 STOCK = (
@@ -133,10 +138,82 @@ def test_rights_have_the_topics_of_the_configuration(parts: Any) -> None:
     assert "topic write bars/mine/nook/cmd/+\n" in parts.broker.RIGHTS.read_text()
 
 
+def test_rights_of_notify_are_four_topics_to_read_and_two_answers(parts: Any) -> None:
+    settings(parts)
+    text = parts.broker.RIGHTS.read_text()
+    (mine,) = (part for part in text.split("\n\n") if "user backdoor-notify\n" in part)
+    rights = [line for line in mine.splitlines() if line.startswith("topic ")]
+    assert rights == [
+        "topic read backdoor/bar/event/+",
+        "topic read backdoor/bar/state",
+        "topic read backdoor/bar/status",
+        "topic read backdoor/bar/heartbeat",
+        "topic write backdoor/bar/cmd/answer_hatch",
+        "topic write backdoor/bar/cmd/answer_door",
+    ]
+
+
+def test_rights_of_notify_at_a_real_broker_are_the_two_answers(
+    parts: Any, make_broker: Callable[..., Broker], tmp_path: Path
+) -> None:
+    """No link in any message opens the door: its sender may not even ask for it."""
+    settings(parts)
+    rights, passwords = tmp_path / "acl", tmp_path / "passwords"
+    rights.write_text(parts.broker.RIGHTS.read_text())
+    login = (parts.broker.ETC / "notify.login").read_text()
+    passwords.write_text(login)
+    subprocess.run(["mosquitto_passwd", "-U", passwords], check=True)
+    for file in (rights, passwords):
+        file.chmod(0o600)
+    lines = (f"password_file {passwords}", f"acl_file {rights}")
+    broker = make_broker("allow_anonymous false", *lines)
+    user, _, password = login.strip().partition(":")
+    may = {name: publishes(broker, user, password, f"backdoor/bar/{name}") for name in TOPICS}
+    assert {name for name, allowed in may.items() if allowed} == {
+        "cmd/answer_hatch",
+        "cmd/answer_door",
+    }
+
+
+TOPICS = [*(f"cmd/{name}" for name in COMMANDS), "state", "status", "event/knock"]
+
+
+def publishes(broker: Broker, user: str, password: str, topic: str) -> bool:
+    """Return whether the broker takes a message on this topic (MQTT 5 says so)."""
+    codes: list[Any] = []
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.username_pw_set(user, password)
+    client.on_connect = lambda c, *_: c.publish(topic, b"{}", qos=1)
+    client.on_publish = lambda _c, _d, _m, code, _p: codes.append(code)
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    eventually(lambda: codes)
+    client.disconnect()
+    client.loop_stop()
+    return not codes[0].is_failure
+
+
+@pytest.mark.parametrize(
+    ("config", "wants"),
+    [
+        ("", False),
+        ("[notify]\nurls = []\n", False),
+        ('[notify]\nurls = ["ntfy://nas/bar"]\n', True),
+        ("[notify]\nurls = [{ url = 'ntfy://nas/bar' }]\n", True),
+        ("notify = 1\n", False),
+        ("[notify\n", False),
+    ],
+)
+def test_messages_are_installed_if_somebody_is_to_be_told(
+    parts: Any, config: str, wants: bool
+) -> None:
+    assert parts.machine.wants_messages(config) is wants
+
+
 def test_passwords_are_made_once_and_differ(parts: Any) -> None:
     settings(parts)
     first = {file.name: file.read_text() for file in parts.broker.ETC.glob("*.login")}
-    assert len(first) == len(set(first.values())) == 4
+    assert len(first) == len(set(first.values())) == 5
     assert all(len(text.partition(":")[2].strip()) >= 32 for text in first.values())
     assert {file.stat().st_mode & 0o777 for file in parts.broker.ETC.iterdir()} == {0o600}
     settings(parts)

@@ -226,9 +226,12 @@ def test_installer_installs_the_locked_versions_only(
     monkeypatch.setattr(release, "RELEASES", checkout / "releases")
     if offline:
         monkeypatch.delenv("PIP_FIND_LINKS")
-    lock = checkout / "requirements.lock"
+    # The one that has messages is made of its own lock, so it never is half of each.
+    lock = checkout / ("requirements-notify.lock" if offline else "requirements.lock")
     lock.write_text((checkout / "requirements-dev.lock").read_text())
-    made = release.build(with_pip(executor.Executor, pip), str(index) if offline else None)
+    worker = with_pip(executor.Executor, pip)
+    made = release.build(worker, str(index) if offline else None, notify=offline)
+    assert release.can_notify(made) is offline
     assert installed(made / ".venv") == LOCKED
     assert "include-system-site-packages = true\n" in (made / ".venv/pyvenv.cfg").read_text()
     assert (made / release.WHOLE).exists()

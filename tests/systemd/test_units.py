@@ -39,9 +39,10 @@ def settings(unit: Path) -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_units_are_controller_web_and_safe() -> None:
+def test_units_are_controller_notify_web_and_safe() -> None:
     assert [unit.name for unit in UNITS] == [
         "backdoor-controller.service",
+        "backdoor-notify.service",
         "backdoor-safe.service",
         "backdoor-web.service",
     ]
@@ -65,6 +66,7 @@ def test_each_unit_loads_its_own_login() -> None:
     }
     assert logins == {
         "controller": "broker:/etc/backdoor/controller.login",
+        "notify": "broker:/etc/backdoor/notify.login",
         "safe": "broker:/etc/backdoor/controller.login",
         "web": "broker:/etc/backdoor/web.login",
     }
@@ -101,10 +103,13 @@ def test_unit_has_watchdog_and_restarts(unit: Path) -> None:
     assert service["Type"] == "notify"
     assert service["WatchdogSec"] == "10"
     assert service["Restart"] == "always"
-    assert service["User"] == ("backdoor-web" if "web" in unit.stem else "backdoor")
+    name = unit.stem.replace("-controller", "").replace("-safe", "")
+    assert service["User"] == name  # backdoor, backdoor-web, backdoor-notify
 
 
-@pytest.mark.parametrize(("name", "verb"), [("controller", "run"), ("web", "web")])
+@pytest.mark.parametrize(
+    ("name", "verb"), [("controller", "run"), ("web", "web"), ("notify", "notify")]
+)
 def test_unit_starts_an_existing_command(name: str, verb: str) -> None:
     from controller.cli.main import main
 
@@ -123,11 +128,19 @@ def test_lgpio_pipe_is_in_the_working_directory() -> None:
 
 def test_only_controller_units_may_use_pins() -> None:
     controller = settings(Path("systemd/backdoor-controller.service"))
-    page = settings(Path("systemd/backdoor-web.service"))
     assert controller["DeviceAllow"] == "char-gpiochip rw"
     assert controller["SupplementaryGroups"] == "gpio"
-    assert page["PrivateDevices"] == "yes"
-    assert "SupplementaryGroups" not in page
+    for name in ("web", "notify"):
+        other = settings(Path(f"systemd/backdoor-{name}.service"))
+        assert other["PrivateDevices"] == "yes"
+        assert "SupplementaryGroups" not in other
+
+
+def test_notify_unit_sees_nothing_of_the_controllers_directory() -> None:
+    service = settings(Path("systemd/backdoor-notify.service"))
+    assert service["InaccessiblePaths"] == "-/var/lib/backdoor"
+    assert service["StateDirectory"] == "backdoor-notify"
+    assert "ExecStartPre" not in service
 
 
 def test_page_notifies_ready_watchdog_and_stopping(tmp_path: Path) -> None:
