@@ -61,6 +61,7 @@ class Links:
         birth: Message | None = None,
         received: Received | None = None,
         client_id: str = "",
+        durable: bool = False,
     ) -> tuple[Link, Received]:
         received = Received() if received is None else received
         common = {
@@ -76,7 +77,8 @@ class Links:
             link = self._broker.join(**common)  # type: ignore[arg-type]
         else:
             name = client_id or f"test-{len(self._links)}"
-            link = MqttLink(self._mqtt, client_id=name, on_down=received.on_down, **common)  # type: ignore[arg-type]
+            more = common | {"on_down": received.on_down, "durable": durable}
+            link = MqttLink(self._mqtt, client_id=name, **more)  # type: ignore[arg-type]
         self._links.append(link)
         return link, received
 

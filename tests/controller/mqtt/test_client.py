@@ -515,3 +515,18 @@ def test_caller_does_not_send_while_client_is_in_use(senders: Senders, links: Li
         link.publish(Message("bar/event/knock", b"1", 1), 1)
         assert senders.names == []
     eventually(lambda: received.acks == [1])
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_durable_link_gets_the_events_of_its_absence_and_another_does_not(
+    links: Links, subscribe: Callable[..., Subscriber], durable: bool
+) -> None:
+    link, received = links.up("bar/event/+", client_id="once", durable=durable)
+    link.stop()
+    stranger = subscribe()
+    stranger.publish("bar/event/knock", b"missed")
+    stranger.publish("bar/event/knock", b"moment", qos=0)
+    link, received = links.up("bar/event/+", client_id="once", durable=durable)
+    stranger.publish("bar/event/knock", b"live")
+    eventually(lambda: b"live" in received.payloads("bar/event/knock"))
+    assert received.payloads("bar/event/knock") == ([b"missed", b"live"] if durable else [b"live"])
