@@ -79,8 +79,8 @@ def root_archive() -> Path:
 
 
 def wheels() -> Path:
-    """Return a directory with every package of the lock file."""
-    lock, python = ROOT / "requirements.lock", PYTHONS[SUITE]
+    """Return a directory with every package of the larger lock file: it has all of the other."""
+    lock, python = ROOT / "requirements-notify.lock", PYTHONS[SUITE]
     name = f"wheels-{key(python, lock.read_text())}"
     return cached(name, lambda path: fetch(path, lock, python))
 

@@ -20,6 +20,32 @@ pytestmark = pytest.mark.timeout(300)
 
 INSTALL = ("/root/backdoor/systemd/install", "--wheels", "/root/wheels")
 CONTROLLER, PAGE, SAFE = "backdoor-controller", "backdoor-web", "backdoor-safe"
+MESSAGES = "backdoor-notify"
+
+#: A phone's server: it writes down the titles of what it gets.
+PHONES_SERVER = """
+import http.server, json
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open("/root/titles", "a") as titles: print(message["title"], file=titles)
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 2586), Handler).serve_forever()
+"""
+#: A knock, as the controller tells it.
+KNOCK = """
+import datetime, json, time, paho.mqtt.client as paho
+user, _, password = open("/etc/backdoor/controller.login").read().strip().partition(":")
+client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+client.username_pw_set(user, password)
+client.connect("127.0.0.1")
+client.loop_start()
+at = datetime.datetime.now(datetime.timezone.utc).isoformat()
+body = {"seq": time.time_ns(), "boot": "0badcafe", "at": at, "t_ms": 1.0, "place": "hatch"}
+client.publish("backdoor/bar/event/knock", json.dumps(body), qos=1).wait_for_publish(5)
+client.disconnect()
+"""
 
 #: What a phone does: pair, then read the state.
 PHONE = """
@@ -356,6 +382,57 @@ def test_reboot_brings_both_services_back(machine: Machine) -> None:
     machine.until(lambda: working(machine))
     assert state(machine)["occupancy"]["count"] == 2
     assert machine.do("systemctl", "--failed", "--no-legend", "--plain").strip() == ""
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def test_without_an_address_there_are_no_messages_and_no_library_for_them(machine: Machine) -> None:
+    assert machine.show(MESSAGES, "ActiveState") == "inactive"
+    assert machine.tell("systemctl", "-q", "is-enabled", MESSAGES).returncode != 0
+    assert machine.tell("test", "-e", "/opt/backdoor/.venv/bin/apprise").returncode != 0
+
+
+def name_addresses(machine: Machine, old: str, new: str) -> None:
+    config = machine.root / "etc/backdoor/backdoor.toml"
+    text = config.read_text()
+    assert f"\nurls = {old}" in text
+    config.write_text(text.replace(f"\nurls = {old}", f"\nurls = {new}"))
+
+
+def test_with_an_address_a_knock_is_told_by_a_user_of_its_own(machine: Machine) -> None:
+    server = ("systemd-run", "-q", "--unit=phone", "/usr/bin/python3", "-c", PHONES_SERVER)
+    machine.do(*server)
+    name_addresses(machine, "[]", '["ntfy://127.0.0.1:2586/bar"]')
+    machine.do(*INSTALL)
+    assert release(machine).endswith("-notify")
+    machine.until(lambda: machine.show(MESSAGES, "SubState") == "running")
+    machine.until(lambda: working(machine))
+    machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", MESSAGES)
+    pid = machine.show(MESSAGES, "MainPID")
+    uid = machine.do("ps", "-o", "uid=", "-p", pid).strip()
+    assert uid == machine.do("id", "-u", MESSAGES).strip()
+    assert machine.do("backdoor", "notify", "--test").strip() == "address 1: ntfy://...: sent"
+    machine.python(KNOCK)
+    machine.until(lambda: "Hatch: 1 waiting" in machine.do("cat", "/root/titles"))
+
+
+def test_the_messages_user_can_do_nothing_to_the_controller(machine: Machine) -> None:
+    for topic, may in (("cmd/answer_hatch", True), ("cmd/access_door", False), ("state", False)):
+        said = client(machine, "notify", f"backdoor/bar/{topic}")
+        assert ("publish Not authorized" not in said) is may
+    user = ("setpriv", f"--reuid={MESSAGES}", "--regid=backdoor", "--clear-groups", "--")
+    assert machine.tell(*user, "cat", "/var/lib/backdoor/journal.db").returncode != 0
+    pid = machine.show(CONTROLLER, "MainPID")
+    assert machine.tell(*user, "kill", "-0", pid).returncode != 0
+
+
+def test_without_an_address_they_are_off_again(machine: Machine) -> None:
+    name_addresses(machine, '["ntfy://127.0.0.1:2586/bar"]', "[]")
+    machine.do(*INSTALL)
+    assert machine.show(MESSAGES, "ActiveState") == "inactive"
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
 
 
 # --- to remove -----------------------------------------------------------------------------------
