@@ -62,7 +62,6 @@ class Service:
         notifier: Notifier | None = None,
         now: Callable[[], Now] = moment,
     ) -> None:
-        notify = config.notify
         self._now, self._notifier = now, notifier or Notifier()
         self._file = folder / MEMORY if folder is not None else None
         self._kept = b""
@@ -70,25 +69,24 @@ class Service:
         self._decider = Decider(
             now(),
             merge_ms=config.rules.knock_merge_ms,
-            most_an_hour=notify.most_an_hour,
+            most_an_hour=config.notify.most_an_hour,
             memory=memory,
         )
-        zone = ZoneInfo(config.book.timezone) if config.book.timezone else None
         shown = [*memory.standing, *memory.waiting]
-        self._senders = [
-            Sender(channel, route(settings, zone), now, notify.language, shown)
-            for channel, settings in zip(channels, notify.channels(), strict=True)
-        ]
+        self._senders = _senders(config, channels, now, shown)
         self._answers = Answers()
         self._answered = Condition()
         self._answers_of = dict.fromkeys(ANSWERED.values(), 0)
         self._server: AnswerServer | None = None
         self._url = ""
-        if notify.answer_port or notify.answer_url:
+        if config.notify.answer_port:
             self._serve(config)
         self._inbox: queue.SimpleQueue[Callable[[], list[Outgoing]] | None] = queue.SimpleQueue()
-        self._topics = Topics(f"{config.mqtt.prefix}/{config.venue}")
-        self._link: Link = MqttLink(
+        self._topics = Topics.of(config)
+        self._link = self._make_link(config)
+
+    def _make_link(self, config: Config) -> Link:
+        return MqttLink(
             config.mqtt,
             client_id=f"backdoor-notify-{config.venue}",
             subscriptions=[self._topics(name) for name in TOPICS],
@@ -213,6 +211,18 @@ class Service:
         """Send the only two commands that this service may send."""
         body = {"id": uuid.uuid4().hex, "issued_at": iso(wall_s()), "boot": self._decider.boot}
         self._link.publish(Message(self._topics(f"cmd/answer_{place}"), encode(body), qos=1))
+
+
+def _senders(
+    config: Config, channels: list[Channel], now: Callable[[], Now], shown: list[str]
+) -> list[Sender]:
+    """Return a sender for each channel, with the rules of its address."""
+    notify = config.notify
+    zone = ZoneInfo(config.book.timezone) if config.book.timezone else None
+    return [
+        Sender(channel, route(settings, zone), now, notify.language, shown)
+        for channel, settings in zip(channels, notify.channels(), strict=True)
+    ]
 
 
 def _remembered(file: Path | None) -> Memory:
