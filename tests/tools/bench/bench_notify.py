@@ -233,24 +233,25 @@ def idle(report: Report, broker: Broker, folder: Path, phones: list[Receiver]) -
     quiet = {"stderr": subprocess.DEVNULL, "env": dict(os.environ)}
     controller = subprocess.Popen([*run, "--config", str(bar.file)], **quiet)  # type: ignore[call-overload]
     time.sleep(4.0)
-    rows = []
-    for turn in range(4):
+    per_s: dict[str, list[float]] = {"nobody": [], "notify": []}
+    for beside in ("nobody", "notify", "notify", "nobody") * 2:  # what drifts hits both alike
         notify = None
-        if turn % 2:
+        if beside == "notify":
             command = [sys.executable, "-m", "controller", "notify", "--config", str(bar.file)]
             notify = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
-            time.sleep(4.0)
+        time.sleep(4.0)
         before = wake_ups(controller.pid)
         time.sleep(IDLE_S)
-        per_s = (wake_ups(controller.pid) - before) / IDLE_S
-        rows.append(
-            {"beside it": "notify" if turn % 2 else "nobody", "wake-ups/s": round(per_s, 2)}
-        )
+        per_s[beside].append((wake_ups(controller.pid) - before) / IDLE_S)
         if notify is not None:
             notify.terminate()
             notify.wait(30)
     controller.terminate()
     controller.wait(30)
+    rows = [
+        {"beside it": name, "wake-ups/s": round(sum(found) / len(found), 2), "each": str(found)}
+        for name, found in per_s.items()
+    ]
     report.table("an idle controller", rows)
 
 
