@@ -8,6 +8,6 @@ pyproject.toml holds that, and each package's docstring says in which order to r
     config, codec, engine        the owner's file; JSON and names; sensing and rules joined
     gpio | journal | mqtt | replay   the edges of the program: none knows another
     integrations                 Home Assistant, bulbs and chimes of other makes
-    service                      the running controller, around one loop
+    service | notify             the running controller, around one loop; messages to phones
     cli                          the command `backdoor`; it alone imports `web`
 """
