@@ -201,6 +201,20 @@ def test_a_server_that_fails_gets_it_again_and_one_that_hangs_holds_up_no_other(
     assert 2.0 <= third.at_s - second.at_s < 30.0
 
 
+def test_a_network_that_comes_back_in_time_gets_the_knock_once(running: Running) -> None:
+    port = free_port()
+    running.urls = [f"ntfy://127.0.0.1:{port}/bar"]
+    running.start()
+    running.knock()
+    sender = running.service._senders[0]  # type: ignore[union-attr]
+    eventually(lambda: sender._trouble == "cannot be reached")
+    with receiver(port=port) as back:
+        eventually(lambda: back.requests)
+        running.say(running.controller.event("hatch_answered", running.at_s, cause="page"))
+        eventually(lambda: len(back.requests) == 2)
+    assert [one.method for one in back.requests] == ["POST", "DELETE"]
+
+
 def hangs(_request: Request) -> tuple[int, dict[str, str], bytes]:
     time.sleep(5.0)
     return 200, {}, b"{}"
