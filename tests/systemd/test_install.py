@@ -10,8 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
-import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from controller.events import COMMANDS
 from tests.conftest import Broker
@@ -181,7 +182,7 @@ TOPICS = [*(f"cmd/{name}" for name in COMMANDS), "state", "status", "event/knock
 def publishes(broker: Broker, user: str, password: str, topic: str) -> bool:
     """Return whether the broker takes a message on this topic (MQTT 5 says so)."""
     codes: list[Any] = []
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.username_pw_set(user, password)
     client.on_connect = lambda c, *_: c.publish(topic, b"{}", qos=1)
     client.on_publish = lambda _c, _d, _m, code, _p: codes.append(code)
