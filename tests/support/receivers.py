@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import threading
@@ -103,3 +104,14 @@ def receiver(tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Recei
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def ask(port: int, method: str, path: str) -> tuple[int, dict[str, str], str]:
+    """Ask the answer page on loopback; return status, headers and text."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read().decode()
+    finally:
+        connection.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator
 
 import pytest
 
 from controller.notify.answer_page import AnswerPage, AnswerServer, own_url
+from tests.support.receivers import ask
 
 
 class House:
@@ -33,16 +33,6 @@ def port(house: House) -> Iterator[int]:
     server.start()
     yield server.port
     server.stop()
-
-
-def ask(port: int, method: str, path: str) -> tuple[int, dict[str, str], str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read().decode()
-    finally:
-        connection.close()
 
 
 def test_a_tap_answers(port: int, house: House) -> None:

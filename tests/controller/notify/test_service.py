@@ -17,9 +17,8 @@ from controller.mqtt.message import Message
 from controller.notify.notices import Now
 from controller.notify.service import MEMORY, Service, channels_of, make_service, moment
 from tests.conftest import Broker, free_port
-from tests.controller.notify.test_answer_page import ask
 from tests.support.controller_says import EVENING_S, ControllerSays
-from tests.support.receivers import Receiver, Request, receiver
+from tests.support.receivers import Receiver, Request, ask, receiver
 from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
 
