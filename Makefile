@@ -212,7 +212,7 @@ new-venv:
 # begun anew. Where pip only could not fetch, nothing was changed and the stamp comes back.
 INSTALL = mv -f $(VENV)/run.stamp $(VENV)/held.stamp 2>/dev/null; $(PIP)
 OR_SAY = 2>$(VENV)/pip.log || { why='pip could not install it'; \
-  grep -qE 'Retrying|Could not fetch|Timeout' $(VENV)/pip.log && \
+  grep -qE 'Retrying|Could not fetch|Timeout|from versions: none' $(VENV)/pip.log && \
     { why='the package registry is not in reach: join a network, or name one by PIP_INDEX_URL'; \
       mv -f $(VENV)/held.stamp $(VENV)/run.stamp 2>/dev/null; }; \
   echo "$$why; pip's words are in $(CURDIR)/$(VENV)/pip.log" >&2; exit 1; }
