@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, str | None] = {
     "lock_open_release": None,
     "set_count": "count",
     "report_wrong": "count",
+    "answer_question": "came",
     "staff_pass": None,
     "answer_hatch": None,
     "answer_door": None,
@@ -100,6 +101,9 @@ EVENTS = (
     "command_refused",
     "count_adjusted",
     "reported_wrong",
+    "tailgating",
+    "question_asked",
+    "question_ended",
     "session_started",
     "session_warning",
     "session_time_up",
@@ -223,6 +227,8 @@ class Command:
     #: Who asked: ``page``, ``mqtt``, ``button``, ``trace``.
     cause: str = "mqtt"
     refusal: Reason | None = None
+    #: Which question `answer_question` answers; without it the one that is open.
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)

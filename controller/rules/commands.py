@@ -22,10 +22,19 @@ def handle_command(transition: Transition, command: Command) -> None:
         handler = HANDLERS.get(command.name)
         reason = Reason.UNKNOWN_COMMAND if handler is None else handler(transition, command)
     if reason is not None:
-        denied = "access_denied" if command.name == "access_door" else "command_refused"
-        transition.note(denied, command=command.name, reason=reason.value, cause=command.cause)
+        _note_refusal(transition, command, reason)
     if command.id or command.refusal is not None:
         transition.effects.append(Answer(command.id, reason is None, reason))
+
+
+def _note_refusal(transition: Transition, command: Command, reason: Reason) -> None:
+    """Note a refusal with its reason; an open question that stands in the way is named."""
+    denied = "access_denied" if command.name == "access_door" else "command_refused"
+    told: dict[str, object] = {"command": command.name, "reason": reason.value}
+    question = transition.state.question
+    if question is not None and reason is Reason.COUNT_UNCERTAIN:
+        told["question"] = {"expected": question.expected, "seen": question.seen}
+    transition.note(denied, **told, cause=command.cause)
 
 
 def _access_door(transition: Transition, command: Command) -> Reason | None:
@@ -99,11 +108,27 @@ def _lock_open_release(transition: Transition, command: Command) -> Reason | Non
 def _set_count(transition: Transition, command: Command) -> Reason | None:
     if command.number is None or not 0 <= command.number <= people.MOST_PEOPLE:
         return Reason.MALFORMED
-    transition.recount(people.settled(command.number), command.cause)
+    transition.settle(command.number, command.name, command.cause)
     grant = transition.state.grant
     if grant is not None:
-        transition.state.grant = replace(grant, unsure=True)
+        counted = grant.entered  # whoever was seen come in is in this number
+        transition.state.grant = replace(grant, unsure=True, counted=counted, most=0, least=0)
     transition.fault("CountUnderflow", "occupancy", active=False)
+    return None
+
+
+def _answer_question(transition: Transition, command: Command) -> Reason | None:
+    """Settle the open question: ``number`` guests came in all told; other doubts remain.
+
+    A command that names no question answers the one that is open.
+    """
+    question = transition.state.question
+    if question is None or command.question not in ("", question.id):
+        return Reason.STALE_COMMAND
+    if command.number is None or command.number not in question.answers:
+        return Reason.MALFORMED
+    transition.end_question(command.name, came=command.number, cause=command.cause)
+    transition.recount(question.answered(command.number), command.cause)
     return None
 
 
@@ -172,6 +197,7 @@ HANDLERS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "lock_open_release": _lock_open_release,
     "set_count": _set_count,
     "report_wrong": _report_wrong,
+    "answer_question": _answer_question,
     "staff_pass": _staff_pass,
     "answer_hatch": _answer_hatch,
     "answer_door": _answer_door,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from controller.events import (
     Command,
@@ -20,7 +21,8 @@ from controller.events import (
 )
 from controller.rules import occupancy as people
 from controller.rules.commands import handle_command, lock_open
-from controller.rules.state import DoorKnock
+from controller.rules.reconcile import compare
+from controller.rules.state import DoorKnock, Grant
 from controller.rules.transition import BEAM_FAULTS, Transition, count_data
 
 #: Waiting parties that the hatch remembers: more than its place holds.
@@ -31,8 +33,7 @@ def started(transition: Transition, event: Started) -> None:
     """Begin with the strike off; what depended on the old process's sensors is over."""
     transition.note("started", doubt=event.doubt)
     if transition.state.grant is not None:
-        transition.note("access_not_taken", expected=transition.state.grant.party, reason="restart")
-    transition.state.grant = None
+        _cut_off(transition, transition.state.grant)
     transition.state.staff_pass = False
     transition.state.busy = False
     transition.state.coming_in = 0
@@ -45,7 +46,18 @@ def started(transition: Transition, event: Started) -> None:
     # Sensors and parts report their faults anew; only the count's is remembered.
     transition.state.faults = tuple(f for f in transition.state.faults if f.line == "occupancy")
     if event.doubt:
-        transition.widen_count(transition.unknown_occupancy(), "restart")
+        transition.widen_count(transition.anybody, "restart")
+
+
+def _cut_off(transition: Transition, grant: Grant) -> None:
+    """Close the release that a restart has cut off; what was seen until then counts."""
+    transition.state.grant = None
+    if grant.entered:
+        told = {"expected": grant.party, "entered": grant.entered}
+        transition.note("access_taken", **told, reason="restart")
+    else:
+        transition.note("access_not_taken", expected=grant.party, reason="restart")
+    compare(transition, grant)
 
 
 # --- passages -----------------------------------------------------------------------------------
@@ -75,20 +87,37 @@ def passage(transition: Transition, event: Passage) -> None:
 def _count_passage(transition: Transition, event: Passage, zones: dict[str, float]) -> None:
     before = transition.state.occupancy
     decided = max(event.most, 0)  # whoever was at the inner beam is in the count now
-    transition.state.occupancy = people.moved(before, event.least, event.most)
+    transition.move_count(event.least, event.most)
     transition.state.coming_in = max(transition.state.coming_in - decided, 0)
-    name = {(1, 1): "entry", (-1, -1): "exit"}.get((event.least, event.most))
-    if name is not None:
-        transition.note(name, **count_data(transition.state.occupancy), **zones)
-    else:
-        after = count_data(transition.state.occupancy)
-        span = {"min": event.least, "max": event.most}
-        transition.note("passage_uncertain", **span, why=event.why, occupancy=after, **zones)
+    _note_passage(transition, event, zones)
     if before.max + event.most < 0:
         transition.fault("CountUnderflow", "occupancy", active=True)
+    if event.most > 0:
+        _see_come_in(transition, event)
+    if event.least != 0 and transition.state.departure != "Asked":
+        transition.state.departure = "Seen" if event.least < 0 else "None"
+
+
+def _note_passage(transition: Transition, event: Passage, zones: dict[str, float]) -> None:
+    after = count_data(transition.state.occupancy)
+    name = {(1, 1): "entry", (-1, -1): "exit"}.get((event.least, event.most))
+    if name is not None:
+        transition.note(name, **after, **zones)
+    else:
+        span = {"min": event.least, "max": event.most}
+        transition.note("passage_uncertain", **span, why=event.why, occupancy=after, **zones)
+
+
+def _see_come_in(transition: Transition, event: Passage) -> None:
+    """Remember with the open release what the beams saw come in."""
     grant = transition.state.grant
-    if grant is not None and event.least > 0:
-        transition.state.grant = replace(grant, entered=grant.entered + event.least)
+    if grant is not None:
+        transition.state.grant = replace(
+            grant,
+            entered=grant.entered + max(event.least, 0),
+            most=grant.most + event.most,
+            least=grant.least + event.least,
+        )
 
 
 # --- knocks -------------------------------------------------------------------------------------
@@ -170,12 +199,10 @@ def _closed(transition: Transition) -> None:
     _alarm_over(transition)
     transition.end_release()
     if transition.beam_faulty():
-        transition.widen_count(transition.unknown_occupancy(), "blind")
+        transition.widen_count(transition.anybody, "blind")
     elif not transition.settings.beams and state.grant is None and state.occupancy.max > 0:
         # Opened from inside and nobody counts: some may have left, the bartender knows how many.
-        transition.widen_count(
-            people.unseen(state.occupancy, least=0, most=0), "opened_from_inside"
-        )
+        transition.widen_count(partial(people.unseen, least=0, most=0), "opened_from_inside")
 
 
 def _alarm_over(transition: Transition) -> None:
@@ -225,7 +252,7 @@ def fault(transition: Transition, event: Fault) -> None:
     """Raise or clear a fault; beams that may have missed somebody make the count uncertain."""
     transition.fault(event.name, event.line, active=event.active)
     if event.active and event.name in BEAM_FAULTS and transition.may_have_missed():
-        transition.widen_count(replace(transition.state.occupancy, doubted=True), event.name)
+        transition.widen_count(lambda count: replace(count, doubted=True), event.name)
 
 
 CONTACTS: dict[str, Callable[[Transition, bool], None]] = {

@@ -23,6 +23,7 @@ import msgspec
 
 from controller.events import INPUT_LINES, Set
 from controller.rules.occupancy import Occupancy
+from controller.rules.question import Question, Seen
 
 MINUTE_MS = 60_000.0
 
@@ -47,6 +48,7 @@ class RuleSettings:
     hatch_patience_ms: float = 60_000.0
     knock_merge_ms: float = 30_000.0
     staff_pass_ms: float = 15_000.0
+    left_after_ms: float = 2 * MINUTE_MS
     lines: frozenset[str] = frozenset(INPUT_LINES)
 
     @property
@@ -67,6 +69,10 @@ class Grant:
     ``live`` is the strike's part of it: once off (opened, timed out, full) it never comes back.
     ``unsure``: the count was set meanwhile, or the release taken back. Where nobody counts at the
     door, the party may then be inside or not.
+
+    What the beams saw come in: surely ``entered``, and since a person last counted, when there were
+    ``counted`` of them, at most ``most``. ``least`` is less than those who surely entered since
+    then where somebody may also have gone out.
     """
 
     party: int
@@ -75,11 +81,19 @@ class Grant:
     opened: bool = False
     over: bool = False
     unsure: bool = False
+    counted: int = 0
+    most: int = 0
+    least: int = 0
 
     @property
     def places_left(self) -> int:
         """Return how many of the party are still expected."""
         return max(self.party - self.entered, 0)
+
+    @property
+    def seen(self) -> Seen:
+        """Return what the beams saw come in since a person last counted."""
+        return Seen(self.entered - self.counted, self.most, self.least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +141,9 @@ class State(msgspec.Struct):
     locked_down: bool = False
     locked_open: bool = False
     grant: Grant | None = None
+    question: Question | None = None
+    #: "Seen" when the last passage was an exit, "Asked" while the page asks if that was everybody.
+    departure: str = "None"
     staff_pass: bool = False
     exit_asked_ms: float | None = None
     session: Session | None = None

@@ -45,8 +45,8 @@ from controller.events import (
     Tick,
 )
 from controller.rules import handlers
-from controller.rules import occupancy as people
 from controller.rules.commands import handle_command
+from controller.rules.reconcile import reconcile
 from controller.rules.state import (
     Grant,
     RuleSettings,
@@ -55,6 +55,7 @@ from controller.rules.state import (
     lock_fault,
     mark_ms,
     release_fits,
+    session_phase,
     strike_on,
     wanted,
 )
@@ -146,8 +147,8 @@ def _follow(transition: Transition) -> None:
     state, settings = transition.state, transition.settings
     if state.grant is not None and state.grant.live and not release_fits(state, settings):
         _spend_grant(transition, state.grant)
-    if state.grant is not None and state.grant.over and not state.busy:
-        _reconcile(transition, state.grant)
+    if state.grant is not None and _finished(state, state.grant):
+        reconcile(transition, state.grant)
     if state.session is None and state.occupancy.count > 0:
         _start_session(transition)
     if state.over_capacity != (state.occupancy.count > settings.capacity):
@@ -162,28 +163,10 @@ def _spend_grant(transition: Transition, grant: Grant) -> None:
     transition.state.grant = replace(grant, live=False, over=True, unsure=True)
 
 
-def _reconcile(transition: Transition, grant: Grant) -> None:
-    """Close a release when the door is shut again (or its time is over) and nobody is in it."""
-    believed = not transition.settings.beams and (grant.opened or not transition.settings.sees_door)
-    entered = grant.party if believed else grant.entered
-    transition.state.grant = None
-    if believed:
-        _believe(transition, grant)
-    if grant.opened or entered:
-        transition.note("access_taken", expected=grant.party, entered=entered)
-    else:
-        transition.note("access_not_taken", expected=grant.party)
-
-
-def _believe(transition: Transition, grant: Grant) -> None:
-    """Count a party that nobody saw; where it may be inside or not, widen the count."""
-    before, party = transition.state.occupancy, grant.party
-    if grant.unsure:
-        transition.widen_count(
-            people.unseen(before, least=before.min, most=before.max + party), "release"
-        )
-    else:
-        transition.recount(people.moved(before, party, party), "release")
+def _finished(state: State, grant: Grant) -> bool:
+    """Return whether nobody can come in by this release any more, through an open door neither."""
+    still_open = grant.opened and state.door == "Open"
+    return grant.over and not state.busy and not still_open
 
 
 def _start_session(transition: Transition) -> None:
@@ -223,6 +206,8 @@ def running(state: State, settings: RuleSettings) -> list[str]:
         names.append("staff_pass")
     if state.session is not None and _looks_empty(state):
         names.append("empty")
+    if _seems_deserted(state, settings):
+        names.append("everybody_left")
     if state.hatch_waiting:
         names.append("hatch_patience")
     if state.door == "Open" and not state.locked_open and settings.entry != "walk_in":
@@ -235,6 +220,17 @@ def running(state: State, settings: RuleSettings) -> list[str]:
 def _looks_empty(state: State) -> bool:
     nobody = state.occupancy.max == 0 and state.occupancy.certain
     return nobody and not state.busy and state.door != "Open"
+
+
+def _seems_deserted(state: State, settings: RuleSettings) -> bool:
+    """Return whether the last passage of an overtime was an exit, and guests are left by count.
+
+    Two who leave side by side leave the count too high, and the session open.
+    """
+    if state.departure != "Seen" or state.session is None or state.occupancy.max == 0:
+        return False
+    overtime = session_phase(state.session, settings) == "overtime"
+    return overtime and not state.busy and state.door != "Open"
 
 
 def _bolt_disagrees(state: State, settings: RuleSettings) -> bool:
@@ -263,6 +259,11 @@ def _door_open_too_long(transition: Transition) -> None:
     transition.note("door_alarm", alarm="DoorOpenTooLong")
 
 
+def _ask_if_everybody_left(transition: Transition) -> None:
+    transition.state.departure = "Asked"
+    transition.note("question_asked", kind="everybody_left")
+
+
 TIMERS: dict[str, _Timer] = {
     "release": _Timer(
         lambda settings: min(settings.release_ms, settings.strike_max_on_ms),
@@ -270,6 +271,7 @@ TIMERS: dict[str, _Timer] = {
     ),
     "staff_pass": _Timer(lambda settings: settings.staff_pass_ms, _staff_pass_over),
     "empty": _Timer(lambda settings: settings.empty_after_ms, Transition.end_session),
+    "everybody_left": _Timer(lambda settings: settings.left_after_ms, _ask_if_everybody_left),
     "hatch_patience": _Timer(
         lambda settings: settings.hatch_patience_ms,
         lambda transition: None,  # `wanted` blinks the light once this has rung

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 
 from controller.events import Chime, Effect, Note
 from controller.rules import occupancy as people
 from controller.rules.occupancy import Occupancy
+from controller.rules.question import Question, changed, hull, passed
 from controller.rules.state import ActiveFault, RuleSettings, State
 
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
@@ -38,20 +40,64 @@ class Transition:
         """Emit one chime."""
         self.effects.append(Chime(tone))
 
+    def settle(self, count: int, how: str, cause: str) -> None:
+        """Set the count by the word of somebody who sees the room; no question survives it."""
+        self.end_question(how, cause=cause)
+        if self.state.departure == "Asked":
+            self.note("question_ended", kind="everybody_left", how=how, cause=cause)
+        self.state.departure = "None"
+        self.recount(people.settled(count), cause)
+
     def recount(self, after: Occupancy, cause: str) -> None:
         """Change the count other than by a passage; the note says who or what did it."""
         before = self.state.occupancy
         self.state.occupancy = after
-        self.note("count_adjusted", before=count_data(before), after=count_data(after), cause=cause)
+        self.note_count(before, cause)
 
-    def widen_count(self, after: Occupancy, cause: str) -> None:
-        """Widen the count to ``after``; emit nothing if it was as wide before."""
+    def note_count(self, before: Occupancy, cause: str) -> None:
+        """Note that the count is not ``before`` any more, and who or what did it."""
+        after = count_data(self.state.occupancy)
+        self.note("count_adjusted", before=count_data(before), after=after, cause=cause)
+
+    def widen_count(self, wider: Callable[[Occupancy], Occupancy], cause: str) -> None:
+        """Widen the count, in every reading of an open question; emit nothing if it was as wide."""
+        question = self.state.question
+        if question is not None:
+            readings = changed(question.readings, wider)
+            self.state.question = replace(question, readings=readings)
+        after = wider(self.state.occupancy)
         if after != self.state.occupancy:
             self.recount(after, cause)
 
-    def unknown_occupancy(self) -> Occupancy:
+    def move_count(self, least: int, most: int) -> None:
+        """Let ``least`` to ``most`` people have gone in, in every reading of an open question."""
+        self.state.occupancy = people.moved(self.state.occupancy, least, most)
+        question = self.state.question
+        if question is not None:
+            self.hold(replace(question, readings=passed(question.readings, least, most)))
+
+    def hold(self, question: Question) -> None:
+        """Let the count lie between the readings of the open question; one alone is the answer."""
+        readings = question.readings
+        self.state.question = question
+        if len(readings) > 1:
+            self.state.occupancy = hull(readings, self.state.occupancy.count)
+            return
+        for reading in readings:
+            self.state.occupancy = reading.occupancy
+        self.end_question("arithmetic", came=readings[0].came if readings else None)
+
+    def end_question(self, how: str, **data: object) -> None:
+        """End the question how many came in, if it is open, and note how it ended."""
+        question = self.state.question
+        if question is not None:
+            self.state.question = None
+            told = {"expected": question.expected, "seen": question.seen, "how": how}
+            self.note("question_ended", kind="party", id=question.id, **told, **data)
+
+    def anybody(self, occupancy: Occupancy) -> Occupancy:
         """Return the occupancy when anything up to a full house is possible."""
-        return people.unseen(self.state.occupancy, least=0, most=self.settings.capacity)
+        return people.unseen(occupancy, least=0, most=self.settings.capacity)
 
     def fault(self, name: str, line: str, *, active: bool) -> None:
         """Raise or clear a named fault; one that is raised or cleared already changes nothing."""
@@ -77,6 +123,9 @@ class Transition:
         session = self.state.session
         if session is not None:
             self.state.session = None
+            if self.state.departure == "Asked":
+                self.note("question_ended", kind="everybody_left", how="session_ended")
+            self.state.departure = "None"
             self.note("session_ended", lasted_s=round((self.state.t_ms - session.started_ms) / 1e3))
 
 
