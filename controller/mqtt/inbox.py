@@ -39,14 +39,17 @@ CAUSES = ("page", "homeassistant")
 class _Payload(msgspec.Struct):
     """The keys of a command; further keys are ignored.
 
-    ``party`` and ``count`` are the documented keys of a command's number. The others are what
-    people write instead: a number that was sent must never be ignored.
+    ``party``, ``count`` and ``came`` are the documented keys of a command's number, ``question`` says
+    which question it answers. The others are what people write instead: a number that was sent must
+    never be ignored.
     """
 
     id: str
     issued_at: str | float
     party: int | None = None
     count: int | None = None
+    came: int | None = None
+    question: str | None = None
     value: int | None = None
     number: int | None = None
     n: int | None = None
@@ -125,6 +128,7 @@ class Inbox:
             id=payload.id,
             cause=payload.cause if payload.cause in CAUSES else "mqtt",
             refusal=self._refusal(name, message, payload, now),
+            question=payload.question or "",
         )
 
     def _payload(self, raw: bytes) -> _Payload | None:
@@ -142,7 +146,7 @@ class Inbox:
             return Reason.UNKNOWN_COMMAND
         if message.retain:
             return Reason.RETAINED
-        if issued_s is None:
+        if issued_s is None or (name == "answer_question" and not payload.question):
             return Reason.MALFORMED
         stale = self._staleness(issued_s, now)
         if not now.clock_set and (stale or payload.boot != self._boot):
@@ -171,8 +175,9 @@ class Inbox:
 def _number(name: str, payload: _Payload) -> int | None:
     if name == "ring_chime":
         return TONES.index(payload.tone) if payload.tone in TONES else None
-    own = payload.party if COMMANDS.get(name) == "party" else payload.count
-    candidates = (own, payload.value, payload.number, payload.n, payload.party, payload.count)
+    numbers = {"party": payload.party, "count": payload.count, "came": payload.came}
+    own = numbers.get(COMMANDS.get(name) or "count")
+    candidates = (own, payload.value, payload.number, payload.n, *numbers.values())
     return next((number for number in candidates if number is not None), None)
 
 

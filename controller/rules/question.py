@@ -68,11 +68,20 @@ def changed(
 def passed(readings: Iterable[Reading], least: int, most: int) -> tuple[Reading, ...]:
     """Return the readings after ``least`` to ``most`` people went in, without the impossible ones.
 
-    Impossible is one that has less inside than left. Where it was in doubt before, that shows
-    nothing.
+    Impossible is one that has less inside than left. Where it was in doubt before, that alone shows
+    nothing: then nobody is left of it. None remain when all are impossible.
     """
-    still = (r for r in readings if r.occupancy.doubted or r.occupancy.max + most >= 0)
-    return changed(still, partial(moved, least=least, most=most))
+    before = list(readings)
+    if all(reading.occupancy.max + most < 0 for reading in before):
+        return ()
+    after = changed(before, partial(_passed, least=least, most=most))
+    return tuple(reading for reading in after if reading.occupancy.max >= 0)
+
+
+def _passed(occupancy: Occupancy, *, least: int, most: int) -> Occupancy:
+    if occupancy.max + most >= 0:
+        return moved(occupancy, least, most)
+    return Occupancy(0, 0, 0 if occupancy.doubted else -1, occupancy.doubted)
 
 
 def came_in(occupancy: Occupancy, seen: Seen, came: int) -> Occupancy | None:

@@ -13,8 +13,18 @@ import pytest
 from hypothesis import example, given, settings
 from msgspec import structs
 
-from controller.events import INPUT_LINES, Command, Contact, Effect, Event, Fault, Started, Tick
-from controller.rules.occupancy import Occupancy
+from controller.events import (
+    INPUT_LINES,
+    Command,
+    Contact,
+    Effect,
+    Event,
+    Fault,
+    Passage,
+    Started,
+    Tick,
+)
+from controller.rules.occupancy import Occupancy, settled
 from controller.rules.state import Grant, RuleSettings, State
 from controller.rules.step import step
 from tests.tools.model.alphabet import all_moves
@@ -26,6 +36,10 @@ TimedEffects = tuple[State, tuple[Effect, ...]]
 ONE = RuleSettings(capacity=1)
 SMALL = [part(name, ONE) for name in ("knocks", "alarms", "sessions")]
 MANUAL = part("guests", replace(ONE, counting="manual"))
+TWO_WITNESSES = [
+    part("witness", RuleSettings(capacity=capacity, lines=frozenset(INPUT_LINES) - without))
+    for capacity, without in ((1, set()), (2, {"door_contact"}), (3, set()))
+]
 
 
 @pytest.mark.parametrize("small", [*SMALL, MANUAL], ids=lambda small: small.name)
@@ -33,6 +47,13 @@ def test_every_state_of_a_small_slice_keeps_the_laws(small: Slice) -> None:
     seen = Walk(small).run()
     assert not seen.ways, seen.ways[0]
     assert seen.states > 50
+
+
+@pytest.mark.parametrize("part_of", TWO_WITNESSES, ids=lambda part_of: part_of.name)
+def test_nobody_is_let_in_too_many_whatever_the_beams_take_for_one(part_of: Slice) -> None:
+    seen = Walk(part_of).run(30_000)
+    assert not seen.ways, seen.ways[0]
+    assert seen.states > 1000
 
 
 # --- would it see a fault? -----------------------------------------------------------------------
@@ -69,6 +90,44 @@ def _half_refused(state: State, event: Event, rules: RuleSettings) -> TimedEffec
     if isinstance(event, Command) and event.name == "set_count" and event.number == -1:
         after = structs.replace(after, staff_pass=False)
     return after, effects
+
+
+def _beams_alone(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
+    """A release is closed by what the beams saw, as it was before there were two witnesses."""
+    after, effects = step(state, event, rules)
+    if after.grant is not None:
+        after = structs.replace(after, grant=replace(after.grant, most=0, least=0))
+    return after, effects
+
+
+def _straggler_answers(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
+    """A guest who is let in later is taken for the one who was missing."""
+    after, effects = step(state, event, rules)
+    if state.question is not None and isinstance(event, Passage) and event.least > 0:
+        after = structs.replace(after, question=None, occupancy=settled(after.occupancy.count))
+    return after, effects
+
+
+def _never_asks(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
+    after, effects = step(state, event, rules)
+    return structs.replace(after, question=None), effects
+
+
+@pytest.mark.parametrize(
+    ("fault", "law"),
+    [
+        (_beams_alone, "truth"),
+        (_straggler_answers, "questions_are_told"),
+        (_never_asks, "questions_are_told"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_fault_in_the_question_is_found(
+    fault: Callable[[State, Event, RuleSettings], TimedEffects], law: str
+) -> None:
+    seen = Walk(part("witness", RuleSettings(capacity=2)), step=fault).run(30_000)
+    assert seen.ways
+    assert law in seen.ways[0]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +182,7 @@ OVER_WITH_SOMEBODY_IN_THE_DOORWAY = (
 )
 
 
-@pytest.mark.parametrize("name", sorted(FORGOTTEN))
+@pytest.mark.parametrize("name", sorted(set(FORGOTTEN) - {"witness"}))
 @settings(max_examples=40)
 @given(walk=walks())
 @example(RELEASED)
@@ -169,11 +228,11 @@ def _kept(name: str, rules: RuleSettings, begin: State, move: Move) -> object:
 
 #: What a slice leaves out though it does speak to what it keeps: walked there by another slice.
 SPEAKS: dict[str, tuple[str, ...]] = {
-    "guests": ("blocked", "locked_down", "locked_open"),
-    "locks": ("faults", "staff_pass"),
-    "sessions": ("faults", "grant", "staff_pass"),
-    "alarms": ("faults", "occupancy", "staff_pass", "blocked", "locked_down"),
-    "bolt": ("locked_down", "locked_open", "staff_pass"),
+    "guests": ("blocked", "locked_down", "locked_open", "question"),
+    "locks": ("faults", "staff_pass", "question"),
+    "sessions": ("faults", "grant", "staff_pass", "question"),
+    "alarms": ("faults", "occupancy", "staff_pass", "blocked", "locked_down", "question"),
+    "bolt": ("locked_down", "locked_open", "staff_pass", "question"),
     "knocks": (),
 }
 #: Where faults are kept: the one among them that no move of the slice raises.

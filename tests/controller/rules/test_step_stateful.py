@@ -132,12 +132,93 @@ class Evening(RuleBasedStateMachine):
     def guests_have_a_session(self) -> None:
         assert self.room.state.occupancy.count == 0 or self.room.state.session is not None
 
+    @invariant()
+    def count_lies_between_the_answers(self) -> None:
+        question, people = self.room.state.question, self.room.state.occupancy
+        if question is not None:
+            inside = [reading.occupancy for reading in question.readings]
+            assert len(inside) >= 2
+            assert list(question.answers) == sorted(set(question.answers))
+            assert people.min == min(each.min for each in inside)
+            assert people.max == max(each.max for each in inside)
+            assert not people.certain
+
     @precondition(lambda self: self.room.state.locked_open)
     @invariant()
     def evacuation_stands(self) -> None:
         assert door_mode(self.room.state, self.room.settings) == "LockedOpen"
         assert not self.room.strike
 
+
+class Truth(RuleBasedStateMachine):
+    """Evenings in which the beams take people who come side by side for one; nobody slips in."""
+
+    @initialize(capacity=st.integers(1, 6), contact=st.booleans())
+    def open_up(self, capacity: int, contact: bool) -> None:
+        beams = frozenset({"beam_outer", "beam_inner"})
+        lines = beams | ({"door_contact"} if contact else set())
+        self.room = Room(capacity=capacity, lines=lines)
+        self.room.door(False)
+        self.really = 0
+
+    @rule(party=st.integers(1, 6), data=st.data())
+    def party_comes(self, party: int, data: st.DataObject) -> None:
+        """A release, and all or some of the party in bodies of one to three; some leave between."""
+        if self.room.command("access_door", party) is not None:
+            return
+        self.room.door(True)
+        came = 0
+        for _ in range(data.draw(st.integers(0, 4))):
+            people = data.draw(st.integers(0, min(3, party - came)))
+            came += people
+            self.really += people
+            self.bodies(people, 1, data)
+            if data.draw(st.booleans()):
+                self.leave(1, data)
+        self.room.door(False)
+        self.room.wait(10)
+
+    def bodies(self, people: int, way: int, data: st.DataObject) -> None:
+        """Be seen as any number of bodies up to that of the people, and perhaps one more."""
+        bodies = data.draw(st.integers(min(1, people), people))
+        least = data.draw(st.integers(max(bodies - 1, 0), bodies))
+        most = bodies if way < 0 else data.draw(st.integers(bodies, bodies + 1))
+        self.room.passes(*sorted((way * least, way * most)))
+
+    @rule(people=st.integers(1, 3), data=st.data())
+    def leave(self, people: int, data: st.DataObject) -> None:
+        people = min(people, self.really)
+        self.really -= people
+        self.bodies(people, -1, data)
+
+    @rule(doubt=st.booleans())
+    def restart(self, doubt: bool) -> None:
+        self.room.step(Started(self.room.now_ms, doubt))
+        self.room.door(False)
+
+    @rule(command=st.sampled_from(["set_count", "report_wrong"]))
+    def count(self, command: str) -> None:
+        assert self.room.command(command, self.really) is None
+
+    @precondition(lambda self: self.room.state.question is not None)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        """Any answer that does not contradict the number who are inside."""
+        question = self.room.state.question
+        assert question is not None
+        inside = [(reading.came, reading.occupancy) for reading in question.readings]
+        true = [came for came, each in inside if each.min <= self.really <= each.max]
+        if true:
+            assert self.room.command("answer_question", data.draw(st.sampled_from(true))) is None
+
+    @invariant()
+    def never_more_inside_than_fit_or_than_the_house_reckons_with(self) -> None:
+        assert self.really <= self.room.settings.capacity
+        assert self.really <= self.room.state.occupancy.max
+
+
+TestTruth = Truth.TestCase
+TestTruth.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
 
 TestEvening = Evening.TestCase
 TestEvening.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

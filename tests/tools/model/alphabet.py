@@ -78,6 +78,24 @@ def counts(settings: RuleSettings) -> dict[str, Move]:
     return command("set_count", *range(settings.capacity + 2), -1) | commands("room_empty")
 
 
+def _answer(number: int) -> Move:
+    def move(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
+        readings = () if state.question is None else state.question.readings
+        if number >= len(readings):
+            return None
+        return state, Command(0.0, "answer_question", readings[number].came, id="x")
+
+    return move
+
+
+def answers(settings: RuleSettings) -> dict[str, Move]:
+    """Each answer to the open question, one that is not possible, and one to another question."""
+    return {f"answer no. {n}": _answer(n) for n in range(settings.capacity + 2)} | {
+        "answer nonsense": _happens(Command(0.0, "answer_question", -1, id="x")),
+        "answer too late": _happens(Command(0.0, "answer_question", 1, id="x", question="other")),
+    }
+
+
 RESTARTS: dict[str, Move] = {
     "restart": _happens(Started(0.0, doubt=False)),
     "restart in doubt": _happens(Started(0.0, doubt=True)),
@@ -118,5 +136,5 @@ def all_moves(settings: RuleSettings) -> dict[str, Move]:
     others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
     sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamDead")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
-    asked = releases(settings) | counts(settings) | LOCKS | others | NONSENSE
+    asked = releases(settings) | counts(settings) | answers(settings) | LOCKS | others | NONSENSE
     return sensors | switches | asked | RESTARTS | time

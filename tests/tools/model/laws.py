@@ -26,6 +26,7 @@ from controller.events import (
     Tick,
 )
 from controller.rules.state import RuleSettings, State, door_mode, wanted
+from tests.tools.model.truth import Peopled
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def grants_go_on(state: State, settings: RuleSettings) -> Broken:
     if grant is None:
         return None
     if grant.over:
-        return None if state.busy else "a release that is over was not reconciled"
+        waits = state.busy or (grant.opened and state.door == "Open")
+        return None if waits else "a release that is over was not reconciled"
     if grant.opened and state.door != "Open":
         return "a release waits for a door that is not open"
     if not grant.opened and state.timers.get("release") is None:
@@ -161,6 +163,7 @@ def timers_run(state: State, settings: RuleSettings) -> Broken:
         "release": state.grant is not None and not state.grant.opened,
         "staff_pass": state.staff_pass,
         "empty": empty,
+        "everybody_left": _seems_deserted(state, settings),
         "hatch_patience": bool(state.hatch_waiting),
         "door_pre_alarm": held,
         "door_alarm": held,
@@ -168,6 +171,42 @@ def timers_run(state: State, settings: RuleSettings) -> Broken:
     for name, holds in situations.items():
         if holds != (name in state.timers):
             return f"timer {name} {'is missing' if holds else 'runs for nothing'}"
+    return None
+
+
+def _seems_deserted(state: State, settings: RuleSettings) -> bool:
+    session, shut = state.session, state.door != "Open" and not state.busy
+    if session is None or session.next_mark <= len(settings.warnings_ms):
+        return False
+    return shut and state.departure == "Seen" and state.occupancy.max > 0
+
+
+def truth(state: State, settings: RuleSettings) -> Broken:
+    """House rules 1 and 21: never more inside than fit, and never more than the house reckons with.
+
+    While a release is open, who came in side by side is seen as fewer; but nobody else is let in.
+    """
+    if not isinstance(state, Peopled):
+        return None
+    if state.really > settings.capacity:
+        return f"{state.really} people are inside"
+    if state.grant is None and state.really > state.occupancy.max:
+        return f"{state.really} people are inside, and the house reckons with {state.occupancy}"
+    return None
+
+
+def questions(state: State, settings: RuleSettings) -> Broken:
+    """House rule 21: a question has two answers at least, and the count lies between them."""
+    question, people = state.question, state.occupancy
+    if question is None:
+        return None
+    came = [reading.came for reading in question.readings]
+    if len(came) < 2 or came != sorted(set(came)):
+        return f"a question with the answers {came}"
+    least = min(reading.occupancy.min for reading in question.readings)
+    most = max(reading.occupancy.max for reading in question.readings)
+    if (people.min, people.max) != (least, most) or people.certain:
+        return f"the count does not lie between the answers: {people}, {question.readings}"
     return None
 
 
@@ -199,6 +238,8 @@ OF_STATES: tuple[OfState, ...] = (
     guests_have_a_session,
     grants_go_on,
     timers_run,
+    truth,
+    questions,
     hatch_light,
     alarms_end,
 )
@@ -311,7 +352,7 @@ def exits_are_free(step: Step, settings: RuleSettings) -> Broken:
     if step.before.staff_pass or not settings.beams:
         return None
     before, after = step.before.occupancy, step.after.occupancy
-    if event.most < 0 and before.max > 0 and after.max >= before.max:
+    if event.most < 0 <= before.max + event.most and after.max >= before.max:
         return "an exit did not make room"
     return None
 
@@ -375,8 +416,45 @@ def restarts_are_safe(step: Step, settings: RuleSettings) -> Broken:
     doubt = step.event.doubt
     if doubt and (after.occupancy.certain or after.occupancy.max < settings.capacity):
         return "a restart in doubt believes its count"
-    if not doubt and after.occupancy != before.occupancy and settings.beams:
+    compared = before.grant is not None and before.grant.most > 0
+    changed = after.occupancy != before.occupancy
+    if changed and settings.beams and not doubt and not compared:
         return "a restart without doubt changed the count"
+    return None
+
+
+def questions_are_told(step: Step, settings: RuleSettings) -> Broken:
+    """House rule 21: a question begins and ends with its word, and no time ends it."""
+    before, after = step.before.question, step.after.question
+    other = (before and before.id) != (after and after.id)
+    asked = [note for note in step.notes("question_asked") if note.data["kind"] == "party"]
+    ended = [note for note in step.notes("question_ended") if note.data["kind"] == "party"]
+    if len(asked) != (other and after is not None) or len(ended) != (other and before is not None):
+        return "a question began or ended without its word"
+    closed = step.notes("access_taken") or step.notes("access_not_taken")
+    if ended and not closed and not isinstance(step.event, Command | Passage):
+        return "a question ended by itself"
+    return None
+
+
+def true_answers_are_possible(step: Step, settings: RuleSettings) -> Broken:
+    """House rule 21: who answers with the truth is not refused."""
+    event, answer = step.event, step.answer
+    asked = isinstance(event, Command) and event.name == "answer_question"
+    if isinstance(step.before, Peopled) and asked and answer is not None and not answer.ok:
+        return "the true answer was refused"
+    return None
+
+
+def answers_settle(step: Step, settings: RuleSettings) -> Broken:
+    """House rule 21: an answer leaves no question, and makes the count no wider than it was."""
+    if not step.done("answer_question"):
+        return None
+    before, after = step.before.occupancy, step.after.occupancy
+    if step.after.question is not None or step.before.question is None:
+        return "a question was answered and still stands, or there was none"
+    if not before.min <= after.min <= after.max <= before.max:
+        return "an answer made the count wider"
     return None
 
 
@@ -421,6 +499,9 @@ OF_STEPS: tuple[OfStep, ...] = (
     changes_of_the_count_are_noted,
     staff_are_no_guests,
     restarts_are_safe,
+    questions_are_told,
+    true_answers_are_possible,
+    answers_settle,
     bells_have_reasons,
     tested_alone,
 )

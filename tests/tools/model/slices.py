@@ -19,6 +19,7 @@ say (a tick in which nothing is due) before it looks at what is forgotten.
 |-----------|------------------------------------------------------------------------------------|
 | guests    | count, doorway, door, release, staff pass, blind beams, restart                    |
 | locks     | the four locks, count without doubt, door, release, release button, restart        |
+| witness   | count, door, release, question, who is really inside, block, restart               |
 | sessions  | count, doorway, door, the two hours with its marks, verified empty, restart        |
 | alarms    | door, exit button, alarm and its timers, release, doorway, evacuation, restart     |
 | bolt      | bolt and its timer, door, release, count, block, restart                           |
@@ -40,7 +41,8 @@ from controller.events import INPUT_LINES
 from controller.rules.state import RuleSettings, Session, State
 from controller.rules.step import running
 from tests.tools.model import alphabet as may
-from tests.tools.model.space import AHEAD_MS, Move, standing
+from tests.tools.model.space import AHEAD_MS, Move, plain, standing, unseen
+from tests.tools.model.truth import Peopled, people, remembered
 from tests.tools.model.walk import Slice
 
 ALL = frozenset(INPUT_LINES)
@@ -51,34 +53,44 @@ FORGOTTEN: dict[str, tuple[str, ...]] = {
     "guests": (
         *("bolt", "hatch", "buttons_up", "evacuate_input", "blocked", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session"),
+        *("question", "departure"),
     ),
     "locks": (
         *("bolt", "hatch", "exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock"),
-        *("alarm", "session", "faults", "staff_pass"),
+        *("alarm", "session", "faults", "staff_pass", "question", "departure"),
+    ),
+    "witness": (
+        *("bolt", "hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open"),
+        *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session"),
+        *("faults", "departure", "busy", "coming_in", "staff_pass"),
     ),
     "sessions": (
         *("bolt", "hatch", "buttons_up", "evacuate_input", "blocked", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "faults"),
-        *("grant", "staff_pass"),
+        *("grant", "question", "staff_pass"),
     ),
     "alarms": (
         *("bolt", "hatch", "blocked", "locked_down", "hatch_waiting", "hatch_knock_ms"),
         *("door_knock", "session", "faults", "staff_pass", "occupancy", "over_capacity"),
+        *("question", "departure"),
     ),
     "bolt": (
         *("hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open", "exit_asked_ms"),
         *("hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session", "staff_pass"),
+        *("question", "departure"),
     ),
     "knocks": (
         *("busy", "coming_in", "door", "bolt", "buttons_up", "blocked", "locked_down"),
         *("exit_asked_ms", "alarm"),
         *("session", "faults", "staff_pass", "occupancy", "over_capacity", "grant"),
+        *("question", "departure"),
     ),
 }
 TIMERS: dict[str, frozenset[str]] = {
     "guests": frozenset({"release", "staff_pass"}),
     "locks": frozenset({"release"}),
-    "sessions": frozenset({"empty"}),
+    "witness": frozenset({"release"}),
+    "sessions": frozenset({"empty", "everybody_left"}),
     "alarms": frozenset({"release", "door_pre_alarm", "door_alarm"}),
     "bolt": frozenset({"release", "bolt"}),
     "knocks": frozenset({"hatch_patience"}),
@@ -91,6 +103,12 @@ def forget(name: str, settings: RuleSettings, state: State) -> State:
     state = structs.replace(state, **{field: getattr(AT_REST, field) for field in dropped})
     if "session" in dropped and state.occupancy.count > 0:
         state = structs.replace(state, session=standing(Session(0.0), settings, AHEAD_MS))
+    if isinstance(state, Peopled):
+        state = remembered(state)
+    elif state.grant is not None:
+        state = structs.replace(state, grant=unseen(state.grant, settings))
+    if state.question is not None:
+        state = structs.replace(state, question=plain(state.question))
     mine = {timer: at for timer, at in state.timers.items() if timer in TIMERS[name]}
     return structs.replace(state, timers=dict.fromkeys(running(state, settings), AHEAD_MS) | mine)
 
@@ -106,6 +124,8 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         | may.commands("staff_pass", "self_test") | may.faults("BeamDead") | may.NONSENSE,
         "locks": door | release | may.CLEAR | may.LOCKS | may.DOORWAY
         | may.contacts("evacuate", "release_button") | may.commands("room_empty"),
+        "witness": door | release | people(settings) | may.passages((0, 0))
+        | may.commands("block_door", "unblock_door"),
         "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.MARKS,
         "alarms": door | release | may.contacts("exit_button", "evacuate") | may.EXIT_GROWS_OLD
@@ -116,7 +136,10 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         "knocks": may.KNOCKS | may.contacts("hatch_contact", "evacuate") | may.KNOCK_GROWS_OLD
         | may.commands("answer_hatch", "answer_door", "lock_open", "lock_open_release"),
     }  # fmt: skip
-    return mine[name] | may.RESTARTS | may.rings(TIMERS[name])
+    restarts = dict(may.RESTARTS)
+    if name == "witness":
+        del restarts["restart"]  # whoever comes in while nobody looks makes a restart doubtful
+    return mine[name] | restarts | may.rings(TIMERS[name])
 
 
 def part(name: str, settings: RuleSettings) -> Slice:
@@ -127,7 +150,8 @@ def part(name: str, settings: RuleSettings) -> Slice:
     def rest(state: State) -> State:
         return forget(name, settings, state)
 
-    return Slice(title, settings, moves(name, settings), rest)
+    start = Peopled() if name == "witness" else State()
+    return Slice(title, settings, moves(name, settings), rest, start)
 
 
 def every(capacities: tuple[int, ...] = (1, 2, 3, 4)) -> Iterator[Slice]:
@@ -144,3 +168,5 @@ def every(capacities: tuple[int, ...] = (1, 2, 3, 4)) -> Iterator[Slice]:
         for counting, sees in product(("manual", "auto"), (False, True)):
             lines = ALL if sees else ALL - {"door_contact"}
             yield part("guests", RuleSettings(capacity, entry, counting, lines=lines))
+            if (entry, counting) == ("release", "auto"):
+                yield part("witness", RuleSettings(capacity, lines=lines))

@@ -12,7 +12,9 @@ Further bounds, each with its reason:
   A step beyond is checked, but not walked on from;
 * ``next_mark`` stops at the second overtime: every later one is like it;
 * of a release the rules ask whether anybody came, and while it can open how many are still to
-  come; its size and ``unsure`` only where nobody counts by beams.
+  come; its size and ``unsure`` only where nobody counts by beams. What the beams saw of it is
+  walked in a slice of its own, up to one body more than were let in;
+* of a question they ask what each of its answers would mean, not what it is called.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from controller.events import Event, Tick
+from controller.rules.question import Question
 from controller.rules.state import DoorKnock, Grant, RuleSettings, Session, State, mark_ms
 
 #: Where deadlines stand that are running: after everything that one step could start.
@@ -70,14 +73,34 @@ def normal(state: State, settings: RuleSettings) -> State:
 
 
 def _normal_grant(grant: Grant | None, settings: RuleSettings) -> Grant | None:
-    """Return a release as the rules see it: they never read what only notes say of it."""
+    """Return a release as the rules see it: what is said about it in notes they never ask."""
     if grant is None:
         return None
+    if compared(settings):
+        return replace(grant, unsure=False)
+    return unseen(grant, settings)
+
+
+def compared(settings: RuleSettings) -> bool:
+    """Return whether a release is held against what the beams saw."""
+    return settings.beams and settings.entry == "release"
+
+
+def unseen(grant: Grant, settings: RuleSettings) -> Grant:
+    """Return a release without what the beams saw of it: did anybody come, how many may still."""
     some = min(grant.entered, 1)
+    grant = replace(grant, counted=0, most=0, least=0)
     if not settings.beams:
         return replace(grant, entered=some)
     left = grant.places_left if grant.live or settings.entry == "walk_in" else 0
     return replace(grant, party=left + some, entered=some, unsure=False)
+
+
+def plain(question: Question) -> Question:
+    """Return a question with its answers counted from the first one: they are only told apart."""
+    least = question.answers[0]
+    readings = tuple(replace(each, came=each.came - least) for each in question.readings)
+    return Question("", 0, 0, 0.0, readings)
 
 
 def key(state: State) -> Hashable:
@@ -89,20 +112,32 @@ def key(state: State) -> Hashable:
         (state.buttons_up, state.evacuate_input, state.blocked),
         (state.locked_down, state.locked_open, state.staff_pass, state.exit_asked_ms),
         grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.unsure),
+        grant and (grant.counted, grant.most, grant.least),
+        (state.question, state.departure),
         state.session and state.session.next_mark,
         (len(state.hatch_waiting), state.hatch_knock_ms, state.door_knock is None),
         (state.alarm, state.over_capacity, tuple((f.name, f.line) for f in state.faults)),
         frozenset(state.timers.items()),
+        tuple(getattr(state, name) for name in state.__struct_fields__[len(FIELDS) + 1 :]),
     )
 
 
 def exactly(state: State) -> Hashable:
     """Return all of a state as something that can be looked up."""
     timers = frozenset(state.timers.items())
-    return (*[getattr(state, name) for name in FIELDS], timers)
+    names = (name for name in state.__struct_fields__ if name != "timers")
+    return (*[getattr(state, name) for name in names], timers)
 
 
 FIELDS = tuple(name for name in State.__struct_fields__ if name != "timers")
+
+
+def beyond(state: State, settings: RuleSettings) -> bool:
+    """Return whether a state lies beyond the bounds: it is looked at, but not walked on from."""
+    grant = state.grant
+    if grant is not None and (grant.most > grant.party + 1 or grant.least < -1):
+        return True
+    return state.occupancy.max > settings.capacity + 1
 
 
 # --- time as moves -------------------------------------------------------------------------------

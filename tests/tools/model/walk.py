@@ -10,7 +10,7 @@ from controller.events import Effect, Event
 from controller.rules.state import RuleSettings, State
 from controller.rules.step import step
 from tests.tools.model import laws
-from tests.tools.model.space import Forget, Move, exactly, key, normal
+from tests.tools.model.space import Forget, Move, beyond, exactly, key, normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Slice:
     settings: RuleSettings
     moves: Mapping[str, Move]
     forget: Forget
+    #: Where the walk begins: an empty house.
+    start: State = field(default_factory=State)
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Walk:
 
     def run(self, most_steps: int | None = None) -> Walked:
         """Walk until all is seen, a law is broken, or ``most_steps`` are done."""
-        start = self._part.forget(normal(State(), self._part.settings))
+        start = self._part.forget(normal(self._part.start, self._part.settings))
         self._meet(start, None)
         while self._next and not self.seen.ways:
             if most_steps is not None and self.seen.steps >= most_steps:
@@ -80,7 +82,7 @@ class Walk:
 
     def _arrive(self, after: State, came: tuple[Hashable, str]) -> None:
         settings = self._part.settings
-        if after.occupancy.max > settings.capacity + 1:
+        if beyond(after, settings):
             self.seen.beyond += 1
             self._check(after, came)
             return
