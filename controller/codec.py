@@ -11,6 +11,7 @@ import msgspec
 
 from controller.events import Chime, Effect, Note, Set
 from controller.rules.occupancy import gate
+from controller.rules.question import restored
 from controller.rules.state import State
 
 _ENCODER = msgspec.json.Encoder()
@@ -71,11 +72,13 @@ def decode(payload: bytes | str) -> Any:
 def load_state(fields: object) -> State:
     """Return the state that has these ``fields``, as decoded from JSON; the count passes its gate.
 
-    Raises ValueError when a field has another type.
+    A field that an older version did not know has its value at rest. Raises ValueError when a field
+    has another type.
     """
     try:
         state = msgspec.convert(fields, State)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"not a state: {error}") from None
     state.occupancy = gate(state.occupancy)
+    state.question = restored(state.question, state.occupancy)
     return state

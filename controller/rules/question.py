@@ -122,3 +122,13 @@ def hull(readings: Iterable[Reading], guess: int) -> Occupancy:
     inside = [reading.occupancy for reading in readings]
     low, high = min(each.min for each in inside), max(each.max for each in inside)
     return gate(Occupancy(guess, low, high, any(each.doubted for each in inside)))
+
+
+def restored(question: Question | None, occupancy: Occupancy) -> Question | None:
+    """Return a question from the journal if its readings make sense, and this count out of them."""
+    if question is None or len(set(question.answers)) < max(2, len(question.readings)):
+        return None
+    readings = changed(question.readings, gate)
+    makes = hull(readings, occupancy.count)
+    same = (makes.min, makes.max) == (occupancy.min, occupancy.max)
+    return replace(question, readings=readings) if same else None

@@ -148,6 +148,76 @@ def test_state_survives_the_journal() -> None:
     assert text_of(asdict(again)) == text
 
 
+def asked() -> Room:
+    """A room that asks how many of four came in."""
+    room = Room()
+    room.door(False)
+    room.command("access_door", 4)
+    room.door(True)
+    room.inside(2)
+    room.door(False)
+    return room
+
+
+def test_question_survives_the_journal() -> None:
+    room = asked()
+    room.state = codec.load_state(state_of(text_of(asdict(room.state))))
+    assert room.state == asked().state
+    assert room.command("answer_question", 4) is None
+    assert room.state.occupancy.count == 4
+
+
+def test_journal_of_a_version_without_questions_is_read() -> None:
+    room = Room()
+    room.inside(2)
+    room.command("access_door", 1)
+    fields = state_of(text_of(asdict(room.state)))
+    for name in ("question", "departure"):
+        del fields[name]
+    for name in ("counted", "most", "least"):
+        del fields["grant"][name]
+    assert codec.load_state(fields) == room.state
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"came":3', '"came":2'),
+        ('"max":3', '"max":300'),
+        ('"readings":[{', '"readings":[{"came":0,"occupancy":{"count":0,"min":0,"max":0}},{'),
+        ('"min":2,"max":4', '"min":2,"max":3'),
+    ],
+)
+def test_restored_question_that_makes_no_sense_is_dropped(was: str, becomes: str) -> None:
+    text = text_of(asdict(asked().state))
+    assert was in text
+    assert codec.load_state(state_of(text.replace(was, becomes))).question is None
+
+
+def test_restored_question_has_two_answers() -> None:
+    fields = state_of(text_of(asdict(asked().state)))
+    fields["question"]["readings"] = fields["question"]["readings"][:1]
+    assert codec.load_state(fields).question is None
+
+
+def test_snapshot_of_both_questions() -> None:
+    room = asked()
+    assert snapshot_of(room)["question"] == {
+        "kind": "party",
+        "id": "0",
+        "expected": 4,
+        "seen": 2,
+        "answers": (2, 3, 4),
+        "since": "2027-01-15T07:59:00.000+00:00",
+    }
+    room.command("set_count", 2)
+    assert snapshot_of(room)["question"] is None
+    room.wait(7200)
+    room.passes(-1)
+    room.wait(120)
+    assert snapshot_of(room)["question"] == {"kind": "everybody_left"}
+
+
 def test_restored_count_passes_its_gate() -> None:
     text = text_of(asdict(State())).replace('"count":0', '"count":111227')
     assert codec.load_state(state_of(text)).occupancy == replace(State().occupancy, count=0)

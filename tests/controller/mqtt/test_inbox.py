@@ -47,6 +47,14 @@ def test_fresh_command_is_accepted_with_number_and_cause() -> None:
     assert take(cause="a stranger").cause == "mqtt"
 
 
+def test_answer_names_its_question() -> None:
+    command = take(name="answer_question", came=4, question="8792")
+    assert (command.number, command.question, command.refusal) == (4, "8792", None)
+    assert take(name="answer_question", came=4).refusal == Reason.MALFORMED
+    assert take(name="answer_question", came=4, question="").refusal == Reason.MALFORMED
+    assert take(name="answer_question", came=4, question=8792).refusal == Reason.MALFORMED
+
+
 @pytest.mark.parametrize(
     "issued_at",
     [iso(NOW.wall_s), NOW.wall_s, NOW.wall_s * 1000, "2027-01-15T09:01:00+01:00", NOW.wall_s + 1.9],

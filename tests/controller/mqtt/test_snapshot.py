@@ -58,6 +58,7 @@ def test_snapshot_with_every_part() -> None:
         },
         "door_knock": {"at": "2027-01-15T07:59:49.767+00:00", "age_s": 10.2, "raps": 3},
         "grant": None,
+        "question": None,
         "counting": "auto",
         "staff_pass": True,
         "full": False,
