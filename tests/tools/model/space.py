@@ -77,7 +77,9 @@ def _normal_grant(grant: Grant | None, settings: RuleSettings) -> Grant | None:
     if grant is None:
         return None
     if compared(settings):
-        return replace(grant, unsure=False)
+        forgotten = 0 if grant.live else grant.counted
+        entered, counted = grant.entered - forgotten, grant.counted - forgotten
+        return replace(grant, entered=entered, counted=counted, unsure=False)
     return unseen(grant, settings)
 
 
