@@ -112,7 +112,7 @@ def _set_count(transition: Transition, command: Command) -> Reason | None:
     grant = transition.state.grant
     if grant is not None:
         counted = grant.entered  # whoever was seen come in is in this number
-        transition.state.grant = replace(grant, unsure=True, counted=counted, most=0, least=0)
+        transition.state.grant = replace(grant, unsure=True, counted=counted, most=0)
     transition.fault("CountUnderflow", "occupancy", active=False)
     return None
 

@@ -113,10 +113,7 @@ def _see_come_in(transition: Transition, event: Passage) -> None:
     grant = transition.state.grant
     if grant is not None:
         transition.state.grant = replace(
-            grant,
-            entered=grant.entered + max(event.least, 0),
-            most=grant.most + event.most,
-            least=grant.least + event.least,
+            grant, entered=grant.entered + max(event.least, 0), most=grant.most + event.most
         )
 
 

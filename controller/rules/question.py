@@ -17,14 +17,10 @@ from controller.rules.occupancy import Occupancy, gate, moved
 
 
 class Seen(NamedTuple):
-    """What the beams saw come in: surely ``entered``, at most ``most``.
-
-    ``least`` is less than ``entered`` where somebody may also have gone out.
-    """
+    """What the beams saw come in: surely ``entered``, at most ``most``."""
 
     entered: int
     most: int
-    least: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +88,7 @@ def came_in(occupancy: Occupancy, seen: Seen, came: int) -> Occupancy | None:
     high = occupancy.max + came - seen.most
     if high < 0:
         return None
-    # If as many came in as at most can have, nobody of whom that is doubted went out.
-    counted = seen.least if came == seen.most else seen.entered
-    low = min(occupancy.min + came - counted, high)
+    low = min(occupancy.min + came - seen.entered, high)
     count = occupancy.count + came - seen.entered
     return gate(Occupancy(count, low, high, occupancy.doubted))
 

@@ -71,8 +71,7 @@ class Grant:
     door, the party may then be inside or not.
 
     What the beams saw come in: surely ``entered``, and since a person last counted, when there were
-    ``counted`` of them, at most ``most``. ``least`` is less than those who surely entered since
-    then where somebody may also have gone out.
+    ``counted`` of them, at most ``most``.
     """
 
     party: int
@@ -83,7 +82,6 @@ class Grant:
     unsure: bool = False
     counted: int = 0
     most: int = 0
-    least: int = 0
 
     @property
     def places_left(self) -> int:
@@ -93,7 +91,7 @@ class Grant:
     @property
     def seen(self) -> Seen:
         """Return what the beams saw come in since a person last counted."""
-        return Seen(self.entered - self.counted, self.most, self.least)
+        return Seen(self.entered - self.counted, self.most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def test_every_state_of_a_small_slice_keeps_the_laws(small: Slice) -> None:
 def test_nobody_is_let_in_too_many_whatever_the_beams_take_for_one(part_of: Slice) -> None:
     seen = Walk(part_of).run(30_000)
     assert not seen.ways, seen.ways[0]
-    assert seen.states > 1000
+    assert seen.states > 200
 
 
 # --- would it see a fault? -----------------------------------------------------------------------
@@ -96,7 +96,7 @@ def _beams_alone(state: State, event: Event, rules: RuleSettings) -> TimedEffect
     """A release is closed by what the beams saw, as it was before there were two witnesses."""
     after, effects = step(state, event, rules)
     if after.grant is not None:
-        after = structs.replace(after, grant=replace(after.grant, most=0, least=0))
+        after = structs.replace(after, grant=replace(after.grant, most=0))
     return after, effects
 
 

@@ -91,7 +91,7 @@ def compared(settings: RuleSettings) -> bool:
 def unseen(grant: Grant, settings: RuleSettings) -> Grant:
     """Return a release without what the beams saw of it: did anybody come, how many may still."""
     some = min(grant.entered, 1)
-    grant = replace(grant, counted=0, most=0, least=0)
+    grant = replace(grant, counted=0, most=0)
     if not settings.beams:
         return replace(grant, entered=some)
     left = grant.places_left if grant.live or settings.entry == "walk_in" else 0
@@ -114,7 +114,7 @@ def key(state: State) -> Hashable:
         (state.buttons_up, state.evacuate_input, state.blocked),
         (state.locked_down, state.locked_open, state.staff_pass, state.exit_asked_ms),
         grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.unsure),
-        grant and (grant.counted, grant.most, grant.least),
+        grant and (grant.counted, grant.most),
         (state.question, state.departure),
         state.session and state.session.next_mark,
         (len(state.hatch_waiting), state.hatch_knock_ms, state.door_knock is None),
@@ -137,7 +137,7 @@ FIELDS = tuple(name for name in State.__struct_fields__ if name != "timers")
 def beyond(state: State, settings: RuleSettings) -> bool:
     """Return whether a state lies beyond the bounds: it is looked at, but not walked on from."""
     grant = state.grant
-    if grant is not None and (grant.most > grant.party + 1 or grant.least < -1):
+    if grant is not None and grant.most > grant.party + 1:
         return True
     return state.occupancy.max > settings.capacity + 1
 

@@ -1,0 +1,72 @@
+"""Whole parties that come in after a release of their true size: beams alone, and both witnesses.
+
+The house is the engine as it is, with its door contact; who comes is a scene of this generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+from controller.engine import Engine
+from controller.events import Command
+from controller.rules.occupancy import Occupancy
+from controller.rules.state import RuleSettings, State
+from controller.sensing.settings import SensingSettings
+from tests.tools.doorway.scenes import Scene, scene
+
+#: What a party may look like to the beams.
+CATEGORIES = ("clean", "followers, gap", "followers, close", "arms and bags", "abreast")
+LINES = frozenset({"beam_outer", "beam_inner", "door_contact"})
+#: Before the first person of a scene is at the door.
+RELEASE_MS = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One party: how many came in, and what the house believes without and with their release."""
+
+    size: int
+    beams: Occupancy
+    both: Occupancy
+    #: Whether the house asks how many came in.
+    asked: bool
+
+    def silent(self, people: Occupancy) -> bool:
+        """Return whether this count is certain and wrong."""
+        return people.certain and people.count != self.size
+
+
+def inward(category: str, first: int, parties: int) -> Iterator[Scene]:
+    """Yield scenes in which one to four go in through one opening of the door, from this seed on."""
+    found = 0
+    for seed in count(first):
+        if found == parties:
+            return
+        played = scene(category, seed)
+        ways = [way for _, way in played.crossings]
+        openings = sum(edge.line == "door_contact" and edge.level for edge in played.edges)
+        if 1 <= len(ways) <= 4 and min(ways) > 0 and openings == 1:
+            found += 1
+            yield played
+
+
+def party(played: Scene) -> Party:
+    """Return what the house makes of one scene, in an empty room."""
+    beams, _ = _inside(played, 0)
+    both, asked = _inside(played, len(played.crossings))
+    return Party(len(played.crossings), beams, both, asked)
+
+
+def _inside(played: Scene, released: int) -> tuple[Occupancy, bool]:
+    rules = RuleSettings(lines=LINES, release_ms=60_000.0, strike_max_on_ms=60_000.0)
+    sensing = replace(SensingSettings(), beam_spacing_mm=played.spacing_mm)
+    engine = Engine(rules, sensing, State())
+    for edge in played.edges:
+        if edge.t_ms > RELEASE_MS and released:
+            engine.event(Command(RELEASE_MS, "access_door", released))
+            released = 0
+        engine.edge(edge)
+    engine.advance(played.ends_ms + 70_000)
+    return engine.state.occupancy, engine.state.question is not None
