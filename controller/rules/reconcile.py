@@ -12,8 +12,8 @@ the worse one, and where they differ the house asks. With P let in, surely L and
 | 0 < M < P: fewer       | ``max`` rises by P - M                   | asks: L to P came in       |
 | L > P: more            | ``min`` falls by L - P, ``max`` stays    | `tailgating`, asks: P to M |
 
-"0 to 2, abreast" with a release for two is two: where nobody came in, the beams hardly ever say that
-anybody may have (of 800 scenes in which somebody turned back or leant in, one).
+"0 to 2, abreast" with a release for two is two: where nobody came in, the beams hardly ever say
+that anybody may have (of 800 scenes in which somebody turned back or leant in, one).
 
 | case                           | what is held against the release                                |
 |--------------------------------|-----------------------------------------------------------------|

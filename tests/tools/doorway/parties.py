@@ -39,7 +39,7 @@ class Party:
 
 
 def inward(category: str, first: int, parties: int) -> Iterator[Scene]:
-    """Yield scenes in which one to four go in through one opening of the door, from this seed on."""
+    """Yield scenes in which one to four go in by one opening of the door, from this seed on."""
     found = 0
     for seed in count(first):
         if found == parties:
