@@ -9,6 +9,7 @@ from controller.events import Command, Edge, Effect, Note, Set
 from controller.gpio.simulated import ACTS
 from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
+from tests.tools.doorway.parties import CATEGORIES, inward, party
 
 
 def names(effects: TimedEffects) -> list[str]:
@@ -85,3 +86,11 @@ def test_next_deadline_is_the_earlier_of_both() -> None:
     assert first is None or first >= 1000.0
     effects: list[Effect] = [effect for _, effect in engine.advance(after)]
     assert effects
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_party_after_a_release_of_its_size_is_never_silently_wrong(category: str) -> None:
+    for played in inward(category, 900_000, 40):
+        came = party(played)
+        assert came.both.min <= came.size <= came.both.max
+        assert not came.both.certain or came.both.count == came.size

@@ -18,6 +18,8 @@ from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
 from tests.tools.doorway import steps
 from tests.tools.doorway.folder import by_category, recorded, score_replay
+from tests.tools.doorway.parties import CATEGORIES as PARTIES
+from tests.tools.doorway.parties import Party, inward, party
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
 from tests.tools.doorway.score import (
@@ -97,6 +99,38 @@ def _counts(results: Sequence[Result]) -> tuple[int, int, int, int]:
     )
 
 
+def bounds(part: int, whole: int) -> str:
+    """A share with its 95 % bounds (Wilson), in per cent."""
+    low, high = wilson(part, whole)
+    return f"{percent(part, whole)} ({low:.2f}-{high:.2f})"
+
+
+def two_witnesses(first: int, count: int) -> None:
+    """The table of parties that come in after a release of their true size."""
+    print(f"\n{count} parties a row, all inward, from seed {first} on; % (95 % bounds)")
+    print("| parties | witnesses | right | asked or in doubt | silently wrong | truth within |")
+    print("|---|---|---|---|---|---|")
+    everybody: list[Party] = []
+    for category in PARTIES:
+        parties = [party(played) for played in inward(category, first, count)]
+        _witness_rows(category, parties)
+        everybody += parties
+    _witness_rows("all", everybody)
+
+
+def _witness_rows(name: str, parties: Sequence[Party]) -> None:
+    for witnesses in ("beams", "both"):
+        believed = [(each.size, getattr(each, witnesses)) for each in parties]
+        cells = (
+            sum(people.certain and people.count == size for size, people in believed),
+            sum(not people.certain for _, people in believed),
+            sum(people.certain and people.count != size for size, people in believed),
+            sum(people.min <= size <= people.max for size, people in believed),
+        )
+        row = " | ".join(bounds(part, len(parties)) for part in cells)
+        print(f"| {name} | {witnesses} | {row} |", flush=True)
+
+
 def fifth_guest(first: int, evenings: int) -> None:
     """Every entry could be the fifth guest: did the lock know before, and the count a second on?"""
     foreseen = seen = entries = 0
@@ -171,6 +205,7 @@ def _edges_a_second(rows: list[Edge]) -> float:
 def main(first: int = HELD_OUT, count: int = 400) -> None:
     """Print everything."""
     passages(first, count, count // 4)
+    two_witnesses(first, 5 * count)
     fifth_guest(first, 10)
     knocks(first, 4)
     speed(first)

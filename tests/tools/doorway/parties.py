@@ -30,12 +30,6 @@ class Party:
     size: int
     beams: Occupancy
     both: Occupancy
-    #: Whether the house asks how many came in.
-    asked: bool
-
-    def silent(self, people: Occupancy) -> bool:
-        """Return whether this count is certain and wrong."""
-        return people.certain and people.count != self.size
 
 
 def inward(category: str, first: int, parties: int) -> Iterator[Scene]:
@@ -54,12 +48,11 @@ def inward(category: str, first: int, parties: int) -> Iterator[Scene]:
 
 def party(played: Scene) -> Party:
     """Return what the house makes of one scene, in an empty room."""
-    beams, _ = _inside(played, 0)
-    both, asked = _inside(played, len(played.crossings))
-    return Party(len(played.crossings), beams, both, asked)
+    size = len(played.crossings)
+    return Party(size, _inside(played, 0), _inside(played, size))
 
 
-def _inside(played: Scene, released: int) -> tuple[Occupancy, bool]:
+def _inside(played: Scene, released: int) -> Occupancy:
     rules = RuleSettings(lines=LINES, release_ms=60_000.0, strike_max_on_ms=60_000.0)
     sensing = replace(SensingSettings(), beam_spacing_mm=played.spacing_mm)
     engine = Engine(rules, sensing, State())
@@ -69,4 +62,4 @@ def _inside(played: Scene, released: int) -> tuple[Occupancy, bool]:
             released = 0
         engine.edge(edge)
     engine.advance(played.ends_ms + 70_000)
-    return engine.state.occupancy, engine.state.question is not None
+    return engine.state.occupancy
