@@ -18,7 +18,7 @@ BAR = 30
 def _walk(number: int, capacities: tuple[int, ...]) -> tuple[str, Walked]:
     """Walk the slice of that number; slices hold functions and can't travel between processes."""
     part = next(islice(every(capacities), number, None))
-    return part.name, Walk(part).run()
+    return part.name, Walk(part).run(part.most_steps)
 
 
 def _progress(done: int, of: int, began_s: float) -> None:

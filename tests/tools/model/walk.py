@@ -23,6 +23,8 @@ class Slice:
     forget: Forget
     #: Where the walk begins: an empty house.
     start: State = field(default_factory=State)
+    #: Where to stop though not all is seen; None walks to the end.
+    most_steps: int | None = None
 
 
 @dataclass(slots=True)
