@@ -278,7 +278,7 @@ class Mirror:
         with self._changed:
             self._notify()
 
-    def command(self, name: str, **number: int) -> Outcome:
+    def command(self, name: str, **fields: int | str) -> Outcome:
         """Send command ``name`` and wait up to 2 s for the controller's answer.
 
         Nothing is sent unless the controller is known to be alive: a command that waits in a queue
@@ -290,7 +290,7 @@ class Mirror:
         command_id = uuid.uuid4().hex
         payload = {"id": command_id, "issued_at": self._wall().isoformat(), "cause": "page"}
         # The controller's boot id proves that the command is fresh, even if no clock is set.
-        body = json.dumps(payload | {"boot": mirror_view.state["boot"]} | number).encode()
+        body = json.dumps(payload | {"boot": mirror_view.state["boot"]} | fields).encode()
         with self._changed:
             self._pending[command_id] = None
         try:

@@ -22,6 +22,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "refused": ("strike",),
     "door": ("door_contact",),
     "bolt": ("bolt_contact",),
+    "question": ("beam_outer", "beam_inner"),
     "hatch_knock": ("hatch_knock",),
     "hatch_light": ("hatch_knock",),
     "hatch_answered": ("hatch_knock",),

@@ -145,6 +145,15 @@ def _people(names: Topics) -> dict[str, Component]:
             **state,
             "value_template": _switch("not value_json.certain"),
         },
+        "question": {
+            "platform": "binary_sensor",
+            "name": "Question open",
+            "device_class": "problem",
+            "state_topic": names("state"),
+            "expire_after": STATE_EXPIRES_S,
+            "value_template": _switch("value_json.question"),
+            **_attributes(names("state"), "{{ (value_json.question or {}) | to_json }}"),
+        },
         "count": {
             "platform": "number",
             "name": "Set guests",

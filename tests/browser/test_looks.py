@@ -55,6 +55,27 @@ def overtime(controller: FakeController) -> None:
     controller.inside(4, session=session(-730, "overtime"), door_knock=knock)
 
 
+def asked(least: int, most: int, *, expected: int, seen: int) -> Callable[[FakeController], None]:
+    question = {
+        "kind": "party",
+        "id": "8792",
+        "expected": expected,
+        "seen": seen,
+        "answers": list(range(min(expected, seen), max(expected, seen) + 1)),
+        "since": now_iso(),
+    }
+
+    def show(controller: FakeController) -> None:
+        controller.inside(least, most, session=session(7100), question=question)
+
+    return show
+
+
+def everybody_left(controller: FakeController) -> None:
+    question = {"kind": "everybody_left"}
+    controller.inside(1, session=session(-240, "overtime"), question=question)
+
+
 def doubtful_sensors(controller: FakeController) -> None:
     fault = {"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}
     controller.inside(2, session=session(4000), counting="manual", faults=[fault])
@@ -72,6 +93,10 @@ STATES: dict[str, Callable[[FakeController], None]] = {
     ),
     "doubt": lambda controller: controller.inside(2, 3, session=session(3100)),
     "wide-doubt": lambda controller: controller.inside(0, 4, session=session(3100)),
+    "asked": asked(2, 4, expected=4, seen=2),
+    "asked-and-free": asked(1, 2, expected=2, seen=1),
+    "tailgater": asked(2, 3, expected=2, seen=3),
+    "everybody-left": everybody_left,
     "last-call": lambda controller: controller.inside(4, session=session(840, "last_call")),
     "overtime": overtime,
     "over-capacity": lambda controller: controller.inside(5, session=session(5000)),

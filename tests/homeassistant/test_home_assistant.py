@@ -109,6 +109,7 @@ ENTITIES: dict[str, tuple[str, dict[str, Any]]] = {
     "sensor.backdoor_bar_free_places": ("4", {"state_class": "measurement"}),
     "binary_sensor.backdoor_bar_full": ("off", {}),
     "binary_sensor.backdoor_bar_count_uncertain": ("off", {"device_class": "problem"}),
+    "binary_sensor.backdoor_bar_question_open": ("off", {"device_class": "problem"}),
     "number.backdoor_bar_set_guests": ("0", {"min": 0.0, "max": 99.0, "step": 1.0}),
     "button.backdoor_bar_room_empty": ("unknown", {}),
     "sensor.backdoor_bar_session_ends": ("unknown", {"device_class": "timestamp"}),

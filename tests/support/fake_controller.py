@@ -64,6 +64,7 @@ def calm() -> dict[str, Any]:
         },
         "door_knock": None,
         "grant": None,
+        "question": None,
         "counting": "auto",
         "staff_pass": False,
         "over_capacity": False,

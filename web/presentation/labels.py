@@ -69,6 +69,7 @@ LINES: Mapping[str, Any] = {
 
 
 CAUSES: Mapping[str, Any] = {
+    "release": lazy("by what was let in"),
     "page": lazy("from the page"),
     "button": lazy("by the button"),
     "mqtt": lazy("from the house"),
@@ -102,6 +103,12 @@ EVENT_WORDS: Mapping[str, Any] = {
     "access_denied": lazy("Not let in: %(reason)s"),
     "command_refused": lazy("Refused: %(reason)s"),
     "count_adjusted": lazy("Count set to %(after)s"),
+    "tailgating": lazy("%(entered)s came in where %(expected)s were let in"),
+    "question_asked_party": lazy("Let in %(expected)s, saw %(seen)s: how many came in?"),
+    "question_asked_everybody_left": lazy("Has everybody left?"),
+    "question_ended_party": lazy("Let in %(expected)s, saw %(seen)s: settled"),
+    "question_ended_came": lazy("Let in %(expected)s, saw %(seen)s: %(came)s came in"),
+    "question_ended_everybody_left": lazy("Whether everybody left: settled"),
     "reported_wrong": lazy("The count was wrong: %(was)s, it is %(count)s"),
     "passage_seen": lazy("Somebody passed, not counted"),
     "knock_ended": lazy("The knocking stopped"),
@@ -161,14 +168,30 @@ class _EventDetails(dict[str, object]):
         return "?"
 
 
+def _count_words(after: object) -> object:
+    """Return a count as its sentence has it; a range where it is uncertain."""
+    if not isinstance(after, dict):
+        return "?"
+    low, high = after.get("min"), after.get("max")
+    return after.get("count", "?") if low == high else f"{low}–{high}"
+
+
+def _refusal_words(data: Mapping[str, Any]) -> str:
+    """Return a refusal's reason in words; a question that stands in the way is named."""
+    question = data.get("question")
+    if not isinstance(question, dict):
+        return reason_words(data.get("reason"))
+    n, seen = question.get("expected", "?"), question.get("seen", "?")
+    return _("say first how many came in (let in %(n)s, saw %(seen)s)", n=n, seen=seen)
+
+
 def _details(data: Mapping[str, Any]) -> _EventDetails:
-    after = data.get("after")
     name, alarm = str(data.get("name")), str(data.get("alarm"))
     return _EventDetails(
         dict(data)
         | {
-            "reason": reason_words(data.get("reason")),
-            "after": after.get("count", "?") if isinstance(after, dict) else "?",
+            "reason": _refusal_words(data),
+            "after": _count_words(data.get("after")),
             "remaining": span(number(data, "remaining_s")),
             "over": span(number(data, "over_s")),
             "what": fault_words(name, str(data.get("line"))),
@@ -177,9 +200,18 @@ def _details(data: Mapping[str, Any]) -> _EventDetails:
     )
 
 
+def _sentence_key(name: str, data: Mapping[str, Any]) -> str:
+    """Return the key of an event's sentence: some events have several."""
+    if name == "knock":
+        return f"knock_{data.get('place')}"
+    if name == "question_ended" and isinstance(data.get("came"), int):
+        return "question_ended_came"
+    return f"{name}_{data.get('kind')}" if name.startswith("question_") else name
+
+
 def event_words(name: str, data: Mapping[str, Any]) -> str:
     """Return one event in words and what caused it; an unknown one is shown by its name."""
-    key = f"{name}_{data.get('place')}" if name == "knock" else name
+    key = _sentence_key(name, data)
     sentence = (
         str(EVENT_WORDS[key]) % _details(data) if key in EVENT_WORDS else name.replace("_", " ")
     )

@@ -16,6 +16,8 @@ from web.presentation.page_view import Notice, Rank, RoomPart, Severity
 
 USUAL_CAPACITY = 4
 SEATS_DRAWN = 4
+#: Answers to the question how many came in have keys from 0 on; no release is for more.
+ANSWERS_DRAWN = 9
 USUAL_SESSION_S = 7200.0
 
 
@@ -31,6 +33,7 @@ class Room:
         self.hatch: Json = self._part("hatch")
         self.session: Json = self._part("session")
         self.grant: Json = self._part("grant")
+        self.question: Json = self._part("question")
         self.capacity = int(number(self.occupancy, "capacity", USUAL_CAPACITY))
         self.least = int(number(self.occupancy, "min"))
         self.most = int(number(self.occupancy, "max"))
@@ -46,6 +49,18 @@ class Room:
         return value if isinstance(value, dict) else {}
 
     @property
+    def asked(self) -> str:
+        """What the house asks: `party` (how many came in), `left` (has everybody), or `none`."""
+        kinds = {"party": "party" if self.answers else "none", "everybody_left": "left"}
+        return kinds.get(str(self.question.get("kind")), "none")
+
+    @property
+    def answers(self) -> list[object]:
+        """The numbers of guests that can have come in."""
+        answers = self.question.get("answers")
+        return answers if isinstance(answers, list) else []
+
+    @property
     def shut(self) -> str:
         """Why nobody may be let in at all, in words; "" when somebody may."""
         reason = {"LockedDown": "LockedDown", "LockedOpen": "LockedOpen"}.get(self.mode, "")
@@ -57,6 +72,8 @@ class Room:
             reason = "ReleaseOpen"
         if not reason and self.door.get("physical") == "Open":
             reason = "DoorOpen"
+        if reason == "CountUncertain" and self.asked == "party":
+            return _("say first how many came in")
         return reason_words(reason) if reason else ""
 
 
@@ -191,7 +208,8 @@ def _ring(room: Room) -> tuple[str, str, str, float]:
 
 def _let(room: Room) -> dict[str, str]:
     """Return for each party size whether it may be let in: `yes`, `ask` once, or `no`."""
-    may = "yes" if room.certain else "ask"
+    # What fits while the house asks how many came in fits by the most who can have come.
+    may = "yes" if room.certain or room.asked == "party" else "ask"
     fits = 0 if room.shut else room.free
     return {f"let{party}": may if party <= fits else "no" for party in range(1, SEATS_DRAWN + 1)}
 
@@ -203,7 +221,24 @@ def _let_words(room: Room) -> str:
     return room.shut[:1].upper() + room.shut[1:]
 
 
+def _asked_words(room: Room) -> str:
+    if room.asked == "left":
+        return _("Has everybody left? If not, how many are inside?")
+    if room.asked == "none":
+        return ""
+    expected, seen = int(number(room.question, "expected")), int(number(room.question, "seen"))
+    return _("Let in %(n)s, saw %(seen)s. How many came in?", n=expected, seen=seen)
+
+
+def _answers(room: Room) -> dict[str, str]:
+    """Return for each number of guests whether it can be the answer: `yes` or `no`."""
+    possible = room.answers if room.asked == "party" else []
+    return {f"came{n}": "yes" if n in possible else "no" for n in range(ANSWERS_DRAWN)}
+
+
 def _settle(room: Room) -> str:
+    if room.asked != "none":
+        return "calm"  # one question at a time: its answer is a count, too
     if not room.certain:
         return "ask"
     return "manual" if room.state.get("counting") == "manual" else "calm"
@@ -276,6 +311,7 @@ def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
     return {
         **_seats(room),
         **_let(room),
+        **_answers(room),
         "link": room.link,
         "mode": room.mode,
         "door": str(room.door.get("physical", "Unknown")),
@@ -285,6 +321,7 @@ def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
         "phase": phase,
         "house": "over" if room.over else "full" if room.free <= 0 else "free",
         "settle": _settle(room),
+        "asked": room.asked,
         "shutby": _shut_by(room),
         "doorknock": "yes" if room.state.get("door_knock") else "no",
         "staff": "armed" if room.state.get("staff_pass") else "idle",
@@ -293,7 +330,8 @@ def _states(room: Room, hatch: str, phase: str) -> dict[str, str]:
 
 def _announce(room: Room) -> str:
     """Return what a screen reader says by itself: without the time, so it changes rarely."""
-    return " ".join([inside(room), may_come(room)]) if room.known else ""
+    words = [inside(room), may_come(room), _asked_words(room)]
+    return " ".join(filter(None, words)) if room.known else ""
 
 
 def room_view(mirror_view: MirrorView) -> RoomPart:
@@ -310,6 +348,8 @@ def room_view(mirror_view: MirrorView) -> RoomPart:
         "time": time,
         "word": word,
         "let": _let_words(room),
+        "asked": _asked_words(room),
+        "question": str(room.question.get("id", "")),
         "settle": _("By hand: how many are inside?")
         if _settle(room) == "manual"
         else _("How many are inside?"),

@@ -43,6 +43,9 @@ class EventCounters:
         knocks = counter("knocks", "Knocks", "place")
         self._refusals = counter("refusals", "Commands that were refused", "reason")
         self._uncertain = counter("uncertain_passages", "Passages that nobody can be sure of")
+        questions = counter("questions", "Questions that the house asked", "kind")
+        self._questions = {kind: questions.labels(kind) for kind in ("party", "everybody_left")}
+        self._tailgating = counter("tailgating", "Releases by which more came in than were let in")
         self._sessions = counter("sessions", "Sessions that began")
         self._lasted = Histogram(
             "backdoor_session_duration_seconds",
@@ -63,6 +66,8 @@ class EventCounters:
             "event/knock": lambda event: self._knocks[event["place"]].inc(),
             "event/access_denied": self._refused,
             "event/command_refused": self._refused,
+            "event/question_asked": lambda event: self._questions[event["kind"]].inc(),
+            "event/tailgating": lambda _: self._tailgating.inc(),
             "event/session_started": lambda _: self._sessions.inc(),
             "event/session_ended": lambda event: self._lasted.observe(event["lasted_s"]),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,9 @@ HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
 
 NUMBER = re.compile("-?[0-9]{1,9}")
+
+#: Which question `answer_question` answers: its id, as the controller made it.
+QUESTION_ID = re.compile("[!-~]{1,64}")
 
 #: Fields of a form beside the parameter of its command.
 FORM_FIELDS = frozenset({"csrf_token", "ask"})
@@ -185,16 +189,25 @@ def events() -> ResponseReturnValue:
     return response
 
 
-def _number_of(name: str) -> dict[str, int]:
-    """Return the command's parameter from form or JSON; raise ValueError for any other key.
+def _fields_of(name: str) -> dict[str, int | str]:
+    """Return the command's parameters from form or JSON; raise ValueError for any other key.
 
-    Whether it may be missing is for the controller to decide.
+    Whether one may be missing is for the controller to decide.
     """
-    key = COMMANDS[name]
     body = _body()
-    if set(body) - {key} - FORM_FIELDS:
+    question = {"question"} if name == "answer_question" else set()
+    if set(body) - {COMMANDS[name]} - question - FORM_FIELDS:
         raise ValueError("a key that this command does not have")
-    if key not in body:
+    fields: dict[str, int | str] = {}
+    for key in question & set(body):
+        if not QUESTION_ID.fullmatch(text := str(body[key])):
+            raise ValueError("not a question's id")
+        fields[key] = text
+    return fields | _number_of(COMMANDS[name], body)
+
+
+def _number_of(key: str | None, body: Mapping[str, object]) -> dict[str, int]:
+    if key is None or key not in body:
         return {}
     # Digits only: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
     if not NUMBER.fullmatch(text := str(body[key])):
@@ -218,13 +231,13 @@ def command(name: str) -> ResponseReturnValue:
     if name not in PAGE_COMMANDS:
         return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
     try:
-        number = _number_of(name)
+        fields = _fields_of(name)
     except ValueError:
         return _answer(Outcome("refused", "Malformed"), 400)
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
-        return render_template("sure.html", name=name, number=number, question=question)
-    return _answer(context().mirror.command(name, **number))
+        return render_template("sure.html", name=name, number=fields, question=question)
+    return _answer(context().mirror.command(name, **fields))
 
 
 def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:

@@ -10,7 +10,7 @@
   const within = (ms) => AbortSignal.timeout?.(ms); // phones before 2022 do without
 
   // --- what was heard ---------------------------------------------------------------------------
-  const texts = all("[data-t]"), states = all("[data-s]"), keys = all(".act button"), veil = document.querySelector(".veil");
+  const texts = all("[data-t]"), states = all("[data-s]"), values = all("[data-v]"), keys = all(".act button"), veil = document.querySelector(".veil");
   let night = -1;
   let heard = { at: Date.now(), age: 0, link: data.link, told: byId("heard").textContent };
   let knocks = Number(data.knock), announced = "";
@@ -24,6 +24,7 @@
       const text = page.t[el.dataset.t];
       if (el.id !== "heard" && el.textContent !== text) el.textContent = text;
     }
+    for (const el of values) el.value = page.t[el.dataset.v];
     for (const el of states) {
       const value = page.s[el.dataset.s];
       if (el.dataset.state === value) continue;

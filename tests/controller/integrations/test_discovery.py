@@ -56,7 +56,7 @@ def test_entities_have_unique_ids_and_a_platform() -> None:
 def test_unwired_entities_are_removed() -> None:
     parts = device(SMALLEST)["components"]
     gone = {key for key, part in parts.items() if list(part) == ["platform"]}
-    assert gone == {"bolt", "door_knock", "siren"}
+    assert gone == {"bolt", "door_knock", "question", "siren"}
     assert "unique_id" in parts["lock"]
 
 

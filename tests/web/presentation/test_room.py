@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,6 +122,45 @@ def test_let_buttons_allow_only_as_many_as_fit(parts: dict[str, Any], keys: str,
     view = shown(**parts)
     assert " ".join(view.states[f"let{n}"] for n in range(1, 5)) == keys
     assert view.texts["let"] == why
+
+
+PARTY = {"kind": "party", "id": "8792", "expected": 4, "seen": 2, "answers": [2, 3, 4]}
+
+
+def came_keys(states: Mapping[str, str]) -> list[int]:
+    return [n for n in range(9) if states[f"came{n}"] == "yes"]
+
+
+def test_question_how_many_came_in_stands_in_place_of_the_doubt() -> None:
+    view = shown(occupancy=inside(2, 4), question=PARTY)
+    assert view.texts["asked"] == "Let in 4, saw 2. How many came in?"
+    assert (view.texts["question"], view.states["asked"]) == ("8792", "party")
+    assert came_keys(view.states) == [2, 3, 4]
+    assert view.states["settle"] == "calm"
+    assert view.texts["let"] == "Say first how many came in"
+    assert view.texts["announce"].endswith("Let in 4, saw 2. How many came in?")
+
+
+def test_question_does_not_stand_in_the_way_of_who_fits() -> None:
+    question = PARTY | {"expected": 2, "seen": 1, "answers": [1, 2]}
+    view = shown(occupancy=inside(1, 2), question=question)
+    assert [view.states[f"let{n}"] for n in range(1, 5)] == ["yes", "yes", "no", "no"]
+
+
+def test_question_whether_everybody_left() -> None:
+    view = shown(occupancy=inside(1, 1), question={"kind": "everybody_left"})
+    assert (view.states["asked"], view.texts["asked"]) == (
+        "left",
+        "Has everybody left? If not, how many are inside?",
+    )
+    assert came_keys(view.states) == []
+
+
+@pytest.mark.parametrize("question", [None, {}, {"kind": "why"}, 7, {"kind": "party"}])
+def test_question_that_makes_no_sense_has_no_answers(question: Any) -> None:
+    view = shown(occupancy=inside(1, 1), question=question)
+    assert (came_keys(view.states), view.states["asked"]) == ([], "none")
+    assert view.texts["question"] == ""
 
 
 @pytest.mark.parametrize(

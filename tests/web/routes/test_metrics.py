@@ -87,6 +87,8 @@ def test_metrics_count_an_event_once_however_often_it_comes(
         happens(controller, "command_refused", 6, reason="Replayed")
         happens(controller, "session_started", 7)
         happens(controller, "session_ended", 8, lasted_s=7300)
+        happens(controller, "question_asked", 9, kind="party")
+        happens(controller, "tailgating", 10)
     happens(controller, "entry", 1, boot="next")  # the journal was lost: it begins again
     happens(controller, "entry", 2, boot="next")
     found = values(app)
@@ -97,6 +99,9 @@ def test_metrics_count_an_event_once_however_often_it_comes(
     assert found["backdoor_knocks_total place=door"] == 0
     assert found["backdoor_refusals_total reason=CapacityReached"] == 1
     assert found["backdoor_refusals_total reason=Replayed"] == 1
+    assert found["backdoor_questions_total kind=party"] == 1
+    assert found["backdoor_questions_total kind=everybody_left"] == 0
+    assert found["backdoor_tailgating_total"] == 1
     assert found["backdoor_sessions_total"] == 1
     assert found["backdoor_session_duration_seconds_bucket le=7200.0"] == 0
     assert found["backdoor_session_duration_seconds_bucket le=7500.0"] == 1

@@ -223,6 +223,32 @@ def test_command_that_is_dangerous_asks_once(
     assert "Evacuate?" in client.post("/command/lock_open", data=fields).text
 
 
+def test_answer_goes_with_its_question(controller: FakeController, client: FlaskClient) -> None:
+    question = {
+        "kind": "party", "id": "8792", "expected": 4, "seen": 2, "answers": [2, 3, 4],
+        "since": "2026-11-22T21:03:04.123+00:00",
+    }  # fmt: skip
+    controller.inside(2, 4, question=question)
+    page = client.get("/").text
+    assert "Let in 4, saw 2. How many came in?" in page
+    assert '<input type="hidden" name="question" value="8792" data-v="question">' in page
+    fields = {"csrf_token": token(client), "came": 3, "question": "8792"}
+    assert client.post("/command/answer_question", data=fields).status_code == 303
+    name, sent = controller.commands[0]
+    assert (name, sent["came"], sent["question"]) == ("answer_question", 3, "8792")
+
+
+@pytest.mark.parametrize("question", ["", "a b", "x" * 65, "\n"])
+def test_answer_to_what_is_no_question_is_malformed(
+    controller: FakeController, client: FlaskClient, question: str
+) -> None:
+    fields = {"came": 3, "question": question}
+    headers = {"X-CSRFToken": token(client)}
+    answer = client.post("/command/answer_question", json=fields, headers=headers)
+    assert (answer.status_code, answer.get_json()["reason"]) == (400, "Malformed")
+    assert controller.commands == []
+
+
 def test_letting_in_with_a_certain_count_asks_nothing(
     controller: FakeController, client: FlaskClient
 ) -> None:
@@ -303,6 +329,8 @@ def test_page_of_odd_snapshots(controller: FakeController, client: FlaskClient) 
         {"faults": {"a": 1}},
         {"faults": [3, {}]},
         {"grant": []},
+        {"question": 3},
+        {"question": {"kind": "party", "answers": [[], "x"], "expected": "x", "id": 5}},
         {"session": {"remaining_s": "x", "phase": 7}},
         {"door_knock": True},
         {"occupancy": {}},
