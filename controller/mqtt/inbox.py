@@ -39,9 +39,9 @@ CAUSES = ("page", "homeassistant")
 class _Payload(msgspec.Struct):
     """The keys of a command; further keys are ignored.
 
-    ``party``, ``count`` and ``came`` are the documented keys of a command's number, ``question`` says
-    which question it answers. The others are what people write instead: a number that was sent must
-    never be ignored.
+    ``party``, ``count`` and ``came`` are the documented keys of a command's number, ``question``
+    says which question it answers. The others are what people write instead: a number that was sent
+    must never be ignored.
     """
 
     id: str

@@ -187,8 +187,15 @@ class Loop:
         if command is None:
             parts.heartbeat.commands_dropped += 1
         else:
-            parts.flight.command(command)
+            if not self._answers_another_question(command):
+                parts.flight.command(command)
             self._perform(self._engine.event(command))
+
+    def _answers_another_question(self, command: Command) -> bool:
+        """Return whether a trace must leave this answer out: there it would answer the open one."""
+        question = self.state.question
+        open_id = "" if question is None else question.id
+        return command.name == "answer_question" and command.question != open_id
 
     def _perform(self, effects: TimedEffects) -> None:
         """Perform effects: pins at once, then what journal and network shall know."""
