@@ -20,7 +20,7 @@ Opener = Callable[..., Page]
 
 def key(page: Page, command: str, number: int | None = None) -> Any:
     """Return the button of a command in the first view."""
-    form = page.locator(f'.dock form[action="/command/{command}"]')
+    form = page.locator(f'.dock > :not(.asked) form[action="/command/{command}"]')
     return (form if number is None else form.nth(number)).locator("button")
 
 
@@ -166,6 +166,40 @@ def test_lock_down_and_its_end(bar: Bar, page: Page) -> None:
     end.click()
     end.click()
     expect(page.locator("h1")).to_contain_text("Four may come in.")
+
+
+def test_question_how_many_came_in_is_answered_by_a_tap(bar: Bar, page: Page) -> None:
+    let(page, 2).click()
+    eventually(lambda: bar.is_on("strike"))
+    bar.bench.act("walk_in")
+    asked = page.locator(".asked")
+    expect(asked.locator(".say b")).to_have_text("Let in 2, saw 1. How many came in?")
+    answers = asked.locator(".came button:visible")
+    expect(answers).to_have_text(["1", "2"])
+    expect(page.locator(".settle")).to_be_hidden()
+    assert bar.state()["occupancy"]["max"] == 2
+    let(page, 1).click()  # the question does not stand in the way of who fits
+    expect(page.locator(".let .told")).to_have_text("Done")
+    bar.bench.act("walk_in")
+    expect(page.locator("h1")).to_contain_text("2 or 3 inside?")
+    answers.nth(1).click()
+    expect(asked).to_be_hidden()
+    expect(page.locator("h1")).to_contain_text("3 of 4 inside.")
+    assert bar.state()["question"] is None
+
+
+def test_question_fills_the_place_of_the_keys_where_nobody_fits(
+    bar: Bar, open_page: Opener
+) -> None:
+    page = open_page(bar.serving.pair_url, locale="it")
+    let(page, 4).click()
+    eventually(lambda: bar.is_on("strike"))
+    bar.bench.act("walk_in")
+    asked = page.locator(".asked")
+    expect(asked.locator(".say b")).to_have_text("Ammessi 4, visti 1. Quanti sono entrati?")
+    expect(let(page, 1)).to_be_hidden()
+    asked.locator(".came button:visible").nth(3).click()
+    expect(page.locator("h1")).to_contain_text("4 di 4 dentro.")
 
 
 def test_doubt_is_shown_asks_before_letting_in_and_is_settled_by_a_tap(

@@ -119,8 +119,8 @@ def two_witnesses(first: int, count: int) -> None:
 
 
 def _witness_rows(name: str, parties: Sequence[Party]) -> None:
-    for witnesses in ("beams", "both"):
-        believed = [(each.size, getattr(each, witnesses)) for each in parties]
+    for witnesses, field in (("beams", "beams"), ("beams + release", "both")):
+        believed = [(each.size, getattr(each, field)) for each in parties]
         cells = (
             sum(people.certain and people.count == size for size, people in believed),
             sum(not people.certain for _, people in believed),
