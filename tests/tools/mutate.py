@@ -29,6 +29,8 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "rules/commands": RULES,
     "rules/state": RULES,
     "rules/transition": RULES,
+    "rules/question": RULES,
+    "rules/reconcile": RULES,
     "rules/occupancy": RULES,
     "codec": WIRE,
     "mqtt/snapshot": WIRE,
