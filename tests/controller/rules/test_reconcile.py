@@ -452,7 +452,7 @@ def test_beams_out_of_order_are_no_witness() -> None:
 def test_doubt_that_comes_later_is_in_every_reading() -> None:
     room = shut_room()
     release(room, 4, (1, 1), (1, 1))
-    room.step(Fault(room.now_ms, "BeamStuck", "beam_outer", active=True))
+    room.step(Fault(room.now_ms, "BeamChatter", "beam_outer", active=True))
     answer(room, 3)
     assert room.state.occupancy == Occupancy(3, 3, 3, doubted=True)
 

@@ -42,10 +42,10 @@ def percent(part: float, whole: float) -> str:
     return f"{100 * part / max(1, whole):.1f}"
 
 
-def bounded(part: int, whole: int) -> str:
+def bounded(part: int, whole: int, decimals: int = 1) -> str:
     """A share with its 95 % bounds."""
     low, high = wilson(part, whole)
-    return f"{percent(part, whole)} ({low:.1f}-{high:.1f})"
+    return f"{percent(part, whole)} ({low:.{decimals}f}-{high:.{decimals}f})"
 
 
 def passages(first: int, count: int, evenings: int) -> None:
@@ -99,12 +99,6 @@ def _counts(results: Sequence[Result]) -> tuple[int, int, int, int]:
     )
 
 
-def bounds(part: int, whole: int) -> str:
-    """A share with its 95 % bounds (Wilson), in per cent."""
-    low, high = wilson(part, whole)
-    return f"{percent(part, whole)} ({low:.2f}-{high:.2f})"
-
-
 def two_witnesses(first: int, count: int) -> None:
     """The table of parties that come in after a release of their true size."""
     print(f"\n{count} parties a row, all inward, from seed {first} on; % (95 % bounds)")
@@ -127,7 +121,7 @@ def _witness_rows(name: str, parties: Sequence[Party]) -> None:
             sum(people.certain and people.count != size for size, people in believed),
             sum(people.min <= size <= people.max for size, people in believed),
         )
-        row = " | ".join(bounds(part, len(parties)) for part in cells)
+        row = " | ".join(bounded(part, len(parties), 2) for part in cells)
         print(f"| {name} | {witnesses} | {row} |", flush=True)
 
 

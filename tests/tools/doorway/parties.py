@@ -5,8 +5,9 @@ The house is the engine as it is, with its door contact; who comes is a scene of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from controller.engine import Engine
@@ -14,10 +15,22 @@ from controller.events import Command
 from controller.rules.occupancy import Occupancy
 from controller.rules.state import RuleSettings, State
 from controller.sensing.settings import SensingSettings
+from tests.tools.doorway import steps
 from tests.tools.doorway.scenes import Scene, scene
+from tests.tools.doorway.steps import step_scene
 
-#: What a party may look like to the beams.
-CATEGORIES = ("clean", "followers, gap", "followers, close", "arms and bags", "abreast")
+#: What a party may look like to the beams, in both worlds: even walkers, and walkers in steps.
+CATEGORIES: dict[str, Callable[[int], Scene]] = {
+    **{
+        name: partial(scene, name)
+        for name in ("clean", "followers, gap", "followers, close", "arms and bags", "abreast")
+    },
+    **{
+        f"steps: {name}": partial(step_scene, name)
+        for name in steps.CATEGORIES
+        if name not in ("turn back", "lean-in", "stuck beam")
+    },
+}
 LINES = frozenset({"beam_outer", "beam_inner", "door_contact"})
 #: Before the first person of a scene is at the door.
 RELEASE_MS = 100.0
@@ -38,7 +51,7 @@ def inward(category: str, first: int, parties: int) -> Iterator[Scene]:
     for seed in count(first):
         if found == parties:
             return
-        played = scene(category, seed)
+        played = CATEGORIES[category](seed)
         ways = [way for _, way in played.crossings]
         openings = sum(edge.line == "door_contact" and edge.level for edge in played.edges)
         if 1 <= len(ways) <= 4 and min(ways) > 0 and openings == 1:
