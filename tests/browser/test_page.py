@@ -171,7 +171,7 @@ def test_lock_down_and_its_end(bar: Bar, page: Page) -> None:
 def test_question_how_many_came_in_is_answered_by_a_tap(bar: Bar, page: Page) -> None:
     let(page, 2).click()
     eventually(lambda: bar.is_on("strike"))
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     asked = page.locator(".asked")
     expect(asked.locator(".say b")).to_have_text("Let in 2, saw 1. How many came in?")
     answers = asked.locator(".came button:visible")
@@ -180,7 +180,7 @@ def test_question_how_many_came_in_is_answered_by_a_tap(bar: Bar, page: Page) ->
     assert bar.state()["occupancy"]["max"] == 2
     let(page, 1).click()  # the question does not stand in the way of who fits
     expect(page.locator(".let .told")).to_have_text("Done")
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     expect(page.locator("h1")).to_contain_text("2 or 3 inside?")
     answers.nth(1).click()
     expect(asked).to_be_hidden()
@@ -194,7 +194,7 @@ def test_question_fills_the_place_of_the_keys_where_nobody_fits(
     page = open_page(bar.serving.pair_url, locale="it")
     let(page, 4).click()
     eventually(lambda: bar.is_on("strike"))
-    bar.bench.act("walk_in")
+    bar.simulator.act("walk_in")
     asked = page.locator(".asked")
     expect(asked.locator(".say b")).to_have_text("Ammessi 4, visti 1. Quanti sono entrati?")
     expect(let(page, 1)).to_be_hidden()
