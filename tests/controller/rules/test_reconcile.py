@@ -99,6 +99,7 @@ def test_fewer_seen_than_let_in_asks_and_says_what_is_possible() -> None:
         "seen": 2,
         "answers": (2, 3, 4),
     }
+    assert question(room).since_ms == 5530.0
     assert room.outputs["full_lamp"]
     assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
 
@@ -107,7 +108,8 @@ def test_more_seen_than_let_in_is_told_as_tailgating() -> None:
     room = shut_room()
     effects = release(room, 2, (1, 1), (1, 1), (1, 1))
     assert note(effects, "tailgating") == {"expected": 2, "entered": 3}
-    assert note(effects, "question_asked")["seen"] == 3
+    asked = question(room)
+    assert (asked.expected, asked.seen, asked.answers) == (2, 3, (2, 3))
     assert not room.state.over_capacity
 
 
@@ -119,6 +121,24 @@ def test_tailgater_over_capacity_is_an_alarm_whatever_was_let_in() -> None:
     assert "over_capacity" in names(room.passes(1))
     assert note(room.door(False), "tailgating") == {"expected": 1, "entered": 2}
     assert "over_capacity_ended" in names(answer(room, 1))
+
+
+def test_count_that_a_release_settles_is_told_with_its_cause() -> None:
+    adjusted = note(release(shut_room(), 2, (0, 2)), "count_adjusted")
+    assert adjusted["cause"] == "release"
+    assert adjusted["before"] == {"count": 0, "min": 0, "max": 2, "certain": False}
+    assert adjusted["after"] == {"count": 2, "min": 2, "max": 2, "certain": True}
+
+
+@pytest.mark.parametrize("spans", [[(1, 1)], [(1, 2)], [(1, 1), (1, 1), (1, 1)]])
+def test_doubt_before_a_release_stays(spans: list[Span]) -> None:
+    room = shut_room()
+    room.step(Fault(room.now_ms, "BeamChatter", "beam_outer", active=True))
+    room.step(Fault(room.now_ms, "BeamChatter", "beam_outer", active=False))
+    release(room, 2, *spans)
+    assert room.state.occupancy.doubted
+    if room.state.question is not None:
+        assert all(each.occupancy.doubted for each in question(room).readings)
 
 
 def test_exits_during_a_release_are_not_mixed_with_who_came_in() -> None:
@@ -254,6 +274,16 @@ def test_arithmetic_proves_nothing_about_a_count_that_is_in_doubt() -> None:
     room.passes(-1)
     room.passes(-1)
     assert question(room).answers == (1, 2)
+    nobody = Occupancy(0, 0, 0, doubted=True)
+    assert [each.occupancy for each in question(room).readings] == [nobody, nobody]
+
+
+def test_more_who_come_in_do_not_end_the_question() -> None:
+    room = shut_room(capacity=9)
+    release(room, 2, (1, 1))
+    room.passes(3)
+    assert question(room).answers == (1, 2)
+    assert inside(room) == (4, 4, 5, False)
 
 
 # --- a second release while it stands ------------------------------------------------------------
