@@ -167,6 +167,16 @@ def test_question_survives_the_journal() -> None:
     assert room.state.occupancy.count == 4
 
 
+def test_question_with_two_answers_survives_the_journal() -> None:
+    room = asked()
+    room.passes(-1)
+    room.passes(-1)
+    room.passes(-1)
+    assert room.state.question is not None
+    assert room.state.question.answers == (3, 4)
+    assert codec.load_state(state_of(text_of(asdict(room.state)))) == room.state
+
+
 def test_journal_of_a_version_without_questions_is_read() -> None:
     room = Room()
     room.inside(2)
