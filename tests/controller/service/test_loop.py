@@ -9,6 +9,7 @@ import time
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -245,6 +246,27 @@ def test_restart_restores_session_count_and_hatch(tmp_path: Path) -> None:
         assert demo.state["occupancy"]["certain"]  # the door was shut, and away for a moment only
         seqs = [row.seq for row in read_last(str(tmp_path / "journal.db"), 1000)]
         assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_question_survives_a_restart_and_its_trace_has_only_its_own_answer(tmp_path: Path) -> None:
+    with house(tmp_path, speed=20) as demo:
+        assert demo.mqtt.ask("access_door", party=2)["ok"]
+        demo.simulator.act("walk_in")
+        eventually(lambda: demo.state["question"])
+        asked = demo.state["question"]
+        assert (asked["expected"], asked["seen"], asked["answers"]) == (2, 1, [1, 2])
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state["question"] == asked | {"since": ANY})
+        late = demo.mqtt.ask("answer_question", came=2, question="another")
+        assert late["reason"] == "StaleCommand"
+        assert demo.mqtt.ask("answer_question", came=1)["reason"] == "Malformed"
+        assert demo.mqtt.ask("answer_question", came=2, question=asked["id"])["ok"]
+        eventually(lambda: demo.state["question"] is None)
+        assert demo.state["occupancy"]["count"] == 2
+    traces = "".join(path.read_text() for path in sorted((tmp_path / "edges").glob("*.csv")))
+    assert [line.split(",")[1:] for line in traces.splitlines() if "answer" in line] == [
+        ["cmd:answer_question", "2"]
+    ]
 
 
 def test_unreadable_journal_makes_the_count_uncertain(tmp_path: Path) -> None:
