@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -25,9 +27,23 @@ MOSQUITTO = shutil.which(
 )
 
 
-#: Below those that the kernel gives to connections, and a range of its own for each worker: a
-#: broker that was stopped finds its port free again.
-PORTS = itertools.count(12_000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
+def own_ports() -> Iterator[int]:
+    """Return ports that no other worker uses, not even one of another run on this machine.
+
+    They are below those that the kernel gives to connections. A block belongs to who holds the lock
+    of its file, so a broker that was stopped finds its port free again.
+    """
+    for block in range(40):
+        with suppress(OSError):  # another worker's, or another user's file
+            lock = open(Path(tempfile.gettempdir()) / f"backdoor-ports-{block}", "w")  # noqa: SIM115
+            CLAIMED.append(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return itertools.count(12_000 + 500 * block)
+    raise AssertionError("all blocks of ports are taken: forty workers run on this machine")
+
+
+CLAIMED: list[IO[str]] = []
+PORTS = own_ports()
 
 
 def free_port() -> int:
