@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -35,14 +34,12 @@ def own_ports() -> Iterator[int]:
     """
     for block in range(40):
         with suppress(OSError):  # another worker's, or another user's file
-            lock = open(Path(tempfile.gettempdir()) / f"backdoor-ports-{block}", "w")  # noqa: SIM115
-            CLAIMED.append(lock)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = os.open(Path(tempfile.gettempdir()) / f"backdoor-ports-{block}", os.O_CREAT)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
             return itertools.count(12_000 + 500 * block)
     raise AssertionError("all blocks of ports are taken: forty workers run on this machine")
 
 
-CLAIMED: list[IO[str]] = []
 PORTS = own_ports()
 
 
