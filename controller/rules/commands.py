@@ -30,11 +30,11 @@ def handle_command(transition: Transition, command: Command) -> None:
 def _note_refusal(transition: Transition, command: Command, reason: Reason) -> None:
     """Note a refusal with its reason; an open question that stands in the way is named."""
     denied = "access_denied" if command.name == "access_door" else "command_refused"
-    told: dict[str, object] = {"command": command.name, "reason": reason.value}
+    data: dict[str, object] = {"command": command.name, "reason": reason.value}
     question = transition.state.question
     if question is not None and reason is Reason.COUNT_UNCERTAIN:
-        told["question"] = {"expected": question.expected, "seen": question.seen}
-    transition.note(denied, **told, cause=command.cause)
+        data["question"] = {"expected": question.expected, "seen": question.seen}
+    transition.note(denied, **data, cause=command.cause)
 
 
 def _access_door(transition: Transition, command: Command) -> Reason | None:

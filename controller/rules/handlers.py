@@ -53,8 +53,8 @@ def _cut_off(transition: Transition, grant: Grant) -> None:
     """Close the release that a restart has cut off; what was seen until then counts."""
     transition.state.grant = None
     if grant.entered:
-        told = {"expected": grant.party, "entered": grant.entered}
-        transition.note("access_taken", **told, reason="restart")
+        data = {"expected": grant.party, "entered": grant.entered}
+        transition.note("access_taken", **data, reason="restart")
     else:
         transition.note("access_not_taken", expected=grant.party, reason="restart")
     compare(transition, grant)

@@ -113,5 +113,5 @@ def _ask(transition: Transition, expected: int, seen: int, readings: tuple[Readi
     if state.occupancy != before:
         transition.note_count(before, "release")
     if state.question is not None:
-        told = {"expected": expected, "seen": seen, "answers": question.answers}
-        transition.note("question_asked", kind="party", id=question.id, **told)
+        data = {"expected": expected, "seen": seen, "answers": question.answers}
+        transition.note("question_asked", kind="party", id=question.id, **data)
