@@ -92,8 +92,8 @@ class Transition:
         question = self.state.question
         if question is not None:
             self.state.question = None
-            told = {"expected": question.expected, "seen": question.seen, "how": how}
-            self.note("question_ended", kind="party", id=question.id, **told, **data)
+            asked = {"expected": question.expected, "seen": question.seen, "how": how}
+            self.note("question_ended", kind="party", id=question.id, **asked, **data)
 
     def anybody(self, occupancy: Occupancy) -> Occupancy:
         """Return the occupancy when anything up to a full house is possible."""
