@@ -39,6 +39,8 @@ from web.security.pairing import PairingError
 from web.tls import RECORD, TlsChannel, server_context
 
 log = logging.getLogger(__name__)
+# A request that finds no thread asleep is no news: there is one for it, which has yet to lie down.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 THREADS = 32
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one phone: more only hides that it is gone

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from waitress.task import ThreadedTaskDispatcher
 
 from tests.support.fake_controller import FakeController, Serving, page_of, paired
 from tests.support.wait import HANGS_S, eventually
@@ -300,6 +301,11 @@ def test_connection_may_rest_between_two_requests(
         assert connection.getresponse().status == 200
         assert connection.sock is resting
         connection.close()
+
+
+def test_request_that_finds_no_thread_asleep_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    ThreadedTaskDispatcher().add_task(object())  # it has no thread at all
+    assert caplog.text == ""
 
 
 SCRIPT = """
