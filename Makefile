@@ -73,7 +73,7 @@ lint: dev
 
 # Everything but what is slow and the browser: whether another Python works as well.
 quick: dev
-	@$(BIN)/pytest $(PARALLEL) -m 'not slow' --ignore=tests/browser -p no:cacheprovider $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m 'not slow' --ignore=tests/browser -o cache_dir=$(VENV)/tried $(ARGS)
 
 # Python 3.14, where the machine has none: the quick tests on a Debian that brings it.
 test-forky: dev

@@ -37,7 +37,7 @@ LIMITS_S = (4.0, 4.0)
 MOST_ANSWER = 16 * 1024
 TELEGRAM = "https://api.telegram.org"
 #: How a plugin's source says which schemes are its own: one text, or several.
-PROTOCOLS = re.compile(r'^    (?:secure_)?protocol\b[^=\n]*=\s*(\([^)]*\)|"[^"]*")', re.MULTILINE)
+PROTOCOLS = re.compile(rb'^    (?:secure_)?protocol\b[^=\n]*=\s*(\([^)]*\)|"[^"]*")', re.MULTILINE)
 TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
 NTFY_PRIORITY = {"info": 3, "warning": 4, "critical": 5}
 
@@ -134,14 +134,14 @@ def _sources() -> Iterator[tuple[str, Path]]:
 
 
 def _source_mentions(schema: str) -> bool:
-    return any(f'"{schema}"' in file.read_text("utf-8") for _, file in _sources())
+    return any(f'"{schema}"'.encode() in file.read_bytes() for _, file in _sources())
 
 
 def _plugin_of(schema: str) -> str | None:
     """Return the name of the plugin whose class names this scheme in its source."""
     for name, file in _sources():
-        named = "".join(PROTOCOLS.findall(file.read_text("utf-8")))
-        if f'"{schema}"' in named:
+        named = b"".join(PROTOCOLS.findall(file.read_bytes()))
+        if f'"{schema}"'.encode() in named:
             return name
     return None
 
