@@ -4,6 +4,8 @@
 link; beside it the one-file script in its callback and in its second thread (the floor for any one
 loop). Ours decides when the fourth guest breaks the inner beam, the scripts when he has left both:
 each is measured from the edge that decides it, and each must have counted four after it.
+Alone: ``python -m tests.tools.bench.bench_strike messages [rounds]`` measures beside `backdoor
+notify`, which has something to send in each round.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from tests.tools.bench.contestants import Contestant, Field, field
+from controller.gpio.simulated import ACTS
+from tests.support.receivers import receiver
+from tests.tools.bench.contestants import Contestant, Field, Messages, field
 from tests.tools.bench.hand import Move
 from tests.tools.bench.loads import chattering, commanded, frozen_and_slow, nothing, streaming
 from tests.tools.bench.measure import Report, Samples, interleaved
@@ -29,6 +34,10 @@ LINES = (("beam_outer", 1), ("beam_inner", 1), ("beam_outer", 0), ("beam_inner",
 #: Which of the four edges decides.
 OURS, SCRIPTS = 1, 3
 LATE_US = 2e6
+#: Two raps at the hatch: they are a knock, and sent to the phones, as the guest comes in.
+KNOCK: list[Move] = [(one.at_ms, one.line, int(one.level)) for one in ACTS["knock_hatch"]]
+#: When the guest begins, so that the deciding edge comes just then, in ms.
+AFTER_KNOCK_MS = KNOCK[-1][0] + 20
 #: The count is a range with four in it, and the bartender was asked.
 UNSURE = -1
 
@@ -46,6 +55,13 @@ class Guest:
         self.wrong = 0
         self.asked = 0
         at.ask("drive", "door_contact", 1)  # held open: nobody walks through a shut one
+
+    def knock_first(self) -> None:
+        """Let somebody knock at the hatch just before."""
+        self._moves = KNOCK + [
+            (ms + AFTER_KNOCK_MS, line, level) for ms, line, level in self._moves
+        ]
+        self._deciding += len(KNOCK)
 
     def enter(self) -> None:
         """Come in; the strike has to go off and the house has to have counted four."""
@@ -104,14 +120,44 @@ def under_load(report: Report, ground: Field, rounds: int) -> None:
     report.table("edge -> strike off under load, priorities as the units set them", rows, unit="µs")
 
 
-def main(rounds: int = ROUNDS) -> None:
-    """Print all tables."""
+def beside_messages(report: Report, ground: Field, rounds: int) -> None:
+    """Ours with `backdoor notify` at work, and while it stands still, in turn."""
+    house = ground.ours(WALK_IN, "hatch.merge=0")
+    with ExitStack() as stack:
+        phones = [stack.enter_context(receiver()) for _ in range(3)]
+        messages = stack.enter_context(Messages(ground, [phone.host for phone in phones]))
+        guests = [Guest(house, OURS, RUNNING, name) for name in ("notify at work", "it stands")]
+        for guest in guests:
+            guest.knock_first()
+
+        def enter(guest: Guest, still: int) -> None:
+            messages.stand(bool(still))
+            guest.enter()
+
+        interleaved(rounds, [partial(enter, one, still) for still, one in enumerate(guests)])
+        sent = sum(len(phone.requests) for phone in phones)
+    wrong = " and ".join(str(guest.wrong) for guest in guests)
+    title = f"edge -> strike off beside the messages' service ({sent} sent; wrong: {wrong})"
+    report.compare(title, guests[0].samples, [guests[1].samples])
+
+
+TABLES: dict[str, Callable[[Report, Field, int], None]] = {
+    "floors": edge_to_strike,
+    "load": under_load,
+    "messages": beside_messages,
+}
+
+
+def main(*args: str) -> None:
+    """Print all tables, or those named."""
+    rounds = next((int(arg) for arg in args if arg.isdecimal()), ROUNDS)
+    named = [arg for arg in args if not arg.isdecimal()]
     report = Report("strike")
     with tempfile.TemporaryDirectory(prefix="backdoor-bench-") as name, field(Path(name)) as ground:
-        edge_to_strike(report, ground, rounds)
-        under_load(report, ground, rounds)
+        for table in named or TABLES:
+            TABLES[table](report, ground, rounds)
     report.save()
 
 
 if __name__ == "__main__":
-    main(*(int(arg) for arg in sys.argv[1:]))
+    main(*sys.argv[1:])

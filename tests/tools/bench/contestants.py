@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -126,6 +127,42 @@ class Page:
         """Stop it; may be called twice."""
         self.process.terminate()
         self.process.wait(15)
+
+
+class Messages:
+    """``backdoor notify`` in a process of its own, with an ntfy, a Gotify and a webhook."""
+
+    def __init__(self, ground: Field, hosts: Sequence[str]) -> None:
+        urls = [f"ntfy://{hosts[0]}/bar", f"gotify://{hosts[1]}/token-of-the-bar"]
+        config = ground.folder / "messages.toml"
+        config.write_text(
+            f"""
+            [mqtt]
+            port = {ground.broker.port}
+            [hatch]
+            merge = 0
+            [notify]
+            urls = {[*urls, f"json://{hosts[2]}/hook"]}
+            most_an_hour = 1000
+            """
+        )
+        command = [sys.executable, "-m", "controller", "notify", "--config", str(config)]
+        log = ground.broker.log
+        with (ground.folder / "messages.log").open("w") as errors:
+            self._process = subprocess.Popen([*PAGE_LAST, *command], cwd=ROOT, stderr=errors)
+        eventually(lambda: "SUBACK to backdoor-notify-bar" in log.read_text(), limit_s=30)
+
+    def __enter__(self) -> Messages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stand(False)
+        self._process.terminate()
+        self._process.wait(15)
+
+    def stand(self, still: bool) -> None:
+        """Let it stand still, or work again."""
+        self._process.send_signal(signal.SIGSTOP if still else signal.SIGCONT)
 
 
 class Field:
