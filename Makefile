@@ -165,6 +165,7 @@ CORE := controller/events.py \
   controller/config/schema.py \
   controller/config/settings.py \
   controller/config/loader.py \
+  controller/config/toml_file.py \
   controller/mqtt/inbox.py \
   controller/mqtt/message.py \
   controller/mqtt/snapshot.py \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -11,16 +12,37 @@ def write_beside(path: Path, text: str) -> Path:
     """Write ``text`` to a new file (mode 0600) in the folder of ``path``, and return that file.
 
     Its contents are on the disk (fsync). Being in the same folder it can be renamed to ``path`` in
-    one step. Raise OSError when it can't be written.
+    one step. Raise OSError when it can't be written; then no file is left behind.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(name)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return beside
 
 
 def replace(path: Path, text: str) -> None:
     """Replace ``path`` by a file (mode 0600) with ``text``, in one step; raise OSError if not."""
-    write_beside(path, text).replace(path)
+    beside = write_beside(path, text)
+    try:
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name survive a power cut, too; the file itself is whole either way."""
+    with suppress(OSError):  # some network folders can't
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from controller.config import atomic_file
 from controller.config.settings import Config
+from controller.config.toml_file import read_toml
 from controller.config.types import rhythms
 from controller.sensing.rhythms import Rhythm
 
@@ -44,10 +44,10 @@ def keep(file: Path, name: str, gaps: Sequence[float]) -> None:
 
 def _read(file: Path) -> tuple[Rhythm, ...]:
     try:
-        found: Any = rhythms.read(tomllib.loads(file.read_text(encoding="utf-8")))
+        found: Any = rhythms.read(read_toml(file))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as error:  # TOML's and Unicode's mistakes are ValueErrors
+    except (OSError, ValueError) as error:
         log.warning(
             "%s: can't be read (%s); learned rhythms are not used. Delete it and learn them again",
             file,

@@ -29,6 +29,7 @@ from controller.config.settings import (
     Space,
     Web,
 )
+from controller.config.toml_file import TomlError, read_toml
 from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
 
@@ -48,12 +49,12 @@ class ConfigError(Exception):
 def load(path: str, sets: Iterable[str] = ()) -> Config:
     """Return the configuration in ``path`` with ``section.key=value`` changes on top."""
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        document = read_toml(Path(path))
     except OSError as error:
         hint = "give one with --config FILE, or start from systemd/backdoor.toml"
         raise ConfigError([f"{path}: can't be read ({error.strerror}); {hint}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: not TOML: {error}"]) from None
+    except TomlError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
     document.setdefault("lines", {})
     return parse(document, path, sets)
 

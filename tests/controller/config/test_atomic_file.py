@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -40,3 +41,27 @@ def test_write_beside_is_in_the_same_folder_and_synced(
 def test_write_beside_in_a_missing_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_beside(tmp_path / "gone" / "secret", "text")
+
+
+@pytest.mark.parametrize("text", ["Zo\ud800", "text"], ids=["unwritable text", "disk full"])
+def test_write_that_fails_leaves_no_temporary_file(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    file = tmp_path / "rhythms.toml"
+    replace(file, "old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises((OSError, UnicodeEncodeError)):
+        replace(file, text)
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_text() == "old"
+
+
+def test_replace_of_what_is_no_file_leaves_no_temporary_file(tmp_path: Path) -> None:
+    folder = tmp_path / "rhythms.toml"
+    (folder / "not empty").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"rhythms\.toml"):
+        replace(folder, "text")
+    assert list(tmp_path.iterdir()) == [folder]

@@ -149,6 +149,16 @@ def test_login_is_read_from_the_credential(tmp_path: Path, monkeypatch: pytest.M
     assert (mqtt.username, mqtt.password) == ("backdoor-web", "se:cret")
 
 
+def test_login_that_cannot_be_read_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "broker").write_bytes(b"backdoor\xe8:secret")
+    assert with_login(Config()) == Config()
+    assert "broker: can't be read" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_login_of_the_configuration_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "broker").write_text("backdoor-web:secret\n")
