@@ -152,6 +152,7 @@ CORE := controller/events.py \
   controller/rules/transition.py \
   controller/rules/commands.py \
   controller/rules/handlers.py \
+  controller/rules/plausible.py \
   controller/rules/step.py \
   controller/sensing/classify.py \
   controller/sensing/contacts.py \

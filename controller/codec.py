@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from controller.events import Chime, Effect, Note, Set
+from controller.rules import plausible
 from controller.rules.occupancy import gate
 from controller.rules.question import restored
 from controller.rules.state import State
@@ -73,12 +75,16 @@ def load_state(fields: object) -> State:
     """Return the state that has these ``fields``, as decoded from JSON; the count passes its gate.
 
     A field that an older version did not know has its value at rest. Raises ValueError when a field
-    has another type.
+    has another type, or a number that cannot be.
     """
     try:
         state = msgspec.convert(fields, State)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"not a state: {error}") from None
-    state.occupancy = gate(state.occupancy)
+    odd = plausible.problem(state)
+    if odd:
+        raise ValueError(f"not a state: {odd} has a number that cannot be")
+    bent = gate(state.occupancy)
+    state.occupancy = replace(bent, doubted=bent.doubted or bent != state.occupancy)
     state.question = restored(state.question, state.occupancy)
     return state

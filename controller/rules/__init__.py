@@ -1,5 +1,6 @@
 """The rules: events in, effects out. Pure: no clock, no pin, no network.
 
 Read `step` first (how the rules work), then `state`, `occupancy` (the count), `transition` (one
-step under way), `handlers` (what sensing reports) and `commands` (what people ask for).
+step under way), `handlers` (what sensing reports), `commands` (what people ask for) and
+`plausible` (a state from a disk).
 """

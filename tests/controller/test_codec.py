@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from controller.journal.records import state_of, text_of
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.message import Topics
 from controller.mqtt.snapshot import Stamp
+from controller.rules.occupancy import Occupancy
 from controller.rules.state import State
 from tests.support.rules_driver import Room
 
@@ -228,9 +228,20 @@ def test_snapshot_of_both_questions() -> None:
     assert snapshot_of(room)["question"] == {"kind": "everybody_left"}
 
 
-def test_restored_count_passes_its_gate() -> None:
-    text = text_of(asdict(State())).replace('"count":0', '"count":111227')
-    assert codec.load_state(state_of(text)).occupancy == replace(State().occupancy, count=0)
+@pytest.mark.parametrize("name", ["count", "min", "max"])
+@pytest.mark.parametrize("number", ["111227", "-1", "1"])
+def test_restored_count_passes_its_gate_and_what_was_bent_is_doubted(
+    name: str, number: str
+) -> None:
+    text = text_of(asdict(State())).replace(f'"{name}":0', f'"{name}":{number}')
+    after = codec.load_state(state_of(text)).occupancy
+    assert 0 <= after.min <= after.count <= after.max <= 99
+    assert not after.certain
+
+
+def test_restored_count_that_makes_sense_is_as_it_was() -> None:
+    text = text_of(asdict(State(occupancy=Occupancy(2, 1, 3))))
+    assert codec.load_state(state_of(text)).occupancy == Occupancy(2, 1, 3)
 
 
 @given(st.text(max_size=50))
