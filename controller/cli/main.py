@@ -259,8 +259,9 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
             if safe:
                 running = assemble_safely(lambda: _config(path, sets), with_login)
             else:
-                config = with_learned(with_login(_config(path, sets)))
-                running = assemble(config, real_world(config))
+                damaged: list[str] = []
+                config = with_learned(with_login(_config(path, sets)), damaged)
+                running = assemble(config, real_world(config), damaged)
                 set_fault(running)
         except PinsError as error:
             raise Problem(str(error)) from None

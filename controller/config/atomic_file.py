@@ -35,14 +35,14 @@ def replace(path: Path, text: str) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    with suppress(OSError):  # the file is whole either way
+        sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Let the new name survive a power cut, too; the file itself is whole either way."""
-    with suppress(OSError):  # some network folders can't
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+def sync_folder(folder: Path) -> None:
+    """Return once the names in a folder survive a power cut; raise OSError if it can't be known."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

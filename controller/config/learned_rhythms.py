@@ -26,23 +26,30 @@ def learned_file(config: Config) -> Path:
     return Path(config.journal.path).with_name("regulars.toml")
 
 
-def with_learned(config: Config) -> Config:
-    """Return the configuration with the learned rhythms; a file that can't be read adds none."""
-    own = config.sensing.regulars
+def with_learned(config: Config, damaged: list[str] | None = None) -> Config:
+    """Return the configuration with the learned rhythms.
+
+    A file that can't be read adds none, and its name to ``damaged``.
+    """
+    own, file = config.sensing.regulars, learned_file(config)
     named = {name for name, _ in own}
-    learned = tuple(known for known in _read(learned_file(config)) if known[0] not in named)
+    found = _read(file)
+    if found is None and damaged is not None:
+        damaged.append(file.name)
+    learned = tuple(known for known in found or () if known[0] not in named)
     return replace(config, sensing=replace(config.sensing, regulars=(*own, *learned)))
 
 
 def keep(file: Path, name: str, gaps: Sequence[float]) -> None:
     """Save a rhythm under its name, in place of an older one of that name; raise OSError if not."""
-    known = dict(_read(file)) | {name: tuple(gaps)}
+    known = dict(_read(file) or ()) | {name: tuple(gaps)}
     named = {json.dumps(each, ensure_ascii=False): list(parts) for each, parts in known.items()}
     lines = (f"{each} = {parts}\n" for each, parts in named.items())
     atomic_file.replace(file, "".join(lines))
 
 
-def _read(file: Path) -> tuple[Rhythm, ...]:
+def _read(file: Path) -> tuple[Rhythm, ...] | None:
+    """Return the rhythms in the file; None, with a warning, where it can't be read."""
     try:
         found: Any = rhythms.read(read_toml(file))
     except FileNotFoundError:
@@ -53,5 +60,5 @@ def _read(file: Path) -> tuple[Rhythm, ...]:
             file,
             error,
         )
-        return ()
+        return None
     return tuple(found)

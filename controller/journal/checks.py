@@ -64,8 +64,8 @@ def moment_problem(moment: Sequence[Any], crc: object = None, text: str = "") ->
 
 def mark_problem(delivered: object, last_seq: int, crc: object = None) -> str:
     """Return why this can't be how far events are delivered, or "" if it can."""
-    if crc is not None and crc != checksum(delivered):
-        return "its checksum is wrong"
+    if crc is not None:
+        return "" if crc == checksum(delivered) else "its checksum is wrong"
     fits = isinstance(delivered, int) and 0 <= delivered <= last_seq
     return "" if fits else f"{last_seq} is the last event and {delivered!r} the last delivered"
 

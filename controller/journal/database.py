@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 #: SQLite writes whole pages: with small ones fewer unchanged bytes go to the card.
 PAGE_BYTES = 1024
@@ -37,6 +38,11 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "DROP TABLE event_1",
         "CREATE INDEX event_at ON event (at_s)",
     ),
+    (  # what a disk spoils is found out; rows of before have no checksum
+        "ALTER TABLE event ADD COLUMN crc INTEGER",
+        "ALTER TABLE saved ADD COLUMN crc INTEGER",
+        "ALTER TABLE mark ADD COLUMN crc INTEGER",
+    ),
 )
 
 
@@ -60,6 +66,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 def connect(path: str) -> sqlite3.Connection:
     """Open or create the database and migrate it; raise `NewerJournalError` if it is newer."""
     db = sqlite3.connect(path, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False)
+    db.text_factory = partial(str, encoding="utf-8", errors="replace")  # its checksum will be wrong
     try:
         version = _version(db)  # a newer file is not touched
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file
@@ -78,7 +85,20 @@ def _version(db: sqlite3.Connection) -> int:
         raise NewerJournalError(
             f"it is of version {version} and this program knows {len(MIGRATIONS)}; update it"
         )
+    if version < 0:
+        raise sqlite3.DatabaseError(f"its version is {version}")
     return version
+
+
+def has_checksums(db: sqlite3.Connection) -> bool:
+    """Return whether the rows have checksums: an older release wrote none."""
+    return _version(db) >= 3
+
+
+def schema_of(db: sqlite3.Connection) -> set[str]:
+    """Return the text of every table and index, to be held against that of a new database."""
+    rows = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
+    return {repr(row) for row in rows if not str(row[1]).startswith("sqlite_")}
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

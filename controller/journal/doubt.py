@@ -15,6 +15,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from controller.config.atomic_file import sync_folder
 from controller.journal.records import Saved
 
 #: Of a mark's text, so that whatever stands in the file makes no long line in a log.
@@ -50,7 +51,7 @@ class DoubtMark:
                 file.write(reason)
                 file.flush()
             os.fsync(file.fileno())
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def remove(self) -> None:
         """Take the doubt away: the state carries it now. What fails here only asks once more."""
@@ -99,12 +100,5 @@ class NewestStep:
 
 
 def _text_of(saved: Saved) -> bytes:
-    return f"{saved.boot_id} {saved.boottime_ms!r}".ljust(STEP_BYTES - 1).encode()[:STEP_BYTES - 1] + b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    text = f"{saved.boot_id} {saved.boottime_ms!r}"
+    return text.ljust(STEP_BYTES).encode()[:STEP_BYTES]

@@ -10,15 +10,20 @@ state row, the last ``seq`` and the append log are read.
 from __future__ import annotations
 
 import errno
+import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from controller.journal.append_log import AppendLog, check_same_file, read_lines
-from controller.journal.database import connect, transaction
+from controller.journal.checks import checksum, mark_problem, moment_problem, row_problem
+from controller.journal.database import connect, has_checksums, schema_of, transaction
+from controller.journal.doubt import DoubtMark, NewestStep
 from controller.journal.records import (
     PendingSteps,
     Row,
@@ -29,7 +34,10 @@ from controller.journal.records import (
     text_of,
 )
 
+log = logging.getLogger(__name__)
+
 MEMORY = ":memory:"
+EVENTS = "SELECT seq, t_ms, at_s, name, data, crc FROM event"
 #: Steps and events in the append log at which a checkpoint is made: a few times an evening.
 CHECKPOINT_SIZE = 1000
 #: Events kept when there is no file: those of some nights, in a few megabytes.
@@ -38,6 +46,12 @@ MEMORY_ROWS = 20_000
 NEVER = (sqlite3.IntegrityError, OverflowError, ValueError)
 #: A file up to this size is read whole at the start; a year of evenings would take a Pi seconds.
 CHECKED_BYTES = 8 * 1024 * 1024
+#: Of the newest events so many are looked at at each start, in a file of any size.
+CHECKED_ROWS = 1000
+#: Events that make no sense are named one by one up to this many.
+NAMED_ROWS = 20
+#: What is left out besides events, whose numbers begin at 1.
+STATE, DELIVERY = 0, -1
 
 
 class DamagedJournalError(Exception):
@@ -53,10 +67,18 @@ class Journal:
         self._append_log: AppendLog | None = None
         #: The fields of the state as the lines of the append log give them so far.
         self._known: Mapping[str, Any] = {}
+        #: Whether a state was written since the start: after a doubt it carries the doubt.
+        self._carried = False
         #: Whether the last process ended without `finish`: a crash, a kill or a power cut.
         self.unfinished = False
         #: Whether the append log is damaged after its whole lines.
         self.damaged_log = False
+        #: What made no sense when it was read, and was left out: why, by the number of the event.
+        self.left_out: dict[int, str] = {}
+        #: For a journal at work: is there doubt that no written state carries yet, and which step
+        #: is the newest? See `recovery`.
+        self.doubt: DoubtMark | None = None
+        self.newest: NewestStep | None = None
         if self.in_memory:
             self._db = connect(self.path)
         else:
@@ -79,11 +101,20 @@ class Journal:
     def _read_append_log(self) -> None:
         try:
             pending, self.damaged_log = read_pending(append_log_path(self.path))
-            if not pending.events or max(pending.events) >= self.last_seq():
-                self._pending = pending  # else: an older log beside a newer database
+            if self._is_older(pending):
+                self.damaged_log = True  # somebody put it beside a newer database
+            else:
+                self._pending = pending
         except BaseException:
             self.close()
             raise
+
+    def _is_older(self, pending: PendingSteps) -> bool:
+        """Return whether the steps of the append log are from before those of the database."""
+        if pending.events:
+            return max(pending.events) < self.last_seq()
+        kept, logged = self._saved(), pending.saved
+        return kept is not None and logged is not None and logged.t_ms < kept.t_ms
 
     @property
     def in_memory(self) -> bool:
@@ -92,23 +123,34 @@ class Journal:
 
     def saved(self) -> Saved | None:
         """Return the state that was written last; None in a new journal."""
-        row = self._db.execute(
-            "SELECT t_ms, boot_id, boottime_ms, wall_s, state FROM saved"
-        ).fetchone()
-        if self._pending.saved is not None or row is None:
-            return self._pending.saved
-        t_ms, boot_id, boottime_ms, wall_s, text = row
-        return Saved(t_ms, boot_id, boottime_ms, wall_s, state_of(text))
+        return self._pending.saved or self._saved()
+
+    def _saved(self) -> Saved | None:
+        """Return the state in the database; what makes no sense is left out."""
+        saved, problem = read_state(self._db)
+        if problem:
+            self._leave_out(STATE, f"the saved state: {problem}")
+        return saved
 
     def last_seq(self) -> int:
         """Return the number of the newest event, 0 when there is none yet."""
-        kept = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
-        return max(kept, *self._pending.events, 0)
+        kept = self._read(" ORDER BY seq DESC", (), 1)
+        return max([row.seq for row in kept] + [0, *self._pending.events])
 
     def delivered(self) -> int:
-        """Return the number up to which the broker has acknowledged every event."""
-        kept = int(self._db.execute("SELECT delivered FROM mark").fetchone()[0])
-        return kept if self._pending.delivered is None else self._pending.delivered
+        """Return the number up to which the broker has acknowledged every event.
+
+        Where that can't be known the last events are taken as not acknowledged.
+        """
+        if self._pending.delivered is not None:
+            return self._pending.delivered
+        last_seq = self.last_seq()
+        delivered, crc = self._db.execute("SELECT delivered, crc FROM mark").fetchone()
+        problem = mark_problem(delivered, last_seq, crc)
+        if problem:
+            self._leave_out(DELIVERY, f"how far events are delivered: {problem}")
+            return max(last_seq - CHECKED_ROWS, 0)
+        return int(delivered)
 
     def write(
         self, rows: Sequence[Row] = (), saved: Saved | None = None, delivered: int | None = None
@@ -123,12 +165,15 @@ class Journal:
             self._pending.add(rows, saved, delivered)
             self._checkpoint()
             return
+        if saved is not None and self.newest is not None:
+            self.newest.note(saved)
         if self._append_log.torn:
             self._checkpoint()
         fields = self._known if saved is None else saved.fields()
         self._append_log.add(line_of(rows, fields, delivered, self._known))
         self._known = fields
         self._pending.add(rows, saved, delivered)
+        self._carried = self._carried or (saved is not None and self.doubt is not None)
         if self._pending.size >= CHECKPOINT_SIZE:
             self._checkpoint()
 
@@ -137,6 +182,13 @@ class Journal:
         if self._append_log is not None:
             self._append_log.sync()
             check_same_file(Path(self.path), self._inode)
+            self._settle_doubt()
+
+    def _settle_doubt(self) -> None:
+        """Take the mark of doubt away once a state that carries the doubt is on the disk."""
+        if self._carried and self.doubt is not None:
+            self.doubt.remove()
+            self.doubt = None
 
     def _checkpoint(self) -> None:
         """Move the steps of the append log into the database, then clear it.
@@ -158,33 +210,64 @@ class Journal:
     def _commit(self, pending: PendingSteps) -> None:
         with transaction(self._db):
             self._db.executemany(
-                "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?)",
-                pending.events.values(),
+                "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?)",
+                map(_with_checksum, pending.events.values()),
             )
             if pending.saved is not None:
+                fields = (*_moment(pending.saved), text_of(pending.saved.state))
                 self._db.execute(
-                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?)",
-                    (*pending.saved[:4], text_of(pending.saved.state)),
+                    "INSERT OR REPLACE INTO saved VALUES (1, ?, ?, ?, ?, ?, ?)",
+                    (*fields, checksum(*fields)),
                 )
             if pending.delivered is not None:
-                self._db.execute("UPDATE mark SET delivered = ?", (pending.delivered,))
+                mark = (pending.delivered, checksum(pending.delivered))
+                self._db.execute("UPDATE mark SET delivered = ?, crc = ?", mark)
             if self.in_memory and pending.events:
                 too_old = max(pending.events) - MEMORY_ROWS
                 self._db.execute("DELETE FROM event WHERE seq <= ?", (too_old,))
 
     def after(self, seq: int, limit: int) -> list[Row]:
         """Return at most ``limit`` events that follow number ``seq``."""
-        found = self._db.execute("SELECT * FROM event WHERE seq > ? LIMIT ?", (seq, limit))
-        return self._with_pending([Row(*row) for row in found], seq)[:limit]
+        found = self._read(" WHERE seq > ? ORDER BY seq", (seq,), limit)
+        return self._with_pending(found, seq)[:limit]
 
     def since(self, at_s: float) -> list[Row]:
         """Return all events from wall time ``at_s`` (seconds since 1970) on."""
         # Without INDEXED BY SQLite reads the whole table, to save the sorting of one night.
-        found = self._db.execute(
-            "SELECT * FROM event INDEXED BY event_at WHERE at_s >= ? ORDER BY seq", (at_s,)
-        )
-        rows = self._with_pending([Row(*row) for row in found])
-        return [row for row in rows if row.at_s >= at_s]
+        found = self._read(" INDEXED BY event_at WHERE at_s >= ? ORDER BY seq", (at_s,))
+        return [row for row in self._with_pending(found) if row.at_s >= at_s]
+
+    def _read(self, where: str, values: Sequence[object], limit: int | None = None) -> list[Row]:
+        """Return events from the database; what makes no sense is left out and does not count."""
+        with closing(self._db.execute(EVENTS + where, values)) as found:
+            return list(islice(self._sound(found), limit))
+
+    def _sound(self, found: Iterable[Sequence[Any]]) -> Iterator[Row]:
+        for *fields, crc in found:
+            problem = row_problem(fields, crc)
+            if problem:
+                self._leave_out(fields[0], problem)
+            else:
+                yield Row(*fields)
+
+    def _leave_out(self, seq: int, problem: str) -> None:
+        """Note that something makes no sense; the log names it once."""
+        if seq not in self.left_out and len(self.left_out) < NAMED_ROWS:
+            what = f"event {seq}: {problem}" if seq > 0 else problem
+            log.warning("journal %s: left out: %s", self.path, what)
+        self.left_out.setdefault(seq, problem)
+
+    def drop_left_out(self) -> None:
+        """Delete what was left out, so that the next start does not find it again."""
+        spoilt = sorted(self.left_out)
+        with transaction(self._db):
+            self._db.executemany("DELETE FROM event WHERE seq = ?", [(seq,) for seq in spoilt])
+            if STATE in spoilt:
+                self._db.execute("DELETE FROM saved")
+            if DELIVERY in spoilt:
+                delivered = self.delivered()
+                mark = (delivered, checksum(delivered))
+                self._db.execute("UPDATE mark SET delivered = ?, crc = ?", mark)
 
     def _with_pending(self, rows: list[Row], seq: int = 0) -> list[Row]:
         return rows + self._pending.after(rows[-1].seq if rows else seq)
@@ -208,16 +291,25 @@ class Journal:
 
     def check(self) -> None:
         """Raise `DamagedJournalError` if the file is damaged; of a large one read the end only."""
-        if not self.in_memory and Path(self.path).stat().st_size > CHECKED_BYTES:
-            self._db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT 1000").fetchall()
-            return
-        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise DamagedJournalError(found)
-        self.saved()  # fails if a table is missing
-        self.last_seq()
+        if schema_of(self._db) != _new_schema():
+            raise DamagedJournalError("its tables are not as they were made")
+        if self.in_memory or Path(self.path).stat().st_size <= CHECKED_BYTES:
+            self._check_whole()
         if self._db.execute("SELECT count(*) FROM mark").fetchone()[0] != 1:
             raise DamagedJournalError("it does not say how far it is delivered")
+        self._read(" ORDER BY seq DESC", (), CHECKED_ROWS)
+        self.saved()
+        self.delivered()
+
+    def _check_whole(self) -> None:
+        """Read the whole file; an index that does not fit its table is made anew."""
+        found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if "event_at" in str(found):
+            log.warning("journal %s: %s: the index is made anew", self.path, found)
+            self._db.execute("REINDEX event_at")
+            found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise DamagedJournalError(str(found))
 
     def finish(self) -> None:
         """Move everything into the database, and remove the append log."""
@@ -225,6 +317,7 @@ class Journal:
             self._checkpoint()
             if self._append_log is not None:
                 self._append_log.path.unlink()
+            self._settle_doubt()
         finally:
             self.close()
 
@@ -232,8 +325,44 @@ class Journal:
         """Close the files as they are, without a checkpoint; may be called twice."""
         if self._append_log is not None:
             self._append_log.close()
+        if self.newest is not None:
+            self.newest.close()
         with suppress(sqlite3.Error):
             self._db.close()
+
+
+def read_state(db: sqlite3.Connection) -> tuple[Saved | None, str]:
+    """Return the state in a database, if there is one that makes sense, and why it makes none."""
+    row = db.execute("SELECT t_ms, boot_id, boottime_ms, wall_s, state, crc FROM saved").fetchone()
+    if row is None:
+        return None, ""
+    problem = moment_problem(row[:4], row[5], row[4])
+    if problem:
+        return None, problem
+    t_ms, boot_id, boottime_ms, wall_s, text, _ = row
+    return Saved(t_ms, boot_id, boottime_ms, wall_s, state_of(text)), ""
+
+
+def open_to_read(path: str, how: str) -> sqlite3.Connection:
+    """Open a database without writing to it; ``how`` is SQLite's: ``mode=ro``, ``immutable=1``."""
+    db = sqlite3.connect(f"file:{quote(path)}?{how}", uri=True)
+    db.text_factory = partial(str, encoding="utf-8", errors="replace")
+    return db
+
+
+def _moment(saved: Saved) -> tuple[float, str, float, float]:
+    """Return the moment of a state as SQLite gives it back."""
+    return float(saved.t_ms), saved.boot_id, float(saved.boottime_ms), float(saved.wall_s)
+
+
+def _with_checksum(row: Row) -> tuple[object, ...]:
+    fields = (row.seq, float(row.t_ms), float(row.at_s), row.name, row.data)
+    return (*fields, checksum(*fields))
+
+
+def _new_schema() -> set[str]:
+    with closing(connect(MEMORY)) as new:
+        return schema_of(new)
 
 
 def append_log_path(path: str | Path) -> Path:
@@ -270,6 +399,8 @@ def _read_database(path: str, count: int) -> list[Row]:
 
 
 def _read(path: str, count: int, how: str) -> list[Row]:
-    with closing(sqlite3.connect(f"file:{quote(path)}?{how}", uri=True)) as db:
-        rows = db.execute("SELECT * FROM event ORDER BY seq DESC LIMIT ?", (count,)).fetchall()
-    return [Row(*row) for row in reversed(rows)]
+    with closing(open_to_read(path, how)) as db:
+        events = EVENTS if has_checksums(db) else EVENTS.replace("crc", "NULL")
+        found = db.execute(f"{events} ORDER BY seq DESC LIMIT ?", (count,))
+        rows = [Row(*fields) for *fields, crc in found if not row_problem(fields, crc)]
+    return rows[::-1]

@@ -10,6 +10,7 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from controller.codec import decode, iso
+from controller.journal.checks import moment_problem, row_problem
 
 #: What is saved besides the state.
 MOMENT = ("boot_id", "boottime_ms", "wall_s")
@@ -140,7 +141,7 @@ def line_of(
 
 
 def read_steps(lines: Iterable[bytes]) -> tuple[PendingSteps, bool]:
-    """Return the steps of such lines, and whether one of the lines can't be read."""
+    """Return the steps of such lines, and whether one of the lines can't be read or be."""
     pending = PendingSteps()
     fields: dict[str, Any] = {}
     for line in lines:
@@ -148,9 +149,11 @@ def read_steps(lines: Iterable[bytes]) -> tuple[PendingSteps, bool]:
             step = _DECODER.decode(line)
             fields.update(step.fresh or {})
             saved = Saved.of(fields) if fields else None
-        except (DecodeError, RecursionError, KeyError):
+            rows = [Row(*row[:4], bytes(row[4]).decode()) for row in step.rows]
+        except (DecodeError, RecursionError, KeyError, UnicodeDecodeError):
             return pending, True
-        rows = [Row(*row[:4], bytes(row[4]).decode()) for row in step.rows]
+        if any(map(row_problem, rows)) or (saved and moment_problem(saved[:4])):
+            return pending, True
         pending.add(rows, saved, step.delivered)
     return pending, False
 

@@ -122,6 +122,7 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "LockNotLocked": ("the bolt is not where it should be", "il catenaccio non è al suo posto"),
     "BrokerDown": ("the broker is away", "il broker è assente"),
     "JournalFailed": ("the journal cannot be written", "il registro non si può scrivere"),
+    "FileDamaged": ("a file on the disk was damaged", "un file sul disco era rovinato"),
     "CommandFlood": ("too many commands", "troppi comandi"),
     "SafeMode": ("safe mode: count by hand", "modalità sicura: conta a mano"),
 }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -27,7 +28,6 @@ from controller.gpio.simulated import SimulatedPins
 from controller.integrations.announcements import WatchedTopics
 from controller.integrations.devices import Devices
 from controller.integrations.discovery import discovery_messages, stale_topics
-from controller.journal.journal import Journal
 from controller.journal.recovery import Opened, open_journal
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.link import Link
@@ -117,9 +117,13 @@ def simulated(config: Config, clock: Clock) -> tuple[Any, Callable[[float], floa
     return SimulatedPins(clock, input_lines(config)), lambda seconds: seconds * 1000
 
 
-def assemble(config: Config, world: World) -> Running:
-    """Open the journal, claim the pins and prepare the link; raises PinsError without pins."""
-    opened = open_journal(config.journal.path)
+def assemble(config: Config, world: World, damaged: Sequence[str] = ()) -> Running:
+    """Open the journal, claim the pins and prepare the link; raises PinsError without pins.
+
+    ``damaged`` are the names of other files that could not be read.
+    """
+    since_s = noon_before(wall_s())
+    opened = open_journal(config.journal.path, since_s)
     if opened.warning:
         log.warning("%s", opened.warning)
     clock, state, absence = _resume(opened, world)
@@ -129,13 +133,22 @@ def assemble(config: Config, world: World) -> Running:
     except PinsError:
         opened.journal.close()
         raise
-    if opened.journal.in_memory and opened.warning:
-        queue.put(Fault(clock.now_ms(), "JournalFailed", "journal", active=True))
+    night = _tonight(opened, since_s)
+    for name, line in _faults(config, opened, damaged):
+        queue.put(Fault(clock.now_ms(), name, line, active=True))
     engine = Engine(config.rules, config.sensing, state)
-    base = _Base(clock, queue, engine, pins, opened.journal)
+    base = _Base(clock, queue, engine, pins, opened, night)
     components = _components(config, world, base)
     loop = Loop(components, engine, queue)
     return Running(loop, absence, clock, factory, pins, components.self_test)
+
+
+def _faults(config: Config, opened: Opened, damaged: Sequence[str]) -> list[tuple[str, str]]:
+    """Return name and line of each fault of the disk that the page is to show."""
+    journal = [Path(config.journal.path).name] if opened.damaged else []
+    spoilt = [("FileDamaged", name) for name in [*journal, *damaged]]
+    failed = opened.journal.in_memory and opened.warning
+    return [("JournalFailed", "journal"), *spoilt] if failed else spoilt
 
 
 def _claim(
@@ -176,9 +189,7 @@ def _resume(opened: Opened, world: World) -> tuple[Clock, State, Absence]:
     try:
         return clock, world.kept(codec.load_state(saved.state)), absence
     except ValueError as error:
-        log.warning(
-            "journal: the last state can't be read (%s); say on the page how many are inside", error
-        )
+        opened.doubt_state(str(error))
         return clock, State(t_ms=origin_ms), Absence(restart=True, doubt=True)
 
 
@@ -190,7 +201,8 @@ class _Base:
     queue: SimpleQueue[Item]
     engine: Engine
     pins: Pins
-    journal: Journal
+    opened: Opened
+    night: Night
 
 
 def _components(config: Config, world: World, base: _Base) -> Components:
@@ -225,13 +237,12 @@ def _components(config: Config, world: World, base: _Base) -> Components:
 
 
 def _reporter(config: Config, base: _Base) -> Reporter:
-    clock, journal = base.clock, base.journal
     return Reporter(
         Origin(config.venue, secrets.token_hex(4), Topics.of(config)),
         config.rules,
-        clock,
-        _newest_published(journal),
-        _tonight(journal, noon_before(clock.wall_s())),
+        base.clock,
+        _newest_published(base.opened),
+        base.night,
         Integrations(Devices.of(config), discovery_messages(config, version("backdoor"))),
     )
 
@@ -240,26 +251,30 @@ def _publisher(config: Config, world: World, base: _Base, reporter: Reporter) ->
     client_id = f"backdoor-{config.venue}-{socket.gethostname()}"[:60]
     link = partial(world.link, client_id=client_id)
     watched = _watched(config, reporter.devices.state_topics())
-    return Publisher(reporter, base.journal, base.clock, base.queue, watched, link)
+    return Publisher(reporter, base.opened.journal, base.clock, base.queue, watched, link)
 
 
-def _newest_published(journal: Journal) -> int:
+def _newest_published(opened: Opened) -> int:
     """Return the highest number under which an event may have been published.
 
-    A power cut may have taken events from the disk that subscribers have already.
+    A power cut may have taken events from the disk that subscribers have already; so may damage.
     """
+    journal = opened.journal
     saved = journal.saved()
     cut = journal.unfinished and saved is not None and saved.boot_id != boot_id()
-    return journal.last_seq() + (LOST_AT_MOST if cut else 0)
+    return journal.last_seq() + (LOST_AT_MOST if cut or opened.damaged else 0)
 
 
-def _tonight(journal: Journal, since_s: float) -> Night:
+def _tonight(opened: Opened, since_s: float) -> Night:
     """Return the timeline of the night that began at ``since_s`` (seconds since 1970)."""
     night = Night(codec.iso(since_s))
-    for row in journal.since(since_s):
-        data = codec.decode(row.data)
-        own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms", "event")}
-        night.add(row.at, row.name, own)
+    for row in opened.tonight:
+        try:
+            data = codec.decode(row.data)
+            own = {k: v for k, v in data.items() if k not in ("seq", "boot", "at", "t_ms", "event")}
+            night.add(row.at, row.name, own)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("journal: event %d is not on tonight's chart: %r", row.seq, error)
     return night
 
 

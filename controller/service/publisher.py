@@ -66,7 +66,8 @@ class Publisher:
         self.state_due_s = inf
         #: What to do when each record is written, in the order of the records.
         self._then: deque[Callable[[], None]] = deque()
-        self._outbox = Outbox(journal.delivered(), journal.last_seq())
+        newest = journal.last_seq()
+        self._outbox = Outbox(min(journal.delivered(), newest), newest)
         self._writer = JournalWriter(
             journal,
             on_written=self._written,

@@ -41,6 +41,7 @@ FAULTS: Mapping[str, Any] = {
     "LockNotLocked": lazy("the bolt is not where it should be"),
     "BrokerDown": lazy("the broker is away"),
     "JournalFailed": lazy("the journal cannot be written"),
+    "FileDamaged": lazy("a file on the disk was damaged; what could not be read is left out"),
     "CommandFlood": lazy("somebody sends too many commands"),
     "SafeMode": lazy("safe mode: locked, count by hand"),
 }

@@ -257,7 +257,7 @@ def test_append_log_is_set_aside_with_damaged_database(journal: Journal) -> None
     opened = open_journal(journal.path)
     assert opened.doubt
     assert append_log_path(f"{journal.path}.corrupt-1").stat().st_size > 0
-    assert opened.journal.saved() is None
+    assert opened.journal.saved() == saved(1)  # it was sound, and now it is doubted
     assert opened.journal.last_seq() == 1  # no number is given twice
     opened.journal.close()
 

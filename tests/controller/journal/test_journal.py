@@ -137,7 +137,7 @@ def test_older_file_is_migrated_step_by_step(path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, *more))
     with closing(Journal(path)) as journal:
-        assert journal._db.execute("PRAGMA user_version").fetchone() == (4,)
+        assert journal._db.execute("PRAGMA user_version").fetchone() == (5,)
         assert journal._db.execute("SELECT cause FROM event").fetchall() == [("old",)] * 3
         assert journal.saved() == saved(3)
 
@@ -180,7 +180,7 @@ def test_newer_file_is_left_alone(path: Path) -> None:
     opened = open_journal(path)
     assert opened.doubt
     assert opened.journal.in_memory
-    assert "version 99 and this program knows 2; update it" in opened.warning
+    assert "version 99 and this program knows 3; update it" in opened.warning
     assert path.read_bytes() == before
     opened.journal.close()
 
@@ -194,10 +194,11 @@ def damaged_anew(path: Path, name: str = "journal.db.corrupt-1") -> Opened:
     assert opened.doubt
     assert f"kept as {path.with_name(name)}, a new one is begun" in opened.warning
     assert path.with_name(name).exists()
-    assert opened.journal.saved() is None
-    opened.journal.write([row(1)], saved(1))
+    seq = opened.journal.last_seq() + 1
+    opened.journal.write([row(seq)], saved(seq))
+    opened.journal.sync()
     opened.journal.close()
-    assert open_and_close(path) == (False, saved(1))
+    assert open_and_close(path) == (False, saved(seq))
     return opened
 
 
@@ -473,5 +474,5 @@ def test_large_file_is_not_read_whole_at_start(path: Path, monkeypatch: pytest.M
         read: list[str] = []
         journal._db.set_trace_callback(read.append)
         journal.check()
-        assert not any("quick_check" in statement for statement in read)
+        assert not any("integrity_check" in statement for statement in read)
         assert journal.last_seq() == 4999

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -15,7 +16,7 @@ DAY_MS = 86_400_000.0
 
 
 def asked(**fields: Any) -> Question:
-    return Question(**{"id": "1", "expected": 2, "seen": 1, "since_ms": 5.0, "readings": ()} | fields)
+    return replace(Question("1", 2, 1, 5.0, ()), **fields)
 
 
 def at_work(**fields: Any) -> State:
