@@ -56,7 +56,7 @@ DAMAGES = (
     sqlite3.SQLITE_SCHEMA,
 )
 #: A disk that has not answered after so long is taken as none, seconds.
-OPEN_LIMIT_S = 15.0
+OPEN_LIMIT_S = 10.0
 #: Parts of a journal, beside the database itself.
 PARTS = ("-wal", "-shm", "-tail", "")
 

@@ -56,6 +56,8 @@ class JournalWriter:
         self._delivered: int | None = None
         self._fault = ""
         self._sync_at_s: float | None = None
+        #: Since when the disk has been at its present work, monotonic seconds; None while idle.
+        self._busy_since_s: float | None = None
         self._ended = False
         self._thread = Thread(target=self._run, name="journal", daemon=True)
 
@@ -75,6 +77,11 @@ class JournalWriter:
         """Delete delivered events of before ``before_s`` (seconds since 1970)."""
         self._queue.put(lambda: self._prune(before_s))
 
+    def busy_s(self) -> float:
+        """Return for how many seconds the disk has been at its present work; from any thread."""
+        since_s = self._busy_since_s
+        return 0.0 if since_s is None else monotonic() - since_s
+
     def stop(self, limit_s: float = 5.0) -> None:
         """Write what is queued and close the journal; wait at most ``limit_s`` seconds for it."""
         self._queue.put(self._end)
@@ -86,6 +93,7 @@ class JournalWriter:
     def _run(self) -> None:
         while not self._ended:
             jobs = self._take()
+            self._busy_since_s = monotonic()
             try:
                 self._write([job for job in jobs if isinstance(job, Record) and job != NOTHING])
                 self._sync_when_due()
@@ -97,6 +105,7 @@ class JournalWriter:
                 self._forget()
             for job in jobs:
                 self._call(partial(self._on_written, job) if isinstance(job, Record) else job)
+            self._busy_since_s = None
         self._close()
 
     def _call(self, callback: Callable[[], None]) -> None:

@@ -116,6 +116,7 @@ class Heartbeat:
             )
             self.queue.put(edge)
         self.publisher.catch_up()
+        self.publisher.watch_disk(self.engine.state)
         self._ticks += 1
         if self._ticks % TICKS_PER_HEARTBEAT == 0:
             self._beat()
@@ -123,6 +124,8 @@ class Heartbeat:
     def flush(self) -> None:
         """Hand the raw edges of the last seconds to the thread that writes to the disk."""
         rows, flight = self.flight.take(), self.flight
+        if self.publisher.stalled:  # they would only fill the memory
+            return
         wall_s, now_ms = self.clock.wall_s(), self.clock.now_ms()
         self.publisher.call_after(lambda: flight.flush(rows, wall_s, now_ms))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from queue import SimpleQueue
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -38,6 +39,11 @@ STATE_DELAY_S = 0.001
 #: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
 COMMANDS_WAITING = 1000
 
+#: A disk that has not answered for so long is said to fail, and nobody waits for it any more.
+STALL_S = 3.0
+#: The fault goes when the disk has answered in time for so long: slow disks are slow every time.
+CALM_S = 60.0
+
 #: What comes to the loop through its queue.
 Item = Edge | Message | Command | Fault | Repeat | Callable[[], None]
 LinkMaker = Callable[..., Link]
@@ -45,6 +51,9 @@ LinkMaker = Callable[..., Link]
 
 class Publisher:
     """Commits records and publishes messages; the loop calls it, and nothing here makes it wait.
+
+    While the disk hangs (``stalled``) only events wait for it, and the answers that were due before
+    it was known: what is answered from then on is done, and the fault says that it is not kept.
 
     ``make_link(**callbacks)`` returns the link; ``watched`` are other people's topics to follow.
     """
@@ -64,6 +73,15 @@ class Publisher:
         self._queue = queue
         #: When the state is to be published, monotonic seconds.
         self.state_due_s = inf
+        #: Whether the disk keeps the journal waiting, so that messages go without it.
+        self.stalled = False
+        self._calm_at_s = inf
+        #: How often the disk has stalled: messages of before are older than what went past them.
+        self._stalls = 0
+        self._overtaken: set[str] = set()
+        #: Why the journal fails: an error, the disk's silence.
+        self._failing: set[str] = set()
+        self._failing_lock = Lock()
         #: What to do when each record is written, in the order of the records.
         self._then: deque[Callable[[], None]] = deque()
         newest = journal.last_seq()
@@ -71,7 +89,7 @@ class Publisher:
         self._writer = JournalWriter(
             journal,
             on_written=self._written,
-            on_fault=partial(self._report, "JournalFailed", "journal"),
+            on_fault=lambda text: self._journal_fails("error", failing=bool(text)),
         )
         self._announcer = Announcer(watched, queue.put, self.publish)
         self._link = make_link(
@@ -107,14 +125,25 @@ class Publisher:
             messages = reporter.one_shot_messages(effects)
             if record.urgent:  # who asked for it finds it done
                 messages += reporter.changed_messages(state)
-            self.commit(record, then=messages)
+            self._commit_and_publish(record, messages)
         if reporter.state_changed and self.state_due_s == inf:
             self.state_due_s = monotonic() + STATE_DELAY_S
 
     def commit(self, record: Record, then: Sequence[Message] = ()) -> None:
         """Write a record; publish its events when it is written, and ``then`` after them."""
-        self._then.append(partial(self._publish_written, record.rows, then))
+        self._then.append(partial(self._publish_written, record.rows, then, self._stalls))
         self._writer.put(record)
+
+    def _commit_and_publish(self, record: Record, messages: Sequence[Message]) -> None:
+        """Publish messages after the record, or at once where that may take for ever."""
+        if not self.stalled:
+            self.commit(record, then=messages)
+            return
+        if record is not NOTHING:
+            self.commit(record)
+        self._overtaken.update(message.topic for message in messages if message.retain)
+        for message in messages:
+            self._link.publish(message)
 
     def call_after(self, done: Callable[[], None]) -> None:
         """Call ``done`` when all committed before is written and published.
@@ -132,7 +161,7 @@ class Publisher:
     def publish_in_turn(self, messages: Sequence[Message]) -> None:
         """Publish how things stand: after the events that are still on their way to the journal."""
         if messages:
-            self.commit(NOTHING, then=messages)
+            self._commit_and_publish(NOTHING, messages)
 
     def publish(self, message: Message) -> None:
         """Publish at once, from any thread."""
@@ -148,6 +177,40 @@ class Publisher:
         """Go on with events that the broker has not got; to be called ten times a second."""
         self._fetch(self._outbox.tick())
 
+    def watch_disk(self, state: State) -> None:
+        """Notice a disk that hangs, and one that is back; to be called ten times a second."""
+        now_s, waits_s = monotonic(), self._writer.busy_s()
+        if waits_s > STALL_S:
+            self._calm_at_s = now_s + CALM_S
+            if not self.stalled:
+                self._stall(state)
+        elif self.stalled and not self._then:
+            self.stalled = False
+            log.warning("journal: the disk answers again, and has everything")
+            self.publish_in_turn(self._reporter.whole_state(state))
+        elif now_s >= self._calm_at_s:
+            self._calm_at_s = inf
+            self._journal_fails("silence", failing=False)
+
+    def _stall(self, state: State) -> None:
+        log.warning(
+            "journal: the disk has not answered for %g s; door and page go on without it, "
+            "and edges are not recorded",
+            STALL_S,
+        )
+        self.stalled = True
+        self._stalls += 1
+        self._journal_fails("silence", failing=True)
+        self.publish_in_turn(self._reporter.whole_state(state))
+
+    def _journal_fails(self, cause: str, *, failing: bool) -> None:
+        """Report to the rules that the journal fails for any cause, or for none any more."""
+        with self._failing_lock:
+            before = bool(self._failing)
+            (self._failing.add if failing else self._failing.discard)(cause)
+            if before != bool(self._failing):
+                self._report("JournalFailed", "journal", cause if self._failing else "")
+
     def forget(self, before_s: float) -> None:
         """Delete delivered events of before ``before_s`` (seconds since 1970) from the journal."""
         self._writer.prune(before_s)
@@ -158,10 +221,14 @@ class Publisher:
         """Do what was to follow this record: the writer reports them in their order."""
         self._then.popleft()()
 
-    def _publish_written(self, rows: Sequence[Row], messages: Sequence[Message]) -> None:
+    def _publish_written(
+        self, rows: Sequence[Row], messages: Sequence[Message], stalls: int
+    ) -> None:
         self._publish_events(self._outbox.committed(rows))
         for message in messages:
-            self._link.publish(message)
+            overtaken = stalls < self._stalls and message.topic in self._overtaken
+            if not (overtaken and message.retain):
+                self._link.publish(message)
         for row in rows:
             log.info("%s %s", row.name, row.to_json())
 

@@ -105,6 +105,11 @@ class Reporter:
             return []
         return self._state_messages(state, self._snapshot)
 
+    def whole_state(self, state: State) -> list[Message]:
+        """Return every retained message of the state; the timeline follows within a second."""
+        self._night.changed = True
+        return self._state_messages(state, {})
+
     def one_shot_messages(self, effects: TimedEffects) -> list[Message]:
         """Return answers, chimes and other people's devices: published once and never retained."""
         topics, devices = self.origin.topics, self.devices

@@ -338,6 +338,84 @@ def test_night_is_published_and_restored_after_a_restart(tmp_path: Path) -> None
         assert night["totals"]["guests"] == 1
 
 
+def test_disk_that_hangs_is_a_fault_and_door_and_page_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked before it was known is told as done when it is; later commands at once."""
+    sync, free = Journal.sync, threading.Event()
+
+    def hanging(journal: Journal) -> None:
+        assert free.wait(HANGS_S)
+        sync(journal)
+
+    monkeypatch.setattr("controller.service.publisher.CALM_S", 0.5)
+    with house(tmp_path) as demo:
+        demo.running.loop.wait_until_published()
+        monkeypatch.setattr(Journal, "sync", hanging)
+        try:
+            before = demo.mqtt.send("set_count", count=2)
+            eventually(lambda: "JournalFailed" in {f["name"] for f in demo.state["faults"]})
+            assert demo.state["occupancy"]["count"] == 2
+            assert before not in {result["id"] for result in demo.mqtt.all("result")}
+            assert demo.mqtt.ask("access_door")["ok"]
+            eventually(lambda: times_on(demo.pin(STRIKE)))
+            assert before not in {result["id"] for result in demo.mqtt.all("result")}
+            assert not demo.mqtt.events("count_adjusted"), "it is not in the journal"
+        finally:
+            free.set()
+        eventually(lambda: before in {result["id"] for result in demo.mqtt.all("result")})
+        eventually(lambda: demo.mqtt.events("access_granted"))
+        eventually(lambda: not demo.state["faults"])
+        demo.running.loop.wait_until_published()
+        seqs = [state["seq"] for state in demo.mqtt.all("state")]
+        assert seqs == sorted(seqs)
+        told = [json.loads(message.payload)["seq"] for message in demo.mqtt.event_messages()]
+        assert told == sorted(told)
+
+
+def test_fault_of_a_slow_disk_stays_while_it_is_slow_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = Journal.sync
+
+    def slow(journal: Journal) -> None:
+        time.sleep(0.5)
+        sync(journal)
+
+    monkeypatch.setattr("controller.service.publisher.STALL_S", 0.1)
+    with house(tmp_path) as demo:
+        monkeypatch.setattr(Journal, "sync", slow)
+        for count in (1, 2, 3):
+            assert demo.mqtt.ask("set_count", count=count)["ok"]
+            demo.running.loop.wait_until_published()
+        eventually(lambda: demo.state["faults"])
+        named = [event for event in demo.mqtt.events("fault") if event["name"] == "JournalFailed"]
+        assert len(named) == 1
+        assert not demo.mqtt.events("fault_cleared")
+
+
+def test_edges_are_not_piled_up_for_a_disk_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    monkeypatch.setattr("controller.service.publisher.STALL_S", 0.1)
+    with house(tmp_path) as demo:
+        monkeypatch.setattr(Journal, "sync", lambda journal: free.wait(HANGS_S))
+        try:
+            demo.mqtt.send("set_count", count=2)
+            eventually(lambda: demo.state["faults"])
+            publisher = demo.running.loop._components.publisher
+            waiting = publisher._writer._queue.qsize()
+            for _ in range(20):
+                demo.running.loop.post(demo.running.loop._components.heartbeat.flush)
+            handled = threading.Event()
+            demo.running.loop.post(handled.set)
+            assert handled.wait(HANGS_S)
+            assert publisher._writer._queue.qsize() < waiting + 20
+        finally:
+            free.set()
+
+
 def test_published_state_never_goes_backwards_on_a_slow_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,21 @@ def test_failed_journal_is_reported_to_the_rules(desk: Desk) -> None:
     eventually(lambda: "event/knock" in desk.heard())  # published all the same
 
 
+def test_journal_that_fails_for_two_causes_is_one_fault_until_both_are_gone(desk: Desk) -> None:
+    fails = desk.publisher._journal_fails
+
+    def told() -> list[bool]:
+        faults = [item for item in drained(desk.queue) if isinstance(item, Fault)]
+        return [fault.active for fault in faults if fault.name == "JournalFailed"]
+
+    fails("error", failing=True)
+    fails("silence", failing=True)
+    fails("error", failing=False)
+    assert told() == [True]
+    fails("silence", failing=False)
+    assert told() == [False]
+
+
 def drained(queue: SimpleQueue[Item]) -> list[Item]:
     items = []
     while not queue.empty():

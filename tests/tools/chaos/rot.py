@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 from controller.journal import journal, recovery
 from controller.mqtt.memory import InMemoryBroker
@@ -112,7 +113,7 @@ def cut(file: Path, chance: random.Random) -> str:
 
 
 def swap(file: Path, chance: random.Random, older: Path) -> str:
-    """Put an older copy in its place, with all that it holds by then; or remove it, if there is none."""
+    """Put an older copy in its place; where there is none, remove it."""
     if older.exists():
         shutil.copy(older, file)
         return f"replaced by {older}"
@@ -157,11 +158,11 @@ def _watched(boottime_ms: float) -> Iterator[Traceback]:
     log.addHandler(handler)
     propagates, log.propagate = log.propagate, False
     hook, threading.excepthook = threading.excepthook, handler.died
-    real, assembly.boottime_ms = assembly.boottime_ms, lambda: boottime_ms + 500.0
     try:
-        yield handler
+        with patch.object(assembly, "boottime_ms", lambda: boottime_ms + 500.0):
+            yield handler
     finally:
-        assembly.boottime_ms, threading.excepthook = real, hook
+        threading.excepthook = hook
         log.propagate = propagates
         log.removeHandler(handler)
 
@@ -316,7 +317,7 @@ def _forked(work: Callable[[], int]) -> int:
         code = 1
         try:
             code = work()
-        except BaseException:
+        except Exception:  # noqa: BLE001 - a child says so and ends: the parent's code is not its own
             traceback.print_exc()
         finally:
             os._exit(code)
