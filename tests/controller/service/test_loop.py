@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import ANY
 
 import pytest
 
+from controller.clock import Clock
+from controller.config.learned_rhythms import with_learned
 from controller.config.loader import parse
+from controller.config.settings import Config
 from controller.events import Edge
+from controller.gpio.factories import PinsError
 from controller.gpio.simulated import ACTS, Move
 from controller.integrations.announcements import Repeat
+from controller.journal.doubt import DoubtMark
 from controller.journal.journal import Journal, read_last
+from controller.journal.records import Row, Saved
+from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message
 from controller.replay import replay, wired_by
+from controller.service.assembly import World, alone, assemble, simulated
 from controller.service.heartbeat import REREAD_S
-from controller.trace import Row
-from tests.support.demo import Demo, house, times_on
+from controller.trace import Row as TraceRow
+from tests.support.demo import Demo, demo_config, house, times_on
 from tests.support.wait import HANGS_S, eventually
 
 STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
@@ -88,7 +99,7 @@ def test_trace_played_on_pins_gives_the_events_of_replay(tmp_path: Path) -> None
         for number, act in enumerate(acts)
         for move in ACTS[act]
     ]
-    rows = [Row(*move) for move in moves]
+    rows = [TraceRow(*move) for move in moves]
     config = wired_by(parse({}, "", ["house.empty_after=3"]), rows)
     *replayed, end = [json.loads(line) for line in replay(rows, config)]
     wires = [f"lines.{line}={{pin={config.lines[line].pin}}}" for line in config.lines]
@@ -292,6 +303,85 @@ def test_unreadable_state_makes_the_count_uncertain(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         eventually(lambda: demo.state is not None)
         assert not demo.state["occupancy"]["certain"]
+
+
+def without_pins(config: Config) -> World:
+    def busy(clock: Clock) -> Any:
+        raise PinsError("GPIO 17 is in use")
+
+    return World(busy, alone(InMemoryBroker()))
+
+
+def test_doubt_of_a_damaged_journal_outlives_starts_that_fail(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.mqtt.ask("set_count", count=2)
+    (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
+    config = demo_config(tmp_path)
+    for _ in range(3):
+        with pytest.raises(PinsError):
+            assemble(config, without_pins(config))
+    with house(tmp_path) as demo:
+        assert not demo.state["occupancy"]["certain"]
+        assert demo.state["occupancy"]["max"] == 4
+
+
+def test_doubt_of_an_unreadable_state_outlives_starts_that_fail(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal.db")) as journal:
+        journal.write([], Saved(5.0, "boot", 1.0, 1.0, {"busy": "soon"}))
+    config = demo_config(tmp_path)
+    with pytest.raises(PinsError):
+        assemble(config, without_pins(config))
+    assert "can't be read" in DoubtMark(tmp_path / "journal.db").reason()
+    with house(tmp_path) as demo:
+        assert not demo.state["occupancy"]["certain"]
+
+
+def test_spoilt_row_of_tonight_is_left_out_and_its_file_is_named(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        for count in (1, 2):
+            assert demo.mqtt.ask("set_count", count=count)["ok"]
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as db:
+        spoil = "UPDATE event SET data = replace(data, ':1', ':{') WHERE name = 'count_adjusted'"
+        assert db.execute(spoil).rowcount == 2
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state["faults"])
+        named = [(fault["name"], fault["line"]) for fault in demo.state["faults"]]
+        assert named == [("FileDamaged", "journal.db")]
+        assert not demo.state["occupancy"]["certain"]
+        eventually(lambda: demo.mqtt.last("night"))
+        names = [event["name"] for event in demo.mqtt.last("night")["last"]]
+        assert "session_started" in names
+        assert names.count("count_adjusted") == 1  # the spoilt ones are gone; this is the doubt's
+        assert demo.mqtt.ask("set_count", count=2)["ok"]
+    with house(tmp_path) as demo:
+        assert not demo.state["faults"]
+        assert demo.state["occupancy"]["certain"]
+
+
+def test_row_of_an_older_release_that_lacks_something_is_not_on_the_chart(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal.db")) as journal:
+        for seq, (name, data) in enumerate(
+            (("entry", "{}"), ("count_adjusted", '{"after": 5}'), ("knock", '{"place": "hatch"}')),
+            1,
+        ):
+            journal.write([Row(seq, 1.0, time.time(), name, data)])
+        journal.finish()
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.mqtt.last("night"))
+        assert [event["name"] for event in demo.mqtt.last("night")["last"]] == ["knock"]
+
+
+def test_other_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "regulars.toml").write_bytes(b"\xff\xfe\x00")
+    damaged: list[str] = []
+    config = with_learned(demo_config(tmp_path), damaged)
+    assert damaged == ["regulars.toml"]
+    running = assemble(config, World(partial(simulated, config), alone(InMemoryBroker())), damaged)
+    running.loop.begin(running.absence)
+    running.loop.stop()
+    running.loop.run()
+    named = [(fault.name, fault.line) for fault in running.loop.state.faults]
+    assert named == [("FileDamaged", "regulars.toml")]
 
 
 def test_door_works_without_a_disk_and_reports_the_fault(tmp_path: Path) -> None:
