@@ -95,6 +95,9 @@ chaos: dev
 	@$(BIN)/python -m tests.tools.chaos kills $(or $(ROUNDS),1000) $(JOBS)
 	@$(BIN)/python -m tests.tools.chaos brokers $(or $(ROUNDS),100) $(JOBS)
 	@$(BIN)/python -m tests.tools.chaos cuts $(or $(ROUNDS),9000) $(JOBS)
+	@$(BIN)/python -m tests.tools.chaos rot $(or $(ROUNDS),5000) $(JOBS)
+	@$(BIN)/python -m tests.tools.chaos instants $(or $(ROUNDS),1000) $(JOBS)
+	@$(BIN)/python -m tests.tools.chaos processes $(or $(ROUNDS),100) $(JOBS)
 
 model: dev
 	@$(BIN)/python -m tests.tools.model $(ARGS)

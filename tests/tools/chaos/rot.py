@@ -12,12 +12,15 @@ import logging
 import os
 import random
 import shutil
+import signal
+import socket
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,8 +35,9 @@ from controller.rules.state import State
 from controller.service import assembly
 from controller.service.assembly import World, alone, assemble, simulated
 from controller.service.safe_mode import assemble_safely
+from tests.support.controller_process import Controller
 from tests.support.demo import demo_config, house
-from tests.support.wait import eventually
+from tests.support.wait import HANGS_S, eventually
 
 Tell = Callable[[str], None]
 
@@ -333,3 +337,83 @@ def _killed_start(folder: Path, boottime_ms: float, at: int) -> int:
 def _doubted_start(folder: Path, boottime_ms: float) -> int:
     state = start(folder, boottime_ms)
     return 2 if state.occupancy.certain else 0
+
+
+# --- as processes -------------------------------------------------------------------------------
+
+
+class Unit:
+    """`backdoor run` as systemd starts it, and what it reports to systemd."""
+
+    def __init__(self, folder: Path) -> None:
+        self._controller = Controller(folder, 'mqtt.host=""')
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(folder / "notify"))
+        self._socket.settimeout(HANGS_S)
+        self._environment = {"NOTIFY_SOCKET": str(folder / "notify")}
+
+    def killed_after(self, seconds: float) -> None:
+        """Start it, and kill it at this instant."""
+        self._controller.start(**self._environment)
+        time.sleep(seconds)  # the random instant itself
+        self._controller.end(signal.SIGKILL)
+
+    def status(self, *, safe: bool = False) -> str:
+        """Start it, wait for READY and its status line, and stop it in order."""
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while self._socket.recv(4096):  # of those that were killed
+                pass
+        self._socket.settimeout(HANGS_S)
+        self._controller.args += ["--safe"] if safe else []
+        self._controller.start(**self._environment)
+        assert self._until("READY=1") == "READY=1", self.log()
+        status = self._until("STATUS=")
+        assert self._controller.end() == 0, self.log()
+        assert "Traceback" not in self.log(), self.log()
+        return status
+
+    def _until(self, beginning: str) -> str:
+        try:
+            while not (told := self._socket.recv(4096).decode()).startswith(beginning):
+                pass
+        except TimeoutError:
+            raise AssertionError(f"no {beginning}: {self.log()}") from None
+        return told
+
+    def log(self) -> str:
+        """Return what it has written to its log."""
+        return self._controller.log()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def processes(
+    folder: Path, rounds: int, seed: int, tell: Tell, share: tuple[int, int] = (0, 1)
+) -> dict[str, int]:
+    """Spoil a file, kill a few real starts at random instants, then look at one that may live.
+
+    Every second round the whole journal is gone, so that only the doubt tells that it ever was.
+    """
+    played = evening(folder / "evening")
+    done: Counter[str] = Counter()
+    for number in range(share[0], rounds, share[1]):
+        chance = random.Random(seed + number)
+        spoilt = _copied(played.left[chance.choice(("killed", "stopped"))], folder / f"{number}")
+        lost = number % 2 == 1
+        for file in spoilt.glob("journal.db*") if lost else ():
+            file.write_bytes(chance.randbytes(3000))
+        harm = "all lost" if lost else spoil(spoilt, chance, played.older)
+        unit = Unit(spoilt)
+        for _ in range(chance.randint(0, 3)):
+            unit.killed_after(chance.uniform(0.0, 0.8))
+            done["kills"] += 1
+        safe = chance.random() < 0.3
+        status = unit.status(safe=safe)
+        assert "?" in status, f"{harm}: {status}: {unit.log()}"
+        done["safe mode" if safe else "starts"] += 1
+        unit.close()
+        tell(f"{number}/{rounds} real starts")
+    return dict(done)

@@ -1,7 +1,8 @@
 """Rounds of violence against a living house; each returns what it survived, or fails.
 
 ``make chaos`` runs ``kills 1000``, ``brokers 100`` and ``cuts 9000`` by `tests.tools.chaos`, each
-shared among some processes; the test suite runs a few rounds of each.
+shared among some processes, and what `rot` does to a disk; the test suite runs a few rounds of
+each.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tests.conftest import Broker
 from tests.support.rows import row, saved
 from tests.support.subscriber import BASE, Subscriber
 from tests.support.wait import HANGS_S, eventually
+from tests.tools.chaos import rot
 
 Tell = Callable[[str], None]
 
@@ -260,16 +262,21 @@ def main(what: str, rounds: str, seed: str = "1", share: str = "0/1") -> None:
         sys.stdout.flush()
 
     # A cut is made by us and not by the disk: in memory ten thousand take minutes, not hours.
-    place = "/dev/shm" if what == "cuts" and Path("/dev/shm").is_dir() else None
+    shared = ("cuts", "rot", "instants", "processes")  # these know their share themselves
+    place = "/dev/shm" if what in shared and Path("/dev/shm").is_dir() else None
     number, of = (int(part) for part in share.split("/"))
-    mine = int(rounds) if what == "cuts" else len(range(number, int(rounds), of))
+    mine = int(rounds) if what in shared else len(range(number, int(rounds), of))
     rounds_of: dict[str, Callable[[Path, int, int, Tell], dict[str, int]]] = {
         "kills": kills,
         "brokers": brokers,
         "cuts": partial(cuts, share=(number, of)),
+        "rot": partial(rot.rot, share=(number, of)),
+        "instants": partial(rot.instants, share=(number, of)),
+        "processes": partial(rot.processes, share=(number, of)),
     }
     with tempfile.TemporaryDirectory(prefix="backdoor-chaos-", dir=place) as folder:
-        done = rounds_of[what](Path(folder), mine, int(seed) + 10_000 * number, tell)
+        own_seed = int(seed) + (0 if what in shared else 10_000 * number)
+        done = rounds_of[what](Path(folder), mine, own_seed, tell)
     sys.stdout.write(f"\r{json.dumps(done)}\n")
 
 
