@@ -174,6 +174,7 @@ CORE := controller/events.py \
   controller/mqtt/message.py \
   controller/mqtt/snapshot.py \
   controller/service/night.py \
+  controller/journal/checks.py \
   controller/journal/records.py \
   controller/integrations/devices.py \
   controller/integrations/entities.py \

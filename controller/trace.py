@@ -15,6 +15,7 @@ import csv
 import logging
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -197,11 +198,14 @@ class FlightRecorder:
 
 
 def _hours(folder: Path) -> list[_Hour]:
-    """Return the files of the recorder, oldest first."""
+    """Return the files of the recorder, oldest first; a file of another name is not one of them."""
     found = []
     for path in folder.glob("edges-*-*.csv"):
-        _, start_ms, wall_ms = path.stem.split("-")
-        found.append(_Hour(path, float(start_ms), float(wall_ms) / 1000))
+        with suppress(ValueError):
+            _, start_ms, wall_ms = path.stem.split("-")
+            hour = _Hour(path, float(start_ms), float(wall_ms) / 1000)
+            if 0 <= hour.start_ms <= LAST_MS and abs(hour.wall_s) <= LAST_MS:
+                found.append(hour)
     return sorted(found, key=lambda hour: hour.start_ms)
 
 
@@ -237,11 +241,18 @@ def cut(folder: Path, from_s: float, to_s: float) -> Iterator[str]:
 
 
 def _recorded(folder: Path) -> Iterator[_Recorded]:
+    """Yield every row that makes sense; what a damaged file has besides is left out and named."""
     for hour in _hours(folder):
-        with hour.path.open(encoding="ascii", newline="") as file:
-            for fields in list(csv.reader(file))[1:]:
-                if len(fields) != 3 or not fields[2]:
-                    continue  # a power cut in the middle of a row
-                t_ms = float(fields[0])
-                house_ms, wall_s = hour.start_ms + t_ms, hour.wall_s + t_ms / 1000
-                yield _Recorded(house_ms, wall_s, fields[1], fields[2])
+        bad = 0
+        # As latin-1 every byte is a character: what a disk has spoilt is no name of a line.
+        with hour.path.open(encoding="latin-1", newline="") as file:
+            for line in list(file)[1:]:
+                try:
+                    row = _row(line.replace("\0", "?").strip().split(","), 0.0)
+                except ValueError:
+                    bad += 1
+                    continue
+                house_ms, wall_s = hour.start_ms + row.t_ms, hour.wall_s + row.t_ms / 1000
+                yield _Recorded(house_ms, wall_s, row.line, str(row.level))
+        if bad:
+            log.warning("%s: left out, for they make no sense: %d of its rows", hour.path, bad)

@@ -229,7 +229,7 @@ def _remembered(file: Path | None) -> Memory:
     """Return what was kept; what cannot be read is forgotten."""
     try:
         return Memory() if file is None else msgspec.json.decode(file.read_bytes(), type=Memory)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning("%s: forgotten, %s", file, error)
         return Memory()

@@ -87,6 +87,39 @@ def test_row_that_a_power_cut_left_half_is_skipped(tmp_path: Path) -> None:
         file.write_text(text)
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"9\x000.0,beam_outer,1",
+        b"soon,beam_outer,1",
+        b"1e300,beam_outer,1",
+        b"nan,beam_outer,1",
+        b"-5,beam_outer,1",
+        b"900,beam\xffouter,1",
+        b"900,beam_outer,7",
+        b'"900,beam_outer,1',
+        b"\x85",
+    ],
+)
+def test_row_that_a_disk_has_spoilt_is_left_out_and_named(
+    spoilt: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(tmp_path, edge(0.0, False), edge(500.0, True), edge(600.0, False))
+    (file,) = tmp_path.iterdir()
+    whole = list(cut(tmp_path, WALL_S, WALL_S + 10))
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([*lines[:2], spoilt, *lines[2:]]))
+    assert list(cut(tmp_path, WALL_S, WALL_S + 10)) == whole
+    assert f"{file}: left out, for they make no sense: 1 of its rows" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["edges-0-x.csv", "edges-nan-5.csv", "edges-5-1e300.csv"])
+def test_file_whose_name_says_no_time_is_not_of_the_recorder(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("in the way")
+    record(tmp_path, edge(0.0, False), edge(500.0, True))
+    assert len(list(cut(tmp_path, WALL_S, WALL_S + 10))) == 3
+
+
 def test_over_a_restart_and_a_late_edge_the_trace_never_goes_back(tmp_path: Path) -> None:
     record(tmp_path, edge(0.7, False), edge(900.4, True), edge(899.9, False, "door_contact"))
     record(tmp_path, edge(899.95, True), edge(1200.0, False))  # the next process
