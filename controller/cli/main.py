@@ -206,6 +206,73 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     click.echo(f"page: {link}")
 
 
+# --- backup, restore ----------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@config_option
+@set_option
+def backup(target: Path | None, path: str | None, sets: tuple[str, ...]) -> None:
+    """Put configuration, pairing and journal into one file, while everything runs.
+
+    TARGET is a new file or a folder. Without it the folder is that of [backup], and older backups
+    there are removed as [backup] says: this is what runs each morning.
+    """
+    from controller.cli.backup import make_backup
+    from controller.config.loader import DEFAULT_PATH
+    from controller.maintenance.archive import BackupError
+
+    with _user_errors():
+        try:
+            make_backup(_config(path, sets), Path(path or DEFAULT_PATH), target, click.echo)
+        except BackupError as error:
+            raise Problem(str(error)) from None
+
+
+@main.command()
+@click.argument("backup", type=click.Path(path_type=Path))
+@config_option
+def restore(backup: Path, path: str | None) -> None:
+    """Put back what is in the file BACKUP; what is here now is kept aside, and the count asks.
+
+    As root on an installed machine it stops the services and starts them again.
+    """
+    from controller.cli.backup import services_stopped
+    from controller.config.loader import DEFAULT_PATH
+    from controller.maintenance.archive import BackupError
+    from controller.maintenance.restore import restore as restored
+
+    with _user_errors():
+        try:
+            for line in restored(backup, Path(path or DEFAULT_PATH), services_stopped()):
+                click.echo(line)
+        except BackupError as error:
+            raise Problem(str(error)) from None
+    click.echo("restored: say on the page how many are inside")
+
+
+@main.command()
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@config_option
+@click.option("--yes", is_flag=True, help="Save it without asking.")
+def report(target: Path | None, path: str | None, yes: bool) -> None:
+    """Make one file to attach to a bug report, without secrets and names.
+
+    TARGET is a new file or a folder (default: here). What is in it is listed before it is saved.
+    """
+    from controller.cli.backup import make_report
+    from controller.config.loader import DEFAULT_PATH
+    from controller.maintenance.archive import BackupError
+
+    ask = (lambda _: True) if yes or not sys.stdin.isatty() else _confirm
+    with _user_errors():
+        try:
+            make_report(Path(path or DEFAULT_PATH), target or Path(), click.echo, ask)
+        except BackupError as error:
+            raise Problem(str(error)) from None
+
+
 @main.command("self-test")
 @config_option
 @set_option

@@ -19,6 +19,7 @@ from controller.config.schema import KEYS, Key
 from controller.config.settings import (
     FIRST_SAFE_STRIKE_PIN,
     WIRING,
+    BackupSettings,
     BookSettings,
     Config,
     DeviceSettings,
@@ -126,6 +127,7 @@ class _Reader:
             mqtt=Mqtt(**groups.get("mqtt", {})),
             web=Web(**groups.get("web", {})),
             journal=JournalSettings(**groups.get("journal", {})),
+            backup=BackupSettings(**groups.get("backup", {})),
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),
             space=Space(**groups.get("space", {})),

@@ -176,4 +176,10 @@ KEYS: tuple[Key, ...] = (
     Key("journal", "path", "journal", "path", text, "the SQLite file; created when missing"),
     Key("journal", "keep_days", "journal", "keep_days", whole(1, 3650),
         "events older than this are dropped"),
+    Key("backup", "folder", "backup", "folder", text,
+        'where the nightly backup goes, best another disk: "/media/stick"; "" for none'),
+    Key("backup", "keep_days", "backup", "keep_days", whole(1, 366),
+        "of so many days that have one, the newest backup stays"),
+    Key("backup", "keep_weeks", "backup", "keep_weeks", whole(0, 520), "of so many weeks"),
+    Key("backup", "keep_months", "backup", "keep_months", whole(0, 1200), "of so many months"),
 )  # fmt: skip

@@ -128,6 +128,16 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """Where the nightly backup goes, and how many are kept; without a ``folder`` there is none."""
+
+    folder: str = ""
+    keep_days: int = 7
+    keep_weeks: int = 4
+    keep_months: int = 12
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of the owner."""
 
@@ -139,6 +149,7 @@ class Config:
     mqtt: Mqtt = field(default_factory=Mqtt)
     web: Web = field(default_factory=Web)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)
     space: Space = field(default_factory=Space)

@@ -28,7 +28,7 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "gpiod": "controller/gpio/",
     "lgpio": "controller/gpio/",
     "paho": "controller/mqtt/",
-    "sqlite3": "controller/journal/",
+    "sqlite3": ("controller/journal/", "controller/maintenance/"),
     "click": "controller/cli/",
     "flask": "web/",
     "flask_babel": "web/",
