@@ -7,21 +7,20 @@ that a person taps.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from controller.mqtt.message import Message, Topics
-from web.bookings.download import CalendarError, CalendarSource
+from web.bookings.download import CalendarError, CalendarSource, run
 from web.bookings.slots import (
     Booking,
     SlotQuery,
@@ -30,10 +29,13 @@ from web.bookings.slots import (
     next_party,
     parse_opening_hours,
 )
+from web.bookings.titles import parse_title
 
 log = logging.getLogger(__name__)
 
 LOCALTIME = Path("/etc/localtime")
+#: Debian's name of it, for when the above is a copy.
+TIMEZONE = Path("/etc/timezone")
 #: Who is next changes with time, so it is looked at more often than the calendar is downloaded.
 CHECK_EVERY_S = 30.0
 CHECKS_PER_DOWNLOAD = 10
@@ -48,22 +50,37 @@ LOOK_BACK = timedelta(days=1)
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Return the time zone of this IANA name; for "" that of this machine."""
-    if not name:
-        name = os.environ.get("TZ", "") or str(LOCALTIME.resolve()).partition("zoneinfo/")[2]
-    return ZoneInfo(name or "UTC")
+    """Return the time zone of this IANA name; for "" that of this machine, UTC if it has none."""
+    for candidate in (name,) if name else _names_of_local_zone():
+        try:
+            return ZoneInfo(candidate)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            continue
+    return ZoneInfo("UTC")
+
+
+def _names_of_local_zone() -> Iterator[str]:
+    """Yield what TZ and the system call it; TZ may be ``:Europe/Rome`` and ``:/etc/localtime``."""
+    said = os.environ.get("TZ", "").removeprefix(":")
+    if said and not said.startswith("/"):
+        yield said
+    for path in (Path(said), LOCALTIME) if said.startswith("/") else (LOCALTIME,):
+        yield str(path.resolve()).partition("zoneinfo/")[2]
+    with contextlib.suppress(OSError, UnicodeError):
+        yield TIMEZONE.read_text(encoding="utf-8").strip()
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarSettings:
     """Section ``[book]`` of the configuration, with times as objects."""
 
-    url: str
+    url: str = field(repr=False)
     open: tuple[str, ...]
     zone: ZoneInfo
     horizon: timedelta = timedelta(days=60)
     length: timedelta = timedelta(hours=2)
     names: bool = False
+    capacity: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,9 @@ class CalendarView:
 
     ``due``: a knock at the front door may be ``party``. ``free`` is when the next free slot begins;
     None when there is none, or nothing is known yet. ``has_hours``: the owner set opening hours.
-    ``problem`` says why the calendar cannot be read, "" when it can.
+    ``problem`` says why the calendar cannot be read, "" when it can. ``read``: it was read at least
+    once; before that nothing is claimed. So many entries are ``unreadable``, some with a title, and
+    ``letters_guessed`` when the text is neither UTF-8 nor what its server says.
     """
 
     party: Booking | None
@@ -81,6 +100,19 @@ class CalendarView:
     has_hours: bool
     problem: str
     stale: bool
+    read: bool = True
+    unreadable: int = 0
+    titles: tuple[str, ...] = ()
+    letters_guessed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What of the calendar could not be read, as in `CalendarView`."""
+
+    unreadable: int = 0
+    titles: tuple[str, ...] = ()
+    letters_guessed: bool = False
 
 
 class Calendar:
@@ -92,7 +124,9 @@ class Calendar:
         self._source = CalendarSource(settings.url)
         self._hours = parse_opening_hours(settings.open)
         self._text: bytes | None = None
+        self._charset = ""
         self._bookings: list[Booking] = []
+        self._doubts = Doubts()
         self._read_at: datetime | None = None
         self._parsed_at: datetime | None = None
         self._problem = ""
@@ -125,11 +159,13 @@ class Calendar:
         try:
             text = self._source.get()
             if text is None and self._parsed_lately():
-                bookings = self._bookings
+                bookings, doubts = self._bookings, self._doubts
             else:
-                self._text = self._text if text is None else text
-                bookings = self._parse(self._text or b"")
+                if text is not None:
+                    self._text, self._charset = text, self._source.charset
+                bookings, doubts = self._parse(self._text or b"")
                 self._parsed_at = self._wall()
+                self._say_once(doubts)
         except CalendarError as error:
             self._source.forget()
             log.warning(
@@ -139,7 +175,23 @@ class Calendar:
                 self._problem = str(error)
             return
         with self._lock:
-            self._bookings, self._read_at, self._problem = bookings, self._wall(), ""
+            self._bookings, self._doubts = bookings, doubts
+            self._read_at, self._problem = self._wall(), ""
+
+    def _say_once(self, doubts: Doubts) -> None:
+        """Log what could not be read, when that changed; without a name, which is private."""
+        before = self._doubts
+        if doubts.unreadable and doubts.unreadable != before.unreadable:
+            log.warning(
+                "bookings: entries of the calendar that can't be read: %d; the page names them, "
+                "and their times are not offered as far as they say any",
+                doubts.unreadable,
+            )
+        if doubts.letters_guessed and not before.letters_guessed:
+            log.warning(
+                "bookings: the calendar is not in UTF-8 and its server doesn't say in what; "
+                "names may be spelt wrong"
+            )
 
     def _parsed_lately(self) -> bool:
         parsed_at = self._parsed_at
@@ -148,30 +200,26 @@ class Calendar:
         )
         return recent and not self._problem
 
-    def _parse(self, text: bytes) -> list[Booking]:
+    def _parse(self, text: bytes) -> tuple[list[Booking], Doubts]:
         """Parse in a process of its own: the text may be made to cost hours or gigabytes."""
-        now = self._wall()
-        between = [(now - LOOK_BACK).isoformat(), (now + self._settings.horizon).isoformat()]
-        command = [sys.executable, "-I", str(PARSER), *between, self._settings.zone.key]
-        try:
-            done = subprocess.run(
-                command, input=text, capture_output=True, timeout=PARSE_LIMIT_S, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise CalendarError("takes too long to read") from None
-        if done.returncode < 0:
-            raise CalendarError("takes too long to read: its rules repeat too often")
-        if done.returncode:
-            raise CalendarError(
-                f"can't be read: {done.stderr.decode(errors='replace').strip()[-160:]}"
-            )
-        return [_booking(row) for row in json.loads(done.stdout)]
+        now, settings = self._wall(), self._settings
+        arguments = [
+            (now - LOOK_BACK).isoformat(),
+            (now + settings.horizon).isoformat(),
+            settings.zone.key,
+            str(settings.length.total_seconds()),
+            self._charset,
+        ]
+        found = json.loads(run(PARSER, arguments, text, PARSE_LIMIT_S))
+        bookings = [_booking(row, settings.capacity) for row in found["bookings"]]
+        return bookings, Doubts(found["unreadable"], tuple(found["titles"]), found["letters"])
 
     def view(self, session_began: datetime | None, busy_until: datetime | None) -> CalendarView:
         """Return what the calendar says now; ``busy_until`` is when the running session ends."""
         now = self._wall()
         with self._lock:
-            bookings, read_at, problem = list(self._bookings), self._read_at, self._problem
+            bookings, doubts = list(self._bookings), self._doubts
+            read_at, problem = self._read_at, self._problem
         party = next_party(bookings, now, session_began)
         if busy_until is not None and busy_until > now:
             bookings.append(Booking(now, busy_until))
@@ -184,6 +232,10 @@ class Calendar:
             has_hours=bool(self._hours),
             problem=problem,
             stale=read_at is not None and (now - read_at).total_seconds() > STALE_S,
+            read=read_at is not None,
+            unreadable=doubts.unreadable,
+            titles=doubts.titles,
+            letters_guessed=doubts.letters_guessed,
         )
 
     def message(self, topics: Topics, view: CalendarView) -> Message:
@@ -194,7 +246,8 @@ class Calendar:
             "until": _iso(party.end) if party else None,
             "party": party.size if party else None,
             "next_free": _iso(view.free) if view.free else None,
-            "stale": view.stale or bool(view.problem),
+            "stale": view.stale or bool(view.problem) or not view.read,
+            "unreadable": view.unreadable,
         }
         if self._settings.names:
             body["name"] = party.name if party else None
@@ -205,6 +258,9 @@ def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _booking(row: dict[str, Any]) -> Booking:
+def _booking(row: dict[str, Any], capacity: int) -> Booking:
     start, end = (datetime.fromisoformat(row[key]) for key in ("start", "end"))
-    return Booking(start, end, str(row["name"]), row["size"], bool(row["all_day"]))
+    name, size = parse_title(row["title"], capacity)
+    if size is None and 1 <= row["guests"] <= capacity:
+        size = row["guests"]
+    return Booking(start, end, name, size, row["all_day"], row["unreadable"])

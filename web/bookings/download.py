@@ -1,17 +1,24 @@
-"""Get the calendar's text: by HTTP with conditional requests, or from a file."""
+"""Get the calendar's text: by HTTP with conditional requests, or from a file.
+
+The work is done by `fetch` in a process of its own, which this ends when its time is over.
+"""
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 #: Ten years of a busy bar are two megabytes.
 MAX_BYTES = 5 * 1024 * 1024
+#: How long the server may be silent, and how long all of it may take.
 TIMEOUT_S = 15.0
+TOTAL_S = 60.0
+FETCHER = Path(__file__).with_name("fetch.py")
+#: The exit code of our programs that says: the line on stderr is for the reader.
+TOLD = 3
 
 
 class CalendarError(Exception):
@@ -20,52 +27,57 @@ class CalendarError(Exception):
 
 @dataclass(slots=True)
 class CalendarSource:
-    """One calendar and the validators (ETag, date) of the copy that we have."""
+    """One calendar and the validators (ETag, date) of the copy that we have.
 
-    url: str
+    ``charset`` is what the server called the text that came last, "" when it said nothing.
+    """
+
+    url: str = field(repr=False)
+    charset: str = ""
     _etag: str = ""
     _modified: str = ""
 
     def get(self) -> bytes | None:
         """Return its text, or None when it has not changed. Raise CalendarError with the reason."""
-        try:
-            return self._download() if "://" in self.url else self._read()
-        except urllib.error.HTTPError as error:
-            with error:  # it holds the connection; Python 3.14 minds who leaves it open
-                if error.code == 304:
-                    return None
-                raise CalendarError(f"its server answers {error.code} {error.reason}") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-            raise CalendarError(f"can't be read ({reason})") from None
+        ask = {
+            "url": self.url,
+            "etag": self._etag,
+            "modified": self._modified,
+            "most": MAX_BYTES,
+            "timeout_s": TIMEOUT_S,
+        }
+        head, _, body = run(FETCHER, [], json.dumps(ask).encode(), TOTAL_S).partition(b"\n")
+        said = json.loads(head)
+        if said["same"]:
+            return None
+        self._etag, self._modified, self.charset = said["etag"], said["modified"], said["charset"]
+        return body
 
     def forget(self) -> None:
         """Forget the validators: the next request asks for the whole calendar."""
         self._etag = self._modified = ""
 
-    def _read(self) -> bytes:
-        with Path(self.url).open("rb") as file:
-            return _limited(file.read(MAX_BYTES + 1))
 
-    def _download(self) -> bytes:
-        address = self.url.replace("webcal://", "https://", 1)
-        if urlsplit(address).scheme not in ("http", "https"):
-            raise CalendarError("is no http or https address, nor a file")
-        request = urllib.request.Request(address, headers=self._validators())
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            text = _limited(answer.read(MAX_BYTES + 1))
-            self._etag = answer.headers.get("ETag", "")
-            self._modified = answer.headers.get("Last-Modified", "")
-        return text
-
-    def _validators(self) -> dict[str, str]:
-        validators = {"If-None-Match": self._etag, "If-Modified-Since": self._modified}
-        return {name: value for name, value in validators.items() if value} | {
-            "User-Agent": "backdoor"
-        }
-
-
-def _limited(text: bytes) -> bytes:
-    if len(text) > MAX_BYTES:
-        raise CalendarError(f"is larger than {MAX_BYTES // 1024 // 1024} MB")
-    return text
+def run(program: Path, arguments: list[str], text: bytes, limit_s: float) -> bytes:
+    """Return what one of our two programs makes of a text; raise CalendarError if it can't."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(program), *arguments],
+            input=text,
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CalendarError("takes too long to read") from None
+    except OSError as error:
+        raise CalendarError(f"can't be read ({error.strerror})") from None
+    if done.returncode == TOLD:
+        raise CalendarError(done.stderr.decode(errors="replace").strip()[:160])
+    if done.returncode < 0:
+        raise CalendarError("takes too long to read, or too much memory")
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        kind = "".join(last).partition(":")[0][:60]  # the rest may quote the calendar
+        raise CalendarError(f"can't be read because of a bug ({program.name}: {kind})")
+    return done.stdout

@@ -23,13 +23,17 @@ SESSION_MATCH = timedelta(minutes=45)
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A time at which the room is taken: by a party, or all day (then the bar is closed)."""
+    """A time at which the room is taken: by a party, or all day (then the bar is closed).
+
+    ``unreadable``: what it says can't be read for certain, so nobody is expected because of it.
+    """
 
     start: datetime
     end: datetime
     name: str = ""
     size: int | None = None
     all_day: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ def next_party(
     bookings: Iterable[Booking], now: datetime, session_began: datetime | None
 ) -> Booking | None:
     """Return the party that is expected next, or None; not one whose session has begun."""
-    parties = sorted((b for b in bookings if not b.all_day), key=lambda b: b.start)
+    parties = [b for b in bookings if not (b.all_day or b.unreadable)]
+    parties.sort(key=lambda b: b.start)
     for party in parties:
         came = session_began is not None and abs(session_began - party.start) <= SESSION_MATCH
         if party.start >= now - LATE and not came:
@@ -91,7 +96,9 @@ def next_free(bookings: Iterable[Booking], query: SlotQuery) -> datetime | None:
     for opens, closes in opening_windows(query):
         start = _rounded(max(opens, query.now.astimezone(UTC)))
         for begin, end in taken:
-            if begin < start + query.length and end > start:
+            if begin >= start + query.length:
+                break
+            if end > start:
                 start = _rounded(end)
         if start + query.length <= closes:
             return start.astimezone(query.zone)

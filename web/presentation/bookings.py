@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from babel.dates import format_datetime, format_time
@@ -11,6 +11,7 @@ from flask_babel import get_locale  # type: ignore[import-untyped]
 from controller.config.settings import Config
 from controller.mqtt.message import Message, Topics
 from web.bookings.calendar import Calendar, CalendarSettings, CalendarView, time_zone
+from web.bookings.slots import Booking
 from web.language import _
 from web.mirror import Mirror, MirrorView
 from web.presentation.page_view import Notice, Part, Rank, Severity
@@ -28,7 +29,9 @@ class BookingsView:
         length = timedelta(milliseconds=config.rules.session_ms)
         self._hours = length / timedelta(hours=1)
         horizon = timedelta(days=book.horizon_days)
-        settings = CalendarSettings(book.url, book.open, self._zone, horizon, length, book.names)
+        settings = CalendarSettings(
+            book.url, book.open, self._zone, horizon, length, book.names, config.rules.capacity
+        )
         self._calendar = Calendar(settings, wall)
         self._mirror, self._wall = mirror, wall
         self._topics = Topics.of(config)
@@ -55,7 +58,7 @@ class BookingsView:
         size = party.size if party and party.size in PARTY_SIZES else None
         notices = []
         if calendar.due and party and mirror_view.state.get("door_knock"):
-            words = _("At the front door: perhaps the next party, %(name)s.", name=party.name)
+            words = _("At the front door: perhaps the next party, %(name)s.", name=_name(party))
             notices.append(Notice(Severity.KNOCK, words, Rank.EXPECTED_PARTY))
         return Part(
             texts={"book": self._next_words(calendar), "slot": self._free_words(calendar)},
@@ -64,26 +67,23 @@ class BookingsView:
         )
 
     def _next_words(self, calendar: CalendarView) -> str:
-        old = ""
-        if calendar.problem:
-            old = _("The calendar can't be read now.")
-        elif calendar.stale:
-            old = _("The calendar was not read for a while.")
-        return " ".join(filter(None, (self._party_words(calendar), old)))
+        return " ".join(filter(None, (self._party_words(calendar), *_doubts(calendar))))
 
     def _party_words(self, calendar: CalendarView) -> str:
         party = calendar.party
         if party is None:
-            return "" if calendar.problem else _("Nobody is expected.")
+            # Nobody is expected only when all of it could be read.
+            unknown = calendar.problem or not calendar.read or calendar.unreadable
+            return "" if unknown else _("Nobody is expected.")
         at = format_time(party.start.astimezone(self._zone), "HH:mm")
         if party.start - self._wall() > timedelta(hours=12):
             at = self._day(party.start)
         if party.size:
-            return _("Next: %(name)s, %(n)s, at %(at)s.", name=party.name, n=party.size, at=at)
-        return _("Next: %(name)s at %(at)s.", name=party.name, at=at)
+            return _("Next: %(name)s, %(n)s, at %(at)s.", name=_name(party), n=party.size, at=at)
+        return _("Next: %(name)s at %(at)s.", name=_name(party), at=at)
 
     def _free_words(self, calendar: CalendarView) -> str:
-        if not calendar.has_hours or (calendar.problem and calendar.free is None):
+        if not (calendar.has_hours and calendar.read):
             return ""
         if calendar.free is None:
             return _("No table is free.")
@@ -95,6 +95,35 @@ class BookingsView:
     def _day(self, at: datetime) -> str:
         local = at.astimezone(self._zone)
         return str(format_datetime(local, "EEEE d MMMM, HH:mm", locale=str(get_locale() or "en")))
+
+
+def _doubts(calendar: CalendarView) -> Iterator[str]:
+    """Yield what is not known of the bookings."""
+    if calendar.problem:
+        yield _("The calendar can't be read now.")
+    elif not calendar.read:
+        yield _("The calendar is being read.")
+    elif calendar.stale:
+        yield _("The calendar was not read for a while.")
+    if calendar.unreadable:
+        yield _unreadable_words(calendar)
+    if calendar.letters_guessed:
+        yield _("Names may be spelt wrong: the calendar doesn't say how its letters are stored.")
+
+
+def _unreadable_words(calendar: CalendarView) -> str:
+    names = [title if len(title) <= 40 else f"{title[:39]}…" for title in calendar.titles]
+    if calendar.unreadable > len(names):
+        names.append("…")
+    named = f" ({', '.join(names)})" if calendar.titles else ""
+    if calendar.unreadable == 1:
+        return _("1 booking can't be read%(named)s: look at the calendar.", named=named)
+    n = calendar.unreadable
+    return _("%(n)s bookings can't be read%(named)s: look at the calendar.", n=n, named=named)
+
+
+def _name(party: Booking) -> str:
+    return party.name or _("a party")
 
 
 def _time(at: object) -> datetime | None:

@@ -18,6 +18,7 @@ from tests.support.fake_controller import FakeController, joiner, now_iso, paire
 from tests.support.ics import NOW, TONIGHT, calendar, event
 from tests.support.wait import eventually
 from web import create_app
+from web.bookings.calendar import CalendarView
 
 
 @pytest.fixture
@@ -108,3 +109,51 @@ def test_page_without_a_calendar_has_no_bookings(
     app = create_app(settings(tmp_path), link=partial(joiner(controller.bus)))
     app.extensions["backdoor"].mirror.start()
     assert 'class="group book"' not in paired(app).get("/").text
+
+
+def test_bookings_that_cannot_be_read_are_counted_and_named(
+    controller: FakeController, file: Path, tmp_path: Path
+) -> None:
+    """There used to be "Nobody is expected." and their tables were offered."""
+    file.write_bytes(calendar(event("2026-11-22T21:00", "Ferrari x2")))
+    app = app_with(controller, file, tmp_path)
+    client = paired(app)
+    one = "1 booking can&#39;t be read (Ferrari x2): look at the calendar."
+    eventually(lambda: one in client.get("/").text)
+    assert "Nobody is expected." not in client.get("/").text
+    assert "Next free table, for 2 h: Sunday 22 November, 23:00." in client.get("/").text
+    broken = [event("2026-11-22T21:00", f"{name}") for name in ("A", "B", "C", "D", "E" * 99)]
+    file.write_bytes(calendar(*broken, event("20261122T190000", "Rossi x2")))
+    app.extensions["backdoor"].bookings._calendar.read()
+    five = "5 bookings can&#39;t be read (A, B, C, …): look at the calendar."
+    assert five in client.get("/").text
+    client.post("/language", data={"language": "it"})
+    italian = client.get("/", headers={"Accept-Language": "it"}).text
+    assert "5 prenotazioni non si leggono (A, B, C, …): guarda il calendario." in italian
+    app.extensions["backdoor"].mirror.stop()
+
+
+def test_bookings_before_the_first_read_claim_nothing(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    """There used to be "Nobody is expected." until the calendar came."""
+    view = CalendarView(None, False, None, True, "", stale=False, read=False)
+    app = app_with(controller, tmp_path / "none.ics", tmp_path)
+    bookings = app.extensions["backdoor"].bookings
+    with app.test_request_context():
+        assert bookings._next_words(view) == "The calendar is being read."
+        assert bookings._free_words(view) == ""
+        known = replace(view, read=True, letters_guessed=True)
+        assert bookings._next_words(known).startswith("Nobody is expected. Names may be spelt")
+        assert bookings._free_words(known) == "No table is free."
+    app.extensions["backdoor"].mirror.stop()
+
+
+def test_bookings_of_a_party_without_a_name(
+    controller: FakeController, file: Path, tmp_path: Path
+) -> None:
+    file.write_bytes(calendar(event("20261122T210000", "4 persone")))
+    app = app_with(controller, file, tmp_path)
+    client = paired(app)
+    eventually(lambda: "Next: a party, 4, at 21:00." in client.get("/").text)
+    app.extensions["backdoor"].mirror.stop()
