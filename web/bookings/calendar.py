@@ -195,10 +195,10 @@ class Calendar:
 
     def _parsed_lately(self) -> bool:
         parsed_at = self._parsed_at
-        recent = (
-            parsed_at is not None and (self._wall() - parsed_at).total_seconds() < PARSE_AGAIN_S
-        )
-        return recent and not self._problem
+        if parsed_at is None or self._problem:
+            return False
+        # either way: a clock that was set back has other days before it
+        return abs((self._wall() - parsed_at).total_seconds()) < PARSE_AGAIN_S
 
     def _parse(self, text: bytes) -> tuple[list[Booking], Doubts]:
         """Parse in a process of its own: the text may be made to cost hours or gigabytes."""

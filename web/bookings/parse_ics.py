@@ -66,15 +66,15 @@ MARKS = (
     (b"B\0E\0", "utf-16-le"),
     (b"\0B\0E", "utf-16-be"),
 )
-FOLD = re.compile(rb"(?:\r*\n|\r)[ \t]")
+FOLD = re.compile(rb"(?:\r{0,2}\n|\r)[ \t]")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]+")
 CALENDAR = re.compile(r"^BEGIN:VCALENDAR[ \t]*$", re.MULTILINE | re.IGNORECASE)
 CALENDAR_END = re.compile(r"^END:VCALENDAR[ \t]*$", re.MULTILINE | re.IGNORECASE)
 BLOCK = re.compile(
-    r"^BEGIN:(VEVENT|VTIMEZONE)[ \t]*\n(.*?)(?=^(?:END:\1|BEGIN:VEVENT|END:VCALENDAR)[ \t]*$|\Z)",
+    r"^BEGIN:(VEVENT|VFREEBUSY|VTIMEZONE)[ \t]*\n(.*?)"
+    r"(?=^(?:END:\1|BEGIN:VEVENT|END:VCALENDAR)[ \t]*$|\Z)",
     re.MULTILINE | re.IGNORECASE | re.DOTALL,
 )
-NESTED = re.compile(r"^BEGIN:([\w-]+).*?^END:\1[ \t]*$", re.MULTILINE | re.IGNORECASE | re.DOTALL)
 ZONE_OF_ALL = re.compile(r"^X-WR-TIMEZONE:(.+)$", re.MULTILINE)
 #: A line's name, its parameters and its value.
 LINE = re.compile(r'([A-Za-z-]+)((?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*)?):(.*)')
@@ -159,7 +159,8 @@ class Entry:
 
     @property
     def repeats(self) -> bool:
-        return bool(self.lines.get("RRULE") or self.lines.get("RDATE"))
+        rule = self.lines.get("RRULE") or self.lines.get("RDATE")
+        return bool(rule) and not self.lines.get("RECURRENCE-ID")
 
     @property
     def takes_the_table(self) -> bool:
@@ -197,7 +198,7 @@ def decode(raw: bytes, charset: str) -> tuple[str, bool]:
 
 def tidy(text: str) -> str:
     """Return the text unfolded, its lines ended by one character each, without other controls."""
-    text = re.sub(r"(?:\r*\n|\r)[ \t]", "", text)
+    text = re.sub(r"(?:\r{0,2}\n|\r)[ \t]", "", text)
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -220,6 +221,8 @@ def entries_of(text: str, query: Query) -> Iterator[Entry]:
         for block in BLOCK.finditer(calendar):
             if block[1].upper() == "VTIMEZONE":
                 _learn_zone(block[2], query)
+            elif block[1].upper() == "VFREEBUSY":
+                yield from _busy_times(block[2], known)
             else:
                 yield _entry(block[2], known)
 
@@ -230,14 +233,29 @@ def _learn_zone(lines: str, query: Query) -> None:
 
 
 def _entry(block: str, zone: str) -> Entry:
-    entry = Entry(zone=zone)
-    if "BEGIN:" in block.upper():
-        block = NESTED.sub("", block)  # an alarm has a duration and a title of its own
-    for match in LINE.finditer(block):
-        name = match[1].upper()
-        if name in KEPT and (match.start() == 0 or block[match.start() - 1] == "\n"):
+    """Return an event's own lines; an alarm inside it has a duration and a title of its own."""
+    entry, depth = Entry(zone=zone), 0
+    for line in block.split("\n"):
+        match = LINE.match(line)
+        name = match[1].upper() if match else ""
+        if name in ("BEGIN", "END"):
+            depth = max(depth + (1 if name == "BEGIN" else -1), 0)
+        elif match and name in KEPT and not depth:
             entry.lines[name].append((match[2], match[3]))
     return entry
+
+
+def _busy_times(block: str, zone: str) -> Iterator[Entry]:
+    """Yield the times of a VFREEBUSY: what a calendar shows that keeps its titles to itself."""
+    for line in block.split("\n"):
+        match = LINE.match(line)
+        if match and match[1].upper() == "FREEBUSY" and "FBTYPE=FREE" not in match[2].upper():
+            for period in match[3].split(","):
+                begin, _, end = period.strip().partition("/")
+                entry = Entry(zone=zone)
+                entry.lines["DTSTART"].append(("", begin))
+                entry.lines["DURATION" if end.startswith("P") else "DTEND"].append(("", end))
+                yield entry
 
 
 def wanted(entries: Iterable[Entry], query: Query) -> list[Entry]:
@@ -300,10 +318,14 @@ def strict_event(entry: Entry, query: Query) -> Any:
         for name in TIMES
         for parameters, value in entry.lines.get(name, ())
     ]
-    event = icalendar.Event.from_ical("\r\n".join(["BEGIN:VEVENT", *lines, "END:VEVENT", ""]))
+    event: Any = icalendar.Event.from_ical("\r\n".join(["BEGIN:VEVENT", *lines, "END:VEVENT", ""]))
     if event.errors:
         raise Unreadable(str(event.errors[0][0]))
     _bound(event, query.length)
+    if "RECURRENCE-ID" in event:
+        _instant(event["RECURRENCE-ID"].dt)
+        for name in ("RRULE", "RDATE", "EXDATE"):
+            event.pop(name, None)  # it is one repetition, though some servers repeat the rule here
     event.add("SEQUENCE", entry.sequence)
     return event
 
@@ -380,6 +402,7 @@ def _one_for_each(
 
 
 def _instant(at: date) -> str:
+    """Return equal times as the same text; raise some exception for what is no time."""
     return (at.astimezone(UTC) if isinstance(at, datetime) and at.tzinfo else at).isoformat()
 
 
@@ -401,8 +424,8 @@ def rows_of(series: Series, query: Query) -> list[Row]:
 
 def _row(entry: Entry, event: Any, query: Query) -> Row:
     start, end = local(event.start, query.zone), local(event.end, query.zone)
-    if end <= start:
-        end = start + query.length
+    if end.astimezone(UTC) <= start.astimezone(UTC):  # by the clock on the wall an hour comes twice
+        end = (start.astimezone(UTC) + query.length).astimezone(query.zone)
     guests = len(entry.lines.get("ATTENDEE", ()))
     return Row(start, end, entry.title, guests, not isinstance(event.start, datetime))
 
@@ -506,7 +529,7 @@ def _by_rule(
 
 def _every_day(start: datetime, end: datetime, query: Query) -> Iterator[tuple[datetime, datetime]]:
     for number in range((query.end - query.begin).days + 2):
-        day = query.begin + timedelta(days=number - 1)
+        day = query.begin.astimezone(query.zone) + timedelta(days=number - 1)
         begin = day.replace(hour=start.hour, minute=start.minute, second=0, microsecond=0)
         if begin > start:
             yield begin, begin + (end - start)

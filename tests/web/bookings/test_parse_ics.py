@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.ics import NOW, ROME, calendar, event
@@ -97,6 +98,16 @@ def test_unreadable_rule_may_repeat_on_any_day(rule: str) -> None:
     assert reading["unreadable"] == 1
     assert times(reading)[1:3] == ["22 19:00-21:00", "23 19:00-21:00"]
     assert len(times(reading)) == 12, "each evening from yesterday's to the last"
+    elsewhere = replace(QUERY, begin=QUERY.begin.astimezone(UTC), end=QUERY.end.astimezone(UTC))
+    again = calendar(raw(f"{TZ}10261104T190000", "DURATION:PT2H", f"RRULE:{rule}", "SUMMARY:S"))
+    assert times(read(again, "", elsewhere)) == times(reading), "evenings of the bar, not of UTC"
+
+
+def test_booking_in_the_hour_that_comes_twice_keeps_its_length() -> None:
+    night = datetime(2026, 10, 24, 20, tzinfo=ROME)
+    query = replace(QUERY, begin=night, end=night + timedelta(days=1))
+    text = calendar(raw("DTSTART:20261025T001500Z", "DTEND:20261025T011000Z", "SUMMARY:S"))
+    assert times(read(text, "", query)) == ["25 02:15-02:10"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +180,25 @@ def test_zone_that_the_calendar_defines_itself() -> None:
     broken = zone.replace("Bar time", "Foo time").replace("+0300", "soon")
     reading = found(broken, at.replace("Bar", "Foo"), GOOD)
     assert (reading["unreadable"], times(reading, "Rossi")) == (1, ["22 21:00-23:00"])
+
+
+def test_busy_times_without_titles_take_the_table() -> None:
+    busy = ("BEGIN:VFREEBUSY\r\nDTSTART:20261101T000000Z\r\nFREEBUSY:20261122T180000Z/PT2H,"
+            "20261123T180000Z/20261123T190000Z,nonsense\r\nFREEBUSY;FBTYPE=FREE:20261124T180000Z/PT2H"
+            "\r\nEND:VFREEBUSY")  # fmt: skip
+    reading = found(busy)
+    assert times(reading) == [*TAKEN, "23 19:00-20:00"]
+    assert reading["unreadable"] == 1
+
+
+@pytest.mark.parametrize(
+    "text", [b"a" * 3_000_000, b"\r" * 3_000_000, b"BEGIN:X\n" * 300_000, b'DTSTART;A="' * 200_000,
+             b"\n " * 1_000_000, b"BEGIN:VTIMEZONE\n" * 200_000, b"BEGIN:VEVENT\n" * 20_000]
+)  # fmt: skip
+def test_text_made_to_cost_hours_costs_seconds(text: bytes) -> None:
+    began = time.process_time()
+    read(b"BEGIN:VCALENDAR\nBEGIN:VEVENT\n" + text + b"\nEND:VEVENT\nEND:VCALENDAR\n", "", QUERY)
+    assert time.process_time() - began < 60
 
 
 def test_calendars_in_one_file_are_all_read() -> None:
@@ -306,6 +336,25 @@ def test_any_lines_are_read_or_counted_and_the_good_one_stays(
     for row in reading["bookings"]:
         assert datetime.fromisoformat(row["end"]) > datetime.fromisoformat(row["start"])
         assert len(row["title"]) <= parse_ics.TITLE_CHARACTERS
+
+
+DAMAGE = st.one_of(RULES, DATED.filter(lambda line: not line.startswith(("DTSTART", "EXDATE"))))
+
+
+@settings(max_examples=150, deadline=None)
+@example(lines=[], after=["RECURRENCE-ID:P1D"])
+@example(lines=[], after=["RECURRENCE-ID;TZID=Europe/Rome:00010101T000000"])
+@example(lines=[], after=["RRULE:FREQ=DAILY;COUNT=0", "RECURRENCE-ID:20261122T190000"])
+@given(lines=st.lists(DAMAGE, max_size=4), after=st.lists(DAMAGE, max_size=2))
+def test_table_of_an_event_that_says_its_begin_is_never_offered(
+    lines: list[str], after: list[str]
+) -> None:
+    text = raw("UID:a", *lines, "DTSTART;TZID=Europe/Rome:20261122T190000", *after, "SUMMARY:S")
+    begin, end = (datetime(2026, 11, 22, hour, tzinfo=ROME) for hour in (19, 21))
+    assert any(
+        datetime.fromisoformat(row["start"]) < end and datetime.fromisoformat(row["end"]) > begin
+        for row in found(text)["bookings"]
+    )
 
 
 @settings(max_examples=150, deadline=None)
