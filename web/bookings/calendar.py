@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ PARSE_LIMIT_S = 90.0
 #: An unchanged calendar is parsed again only for the days that have come nearer.
 PARSE_AGAIN_S = 3600.0
 PARSER = Path(__file__).with_name("parse_ics.py")
-#: Bookings that began so long ago may still run.
+#: Bookings that began so long ago may still run; of those that ended before no name is kept.
 LOOK_BACK = timedelta(days=1)
 
 
@@ -123,8 +123,6 @@ class Calendar:
         self._wall = wall
         self._source = CalendarSource(settings.url)
         self._hours = parse_opening_hours(settings.open)
-        self._text: bytes | None = None
-        self._charset = ""
         self._bookings: list[Booking] = []
         self._doubts = Doubts()
         self._read_at: datetime | None = None
@@ -148,6 +146,7 @@ class Calendar:
             try:
                 if checks % CHECKS_PER_DOWNLOAD == 0:
                     self.read()
+                self.forget_guests()
                 self.on_check()
             except Exception:  # a bug here must cost the bookings, not the page
                 log.exception("bookings: not updated because of a bug; the page goes on without")
@@ -157,13 +156,13 @@ class Calendar:
     def read(self) -> None:
         """Read the calendar once; on failure keep the last good copy and remember the reason."""
         try:
+            if not self._parsed_lately():
+                self._source.forget()  # all again: the text, full of old names, is not kept
             text = self._source.get()
-            if text is None and self._parsed_lately():
+            if text is None and self._parsed_at is not None:
                 bookings, doubts = self._bookings, self._doubts
             else:
-                if text is not None:
-                    self._text, self._charset = text, self._source.charset
-                bookings, doubts = self._parse(self._text or b"")
+                bookings, doubts = self._parse(text or b"")
                 self._parsed_at = self._wall()
                 self._say_once(doubts)
         except CalendarError as error:
@@ -177,6 +176,14 @@ class Calendar:
         with self._lock:
             self._bookings, self._doubts = bookings, doubts
             self._read_at, self._problem = self._wall(), ""
+
+    def forget_guests(self) -> None:
+        """Drop who was here more than a day ago, also while the calendar cannot be read."""
+        before = self._wall() - LOOK_BACK
+        with self._lock:
+            self._bookings = [each for each in self._bookings if each.end > before]
+            if self._read_at is not None and self._read_at <= before:
+                self._doubts = replace(self._doubts, titles=())
 
     def _say_once(self, doubts: Doubts) -> None:
         """Log what could not be read, when that changed; without a name, which is private."""
@@ -208,7 +215,7 @@ class Calendar:
             (now + settings.horizon).isoformat(),
             settings.zone.key,
             str(settings.length.total_seconds()),
-            self._charset,
+            self._source.charset,
         ]
         found = json.loads(run(PARSER, arguments, text, PARSE_LIMIT_S))
         bookings = [_booking(row, settings.capacity) for row in found["bookings"]]

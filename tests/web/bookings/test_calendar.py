@@ -81,6 +81,42 @@ def test_calendar_message_has_a_name_only_if_allowed(file: Path) -> None:
         assert mistakes(message) == []
 
 
+@pytest.mark.parametrize("reachable", [True, False])
+def test_names_leave_memory_a_day_after_their_time(file: Path, reachable: bool) -> None:
+    clock = Clock()
+    found = reader(file, clock)
+    unreadable = event("20261122T210000", "Bianchi x2", "EXDATE:never")
+    file.write_bytes(calendar(event("20261122T210000", "Rossi x2"), unreadable))
+    found.read()
+    assert "Rossi" in kept_by(found)
+    assert "Bianchi" in kept_by(found)
+    clock.now = NOW + timedelta(hours=30)
+    if reachable:
+        file.write_bytes(calendar(event("20261122T210000", "Rossi x2")))
+    else:
+        file.unlink()
+    found.read()
+    found.forget_guests()
+    assert "Rossi" not in kept_by(found)
+    assert "Bianchi" not in kept_by(found)
+
+
+def kept_by(thing: object, seen: frozenset[int] = frozenset()) -> str:
+    """All texts that an object of ours holds, at any depth."""
+    if id(thing) in seen or isinstance(thing, type):
+        return ""
+    if isinstance(thing, str | bytes):
+        return repr(thing)
+    inner = thing.values() if isinstance(thing, dict) else thing
+    if not isinstance(thing, list | tuple | set | dict):
+        if not type(thing).__module__.startswith("web."):
+            return ""
+        slots = getattr(type(thing), "__slots__", ())
+        inner = [*getattr(thing, "__dict__", {}).values()]
+        inner += [getattr(thing, slot) for slot in slots if hasattr(thing, slot)]
+    return " ".join(kept_by(each, seen | {id(thing)}) for each in inner)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
