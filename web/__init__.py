@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,9 @@ from web.routes.simulator import ACTIONS, Simulator, simulator_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
-from web.security.gate import Hosts, gate
+from web.security.gate import gate
+from web.security.hosts import Hosts
 from web.security.pairing import AttemptLimiter, Pairing, page_url
-
-COOKIE_LIFETIME = timedelta(days=400)  # the longest that browsers allow
 
 
 def create_app(
@@ -65,7 +65,8 @@ def create_app(
         self_test=SelfTestView(mirror, wall=wall),
         bookings=BookingsView(config, mirror, wall) if config.book.url else None,
     )
-    gate(app, pairing, Hosts(web.allowed_hosts, web.public_url))
+    own_url = partial(page_url, web.host, web.port, web.public_url, tls=bool(web.tls_cert))
+    gate(app, pairing, Hosts(web.allowed_hosts, web.public_url), own_url)
     init_languages(app, web.language)
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
@@ -96,10 +97,9 @@ def pair_link(config: Config) -> str:
 def _flask_settings(web: Web) -> dict[str, Any]:
     return {
         "SESSION_COOKIE_NAME": "backdoor",
-        "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Strict",
-        "PERMANENT_SESSION_LIFETIME": COOKIE_LIFETIME,
-        "SESSION_REFRESH_EACH_REQUEST": False,
+        # Not Strict: a link to the page from another site or app would show a stranger's page. A
+        # POST from elsewhere comes without this cookie, and a GET changes nothing.
+        "SESSION_COOKIE_SAMESITE": "Lax",
         "WTF_CSRF_TIME_LIMIT": None,
         "MAX_CONTENT_LENGTH": 64 * 1024,
         "MAX_STREAMS": web.max_streams,

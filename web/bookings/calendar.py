@@ -7,12 +7,11 @@ that a person taps.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,9 +32,9 @@ from web.bookings.titles import parse_title
 
 log = logging.getLogger(__name__)
 
-LOCALTIME = Path("/etc/localtime")
-#: Debian's name of it, for when the above is a copy.
-TIMEZONE = Path("/etc/timezone")
+#: The machine's zone: a link, or on some a copy beside which Debian keeps the name.
+LOCALTIME, TIMEZONE = Path("/etc/localtime"), Path("/etc/timezone")
+ODD_TZ = "bookings: TZ=%r names no time zone; %s is used; set [book] timezone to another one"
 #: Who is next changes with time, so it is looked at more often than the calendar is downloaded.
 CHECK_EVERY_S = 30.0
 CHECKS_PER_DOWNLOAD = 10
@@ -50,24 +49,38 @@ LOOK_BACK = timedelta(days=1)
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Return the time zone of this IANA name; for "" that of this machine, UTC if it has none."""
-    for candidate in (name,) if name else _names_of_local_zone():
-        try:
-            return ZoneInfo(candidate)
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            continue
+    """Return the time zone of this IANA name; for "" that of this machine, UTC if nobody knows it.
+
+    `TZ` may be a name, a file, or a rule ("CET-1CEST"), with or without a colon before it; a rule
+    has no name, so then the machine's setting counts.
+    """
+    if name:
+        return ZoneInfo(name)
+    asked = os.environ.get("TZ", "").strip().removeprefix(":")
+    for candidate in (asked, str(LOCALTIME), _first_line(TIMEZONE)):
+        zone = _zone(candidate)
+        if zone is not None:
+            if asked and candidate != asked:
+                log.warning(ODD_TZ, asked[:80], zone.key)
+            return zone
     return ZoneInfo("UTC")
 
 
-def _names_of_local_zone() -> Iterator[str]:
-    """Yield what TZ and the system call it; TZ may be ``:Europe/Rome`` and ``:/etc/localtime``."""
-    said = os.environ.get("TZ", "").removeprefix(":")
-    if said and not said.startswith("/"):
-        yield said
-    for path in (Path(said), LOCALTIME) if said.startswith("/") else (LOCALTIME,):
-        yield str(path.resolve()).partition("zoneinfo/")[2]
-    with contextlib.suppress(OSError, UnicodeError):
-        yield TIMEZONE.read_text(encoding="utf-8").strip()
+def _zone(candidate: str) -> ZoneInfo | None:
+    """Return the zone of a name, or of a file below a folder `zoneinfo`; None if it is neither."""
+    if candidate.startswith("/"):
+        candidate = os.path.realpath(candidate).partition("zoneinfo/")[2]
+    try:
+        return ZoneInfo(candidate) if candidate else None
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return None
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text("ascii", "replace").partition("\n")[0].strip()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

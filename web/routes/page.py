@@ -120,15 +120,14 @@ def home() -> str:
 def pair(secret: str) -> ResponseReturnValue:
     """Pair this phone; answer with a page, not a redirect.
 
-    A SameSite=Strict cookie is not sent on a redirect that began in another app or site, so the
-    phone must go on to the page by itself.
+    So the secret link stays out of the history, and the page is asked for by itself: phones that
+    were paired before 0.3 still have a cookie that a redirect from another app leaves out.
     """
     address = request.remote_addr or ""
     if context().pairing.matches(secret):
         context().attempts.succeeded(address)
         session.clear()
         session["paired"] = True
-        session.permanent = True
         return render_template("paired.html")
     wait_s = context().attempts.failed(address)
     if not wait_s:

@@ -7,17 +7,17 @@ Closed unless marked open: a new route is for paired phones only, unless its nam
 from __future__ import annotations
 
 import gzip
-import ipaddress
 import logging
-import socket
-from collections.abc import Collection
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from datetime import timedelta
 
-from flask import Flask, Response, abort, jsonify, render_template, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, abort, jsonify, render_template, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
-from itsdangerous import URLSafeTimedSerializer
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.http import dump_cookie
 
+from web.security.hosts import Hosts, host_name
 from web.security.pairing import Pairing, PairingError
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 PUBLIC_ENDPOINTS = frozenset(
     {"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"}
 )
+COOKIE_LIFETIME = timedelta(days=400)  # the longest that browsers allow
+LONGEST_NAME = 253  # characters of a host name
 MIN_COMPRESSED = 600  # bytes; for less the header costs more than compression saves
 TEXT = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/manif")
 
@@ -43,30 +45,13 @@ HEADERS = {
 }
 
 
-class Hosts:
-    """The host names of this page; a request for another name is DNS rebinding or a mistake."""
-
-    def __init__(self, allowed: Collection[str], public_url: str) -> None:
-        own = socket.gethostname().lower()
-        public = urlsplit(public_url).hostname or ""
-        self._names = {"localhost", own, f"{own.split('.')[0]}.local", public.lower()}
-        self._names |= {name.lower() for name in allowed}
-
-    def allows(self, host: str) -> bool:
-        """Return whether a Host header has one of our names or an address of a private network."""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
-        except ValueError:
-            return False
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return bool(name) and name in self._names
-        return address.is_private or address.is_link_local or name in self._names
-
-
 class DerivedKeySessions(SecureCookieSessionInterface):
-    """Signed cookies with a key from the pairing secret; a new secret counts at once."""
+    """Signed cookies with a key from the pairing secret; a new secret counts at once.
+
+    No clock of ours has a say: a Pi that was without power begins in the past. A cookie is good as
+    long as its signature is, and the phone counts its 400 days by itself (`Max-Age`; an `Expires`
+    would be a date of our clock).
+    """
 
     def __init__(self, pairing: Pairing) -> None:
         self._pairing = pairing
@@ -80,9 +65,34 @@ class DerivedKeySessions(SecureCookieSessionInterface):
             return None
         return super().get_signing_serializer(app)
 
-    def get_cookie_secure(self, app: Flask) -> bool:
-        """Return whether the cookie is for HTTPS only: if the page came by HTTPS."""
-        return request.is_secure
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return what the phone's cookie says, however old it is; None without a secret."""
+        signer = self.get_signing_serializer(app)
+        if signer is None:
+            return None
+        try:
+            content = signer.loads(request.cookies.get(self.get_cookie_name(app), ""))
+        except BadSignature:
+            content = None
+        return self.session_class(content if isinstance(content, dict) else None)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Give the phone its cookie when it changed; an empty one ends at once."""
+        if session.accessed:
+            response.vary.add("Cookie")
+        signer = self.get_signing_serializer(app) if session.modified else None
+        if signer is None:
+            return
+        cookie = dump_cookie(
+            self.get_cookie_name(app),
+            signer.dumps(dict(session)) if session else "",
+            max_age=COOKIE_LIFETIME if session else 0,
+            sync_expires=False,
+            httponly=True,
+            secure=request.is_secure,
+            samesite=self.get_cookie_samesite(app),
+        )
+        response.headers.add("Set-Cookie", cookie)
 
 
 def wants_page() -> bool:
@@ -91,15 +101,18 @@ def wants_page() -> bool:
     return best == "text/html" and "X-CSRFToken" not in request.headers
 
 
-def gate(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
-    """Add the checks before every request and the headers after it."""
+def gate(app: Flask, pairing: Pairing, hosts: Hosts, own_url: Callable[[], str]) -> None:
+    """Add the checks before every request and the headers after it.
+
+    ``own_url`` returns an address of the page that always works: whoever came by a name that is not
+    ours is told it.
+    """
     app.session_interface = DerivedKeySessions(pairing)
 
     @app.before_request
     def check_host() -> ResponseReturnValue | None:
-        if hosts.allows(request.environ.get("HTTP_HOST", "")):
-            return None
-        return Response("This is not the host you are looking for.\n", 421, mimetype="text/plain")
+        host = request.environ.get("HTTP_HOST", "")
+        return None if hosts.allows(host) else _unknown_host(host, own_url())
 
     @app.before_request
     def check_query() -> None:
@@ -118,6 +131,14 @@ def gate(app: Flask, pairing: Pairing, hosts: Hosts) -> None:
         return jsonify(ok=False, reason="NotPaired"), 403
 
     app.after_request(_add_headers)
+
+
+def _unknown_host(host: str, url: str) -> ResponseReturnValue:
+    """Answer a request for a name that is not ours: which it was, and the two ways out."""
+    if not wants_page():
+        return jsonify(ok=False, reason="UnknownHost"), 421
+    name = host_name(host)[:LONGEST_NAME] or "?"
+    return render_template("unknown_host.html", name=name, url=url), 421
 
 
 def _add_headers(response: Response) -> Response:

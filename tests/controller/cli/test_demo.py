@@ -31,7 +31,7 @@ from tests.conftest import Broker
 from tests.support.subscriber import Subscriber
 from tests.support.wait import HANGS_S, eventually
 from web import pair_link
-from web.security.gate import Hosts
+from web.security.hosts import Hosts
 from web.security.pairing import own_address, qr_text
 
 

@@ -302,3 +302,45 @@ def test_time_zone_of_the_environment_or_else_of_the_machine(
     monkeypatch.setenv("TZ", said)
     assert time_zone("").key == (zone or ours)
     assert time_zone("Europe/Rome") == ROME
+
+
+@pytest.mark.parametrize(
+    ("tz", "key"),
+    [
+        (":Europe/Rome", "Europe/Rome"),
+        (" Europe/Rome ", "Europe/Rome"),
+        ("/usr/share/zoneinfo/Europe/Rome", "Europe/Rome"),
+        (":/usr/share/zoneinfo/Europe/Rome", "Europe/Rome"),
+    ],
+)
+def test_time_zone_of_a_tz_in_any_form_that_names_one(
+    monkeypatch: pytest.MonkeyPatch, tz: str, key: str
+) -> None:
+    monkeypatch.setenv("TZ", tz)
+    assert time_zone("").key == key
+
+
+ODD = (":/etc/localtime", "/etc/localtime", "CET-1CEST,M3.5.0,M10.5.0/3", "nonsense", "../x", ":")
+
+
+@pytest.mark.parametrize("tz", [*ODD, "/", "Europe", "é", "x" * 5000])
+def test_time_zone_of_a_tz_that_names_none_is_the_machines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tz: str
+) -> None:
+    monkeypatch.setenv("TZ", tz)
+    link = tmp_path / "zoneinfo" / "Europe" / "Rome"
+    monkeypatch.setattr("web.bookings.calendar.LOCALTIME", link)
+    named = tz.endswith("localtime") and time_zone("").key
+    assert named or time_zone("").key == "Europe/Rome"
+
+
+def test_time_zone_of_a_machine_with_a_copy_is_the_one_that_debian_noted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TZ", "")
+    for name in ("LOCALTIME", "TIMEZONE"):
+        monkeypatch.setattr(f"web.bookings.calendar.{name}", tmp_path / name)
+    assert time_zone("").key == "UTC"
+    (tmp_path / "LOCALTIME").write_bytes(b"TZif2")
+    (tmp_path / "TIMEZONE").write_text("Europe/Rome\n")
+    assert time_zone("").key == "Europe/Rome"

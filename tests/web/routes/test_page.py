@@ -30,16 +30,17 @@ def ask(client: FlaskClient, name: str, **fields: Any) -> TestResponse:
     return client.post(f"/command/{name}", data=fields, headers=headers)
 
 
-def test_pairing_sets_one_strict_cookie_and_goes_on_by_itself(app: Flask) -> None:
+def test_pairing_sets_one_lasting_cookie_and_goes_on_by_itself(app: Flask) -> None:
     client = app.test_client()
     answer = client.get(f"/pair/{app.extensions['backdoor'].pairing.secret}")
     assert answer.status_code == 200
     assert '<meta http-equiv="refresh" content="1; url=/">' in answer.text
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
+    assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie
-    assert "Expires" in cookie
+    assert f"Max-Age={400 * 86_400}" in cookie
+    assert "Expires" not in cookie, "a date of our clock, which may be years behind"
     assert client.get("/").status_code == 200
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from itsdangerous import TimestampSigner
 
 from tests.support.fake_controller import FakeController, FakeSimulator, page_of, paired
 from web.security.pairing import Pairing
@@ -59,30 +61,57 @@ def test_secret_that_cannot_be_read_pairs_nobody(
     assert client.get("/pair/x").status_code == 500
 
 
+@pytest.mark.parametrize("step_s", [-100 * 86_400, -3600, -1, 500 * 86_400])
+def test_cookie_counts_whatever_the_clock_says(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    """A Pi has no clock of its own: after a power cut it may begin in the past."""
+    client = paired(app)
+    stamp = TimestampSigner.get_timestamp
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: stamp(self) + step_s)
+    assert client.get("/").status_code == 200
+    csrf = re.search(r'data-csrf="([^"]+)"', client.get("/").text)
+    assert csrf
+    headers = {"X-CSRFToken": csrf[1], "Accept": "application/json"}
+    assert client.post("/command/staff_pass", headers=headers).status_code == 200
+
+
+def test_cookie_that_is_not_ours_in_form_pairs_nobody(app: Flask) -> None:
+    """Signed with our key, yet no session: what a bug or an older version may have left."""
+    signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
+    for content in (["paired"], "paired", None, 1):
+        client = app.test_client()
+        client.set_cookie("backdoor", signer.dumps(content))
+        assert client.get("/").status_code == 403
+
+
+def test_session_that_was_emptied_ends_the_cookie(app: Flask, client: FlaskClient) -> None:
+    with client.session_transaction() as session:
+        session.clear()
+    assert client.get_cookie("backdoor") is None
+
+
 def test_cookie_that_is_forged_pairs_nobody(app: Flask) -> None:
     client = app.test_client()
     client.set_cookie("backdoor", "eyJwYWlyZWQiOnRydWV9.aSF0-g.aaaaaaaaaaaaaaaaaaaaaaaaaaa")
     assert client.get("/").status_code == 403
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "127.0.0.1:8080", "[::1]:80", "192.168.1.20", "bar.example", "10.0.0.7"]
-)
-def test_host_of_our_names_and_private_addresses_is_answered(
-    controller: FakeController, tmp_path: Path, host: str
+def test_host_that_is_foreign_is_told_where_the_page_is(
+    controller: FakeController, tmp_path: Path
 ) -> None:
-    app = page_of(controller, tmp_path, allowed_hosts=("bar.example",))
-    assert app.test_client().get("/healthz", headers={"Host": host}).status_code == 200
-
-
-@pytest.mark.parametrize("host", ["evil.example", "8.8.8.8", "localhost.evil.example", "[::", ""])
-def test_host_that_is_foreign_is_refused(client: FlaskClient, host: str) -> None:
-    assert client.get("/", headers={"Host": host}).status_code == 421
-
-
-def test_host_of_the_public_url_is_answered(controller: FakeController, tmp_path: Path) -> None:
     app = page_of(controller, tmp_path, public_url="https://page.example/")
-    assert app.test_client().get("/healthz", headers={"Host": "page.example"}).status_code == 200
+    client = app.test_client()
+    for language, words in (("en", "does not know the name"), ("it", "non conosce il nome")):
+        headers = {"Host": "<b>.Evil.example:80", "Accept-Language": language}
+        answer = client.get("/", headers=headers)
+        assert answer.status_code == 421
+        assert words in answer.text
+        assert "https://page.example" in answer.text
+        assert "allowed_hosts" in answer.text
+        assert "&lt;b&gt;.evil.example" in answer.text
+    answer = client.get("/", headers={"Host": "x.example", "Accept": "application/json"})
+    assert (answer.status_code, answer.json) == (421, {"ok": False, "reason": "UnknownHost"})
 
 
 def test_headers_forbid_what_the_page_does_not_need(client: FlaskClient) -> None:
