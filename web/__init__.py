@@ -2,8 +2,8 @@
 
 Reading order: `messages` and `mirror` (what is known), `presentation` (what it means in words and
 pictures), `security` (who may see it), `routes` (how it gets to the phone), `bookings` (the owner's
-calendar), `language`, `errors`, `server` and `tls`. From the controller only events, codec, config,
-mqtt and systemd are imported.
+calendar), `language`, `errors`, `server` with `reserve`, `own_request` and `tls`. From the
+controller only events, codec, config, mqtt and systemd are imported.
 """
 
 from __future__ import annotations
@@ -96,10 +96,6 @@ def pair_link(config: Config) -> str:
 
 def _flask_settings(web: Web) -> dict[str, Any]:
     return {
-        "SESSION_COOKIE_NAME": "backdoor",
-        # Not Strict: a link to the page from another site or app would show a stranger's page. A
-        # POST from elsewhere comes without this cookie, and a GET changes nothing.
-        "SESSION_COOKIE_SAMESITE": "Lax",
         "WTF_CSRF_TIME_LIMIT": None,
         "MAX_CONTENT_LENGTH": 64 * 1024,
         "MAX_STREAMS": web.max_streams,

@@ -9,6 +9,7 @@ headers are trusted from this machine only: that is where a reverse proxy runs.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import signal
@@ -26,6 +27,7 @@ from flask import Flask
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
 
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
@@ -34,29 +36,40 @@ from controller.mqtt.link import Link
 from controller.systemd import Notifier
 from web import create_app
 from web.mirror import Mirror
+from web.own_request import OwnRequest
+from web.reserve import IN_ALL, IN_ALL_KNOWN, Reserve
 from web.routes.streams import Streams
+from web.security.gate import DerivedKeySessions
 from web.security.pairing import PairingError
 from web.tls import RECORD, TlsChannel, server_context
 
 log = logging.getLogger(__name__)
-# A request that finds no thread asleep is no news: there is one for it, which has yet to lie down.
+# A request that finds no thread asleep is no news: there is one for it, which has yet to lie down,
+# or a crowd is here, which would fill the log.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 THREADS = 32
+STRANGERS_AT_ONCE = 1  # thread: a crowd that asks must not take the interpreter from the rest
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one phone: more only hides that it is gone
-ALIVE_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
+ACCEPTS_AT_ONCE = 64  # then who is here already is heard
+ACCEPT_AGAIN_S = 0.2  # after the system had no place for a connection
+CONNECTIONS_A_PHONE = 3  # at most, while it behaves: its stream, what it asks, and one that ends
+SAY_CLOSED_EVERY_S = 60.0
 GONE_AFTER_MS = 20_000  # a phone that acknowledges nothing for so long is gone
 MOST_UNREAD = 32 * 1024  # bytes that we hold for a phone which does not take them
 ASKED_WITHIN_S = 10.0  # from coming, or a request's first byte, until the whole request is here
 IDLE_S = 60.0  # from an answer to the next request
+#: The system, or this process, has no descriptor or memory left for a connection.
+NO_PLACE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 #: What the demo's user can do about a port that is taken.
 ANOTHER_PORT = ": make run PORT=8099, or --port 8099"
 
 SETTINGS: dict[str, Any] = {
     "recv_bytes": RECORD,
+    "backlog": 4096,  # a phone that finds it full tries again only after a second
     "channel_timeout": 60,
     "cleanup_interval": 10,
-    "connection_limit": 400,
     "max_request_body_size": 64 * 1024,
     "ident": None,
     "log_socket_errors": False,  # a phone that left is no error
@@ -81,6 +94,8 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ServeError(f"[web] host: cannot use {host!r}: {error.strerror}") from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):  # who says nothing waits a second in the kernel
+        bound.setsockopt(socket.SOL_TCP, socket.TCP_DEFER_ACCEPT, 1)
     try:
         bound.bind(address)
     except OSError as error:
@@ -113,6 +128,21 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         super().service()
         self._due_s = time.monotonic() + IDLE_S
 
+    @property
+    def is_being_answered(self) -> bool:
+        """Whether a whole request is here and is not answered yet."""
+        return bool(self.requests)
+
+    @property
+    def cookie(self) -> str:
+        """The Cookie header of the request whose turn it is."""
+        return str(self.requests[0].headers.get("COOKIE", ""))
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # waitress's word
+        """Free its place; called when it is closed, whoever closed it."""
+        super().del_channel(map)
+        self.server.reserve.left(self, self.addr[0])
+
     def is_late(self, now_s: float) -> bool:
         """Tell whether it has not asked in time, and waits for no answer."""
         return now_s > self._due_s and not (self.requests or self.total_outbufs_len)
@@ -134,12 +164,67 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     def __init__(
         self, app: Flask, bound: socket.socket, context: ssl.SSLContext | None, **settings: Any
     ) -> None:
+        sessions = app.session_interface
+        assert isinstance(sessions, DerivedKeySessions)
+        self._is_paired = sessions.is_paired
+        self.reserve: Reserve[Channel] = Reserve()
+        self._strangers = ThreadedTaskDispatcher()
+        self._strangers.set_thread_count(STRANGERS_AT_ONCE)
+        self.own_request_from: tuple[Any, ...] = ()
+        self._accept_again_s = 0.0
+        self._say_closed_s, self._closed_said = 0.0, 0
         self._context = context
         if context is not None:
             self.channel_class = EncryptedChannel
             settings["url_scheme"] = "https"
         info = (bound.family, bound.type, bound.proto, bound.getsockname())
         super().__init__(app, _sock=bound, bind_socket=False, sockinfo=info, **settings)
+
+    def readable(self) -> bool:
+        """Return whether to look for newcomers; not at once when there was no place for one."""
+        return bool(super().readable()) and time.monotonic() >= self._accept_again_s
+
+    def handle_accept(self) -> None:
+        """Take some of those who wait; one that ends meanwhile costs nobody else his turn."""
+        for _ in range(ACCEPTS_AT_ONCE):
+            try:
+                taken = self.accept()
+                if taken is None:
+                    return
+                self._take(*taken)
+            except OSError as error:
+                if error.errno in NO_PLACE:
+                    log.warning("no place for another connection: %s", error.strerror)
+                    self._accept_again_s = time.monotonic() + ACCEPT_AGAIN_S
+                    return
+
+    def _take(self, taken: socket.socket, address: tuple[Any, ...]) -> None:
+        """Make its channel; a stranger too many costs the oldest of the address with the most."""
+        try:
+            self.set_socket_options(taken)
+            channel = self.channel_class(self, taken, address, self.adj, map=self._map)
+        except OSError:  # it has hung up already
+            taken.close()
+            return
+        if address[:2] == self.own_request_from[:2]:
+            return
+        victim = self.reserve.came(channel, address[0])
+        if victim is not None:
+            victim.handle_close()
+
+    def add_task(self, task: Channel) -> None:
+        """Queue a request: those of strangers have a few threads of their own."""
+        if self._is_paired(task.cookie):
+            self.reserve.showed_pairing(task, task.addr[0])
+        elif task.addr[:2] != self.own_request_from[:2]:
+            self._strangers.add_task(task)
+            return
+        self.task_dispatcher.add_task(task)
+
+    def end_tasks(self) -> None:
+        """Let every thread end; what waits for one is dropped."""
+        for dispatcher in (self._strangers, self.task_dispatcher):
+            dispatcher.shutdown(timeout=2)
 
     def accept(self) -> tuple[socket.socket, tuple[Any, ...]] | None:
         """Take one connection; its TLS begins when its first bytes are here."""
@@ -163,6 +248,11 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         for channel in list(self.active_channels.values()):
             if channel.is_late(now_s):
                 channel.handle_close()
+        closed = self.reserve.closed - self._closed_said
+        if closed and now_s >= self._say_closed_s:
+            log.warning("%d connections of strangers closed: too many at once", closed)
+            self._say_closed_s = now_s + SAY_CLOSED_EVERY_S
+            self._closed_said += closed
 
     def handle_error(self) -> None:
         """Say what went wrong with one connection; waitress would stop listening for good."""
@@ -180,26 +270,39 @@ class Server:
         self._streams: Streams = app.extensions["backdoor"].streams
         self._stopping = threading.Event()
         self._map: dict[int, Any] = {}
-        threads = max(THREADS, app.config["MAX_STREAMS"] + 12)
-        self._listener = Listener(app, bound, context, map=self._map, threads=threads, **SETTINGS)
+        phones = app.config["MAX_STREAMS"]
+        sizes = {
+            "threads": max(THREADS, phones + 12),
+            "connection_limit": IN_ALL + IN_ALL_KNOWN + CONNECTIONS_A_PHONE * phones + 16,
+        }
+        self._listener = Listener(app, bound, context, map=self._map, **sizes, **SETTINGS)
+        self._own_request = OwnRequest(
+            bound.family, bound.getsockname(), tls=context is not None, announce=self._expect
+        )
 
-    def serve(self, alive: Callable[[], None] = lambda: None) -> None:
+    def _expect(self, address: tuple[Any, ...]) -> None:
+        self._listener.own_request_from = address
+
+    def serve(self, alive: Callable[[], None] | None = None) -> None:
         """Answer requests until `stop`; open streams are ended, the socket is closed.
 
-        ``alive`` is called about once a second, from the loop that answers.
+        ``alive`` is called every five seconds, each time after a request over our own socket was
+        answered; the thread that asks does nothing else.
         """
-        called_s = 0.0
+        if alive is not None:
+            asking = partial(self._own_request.repeat, alive, self._stopping)
+            threading.Thread(target=asking, name="own-request", daemon=True).start()
+        checked_s = 0.0
         try:
             while not self._stopping.is_set():
                 wasyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
                 now_s = time.monotonic()
-                if now_s - called_s >= ALIVE_EVERY_S:
-                    called_s = now_s
+                if now_s - checked_s >= CHECK_EVERY_S:
+                    checked_s = now_s
                     self._listener.close_late(now_s)
-                    alive()
         finally:
             self._streams.close()
-            self._listener.task_dispatcher.shutdown(timeout=2)
+            self._listener.end_tasks()
             wasyncore.close_all(self._map)
 
     def stop(self) -> None:
@@ -222,7 +325,7 @@ def run(
     *,
     ready: Callable[[], None],
     stopping: Callable[[], None],
-    alive: Callable[[], None] = lambda: None,
+    alive: Callable[[], None] | None = None,
 ) -> int:
     """Serve in this thread until SIGTERM or Ctrl-C; ``ready`` is called when we answer."""
 

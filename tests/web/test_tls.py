@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,28 +13,15 @@ from typing import cast
 
 import pytest
 
+from tests.support.certificate import make_certificate
 from tests.support.fake_controller import FakeController, Serving, page_of
 from tests.support.wait import HANGS_S, eventually
 from web.server import ServeError
 
-OPENSSL = shutil.which("openssl")
-
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Make a certificate for localhost as the README says."""
-    assert OPENSSL, "openssl is missing: sudo apt install openssl"
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    made = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost"
-    )
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(
-        [OPENSSL, *made.split(), *names, "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, key
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

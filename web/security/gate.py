@@ -10,12 +10,13 @@ import gzip
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask, Request, Response, abort, jsonify, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from werkzeug.http import dump_cookie
+from werkzeug.http import dump_cookie, parse_cookie
 
 from web.security.hosts import Hosts, host_name
 from web.security.pairing import Pairing, PairingError
@@ -26,6 +27,10 @@ PUBLIC_ENDPOINTS = frozenset(
     {"static", "page.pair", "page.healthz", "metrics.metrics", "space.space"}
 )
 COOKIE_LIFETIME = timedelta(days=400)  # the longest that browsers allow
+COOKIE = "backdoor"
+#: Not Strict: a link to the page from another site or app would show a stranger's page. A POST from
+#: elsewhere comes without this cookie, and a GET changes nothing.
+SAME_SITE = "Lax"
 LONGEST_NAME = 253  # characters of a host name
 MIN_COMPRESSED = 600  # bytes; for less the header costs more than compression saves
 TEXT = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/manif")
@@ -53,8 +58,8 @@ class DerivedKeySessions(SecureCookieSessionInterface):
     would be a date of our clock).
     """
 
-    def __init__(self, pairing: Pairing) -> None:
-        self._pairing = pairing
+    def __init__(self, app: Flask, pairing: Pairing) -> None:
+        self._app, self._pairing = app, pairing
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return the signer for the present secret, which CSRF tokens use too; None without."""
@@ -70,11 +75,13 @@ class DerivedKeySessions(SecureCookieSessionInterface):
         signer = self.get_signing_serializer(app)
         if signer is None:
             return None
-        try:
-            content = signer.loads(request.cookies.get(self.get_cookie_name(app), ""))
-        except BadSignature:
-            content = None
-        return self.session_class(content if isinstance(content, dict) else None)
+        return self.session_class(_content(signer, request.cookies.get(COOKIE, "")))
+
+    def is_paired(self, cookie_header: str) -> bool:
+        """Return whether a request with this Cookie header is a paired phone's; for the server."""
+        value = parse_cookie(cookie_header).get(COOKIE, "")
+        signer = self.get_signing_serializer(self._app) if value else None
+        return signer is not None and bool(_content(signer, value).get("paired"))
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Give the phone its cookie when it changed; an empty one ends at once."""
@@ -84,15 +91,24 @@ class DerivedKeySessions(SecureCookieSessionInterface):
         if signer is None:
             return
         cookie = dump_cookie(
-            self.get_cookie_name(app),
+            COOKIE,
             signer.dumps(dict(session)) if session else "",
             max_age=COOKIE_LIFETIME if session else 0,
             sync_expires=False,
             httponly=True,
             secure=request.is_secure,
-            samesite=self.get_cookie_samesite(app),
+            samesite=SAME_SITE,
         )
         response.headers.add("Set-Cookie", cookie)
+
+
+def _content(signer: URLSafeTimedSerializer, value: str) -> dict[str, Any]:
+    """Return what a cookie holds; nothing if we have not signed it."""
+    try:
+        content = signer.loads(value)
+    except BadSignature:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def wants_page() -> bool:
@@ -107,7 +123,7 @@ def gate(app: Flask, pairing: Pairing, hosts: Hosts, own_url: Callable[[], str])
     ``own_url`` returns an address of the page that always works: whoever came by a name that is not
     ours is told it.
     """
-    app.session_interface = DerivedKeySessions(pairing)
+    app.session_interface = DerivedKeySessions(app, pairing)
 
     @app.before_request
     def check_host() -> ResponseReturnValue | None:
