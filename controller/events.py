@@ -229,6 +229,8 @@ class Command:
     refusal: Reason | None = None
     #: Which question `answer_question` answers; without it the one that is open.
     question: str = ""
+    #: Whose phone it came from, as the page says; "" if nobody said.
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,15 @@ from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
 from web.routes.metrics import metrics_routes
 from web.routes.page import AppContext, page
+from web.routes.phones import phones_routes
 from web.routes.simulator import ACTIONS, Simulator, simulator_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
-from web.security.gate import gate
+from web.security.gate import DerivedKeySessions, gate
 from web.security.hosts import Hosts
-from web.security.pairing import AttemptLimiter, Pairing, page_url
+from web.security.pairing import AttemptLimiter, Pairing, page_url, phones_file
+from web.security.phones import Phones
 
 
 def create_app(
@@ -57,19 +59,27 @@ def create_app(
     venues = Venues(config.mqtt.prefix) if web.venues else None
     mirror.connect(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
+    phones = Phones(phones_file(Path(web.secret_file)), pairing.generation, wall=_utc_now)
     app.extensions["backdoor"] = AppContext(
         mirror=mirror,
         pairing=pairing,
+        phones=phones,
         streams=Streams(mirror, most=web.max_streams),
         attempts=AttemptLimiter(),
         self_test=SelfTestView(mirror, wall=wall),
         bookings=BookingsView(config, mirror, wall) if config.book.url else None,
     )
     own_url = partial(page_url, web.host, web.port, web.public_url, tls=bool(web.tls_cert))
-    gate(app, pairing, Hosts(web.allowed_hosts, web.public_url), own_url)
+    gate(
+        app,
+        DerivedKeySessions(app, pairing, phones),
+        Hosts(web.allowed_hosts, web.public_url),
+        own_url,
+    )
     init_languages(app, web.language)
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
+    app.register_blueprint(phones_routes(web.public_url, own_url))
     app.register_blueprint(metrics_routes(mirror, web.metrics_token))
     if venues is not None:
         app.register_blueprint(venues_routes(venues, mirror))

@@ -278,8 +278,10 @@ class Mirror:
         with self._changed:
             self._notify()
 
-    def command(self, name: str, **fields: int | str) -> Outcome:
+    def command(self, name: str, *, by: str = "", **fields: int | str) -> Outcome:
         """Send command ``name`` and wait up to 2 s for the controller's answer.
+
+        ``by`` is the name of the phone that asks.
 
         Nothing is sent unless the controller is known to be alive: a command that waits in a queue
         is a door that opens later.
@@ -289,6 +291,7 @@ class Mirror:
             return Outcome("not_answered", "Offline")
         command_id = uuid.uuid4().hex
         payload = {"id": command_id, "issued_at": self._wall().isoformat(), "cause": "page"}
+        payload |= {"by": by} if by else {}
         # The controller's boot id proves that the command is fresh, even if no clock is set.
         body = json.dumps(payload | {"boot": mirror_view.state["boot"]} | fields).encode()
         with self._changed:

@@ -33,6 +33,8 @@ REFUSED = (200.0, 5.0)
 PASSED = (500.0, 50.0)
 #: ``issued_at`` above this is in milliseconds: as seconds it would be the year 5138.
 MILLISECONDS_FROM = 1e11
+#: Characters of the name of a phone.
+NAME_LIMIT = 40
 CAUSES = ("page", "homeassistant")
 
 
@@ -40,8 +42,8 @@ class _Payload(msgspec.Struct):
     """The keys of a command; further keys are ignored.
 
     ``party``, ``count`` and ``came`` are the documented keys of a command's number, ``question``
-    says which question it answers. The others are what people write instead: a number that was sent
-    must never be ignored.
+    says which question it answers, ``by`` whose phone asks. The others are what people write
+    instead: a number that was sent must never be ignored.
     """
 
     id: str
@@ -56,6 +58,7 @@ class _Payload(msgspec.Struct):
     tone: str | None = None
     cause: str = "mqtt"
     boot: str = ""
+    by: object = None
 
 
 class _IdOnly(msgspec.Struct):
@@ -129,6 +132,7 @@ class Inbox:
             cause=payload.cause if payload.cause in CAUSES else "mqtt",
             refusal=self._refusal(name, message, payload, now),
             question=payload.question or "",
+            by=_name(payload.by),
         )
 
     def _payload(self, raw: bytes) -> _Payload | None:
@@ -179,6 +183,12 @@ def _number(name: str, payload: _Payload) -> int | None:
     own = numbers.get(COMMANDS.get(name) or "count")
     candidates = (own, payload.value, payload.number, payload.n, *numbers.values())
     return next((number for number in candidates if number is not None), None)
+
+
+def _name(by: object) -> str:
+    """Return the name of a phone; "" for what is none: a name decides nothing, nor refuses."""
+    is_name = isinstance(by, str) and len(by) <= NAME_LIMIT and by.isprintable()
+    return str(by).strip() if is_name else ""
 
 
 def _readable_id(raw: bytes) -> str:

@@ -17,12 +17,15 @@ from controller.rules.transition import Transition
 
 def handle_command(transition: Transition, command: Command) -> None:
     """Do what was asked, or refuse: a refusal is noted and answered with its reason."""
+    before = len(transition.effects)
     reason = command.refusal
     if reason is None:
         handler = HANDLERS.get(command.name)
         reason = Reason.UNKNOWN_COMMAND if handler is None else handler(transition, command)
     if reason is not None:
         _note_refusal(transition, command, reason)
+    if command.by:
+        transition.sign_notes(before, command.by)
     if command.id or command.refusal is not None:
         transition.effects.append(Answer(command.id, reason is None, reason))
 

@@ -36,6 +36,12 @@ class Transition:
         """Emit a note that something happened, for journal, MQTT and replay."""
         self.effects.append(Note(event, data))
 
+    def sign_notes(self, first: int, by: str) -> None:
+        """Write whose phone asked into each note with a cause since effect number ``first``."""
+        for number, effect in enumerate(self.effects[first:], first):
+            if isinstance(effect, Note) and "cause" in effect.data:
+                self.effects[number] = replace(effect, data={**effect.data, "by": by})
+
     def chime(self, tone: str) -> None:
         """Emit one chime."""
         self.effects.append(Chime(tone))

@@ -217,4 +217,6 @@ def event_words(name: str, data: Mapping[str, Any]) -> str:
         str(EVENT_WORDS[key]) % _details(data) if key in EVENT_WORDS else name.replace("_", " ")
     )
     cause = data.get("cause") or (data.get("reason") if name == "access_not_taken" else None)
+    if data.get("by"):
+        return f"{sentence}, {data['by']}"
     return f"{sentence}, {CAUSES.get(str(cause), cause)}" if cause else sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from flask import (
     Response,
     current_app,
     flash,
+    g,
     jsonify,
     redirect,
     render_template,
@@ -23,6 +25,7 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import MethodNotAllowed
 
 from controller.events import COMMANDS, PAGE_COMMANDS
 from web.language import LANGUAGES, NAMES, _, lazy
@@ -35,8 +38,11 @@ from web.presentation.page_view import PageView
 from web.presentation.room import room_view
 from web.presentation.selftest import SelfTestView
 from web.routes.streams import Streams
-from web.security.gate import wants_page
+from web.security.gate import this_phone, wants_page
 from web.security.pairing import AttemptLimiter, Pairing
+from web.security.phones import Phone, Phones, device_name
+
+log = logging.getLogger(__name__)
 
 HTTP_STATUS = {"done": 200, "refused": 409, "not_answered": 504}
 RETRY_STREAM_S = 10
@@ -68,6 +74,7 @@ class AppContext:
 
     mirror: Mirror
     pairing: Pairing
+    phones: Phones
     streams: Streams
     attempts: AttemptLimiter
     self_test: SelfTestView
@@ -123,16 +130,27 @@ def pair(secret: str) -> ResponseReturnValue:
     So the secret link stays out of the history, and the page is asked for by itself: phones that
     were paired before 0.3 still have a cookie that a redirect from another app leaves out.
     """
+    if request.method == "HEAD":
+        raise MethodNotAllowed(["GET"])  # a look at the link must not use it up
     address = request.remote_addr or ""
-    if context().pairing.matches(secret):
+    inviter = None if context().pairing.matches(secret) else context().phones.accept(secret)
+    if inviter is not None or context().pairing.matches(secret):
         context().attempts.succeeded(address)
-        session.clear()
-        session["paired"] = True
+        _pair(inviter)
         return render_template("paired.html")
     wait_s = context().attempts.failed(address)
     if not wait_s:
         return render_template("unpaired.html", wrong=True), 403
     return render_template("unpaired.html", wrong=True), 429, {"Retry-After": f"{wait_s:.0f}"}
+
+
+def _pair(inviter: Phone | None) -> None:
+    """Give this phone a new cookie; one that is paired already stays the phone that it is."""
+    phones = context().phones
+    phone = this_phone() or phones.add(device_name(request.user_agent.string, _("Phone")))
+    session.clear()
+    session.update(paired=True, phone=phone.id)
+    log.info("phones: %s was paired by %s", phone.name, inviter.name if inviter else "the link")
 
 
 @page.get("/healthz")
@@ -174,11 +192,14 @@ def events() -> ResponseReturnValue:
     app = context()
     if not app.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
-    key = app.pairing.signing_key()
+    key, phone = app.pairing.signing_key(), g.phone
     gone = request.environ.get("waitress.client_disconnected", lambda: False)
 
     def may_continue() -> bool:
-        return not gone() and app.pairing.signing_key() == key
+        if gone() or app.pairing.signing_key() != key or app.phones.get(phone.id) is None:
+            return False
+        app.phones.saw(phone.id)
+        return True
 
     stream = stream_with_context(app.streams.follow(_full_state, may_continue))
     response = Response(stream, mimetype="text/event-stream")
@@ -236,7 +257,7 @@ def command(name: str) -> ResponseReturnValue:
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
         return render_template("sure.html", name=name, number=fields, question=question)
-    return _answer(context().mirror.command(name, **fields))
+    return _answer(context().mirror.command(name, by=g.phone.name, **fields))
 
 
 def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:

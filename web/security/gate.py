@@ -12,14 +12,27 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, Request, Response, abort, jsonify, render_template, request, session
+from flask import (
+    Flask,
+    Request,
+    Response,
+    abort,
+    current_app,
+    g,
+    jsonify,
+    render_template,
+    request,
+    session,
+)
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.http import dump_cookie, parse_cookie
 
+from web.language import _
 from web.security.hosts import Hosts, host_name
 from web.security.pairing import Pairing, PairingError
+from web.security.phones import Phone, Phones, device_name
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +71,8 @@ class DerivedKeySessions(SecureCookieSessionInterface):
     would be a date of our clock).
     """
 
-    def __init__(self, app: Flask, pairing: Pairing) -> None:
-        self._app, self._pairing = app, pairing
+    def __init__(self, app: Flask, pairing: Pairing, phones: Phones) -> None:
+        self._app, self._pairing, self._phones = app, pairing, phones
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return the signer for the present secret, which CSRF tokens use too; None without."""
@@ -81,7 +94,7 @@ class DerivedKeySessions(SecureCookieSessionInterface):
         """Return whether a request with this Cookie header is a paired phone's; for the server."""
         value = parse_cookie(cookie_header).get(COOKIE, "")
         signer = self.get_signing_serializer(self._app) if value else None
-        return signer is not None and bool(_content(signer, value).get("paired"))
+        return signer is not None and self._phones.is_welcome(_content(signer, value), value)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Give the phone its cookie when it changed; an empty one ends at once."""
@@ -117,13 +130,25 @@ def wants_page() -> bool:
     return best == "text/html" and "X-CSRFToken" not in request.headers
 
 
-def gate(app: Flask, pairing: Pairing, hosts: Hosts, own_url: Callable[[], str]) -> None:
+def this_phone() -> Phone | None:
+    """Return the paired phone that asks, seen now; its cookie gets its id if it had none."""
+    name = device_name(request.user_agent.string, _("Phone"))
+    phones: Phones = current_app.extensions["backdoor"].phones
+    phone = phones.recognise(session, request.cookies.get(COOKIE, ""), name)
+    if phone is not None and "phone" not in session:
+        session["phone"] = phone.id
+    return phone
+
+
+def gate(
+    app: Flask, sessions: DerivedKeySessions, hosts: Hosts, own_url: Callable[[], str]
+) -> None:
     """Add the checks before every request and the headers after it.
 
     ``own_url`` returns an address of the page that always works: whoever came by a name that is not
     ours is told it.
     """
-    app.session_interface = DerivedKeySessions(app, pairing)
+    app.session_interface = sessions
 
     @app.before_request
     def check_host() -> ResponseReturnValue | None:
@@ -140,7 +165,11 @@ def gate(app: Flask, pairing: Pairing, hosts: Hosts, own_url: Callable[[], str])
     @app.before_request
     def check_paired() -> ResponseReturnValue | None:
         endpoint = request.endpoint
-        if endpoint is None or endpoint in PUBLIC_ENDPOINTS or session.get("paired"):
+        g.phone = None
+        if endpoint is None or endpoint in PUBLIC_ENDPOINTS:
+            return None
+        g.phone = this_phone()
+        if g.phone is not None:
             return None
         if wants_page():
             return render_template("unpaired.html"), 403

@@ -69,6 +69,10 @@ class Pairing:
         """Return the key for cookies and CSRF tokens; it changes with the secret, and hides it."""
         return hmac.digest(self.secret.encode(), b"backdoor phone page", "sha256")
 
+    def generation(self) -> str:
+        """Return a word that changes with the secret, and hides it too."""
+        return hmac.digest(self.secret.encode(), b"backdoor phones", "sha256").hex()[:32]
+
     def _stat(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
@@ -174,6 +178,28 @@ def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str
         name = host or _own_name()
     scheme, usual = ("https", 443) if tls else ("http", 80)
     return f"{scheme}://{name}" + ("" if port == usual else f":{port}")
+
+
+def phones_file(secret_file: Path) -> Path:
+    """Return where the list of phones lies: in the page's own directory, else beside the secret.
+
+    The installed page may only read the secret; systemd gives it a directory of its own.
+    """
+    own = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    folder = Path(own) if own else secret_file.parent
+    return folder / f"{secret_file.stem}.phones"
+
+
+def qr_svg(link: str, title: str) -> str:
+    """Return the link as a QR code for a page: an SVG, dark on light as cameras like it."""
+    import segno
+
+    drawn = segno.make(link, error="m", micro=False)
+    return str(
+        drawn.svg_inline(
+            border=4, dark="#000", light="#fff", title=title, svgclass="qr", omitsize=True
+        )
+    )
 
 
 def qr_text(link: str) -> str:

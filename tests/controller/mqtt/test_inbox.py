@@ -47,6 +47,27 @@ def test_fresh_command_is_accepted_with_number_and_cause() -> None:
     assert take(cause="a stranger").cause == "mqtt"
 
 
+@pytest.mark.parametrize(
+    ("by", "kept"),
+    [
+        ("Anna's phone", "Anna's phone"),
+        (" Ärmel 📱 ", "Ärmel 📱"),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, ""),
+        ("a\nb", ""),
+        ("a\u202eb", ""),
+        ("  ", ""),
+        (7, ""),
+        (None, ""),
+        (["Anna"], ""),
+        ({"name": "Anna"}, ""),
+    ],
+)
+def test_command_keeps_the_name_of_a_phone_and_nothing_else(by: object, kept: str) -> None:
+    command = take(party=2, by=by)
+    assert (command.by, command.refusal) == (kept, None)
+
+
 def test_answer_names_its_question() -> None:
     command = take(name="answer_question", came=4, question="8792")
     assert (command.number, command.question, command.refusal) == (4, "8792", None)

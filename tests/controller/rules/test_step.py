@@ -762,3 +762,21 @@ def test_self_test_starts_in_an_empty_room_only_and_changes_nothing() -> None:
     assert room.command("self_test") == Reason.NOT_PERMITTED_AT_THIS_TIME
     room.command("room_empty")
     assert room.command("self_test") is None
+
+
+def test_phone_that_asks_is_in_each_note_of_what_it_asked_for() -> None:
+    room = Room()
+    for name, number in (
+        ("set_count", 3),
+        ("access_door", 1),
+        ("access_door", 1),
+        ("lock_down", None),
+    ):
+        asked = Command(room.now_ms, name, number, id=name, cause="page", by="Anna")
+        notes = [effect for effect in room.step(asked) if isinstance(effect, Note)]
+        caused = [note.data for note in notes if "cause" in note.data]
+        assert caused
+        assert all((data["cause"], data["by"]) == ("page", "Anna") for data in caused)
+        assert all("by" not in note.data for note in notes if "cause" not in note.data)
+    asked = Command(room.now_ms, "lock_down_release", id="x", cause="mqtt")
+    assert all("by" not in e.data for e in room.step(asked) if isinstance(e, Note))

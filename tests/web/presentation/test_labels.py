@@ -84,3 +84,9 @@ def test_span_of_each_length(seconds: float, words: str) -> None:
 )  # fmt: skip
 def test_event_words_of_each_event(name: str, data: dict[str, Any], words: str) -> None:
     assert event_words(name, data) == words
+
+
+def test_event_by_a_phone_says_whose() -> None:
+    data = {"party": 2, "cause": "page", "by": "Anna"}
+    assert event_words("access_granted", data) == "Let in 2, Anna"
+    assert event_words("access_granted", data | {"by": ""}) == "Let in 2, from the page"
