@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
 from tests.browser.bar import Bar
@@ -46,3 +47,33 @@ def test_paired_phone_that_follows_a_link_from_another_site_lands_on_the_page(
         page.get_by_role("link").click()
         expect(page.locator("body")).to_have_attribute("data-link", "online")
         other.shutdown()
+
+
+def test_phone_is_added_by_a_code_named_and_thrown_out(
+    bar: Bar, page: Page, open_page: Opener
+) -> None:
+    page.get_by_text("More", exact=True).click()
+    page.get_by_role("link", name="Paired phones").click()
+    assert mistakes(page) == []
+    page.get_by_role("button", name="Pair another phone").click()
+    expect(page.locator("svg.qr")).to_be_visible()
+    assert mistakes(page) == []
+    code = page.locator("code").inner_text().rpartition("/pair/")[2]
+    new = open_page(f"{bar.serving.url}/pair/{code}", user_agent="Mozilla/5.0 (iPhone; x) Safari")
+    expect(new.locator("body")).to_have_attribute("data-link", "online")
+    page.goto(f"{bar.url}phones")
+    row = page.get_by_role("listitem").filter(has=page.locator('[value="iPhone"]'))
+    row.get_by_label("Name of iPhone").fill("Anna's phone")
+    row.get_by_role("button", name="Rename").click()
+    new.locator('.dock form[action="/command/staff_pass"] button').click()
+    expect(new.locator("#tonight")).to_contain_text("Staff pass armed, Anna's phone")
+    row = page.get_by_role("listitem").filter(has=page.locator('[value="Anna\'s phone"]'))
+    row.get_by_text("Remove", exact=True).click()
+    page.get_by_role("button", name="Yes, remove Anna's phone").click()
+    expect(page.get_by_role("status")).to_have_text("Anna's phone is not paired any more.")
+    expect(new.get_by_role("heading")).to_have_text("This phone is not paired")
+
+
+def mistakes(page: Page) -> list[str]:
+    """Return what axe finds on a page."""
+    return [str(violation["id"]) for violation in Axe().run(page).response["violations"]]

@@ -37,7 +37,7 @@ def invited(client: FlaskClient) -> str:
     answer = post(client, "/phones/invite")
     assert answer.status_code == 200
     assert re.search(r'<svg [^>]*class="qr"', answer.text)
-    found = re.search(r"<code>https?://[^/]+(/pair/[^<]+)</code>", answer.text)
+    found = re.search(r"<code[^>]*>https?://[^/]+(/pair/[^<]+)</code>", answer.text)
     assert found
     return found[1]
 
@@ -135,7 +135,7 @@ def test_code_leads_to_an_address_that_another_phone_reaches(
     assert found
     data = {"csrf_token": found[1]}
     answer = client.post("/phones/invite", data=data, base_url=f"http://{host}")
-    assert f"<code>{base}/pair/" in answer.text
+    assert f">{base}/pair/" in answer.text
 
 
 def test_code_asked_for_on_this_machine_leads_to_its_address(
@@ -143,7 +143,7 @@ def test_code_asked_for_on_this_machine_leads_to_its_address(
 ) -> None:
     client = paired(page_of(controller, tmp_path, host="192.168.1.9", port=8080))
     answer = post(client, "/phones/invite")
-    assert "<code>http://192.168.1.9:8080/pair/" in answer.text
+    assert ">http://192.168.1.9:8080/pair/" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/phones/invite", "/phones/x/name", "/phones/x/remove"])
