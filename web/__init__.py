@@ -19,6 +19,7 @@ from flask import Flask, request
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 
+from controller.config.phones_file import phones_file
 from controller.config.settings import Config, Web
 from controller.mqtt.message import Topics
 from web.errors import error_response
@@ -35,7 +36,7 @@ from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
 from web.security.gate import DerivedKeySessions, gate
 from web.security.hosts import Hosts
-from web.security.pairing import AttemptLimiter, Pairing, page_url, phones_file
+from web.security.pairing import AttemptLimiter, Pairing, page_url
 from web.security.phones import Phones
 
 
@@ -59,7 +60,7 @@ def create_app(
     venues = Venues(config.mqtt.prefix) if web.venues else None
     mirror.connect(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
-    phones = Phones(phones_file(Path(web.secret_file)), pairing.generation, wall=_utc_now)
+    phones = Phones(phones_file(config), pairing.generation, wall=_utc_now)
     app.extensions["backdoor"] = AppContext(
         mirror=mirror,
         pairing=pairing,

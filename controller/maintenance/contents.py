@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.config.learned_rhythms import learned_file
+from controller.config.phones_file import phones_file
 from controller.config.settings import Config
 
 CONFIGURATION = "config/backdoor.toml"
@@ -35,8 +36,11 @@ def contents(config: Config) -> list[Item]:
     Not among them: the broker's logins, which each installation makes for itself; the raw edges of
     the last day; what the messages' service remembers for a minute.
     """
+    phones = phones_file(config)
     return [
         Item("state/journal.db", Path(config.journal.path), Kind.JOURNAL),
         Item("state/regulars.toml", learned_file(config)),
         Item("state/pairing.secret", Path(config.web.secret_file)),
+        # Where no page has run there is no folder for its list.
+        *([Item("state/pairing.phones", phones)] if phones.parent.is_dir() else []),
     ]

@@ -33,6 +33,8 @@ WHO = frozenset({"regular", "by", "name", "phone"})
 FOUR_BYTES = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)")
 #: What may be an IPv6 address, or that of a network card.
 WITH_COLONS = re.compile(r"[0-9a-f]*:[0-9a-f:]*[0-9a-f:]", re.IGNORECASE)
+#: What the page's log says of paired phones: their names.
+PHONES = re.compile(r"(\bphones: ).+")
 CARD = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 _TYPES = {(key.section, key.name): key.type for key in KEYS}
 
@@ -93,6 +95,7 @@ class Redactor:
         """Return ``text`` without any of them, and without addresses."""
         if self._words is not None:
             text = self._words.sub(REMOVED, text)
+        text = PHONES.sub(rf"\1{REMOVED}", text)
         return WITH_COLONS.sub(_without_address, FOUR_BYTES.sub(REMOVED, text))
 
     def event(self, line: str) -> str:

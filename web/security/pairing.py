@@ -180,16 +180,6 @@ def page_url(host: str, port: int, public_url: str, *, tls: bool = False) -> str
     return f"{scheme}://{name}" + ("" if port == usual else f":{port}")
 
 
-def phones_file(secret_file: Path) -> Path:
-    """Return where the list of phones lies: in the page's own directory, else beside the secret.
-
-    The installed page may only read the secret; systemd gives it a directory of its own.
-    """
-    own = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    folder = Path(own) if own else secret_file.parent
-    return folder / f"{secret_file.stem}.phones"
-
-
 def qr_svg(link: str, title: str) -> str:
     """Return the link as a QR code for a page: an SVG, dark on light as cameras like it."""
     import segno

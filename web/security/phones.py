@@ -1,10 +1,10 @@
 """The phones that are paired: their names, when each was last seen, and those that are thrown out.
 
 A cookie is good as long as its signature is *and* its phone is in this list. The list is one file
-(mode 0600) that only the page's process writes, in one step. A new pairing secret makes a new
-list. Without a list (the first start of a version that has one) phones that were paired before are
-taken up when they come; when it is damaged nobody is: a phone that was thrown out may not come back
-by that.
+(mode 0600) that only the page's process writes, in one step. A list that begins where there was
+none (at the first start of a version that has one, or because it was lost) takes up each phone with
+a good cookie when it comes. One that begins because the old one is damaged, or the secret is new,
+takes up nobody: a phone that was thrown out may not come back by that.
 
 *Last seen* is kept on the disk once an hour only, so that an evening costs the card nothing.
 """
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 #: More than any bar has; the one that was not seen for longest makes room.
 MOST_PHONES = 64
-#: Phones that were thrown out: one that an older version paired must not be taken up again.
+#: Phones that were thrown out and must not be taken up; when there are more nobody is any more.
 MOST_GONE = 256
 LONGEST_NAME = 40  # characters, as the controller takes them
 INVITED_S = 120.0
@@ -147,7 +147,7 @@ class Phones:
             )
 
     def recognise(self, content: Mapping[str, Any], cookie: str, name: str) -> Phone | None:
-        """Return the phone of this cookie, seen now; one of an older version is taken up."""
+        """Return the phone of this cookie, seen now; one that is not in a new list is taken up."""
         with self._lock:
             if not self.is_welcome(content, cookie):
                 return None
@@ -203,8 +203,9 @@ class Phones:
             self._follow_secret()
             phone = self._phones.pop(phone_id, None)
             if phone is not None:
-                self._gone = [*self._gone, phone_id][-MOST_GONE:]
-                self._changed = True
+                self._gone.append(phone_id)
+                self._takes_up = self._takes_up and len(self._gone) <= MOST_GONE
+                self._gone, self._changed = self._gone[-MOST_GONE:], True
         self.save()
         return phone
 
@@ -256,13 +257,11 @@ class Phones:
         return json.dumps({**kept, "phones": rows}, indent=1) + "\n"
 
     def _follow_secret(self) -> None:
-        """Read the list at the first use; begin a new one when the secret is a new one."""
+        """Read the list at the first use, and when the secret is another one: it fits one only."""
         generation = self._make_generation()
-        if generation == self._generation:
-            return
-        first, self._generation = self._generation is None, generation
-        self._phones, self._gone, self._invited, self._takes_up = {}, [], {}, False
-        if first:
+        if generation != self._generation:
+            self._generation = generation
+            self._phones, self._gone, self._invited, self._takes_up = {}, [], {}, False
             self._read()
 
     def _read(self) -> None:
@@ -300,9 +299,8 @@ class Phones:
         return found
 
     def _may_take_up(self, content: Mapping[str, Any], cookie: str) -> bool:
-        """Return whether this cookie is of an older version, and was not thrown out."""
-        old = self._takes_up and "phone" not in content
-        return old and self.id_of(content, cookie) not in self._gone
+        """Return whether this phone may be taken up: the list began without any."""
+        return self._takes_up and self.id_of(content, cookie) not in self._gone
 
 
 def _phone(row: Mapping[str, Any]) -> Phone:

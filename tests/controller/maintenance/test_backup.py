@@ -50,6 +50,7 @@ class House:
         )
         self.journal = self.state / "journal.db"
         (self.state / "pairing.secret").write_text(SECRET)
+        (self.state / "pairing.phones").write_text("{}")
         (self.state / "regulars.toml").write_text("Anna = [0.5, 1]\n")
 
     def backup(self, target: Path) -> Manifest:
@@ -100,6 +101,7 @@ def test_a_running_journal_is_copied_with_its_newest_steps(
     assert sorted(made.files) == [
         "config/backdoor.toml",
         "state/journal.db",
+        "state/pairing.phones",
         "state/pairing.secret",
         "state/regulars.toml",
     ]

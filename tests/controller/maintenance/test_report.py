@@ -114,6 +114,7 @@ def test_no_canary_is_in_it_and_the_rest_is(house: Path) -> None:
         f"2026-11-25 web: GET https://owner:{quoted}@example.com/private-{NAME}/basic.ics failed",
         f"2026-11-25 notify: {SECRET} {NAME.lower()} {NAME}-learned {SECRET}-paired",
         f"2026-11-25 web: from 192.168.1.23 and fe80::1c2d:3e4f:aabb:1 by {SECRET}-login",
+        "2026-11-25 web: phones: Grete's iPhone threw out Hans",
         "2026-11-25 web: dc:a6:32:01:02:03 came, 10.0.0.7:8080 left",
         "2026-11-25 controller: strike: the disk is full",
     )
@@ -123,6 +124,8 @@ def test_no_canary_is_in_it_and_the_rest_is(house: Path) -> None:
         quoted,
         NAME,
         "geheimnis",
+        "grete",
+        "hans",
         "192.168.1.23",
         "fe80::1c2d",
         "dc:a6",

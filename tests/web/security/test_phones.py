@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.wait import HANGS_S, eventually
-from web.security.pairing import phones_file
 from web.security.phones import (
     INVITED_S,
     LONGEST_NAME,
+    MOST_GONE,
     MOST_INVITED,
     MOST_PHONES,
     SAVE_EVERY_S,
@@ -80,10 +80,9 @@ def test_phones_are_out_when_the_secret_is_a_new_one(house: House) -> None:
     house.generation = "g2"
     assert house.phones.all() == []
     assert house.phones.accept(token) is None
+    assert not house.phones.is_welcome({"paired": True, "phone": anna.id}, "cookie")
     bea = house.phones.add("Bea")
     assert house.restart().all() == [bea]
-    house.generation = "g1"
-    assert house.restart().all() == []
 
 
 def test_phone_of_an_older_version_is_taken_up_once(house: House) -> None:
@@ -105,9 +104,42 @@ def test_phone_of_an_older_version_is_taken_up_once(house: House) -> None:
 
 
 def test_phone_that_is_not_paired_is_nobody(house: House) -> None:
-    for content in ({}, {"paired": False}, {"phone": "x"}, {"paired": True, "phone": "x"}):
+    for content in ({}, {"paired": False}, {"phone": "x"}):
         assert house.phones.recognise(content, "cookie", "name") is None
     assert not house.file.exists()
+
+
+def test_phones_come_back_when_the_list_is_lost_unless_thrown_out_since(house: House) -> None:
+    """The list could not be written, or a backup had none: the cookies are good all the same."""
+    anna, bea = house.phones.add("Anna"), house.phones.add("Bea")
+    house.file.unlink()
+    phones = house.restart()
+    taken = phones.recognise({"paired": True, "phone": anna.id}, "cookie", "iPhone")
+    assert taken
+    assert taken.id == anna.id
+    phones.remove(anna.id)
+    phones = house.restart()
+    assert not phones.is_welcome({"paired": True, "phone": anna.id}, "cookie")
+    assert phones.is_welcome({"paired": True, "phone": bea.id}, "cookie")
+
+
+def test_nobody_is_taken_up_when_too_many_were_thrown_out_to_remember(house: House) -> None:
+    first = house.phones.add("x")
+    for _ in range(MOST_GONE + 1):
+        house.phones.remove(house.phones.add("x").id)
+    house.phones.remove(first.id)
+    assert not house.phones.is_welcome({"paired": True, "phone": "of a lost list"}, "cookie")
+    assert len(json.loads(house.file.read_text())["gone"]) == MOST_GONE
+
+
+def test_phones_that_were_restored_with_their_secret_are_back(house: House) -> None:
+    anna = house.phones.add("Anna")
+    backup = house.file.read_text()
+    house.generation = "g2"
+    assert house.phones.get(anna.id) is None
+    house.file.write_text(backup)
+    house.generation = "g1"
+    assert house.phones.get(anna.id)
 
 
 def test_old_phones_do_not_come_back_by_a_list_that_is_damaged(
@@ -313,13 +345,3 @@ def test_first_name_is_what_the_browser_says(user_agent: str, name: str) -> None
 def test_clean_name_is_one_line() -> None:
     assert clean_name(" a\tb\u200dc \n") == "a b c"
     assert clean_name("\n\x00") == ""
-
-
-def test_file_lies_in_the_pages_own_directory_or_beside_the_secret(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    secret = Path("/var/lib/backdoor/pairing.secret")
-    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    assert phones_file(secret) == Path("/var/lib/backdoor/pairing.phones")
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/backdoor-web:/x")
-    assert phones_file(secret) == Path("/var/lib/backdoor-web/pairing.phones")
