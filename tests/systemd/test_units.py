@@ -16,7 +16,9 @@ import pytest
 from tests.conftest import free_port
 from tests.support.wait import HANGS_S
 
-UNITS = sorted(Path("systemd").glob("*.service"))
+BACKUP = Path("systemd/backdoor-backup.service")
+#: Those that run all the time.
+UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP})
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
 #: Exposure of 1.5 of 10, in tenths.
 THRESHOLD = 15
@@ -80,7 +82,7 @@ def test_strike_off_runs_after_every_end_of_the_controller() -> None:
     assert Path("systemd/strike-off").exists()
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, BACKUP], ids=lambda unit: unit.stem)
 def test_unit_passes_systemd_analyze(unit: Path, tmp_path: Path) -> None:
     """The program is not installed here, so another one stands in for it."""
     copy = tmp_path / unit.name
@@ -95,6 +97,22 @@ def test_unit_is_hardened(unit: Path) -> None:
         "security", "--offline=true", f"--threshold={THRESHOLD}", "--no-pager", str(unit)
     )
     assert verdict.returncode == 0, verdict.stdout
+
+
+def test_backup_is_hardened_as_far_as_root_can_be_and_begun_by_its_timer() -> None:
+    """It reads what two users own, and writes where the owner says."""
+    verdict = analyze("security", "--offline=true", "--threshold=20", "--no-pager", str(BACKUP))
+    assert verdict.returncode == 0, verdict.stdout
+    service = settings(BACKUP)
+    assert service["Type"] == "oneshot"
+    assert service["ExecStart"].split() == [
+        PROGRAM, "backup", "--config", "/etc/backdoor/backdoor.toml"
+    ]  # fmt: skip
+    assert service["CapabilityBoundingSet"] == "CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE"
+    timer = BACKUP.with_suffix(".timer")
+    assert "OnCalendar=*-*-* 08:30\nPersistent=true" in timer.read_text()
+    verdict = analyze("calendar", "*-*-* 08:30")
+    assert verdict.returncode == 0
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
