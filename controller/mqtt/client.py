@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event, Thread
@@ -26,7 +28,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from controller.mqtt.connection import CONNECT_LIMIT_S, STOP_LIMIT_S, Connection
-from controller.mqtt.link import LinkError, Peer, check_topic
+from controller.mqtt.link import LinkError, LostError, Peer, SilentError, check_topic
 from controller.mqtt.message import Message
 from controller.mqtt.send_queue import SendQueue
 
@@ -36,16 +38,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKOFF_S = (0.25, 1.0)
-#: Disconnected within this time of being accepted, twice running: another client uses our id.
+#: Disconnected within this time of being accepted: perhaps another client uses our id.
 TAKEOVER_S = 3.0
+#: Thrown out again and again within this time: so many times when it is plain why (the broker says
+#: so, or throws us out at once), so many when it may be the network as well.
+TAKEOVERS_S = 60.0
+TAKEOVERS_PLAIN, TAKEOVERS_VAGUE = 2, 4
+#: Random characters of an id of our own, which nobody else can come with.
+OWN_ID_BYTES = 6
+#: Characters that are kept of the former id; some brokers take no longer one than 65 in all.
+OWN_ID_FROM = 45
+EACH_ITS_OWN = "give each its own (systemd/install has a broker do that)"
 
 
 class MqttLink:
     """A `Link` to a real broker, MQTT 3.1.1 or 5.
 
-    ``on_down(reason)`` is called when the broker is lost or cannot be reached, once per reason. All
-    four callbacks run in the link's thread and must not wait. For a ``durable`` link the broker
-    keeps events (QoS 1) while it is away.
+    ``on_down(reason)`` is called when the broker is lost or cannot be reached, once per reason;
+    ``on_thrown_out()`` when another client comes with our id again and again: from then on the link
+    uses an id that nobody knows. All five callbacks run in the link's thread and must not wait. For
+    a ``durable`` link the broker keeps events (QoS 1) while it is away, as long as its id is the
+    same.
     """
 
     def __init__(  # noqa: PLR0913 - all that a link needs to know
@@ -61,6 +74,7 @@ class MqttLink:
         will: Message | None = None,
         birth: Message | None = None,
         durable: bool = False,
+        on_thrown_out: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         topics = tuple(subscriptions)
@@ -69,6 +83,8 @@ class MqttLink:
         )
         self._on_up = on_up
         self._on_down = on_down
+        self._on_thrown_out = on_thrown_out
+        self._named = client_id
         self._broker = f"broker {settings.host}:{settings.port}"
         self._queue = SendQueue()
         self._connection: Connection | None = None
@@ -76,7 +92,9 @@ class MqttLink:
         self._last: tuple[Message, ...] | None = None
         self._stopping = Event()
         self._delay_s = BACKOFF_S[0]
-        self._early_ends = 0
+        #: When the broker threw us out, monotonic seconds, and whether it was plain why.
+        self._thrown_out: deque[tuple[float, bool]] = deque()
+        self._silent = False
         self._reported = ""
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -120,7 +138,12 @@ class MqttLink:
     def _run(self) -> None:
         while not self._stopping.is_set():
             connection = Connection(
-                self._settings, self._peer, self._queue, self._wake_in, lambda: self._last
+                self._settings,
+                self._peer,
+                self._queue,
+                self._wake_in,
+                lambda: self._last,
+                doubted=self._silent,
             )
             self._connection = connection
             try:
@@ -137,16 +160,40 @@ class MqttLink:
             self._stopping.wait(self._delay_s)
 
     def _accepted(self) -> None:
-        self._up = True
+        self._up, self._silent = True, False
         self._on_up()
 
     def _reason(self, connection: Connection, error: Exception) -> str:
-        accepted_s = connection.accepted_s
-        early = accepted_s is not None and monotonic() - accepted_s < TAKEOVER_S
-        self._early_ends = self._early_ends + 1 if early else 0
-        if self._early_ends > 1 or "taken over" in str(error):
-            return f"someone else uses our client id {self._peer.client_id}; give each its own"
-        return str(error) if isinstance(error, LinkError) else f"cannot be reached ({error})"
+        self._silent = isinstance(error, SilentError) or self._silent
+        if not isinstance(error, LostError):
+            self._thrown_out.clear()  # a broker that was away explains what was before
+            return str(error) if isinstance(error, LinkError) else f"cannot be reached ({error})"
+        now_s = monotonic()
+        early = connection.accepted_s is not None and now_s - connection.accepted_s < TAKEOVER_S
+        self._thrown_out.append((now_s, early or error.taken_over))
+        if self._again_and_again(now_s):
+            return self._change_id()
+        if error.taken_over:
+            return f"someone else uses our client id {self._peer.client_id}; {EACH_ITS_OWN}"
+        return str(error)
+
+    def _again_and_again(self, now_s: float) -> bool:
+        while self._thrown_out[0][0] < now_s - TAKEOVERS_S:
+            self._thrown_out.popleft()
+        plain = sum(plain for _, plain in self._thrown_out)
+        return plain >= TAKEOVERS_PLAIN or len(self._thrown_out) >= TAKEOVERS_VAGUE
+
+    def _change_id(self) -> str:
+        """Go on under an id that nobody knows; return what happened."""
+        self._thrown_out.clear()
+        before = self._peer.client_id
+        own = f"{self._named[:OWN_ID_FROM]}-{secrets.token_hex(OWN_ID_BYTES)}"
+        self._peer = replace(self._peer, client_id=own)
+        self._call(self._on_thrown_out)
+        return (
+            f"someone else uses our client id {before}, or our login, and threw us out again and"
+            f" again; we use {own} from now on; {EACH_ITS_OWN}"
+        )
 
     def _ended(self, connection: Connection, why: str) -> None:
         text = f"{self._broker}: {why}"
@@ -158,10 +205,10 @@ class MqttLink:
         if self._up or text != self._reported:
             self._up = False
             self._reported = text
-            self._call_on_down(text)
+            self._call(lambda: self._on_down(text))
 
-    def _call_on_down(self, text: str) -> None:
+    def _call(self, callback: Callable[[], None]) -> None:
         try:
-            self._on_down(text)
+            callback()
         except Exception:  # an error in the callback must not end this thread
-            log.exception("%s: the callback on_down failed; please report this", self._broker)
+            log.exception("%s: a callback on_down failed; please report this", self._broker)

@@ -23,7 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from controller.mqtt.link import LinkError, Peer, payload_limit
+from controller.mqtt.link import LinkError, LostError, Peer, SilentError, payload_limit
 from controller.mqtt.message import Message
 from controller.mqtt.send_queue import SendQueue
 
@@ -37,6 +37,9 @@ CONNECT_LIMIT_S = 2.0
 STOP_LIMIT_S = 1.0
 #: Sent and not yet acknowledged; mosquitto's own limit (max_inflight_messages) is 20 as well.
 INFLIGHT_LIMIT = 20
+#: A broker that acknowledges nothing for so long does not work, whatever else it does. With the
+#: waits of the loop it is said within 5 s.
+ACK_LIMIT_S = 3.5
 #: A frozen broker takes nothing. The connection is given up when more than the first number of
 #: messages wait and none was sent for PROGRESS_LIMIT_S, or more than the second in any case.
 WAITING_LIMITS = (500, 10_000)
@@ -49,6 +52,8 @@ SEND_BUFFER_BYTES = 64 * 1024
 MESSAGE_EXPIRY_S = 10
 #: MQTT 5: a durable session ends after so long without its client; nobody collects for ever.
 SESSION_EXPIRY_S = 3600
+#: MQTT 5: the broker ends a connection because another client comes with the same id.
+SESSION_TAKEN_OVER = 0x8E
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 
 
@@ -58,6 +63,7 @@ class InFlight:
 
     mid: int
     ack: int | None
+    sent_s: float
     arrived: bool = False
 
 
@@ -83,6 +89,8 @@ class Connection:
     queue: SendQueue
     wake: socket.socket
     last_messages: Callable[[], Sequence[Message] | None]
+    #: The broker acknowledged nothing the last time: it is up once it has acknowledged something.
+    doubted: bool = False
     started_s: float = field(default_factory=monotonic)
     #: When the broker accepted us, monotonic seconds; None until then.
     accepted_s: float | None = None
@@ -93,6 +101,9 @@ class Connection:
     _announced: bool = False
     _refused: str = ""
     _lost: str = "connection lost"
+    _taken_over: bool = False
+    #: When we subscribed, monotonic seconds, until that is acknowledged.
+    _subscribed_s: float | None = None
     _in_flight: deque[InFlight] = field(default_factory=deque)
     _leave_by_s: float | None = None
     _progress_s: float = 0.0
@@ -172,8 +183,12 @@ class Connection:
     ) -> None:
         hint = f" before it let us in; {NO_RETAIN}" if self.accepted_s is None else ""
         self._lost = f"connection lost ({code}){hint}"
+        self._taken_over = getattr(code, "value", 0) == SESSION_TAKEN_OVER
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, codes: Any, _p: Any) -> None:
+        self._subscribed_s = None
+        if self.peer.birth is None:  # we send nothing by ourselves that is acknowledged
+            self._trust()
         if any(code.is_failure for code in codes):
             log.warning(
                 "broker: refuses a subscription of %s; check what its user may read",
@@ -181,8 +196,10 @@ class Connection:
             )
 
     def _on_publish(self, _client: Client, _data: Any, mid: int, _code: Any, _props: Any) -> None:
-        for sent in self._in_flight:
-            sent.arrived = sent.arrived or sent.mid == mid
+        for sent in self._in_flight:  # paho calls this also for a message that needs no answer
+            if sent.mid == mid:
+                sent.arrived = True
+                self._trust()
         while self._in_flight and self._in_flight[0].arrived:
             ack = self._in_flight.popleft().ack
             if ack is not None:
@@ -206,7 +223,9 @@ class Connection:
                     client.loop_misc()
                     if client.socket() is not None and self._step(client):
                         return
-        raise LinkError(self._refused or self._lost)
+        if self._refused or self.accepted_s is None:
+            raise LinkError(self._refused or self._lost)
+        raise LostError(self._lost, self._taken_over)
 
     def _update_selector(self, client: Client, selector: selectors.BaseSelector) -> bool:
         """Wait for writing only if there is something to write; False when the connection ended."""
@@ -219,7 +238,8 @@ class Connection:
 
     def _wait_s(self) -> float:
         """Return how long to sleep at most: an idle link must not wake a small machine often."""
-        return IDLE_S if self._announced and self._leave_by_s is None else BUSY_S
+        calm = self._announced and self._leave_by_s is None and self._unacknowledged_s() is None
+        return IDLE_S if calm else BUSY_S
 
     def _handle_ready(self, client: Client, fileobj: Any, mask: int) -> None:
         if fileobj is self.wake:
@@ -245,7 +265,14 @@ class Connection:
             self._leave_by_s = monotonic() + STOP_LIMIT_S
             self.queue.add_last(last)
         self._send(client)
+        since_s = self._unacknowledged_s()
+        if since_s is not None and monotonic() - since_s > ACK_LIMIT_S:
+            raise SilentError("takes what we send and acknowledges nothing; is it really a broker?")
         return self._leave_by_s is not None and self._leave(client, self._leave_by_s)
+
+    def _unacknowledged_s(self) -> float | None:
+        """Return since when the broker owes us an acknowledgement; None if it owes us none."""
+        return self._in_flight[0].sent_s if self._in_flight else self._subscribed_s
 
     def _announce(self, client: Client) -> None:
         """Subscribe first, then send the current values, then the birth message."""
@@ -255,8 +282,16 @@ class Connection:
             client.subscribe(
                 [(topic, subscribe_options(topic, v5)) for topic in self.peer.subscriptions]
             )
+            self._subscribed_s = monotonic()
         self.queue.open([] if self.peer.birth is None else [self.peer.birth])
-        self.peer.on_up()
+        if not self.doubted:
+            self.peer.on_up()
+
+    def _trust(self) -> None:
+        """Note that the broker acknowledges: one that did not is up only now."""
+        if self.doubted:
+            self.doubted = False
+            self.peer.on_up()
 
     def _send(self, client: Client) -> None:
         """Send what is queued as one TCP packet: a packet each would wake the broker each time."""
@@ -286,7 +321,7 @@ class Connection:
             message.topic, message.payload, message.qos, message.retain, properties
         )
         if message.qos > 0 and sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._in_flight.append(InFlight(sent.mid, ack))
+            self._in_flight.append(InFlight(sent.mid, ack, monotonic()))
 
     def _leave(self, client: Client, leave_by_s: float) -> bool:
         if (self.queue or self._in_flight) and monotonic() < leave_by_s:

@@ -17,6 +17,18 @@ class LinkError(Exception):
     """This connection has ended or cannot be made; the text gives the reason in plain words."""
 
 
+class LostError(LinkError):
+    """The broker had let us in, and ended the connection; ``taken_over``: it said for whom."""
+
+    def __init__(self, text: str, taken_over: bool = False) -> None:
+        super().__init__(text)
+        self.taken_over = taken_over
+
+
+class SilentError(LinkError):
+    """The broker takes what we send, and acknowledges nothing."""
+
+
 class Link(Protocol):
     """A connection to a broker, as the service and the page use it."""
 

@@ -121,6 +121,10 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "LineChatter": ("a sensor chatters", "un sensore è instabile"),
     "LockNotLocked": ("the bolt is not where it should be", "il catenaccio non è al suo posto"),
     "BrokerDown": ("the broker is away", "il broker è assente"),
+    "ClientIdTaken": (
+        "another device uses the controller's name",
+        "un altro dispositivo usa il nome della centralina",
+    ),
     "JournalFailed": ("the journal cannot be written", "il registro non si può scrivere"),
     "FileDamaged": ("a file on the disk was damaged", "un file sul disco era rovinato"),
     "CommandFlood": ("too many commands", "troppi comandi"),

@@ -100,7 +100,13 @@ def link_maker(config: Config) -> LinkMaker:
 def alone(bus: InMemoryBroker) -> LinkMaker:
     """Return what makes links on a bus in memory, which needs no names and knows no outage."""
 
-    def make(*, client_id: str, on_down: Callable[[str], None], **manners: Any) -> Link:
+    def make(
+        *,
+        client_id: str,
+        on_down: Callable[[str], None],
+        on_thrown_out: Callable[[], None] = lambda: None,
+        **manners: Any,
+    ) -> Link:
         return bus.join(**manners)
 
     return make

@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 STATE_DELAY_S = 0.001
 #: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
 COMMANDS_WAITING = 1000
-
+#: How long it is shown that another client came with our id: whether it is over, nobody can tell.
+THROWN_OUT_SHOWN_S = 600.0
 #: A disk that has not answered for so long is said to fail, and nobody waits for it any more.
 STALL_S = 3.0
 #: The fault goes when the disk has answered in time for so long: slow disks are slow every time.
@@ -82,6 +83,8 @@ class Publisher:
         #: Why the journal fails: an error, the disk's silence.
         self._failing: set[str] = set()
         self._failing_lock = Lock()
+        #: Until when it is shown that another client came with our id, monotonic seconds.
+        self._thrown_out_until_s = inf
         #: What to do when each record is written, in the order of the records.
         self._then: deque[Callable[[], None]] = deque()
         newest = journal.last_seq()
@@ -97,6 +100,7 @@ class Publisher:
             on_message=self._receive,
             on_up=self._up,
             on_down=self._down,
+            on_thrown_out=self._thrown_out,
             on_ack=self._outbox.acked,
             will=status(self._origin.topics, "offline"),
             birth=status(self._origin.topics, "online"),
@@ -176,6 +180,9 @@ class Publisher:
     def catch_up(self) -> None:
         """Go on with events that the broker has not got; to be called ten times a second."""
         self._fetch(self._outbox.tick())
+        if monotonic() >= self._thrown_out_until_s:
+            self._thrown_out_until_s = inf
+            self._report("ClientIdTaken", "mqtt", "")
 
     def watch_disk(self, state: State) -> None:
         """Notice a disk that hangs, and one that is back; to be called ten times a second."""
@@ -258,6 +265,10 @@ class Publisher:
     def _down(self, problem: str) -> None:
         self._report("BrokerDown", "mqtt", problem)
         self._outbox.down()
+
+    def _thrown_out(self) -> None:
+        self._thrown_out_until_s = monotonic() + THROWN_OUT_SHOWN_S
+        self._report("ClientIdTaken", "mqtt", "another client uses our id")
 
     def _report(self, fault: str, line: str, problem: str) -> None:
         """Report to the rules that a part failed or works again; who found it has logged it."""

@@ -23,6 +23,7 @@ from controller.engine import Engine
 from controller.events import COMMANDS, Reason, Set
 from controller.journal.outbox import GATHERING_S, OVERLAP_S
 from controller.mqtt.client import BACKOFF_S
+from controller.mqtt.connection import ACK_LIMIT_S, IDLE_S
 from controller.mqtt.inbox import Inbox, Now
 from controller.mqtt.message import Message
 from controller.rules.state import RuleSettings
@@ -135,6 +136,54 @@ def test_after_its_return_nothing_waits_longer_than_five_seconds() -> None:
 def events_of(mqtt: Subscriber) -> set[str]:
     """Return the names of the events that were received."""
     return {message.topic.removeprefix(f"{BASE}event/") for message in mqtt.event_messages()}
+
+
+# --- takes all and acknowledges nothing -----------------------------------------------------------
+
+
+def acknowledge_nothing(connection: socket.socket) -> None:
+    """Let a client in, take its subscriptions and its pings, and acknowledge no message."""
+    stream = connection.makefile("rb")
+    while first := stream.read(1):
+        length = shift = 0
+        while True:
+            byte = stream.read(1)[0]
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        body = stream.read(length)
+        match first[0] >> 4:
+            case 1:  # CONNECT
+                connection.sendall(LET_IN)
+            case 8:  # SUBSCRIBE: one code for each topic is enough for paho
+                connection.sendall(b"\x90\x03" + body[:2] + b"\x01")
+            case 12:  # PINGREQ
+                connection.sendall(b"\xd0\x00")
+
+
+def test_broker_that_acknowledges_nothing_is_down_within_five_seconds_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    broker = Broker(tmp_path)  # has a port, and is not started yet
+    liar = Crowd(broker.port, acknowledge_nothing)
+    with house_on(tmp_path, broker.port) as demo:
+        eventually(lambda: broker_is_down(demo))
+        lets_in_by_button(demo)
+        met = len(liar.met)
+        eventually(lambda: len(liar.met) > met + 1)
+        assert broker_is_down(demo)  # it was let in again, and that alone is nothing
+        liar.close()
+        back(broker)
+
+
+def broker_is_down(demo: Demo) -> bool:
+    return any(fault.name == "BrokerDown" for fault in demo.running.loop.state.faults)
+
+
+def test_silence_is_noticed_within_five_seconds() -> None:
+    """From the message that is not acknowledged: its limit, and the longest sleep of the loop."""
+    assert ACK_LIMIT_S + IDLE_S <= 5
 
 
 # --- slow ---------------------------------------------------------------------------------------

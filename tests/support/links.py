@@ -20,6 +20,7 @@ class Received:
     acks: list[int] = field(default_factory=list)
     ups: int = 0
     downs: list[str] = field(default_factory=list)
+    thrown_out: int = 0
     #: Everything, with its kind, to check what came before what.
     all: list[object] = field(default_factory=list)
 
@@ -34,6 +35,9 @@ class Received:
     def on_down(self, why: str) -> None:
         self.downs.append(why)
         self.all.append("down")
+
+    def on_thrown_out(self) -> None:
+        self.thrown_out += 1
 
     def on_ack(self, ack: int) -> None:
         self.acks.append(ack)
@@ -78,6 +82,7 @@ class Links:
         else:
             name = client_id or f"test-{len(self._links)}"
             more = common | {"on_down": received.on_down, "durable": durable}
+            more["on_thrown_out"] = received.on_thrown_out
             link = MqttLink(self._mqtt, client_id=name, **more)  # type: ignore[arg-type]
         self._links.append(link)
         return link, received

@@ -40,6 +40,7 @@ FAULTS: Mapping[str, Any] = {
     "LineChatter": lazy("a sensor chatters"),
     "LockNotLocked": lazy("the bolt is not where it should be"),
     "BrokerDown": lazy("the broker is away"),
+    "ClientIdTaken": lazy("another device uses the controller's name"),
     "JournalFailed": lazy("the journal cannot be written"),
     "FileDamaged": lazy("a file on the disk was damaged; what could not be read is left out"),
     "CommandFlood": lazy("somebody sends too many commands"),

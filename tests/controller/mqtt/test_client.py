@@ -19,7 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from controller.config.settings import Mqtt
-from controller.mqtt.client import MqttLink
+from controller.mqtt.client import TAKEOVERS_VAGUE, MqttLink
 from controller.mqtt.connection import Connection
 from controller.mqtt.link import Peer
 from controller.mqtt.message import Message
@@ -307,6 +307,36 @@ def test_second_client_with_same_id_is_named_as_reason(broker: Broker, links: Li
     eventually(lambda: any(text in why for why in received.downs))
     second.stop()
     eventually(lambda: first.connected)
+
+
+def comes_as(broker: Broker, client_id: str) -> socket.socket:
+    """Connect under an id, once, as who wants to throw out its owner."""
+    name = client_id.encode()
+    body = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
+    thief = socket.create_connection((broker.host, broker.port))
+    thief.sendall(b"\x10" + bytes([len(body)]) + body)
+    assert thief.recv(4) == b"\x20\x02\x00\x00"
+    return thief
+
+
+def test_link_that_is_thrown_out_again_and_again_changes_its_id(
+    broker: Broker, links: Links
+) -> None:
+    """Then whoever comes with our id keeps nobody away any more."""
+    first, received = links.up(birth=ONLINE, client_id="house")
+    thieves = []
+    while not received.thrown_out:
+        thieves.append(comes_as(broker, "house"))
+        eventually(lambda: received.ups > len(thieves))
+        assert len(thieves) <= TAKEOVERS_VAGUE
+    assert "someone else uses our client id house, or our login" in received.downs[-1]
+    downs = len(received.downs)
+    thieves.append(comes_as(broker, "house"))
+    first.publish(Message("bar/event/entry", b"", 1), 7)
+    eventually(lambda: received.acks == [7])
+    assert len(received.downs) == downs
+    for thief in thieves:
+        thief.close()
 
 
 def test_refused_subscription_is_logged(caplog: pytest.LogCaptureFixture) -> None:
