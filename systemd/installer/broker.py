@@ -21,47 +21,60 @@ LOGINS = {
 }
 #: Settings that we write too: with them the owner has a broker of his own.
 OWN = re.compile(r"^\s*(listener|port|allow_anonymous|password_file|acl_file)\b", re.MULTILINE)
+#: What may follow the role in the name of a login's file.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+#: A user who reads the house and for whom the owner has taken the # away.
+ASKS = re.compile(r"^user (homeassistant\S*)\n(?:topic .*\n)*topic write \S+/cmd/\+$", re.MULTILINE)
 
 NOTE = (
     "# Written by Backdoor's installer at every run; own rules belong into a file of their own.\n"
 )
-RIGHTS_TEXT = """\
-# The controller is the house: it also drives bulbs and chimes of other brands on this broker.
-user backdoor-controller
-topic readwrite #
-
-# The page hears all of the house, asks, and tells who is booked next.
-user backdoor-web
-topic read {base}/+
-topic read {base}/event/+
-topic read {base}/hatch/+
-topic write {base}/cmd/+
-topic write {base}/book/next
-
-# The messages: they hear what happens and may answer a knock, and nothing else.
-user backdoor-notify
-topic read {base}/event/+
-topic read {base}/state
-topic read {base}/status
-topic read {base}/heartbeat
-topic write {base}/cmd/answer_hatch
-topic write {base}/cmd/answer_door
-
-# Home Assistant hears all and says when it is born. To let it open the door, take the last # away.
-user homeassistant
-topic read {base}/#
-topic read homeassistant/#
-topic write homeassistant/status
-#topic write {base}/cmd/+
-
-# Whoever shall know whether there is room.
-user guest
-topic read {base}/status
-topic read {base}/occupancy
-topic read {base}/session
-"""
+#: What each may do, with the reason. A line that begins with # is for the owner to take.
+ROLES = {
+    "controller": (
+        "The controller is the house: it also drives bulbs and chimes of other brands.",
+        ("topic readwrite #",),
+    ),
+    "web": (
+        "The page hears all of the house, asks, and tells who is booked next.",
+        (
+            "topic read {base}/+",
+            "topic read {base}/event/+",
+            "topic read {base}/hatch/+",
+            "topic write {base}/cmd/+",
+            "topic write {base}/book/next",
+        ),
+    ),
+    "notify": (
+        "The messages: they hear what happens and may answer a knock, and nothing else.",
+        (
+            "topic read {base}/event/+",
+            "topic read {base}/state",
+            "topic read {base}/status",
+            "topic read {base}/heartbeat",
+            "topic write {base}/cmd/answer_hatch",
+            "topic write {base}/cmd/answer_door",
+        ),
+    ),
+    "homeassistant": (
+        "Home Assistant hears all and says when it is born. To let it open the door, take the last"
+        " # away.",
+        (
+            "topic read {base}/#",
+            "topic read homeassistant/#",
+            "topic write homeassistant/status",
+            "#topic write {base}/cmd/+",
+        ),
+    ),
+    "guest": (
+        "Whoever shall know whether there is room.",
+        ("topic read {base}/status", "topic read {base}/occupancy", "topic read {base}/session"),
+    ),
+}
 BROKER_TEXT = """\
 listener 1883{address}
+# A client goes by its user's name, whatever it says: nobody throws another out with its id.
+use_username_as_clientid true
 allow_anonymous false
 password_file {passwords}
 acl_file {rights}
@@ -72,12 +85,14 @@ persistent_client_expiration 1d
 
 def broker(executor: Executor, config: str, lan: bool | None) -> None:
     """Set up the broker for our clients; do not touch one that has rules of its own."""
-    fresh = [_login(executor, name, user) for name, user in LOGINS.items()]
+    logins = _logins()
+    fresh = [_login(executor, name, user) for name, user in logins.items()]
     own = _own_rules()
     if own:
         executor.note(
             f"the broker has rules of its own in {own} and was left alone: give it the users of"
-            f" {ETC}/*.login, with the rights that the README lists"
+            f" {ETC}/*.login, with the rights that the README lists, and"
+            " use_username_as_clientid, so that nobody throws another out"
         )
         return
     if lan is None:
@@ -86,8 +101,8 @@ def broker(executor: Executor, config: str, lan: bool | None) -> None:
         address="" if lan else " 127.0.0.1", passwords=PASSWORDS, rights=RIGHTS
     )
     changed = [
-        _passwords(executor, any(fresh)),
-        executor.write(RIGHTS, NOTE + RIGHTS_TEXT.format(base=_base(config)), 0o640, "mosquitto"),
+        _passwords(executor, logins, any(fresh)),
+        executor.write(RIGHTS, NOTE + _rights(logins, _base(config)), 0o640, "mosquitto"),
         executor.write(SETTINGS, NOTE + settings),
     ]
     executor.run("systemctl", "enable", "-q", "mosquitto")
@@ -107,22 +122,56 @@ def _own_rules() -> Path | None:
     return next((file for file in there if OWN.search(file.read_text())), None)
 
 
+def _logins() -> dict[str, str]:
+    """Return the name of each login's file and its user.
+
+    One login is one client at a time. A second display, or a second Home Assistant, gets a login of
+    its own by an empty file: ``guest-window.login`` makes the user ``guest-window``.
+    """
+    more = {}
+    for file in sorted(ETC.glob("*-*.login")):
+        role, _, name = file.stem.partition("-")
+        if role in LOGINS and NAME.fullmatch(name):
+            more[file.stem] = f"{LOGINS[role]}-{name}"
+    return LOGINS | more
+
+
 def _login(executor: Executor, name: str, user: str) -> bool:
     """Make a login if there is none yet; return whether it is new."""
     file = ETC / f"{name}.login"
-    return not file.exists() and executor.write(
-        file, f"{user}:{secrets.token_urlsafe(24)}\n", 0o600
-    )
+    if file.exists() and file.read_text().strip():
+        return False
+    return executor.write(file, f"{user}:{secrets.token_urlsafe(24)}\n", 0o600)
 
 
-def _passwords(executor: Executor, fresh: bool) -> bool:
-    """Make the broker's file of hashed passwords; return whether it changed."""
-    if PASSWORDS.exists() and not fresh:
+def _rights(logins: dict[str, str], base: str) -> str:
+    """Return the broker's access list: a block for each user, by what its login is for."""
+    may_ask = _asks()
+    blocks = []
+    for name, user in logins.items():
+        why, topics = ROLES[name.partition("-")[0]]
+        lines = [line.format(base=base) for line in topics]
+        if user in may_ask:
+            lines[-1] = lines[-1].removeprefix("#")
+        blocks.append("\n".join([f"# {why}", f"user {user}", *lines]) + "\n")
+    return "\n".join(blocks)
+
+
+def _asks() -> set[str]:
+    """Return the users for whom the owner has taken the # away."""
+    text = RIGHTS.read_text() if RIGHTS.is_file() else ""
+    return set(ASKS.findall(text))
+
+
+def _passwords(executor: Executor, logins: dict[str, str], fresh: bool) -> bool:
+    """Make the broker's file of hashed passwords, if logins are new or gone; return whether."""
+    there = PASSWORDS.read_text().splitlines() if PASSWORDS.is_file() else []
+    if {line.partition(":")[0] for line in there} == set(logins.values()) and not fresh:
         return False
     if executor.dry_run:
         return executor.write(PASSWORDS, "")
     with tempfile.NamedTemporaryFile("w", dir=MOSQUITTO, prefix=".backdoor-") as plain:  # 0600
-        plain.write("".join((ETC / f"{name}.login").read_text() for name in LOGINS))
+        plain.write("".join((ETC / f"{name}.login").read_text() for name in logins))
         plain.flush()
         executor.run("mosquitto_passwd", "-U", plain.name)  # never a password on a command line
         executor.write(PASSWORDS, Path(plain.name).read_text(), 0o640, "mosquitto")

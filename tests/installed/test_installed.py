@@ -36,7 +36,7 @@ http.server.HTTPServer(("127.0.0.1", 2586), Handler).serve_forever()
 #: A knock, as the controller tells it.
 KNOCK = """
 import datetime, json, time, paho.mqtt.client as paho
-user, _, password = open("/etc/backdoor/controller.login").read().strip().partition(":")
+user, _, password = open("/etc/backdoor/controller-test.login").read().strip().partition(":")
 client = paho.Client(paho.CallbackAPIVersion.VERSION2)
 client.username_pw_set(user, password)
 client.connect("127.0.0.1")
@@ -95,7 +95,7 @@ def working(machine: Machine) -> bool:
 def set_count(machine: Machine, count: int) -> None:
     command = f"""
 import json, time, paho.mqtt.client as paho
-user, _, password = open("/etc/backdoor/web.login").read().strip().partition(":")
+user, _, password = open("/etc/backdoor/web-test.login").read().strip().partition(":")
 client = paho.Client(paho.CallbackAPIVersion.VERSION2)
 client.username_pw_set(user, password)
 client.connect("127.0.0.1")
@@ -198,8 +198,8 @@ def test_broker_lets_a_guest_read_occupancy_and_no_more(machine: Machine) -> Non
 
 
 def test_broker_lets_the_page_command_and_read_but_not_publish_state(machine: Machine) -> None:
-    assert "publish Not authorized" in client(machine, "web", "backdoor/bar/state")
-    output = client(machine, "web", "backdoor/bar/cmd/no_such_command")
+    assert "publish Not authorized" in client(machine, "web-test", "backdoor/bar/state")
+    output = client(machine, "web-test", "backdoor/bar/cmd/no_such_command")
     assert "publish Not authorized" not in output
     assert "backdoor/bar/state" in output
 
@@ -419,7 +419,7 @@ def test_with_an_address_a_knock_is_told_by_a_user_of_its_own(machine: Machine) 
 
 def test_the_messages_user_can_do_nothing_to_the_controller(machine: Machine) -> None:
     for topic, may in (("cmd/answer_hatch", True), ("cmd/access_door", False), ("state", False)):
-        said = client(machine, "notify", f"backdoor/bar/{topic}")
+        said = client(machine, "notify-test", f"backdoor/bar/{topic}")
         assert ("publish Not authorized" not in said) is may
     user = ("setpriv", f"--reuid={MESSAGES}", "--regid=backdoor", "--clear-groups", "--")
     assert machine.tell(*user, "cat", "/var/lib/backdoor/journal.db").returncode != 0

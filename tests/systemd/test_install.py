@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +15,11 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from controller.config.settings import Mqtt
 from controller.events import COMMANDS
+from controller.mqtt.message import Message
 from tests.conftest import Broker
+from tests.support.links import Links
 from tests.support.wait import eventually
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -154,21 +158,39 @@ def test_rights_of_notify_are_four_topics_to_read_and_two_answers(parts: Any) ->
     ]
 
 
-def test_rights_of_notify_at_a_real_broker_are_the_two_answers(
+@pytest.fixture
+def installed_broker(
     parts: Any, make_broker: Callable[..., Broker], tmp_path: Path
+) -> Callable[[], Broker]:
+    """Start a real broker with what the installer writes."""
+
+    def start() -> Broker:
+        text = settings(parts)
+        rights, passwords = tmp_path / "acl", tmp_path / "passwords"
+        rights.write_text(parts.broker.RIGHTS.read_text())
+        passwords.write_text("".join(file.read_text() for file in parts.broker.ETC.iterdir()))
+        subprocess.run(["mosquitto_passwd", "-U", passwords], check=True)
+        for file in (rights, passwords):
+            file.chmod(0o600)
+        text = text.replace(str(parts.broker.RIGHTS), str(rights))
+        text = text.replace(str(parts.broker.PASSWORDS), str(passwords))
+        return make_broker(*(line for line in text.splitlines() if "listener" not in line))
+
+    return start
+
+
+def login(parts: Any, name: str) -> tuple[str, str]:
+    """Return user and password of a login that the installer made."""
+    user, _, password = (parts.broker.ETC / f"{name}.login").read_text().strip().partition(":")
+    return user, password
+
+
+def test_rights_of_notify_at_a_real_broker_are_the_two_answers(
+    parts: Any, installed_broker: Callable[[], Broker]
 ) -> None:
     """No link in any message opens the door: its sender may not even ask for it."""
-    settings(parts)
-    rights, passwords = tmp_path / "acl", tmp_path / "passwords"
-    rights.write_text(parts.broker.RIGHTS.read_text())
-    login = (parts.broker.ETC / "notify.login").read_text()
-    passwords.write_text(login)
-    subprocess.run(["mosquitto_passwd", "-U", passwords], check=True)
-    for file in (rights, passwords):
-        file.chmod(0o600)
-    lines = (f"password_file {passwords}", f"acl_file {rights}")
-    broker = make_broker("allow_anonymous false", *lines)
-    user, _, password = login.strip().partition(":")
+    broker = installed_broker()
+    user, password = login(parts, "notify")
     may = {name: publishes(broker, user, password, f"backdoor/bar/{name}") for name in TOPICS}
     assert {name for name, allowed in may.items() if allowed} == {
         "cmd/answer_hatch",
@@ -176,13 +198,57 @@ def test_rights_of_notify_at_a_real_broker_are_the_two_answers(
     }
 
 
+@pytest.mark.parametrize("thief", ["guest", "homeassistant", "notify", "web"])
+def test_no_login_throws_another_out_by_taking_its_id(
+    parts: Any, installed_broker: Callable[[], Broker], thief: str
+) -> None:
+    """The broker goes by the user's name, whatever id a client comes with."""
+    broker = installed_broker()
+    user, password = login(parts, "controller")
+    links = Links(Mqtt(port=broker.port, username=user, password=password))
+    link, received = links.up(birth=Message("backdoor/bar/status", b"online", 1, True))
+    ids = ["backdoor-controller", f"backdoor-bar-{socket.gethostname()}", "test-0"]
+    for id_ in ids:
+        assert not publishes(broker, *login(parts, thief), "backdoor/bar/state", client_id=id_)
+    link.publish(Message("backdoor/bar/event/entry", b"{}", 1), 7)
+    eventually(lambda: received.acks == [7])
+    assert (received.ups, received.downs) == (1, [])
+    links.stop()
+
+
+def test_second_display_gets_a_login_of_its_own(
+    parts: Any, installed_broker: Callable[[], Broker]
+) -> None:
+    parts.broker.ETC.mkdir()
+    for name in ("guest-window", "guest-../x", "stranger-1"):
+        (parts.broker.ETC / f"{name.replace('/', '_')}.login").touch()
+    installed_broker()
+    assert login(parts, "guest-window")[0] == "guest-window"
+    assert "user guest-window\ntopic read backdoor/bar/status\n" in parts.broker.RIGHTS.read_text()
+    assert "stranger" not in parts.broker.RIGHTS.read_text()
+    (parts.broker.ETC / "guest-window.login").unlink()
+    settings(parts)
+    assert "guest-window" not in parts.broker.RIGHTS.read_text()
+
+
+def test_rights_that_the_owner_gave_home_assistant_are_kept(parts: Any) -> None:
+    settings(parts)
+    file = parts.broker.RIGHTS
+    assert "#topic write backdoor/bar/cmd/+" in file.read_text()
+    text = file.read_text().replace("#topic write", "topic write")
+    file.write_text(text)
+    settings(parts)
+    assert file.read_text() == text
+
+
 TOPICS = [*(f"cmd/{name}" for name in COMMANDS), "state", "status", "event/knock"]
 
 
-def publishes(broker: Broker, user: str, password: str, topic: str) -> bool:
+def publishes(broker: Broker, user: str, password: str, topic: str, client_id: str = "") -> bool:
     """Return whether the broker takes a message on this topic (MQTT 5 says so)."""
     codes: list[Any] = []
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    v5 = MQTTProtocolVersion.MQTTv5
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=v5)
     client.username_pw_set(user, password)
     client.on_connect = lambda c, *_: c.publish(topic, b"{}", qos=1)
     client.on_publish = lambda _c, _d, _m, code, _p: codes.append(code)
