@@ -231,6 +231,8 @@ class Command:
     question: str = ""
     #: Whose phone it came from, as the page says; "" if nobody said.
     by: str = ""
+    #: How old it is, seconds, if that is why it is refused; negative: its clock is ahead of ours.
+    age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

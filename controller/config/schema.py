@@ -120,7 +120,7 @@ KEYS: tuple[Key, ...] = (
     Key("mqtt", "prefix", "mqtt", "prefix", topic, "first part of every topic"),
     Key("mqtt", "protocol", "mqtt", "protocol", whole(4, 5), "MQTT version: 4 is 3.1.1, or 5"),
     Key("mqtt", "command_max_age", "root", "command_max_age_s", seconds(1, 60, scale=1.0),
-        "an older command is refused as stale"),
+        "an older command is refused, and one whose clock is further ahead of ours"),
     Key("web", "host", "web", "host", text, "address that the page listens on"),
     Key("web", "port", "web", "port", whole(1, 65535), "port that the page listens on"),
     Key("web", "public_url", "web", "public_url", text,

@@ -24,8 +24,6 @@ import msgspec
 from controller.events import COMMANDS, TONES, Command, Reason
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
-#: How far the sender's clock may be ahead of ours, seconds.
-MAX_AHEAD_S = 2.0
 #: Ids remembered at once: more than ten thousand commands a second for the longest age.
 MAX_IDS = 700_000
 #: Tokens at once and new ones a second: for refused commands, and for accepted ones.
@@ -35,6 +33,8 @@ PASSED = (500.0, 50.0)
 MILLISECONDS_FROM = 1e11
 #: Characters of the name of a phone.
 NAME_LIMIT = 40
+#: No command is told to be older, or more ahead, than this (seconds): a century.
+AGE_SHOWN_S = 3e9
 CAUSES = ("page", "homeassistant")
 
 
@@ -96,12 +96,13 @@ class _TokenBucket:
 class Inbox:
     """Checks each incoming command and remembers the ids of the fresh ones.
 
-    ``max_age_s`` is how old a command may be, ``started_ms`` the house time at which this process
+    ``max_age_s`` is how far a command's time may be from ours, either way: how old it may be, and
+    how far its sender's clock may be ahead. ``started_ms`` is the house time at which this process
     began, ``boot`` the name of its run.
     """
 
     def __init__(self, max_age_s: float, started_ms: float, boot: str) -> None:
-        self._max_age_s = max_age_s
+        self.max_age_s = max_age_s
         self._started_ms = started_ms
         self._boot = boot
         self._seen: OrderedDict[str, float] = OrderedDict()
@@ -124,15 +125,17 @@ class Inbox:
         if payload is None:
             id_ = _readable_id(message.payload)
             return Command(now.t_ms, name, id=id_, refusal=Reason.MALFORMED)
+        refusal = self._refusal(name, message, payload, now)
         return Command(
             now.t_ms,
             name,
             number=_number(name, payload),
             id=payload.id,
             cause=payload.cause if payload.cause in CAUSES else "mqtt",
-            refusal=self._refusal(name, message, payload, now),
+            refusal=refusal,
             question=payload.question or "",
             by=_name(payload.by),
+            age_s=self._age_s(refusal, payload, now),
         )
 
     def _payload(self, raw: bytes) -> _Payload | None:
@@ -158,14 +161,24 @@ class Inbox:
         return stale or self._repeated(payload.id, now)
 
     def _staleness(self, issued_s: float, now: Now) -> Reason | None:
-        if issued_s > now.wall_s + MAX_AHEAD_S:
+        if issued_s > now.wall_s + self.max_age_s:
             return Reason.FROM_THE_FUTURE
         age_s, up_s = now.wall_s - issued_s, (now.t_ms - self._started_ms) / 1000
-        return Reason.STALE_COMMAND if age_s > min(self._max_age_s, up_s) else None
+        return Reason.STALE_COMMAND if age_s > min(self.max_age_s, up_s) else None
+
+    def _age_s(self, refusal: Reason | None, payload: _Payload, now: Now) -> float | None:
+        """Return a command's age, where it is why the command is refused."""
+        issued_s = _timestamp_s(payload.issued_at)
+        if issued_s is None or refusal not in (Reason.STALE_COMMAND, Reason.FROM_THE_FUTURE):
+            return None
+        age_s = now.wall_s - issued_s
+        if abs(age_s) <= self.max_age_s:  # issued before this start
+            return None
+        return round(max(-AGE_SHOWN_S, min(age_s, AGE_SHOWN_S)), 1)
 
     def _repeated(self, id_: str, now: Now) -> Reason | None:
         """Remember the id for as long as its command would count as fresh."""
-        keep_ms = (self._max_age_s + MAX_AHEAD_S) * 1000
+        keep_ms = 2 * self.max_age_s * 1000
         while self._seen and next(iter(self._seen.values())) < now.t_ms - keep_ms:
             self._seen.popitem(last=False)
         if id_ in self._seen:

@@ -37,6 +37,8 @@ def _note_refusal(transition: Transition, command: Command, reason: Reason) -> N
     question = transition.state.question
     if question is not None and reason is Reason.COUNT_UNCERTAIN:
         data["question"] = {"expected": question.expected, "seen": question.seen}
+    if command.age_s is not None:
+        data["age_s"] = command.age_s
     transition.note(denied, **data, cause=command.cause)
 
 

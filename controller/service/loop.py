@@ -7,6 +7,7 @@ a dead broker can delay the strike's release or hold it on.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -26,6 +27,8 @@ from controller.service.reporter import Reporter
 from controller.service.selftest import SelfTest
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder
+
+log = logging.getLogger(__name__)
 
 #: This many edges in a row that only polling found: the GPIO event thread must have died.
 LOST_IN_A_ROW = 4
@@ -187,6 +190,8 @@ class Loop:
         if command is None:
             parts.heartbeat.commands_dropped += 1
         else:
+            if command.age_s is not None:
+                log.warning("%s", _clocks_differ(name, command, parts.inbox.max_age_s))
             if not self._answers_another_question(command):
                 parts.flight.command(command)
             self._perform(self._engine.event(command))
@@ -235,6 +240,16 @@ class Loop:
         self._publish_state()
         self._components.heartbeat.flush()
         self._components.publisher.stop()
+
+
+def _clocks_differ(name: str, command: Command, max_age_s: float) -> str:
+    """Return why a command was refused by its time, and the way out."""
+    age_s = command.age_s or 0.0
+    off = f"{age_s:.1f} s old" if age_s > 0 else f"{-age_s:.1f} s ahead of our clock"
+    return (
+        f"cmd/{name} of {command.cause} refused, it is {off} (command_max_age is {max_age_s:g} s);"
+        " let both machines take the time from the network: timedatectl"
+    )
 
 
 def _without_outputs(effects: TimedEffects) -> TimedEffects:

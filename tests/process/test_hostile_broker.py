@@ -186,6 +186,36 @@ def test_silence_is_noticed_within_five_seconds() -> None:
     assert ACK_LIMIT_S + IDLE_S <= 5
 
 
+# --- shared with a thief ------------------------------------------------------------------------
+
+
+def comes_as(broker: Broker, client_id: str) -> None:
+    """Connect under an id, once, and be gone."""
+    name = client_id.encode()
+    body = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
+    with socket.create_connection((broker.host, broker.port)) as thief:
+        thief.sendall(b"\x10" + bytes([len(body)]) + body)
+        thief.recv(4)
+
+
+def test_who_takes_the_controllers_id_keeps_it_away_no_longer_and_is_told(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.service.publisher.THROWN_OUT_SHOWN_S", 3.0)
+    id_ = f"backdoor-bar-{socket.gethostname()}"[:60]
+    with closing(Subscriber(broker.port)) as mqtt, house_on(tmp_path, broker.port) as demo:
+        eventually(lambda: mqtt.status() == "online")
+
+        def told() -> bool:
+            comes_as(broker, id_)
+            return "ClientIdTaken" in [fault["name"] for fault in mqtt.last("state")["faults"]]
+
+        eventually(told)
+        beats = len(mqtt.all("heartbeat"))
+        eventually(lambda: len(mqtt.all("heartbeat")) > beats + 2)
+        eventually(lambda: not demo.running.loop.state.faults)  # shown for a while only
+
+
 # --- slow ---------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,29 @@ def test_boot_with_the_last_saved_time_recovers_when_the_clock_is_set(
         assert 0 <= before["remaining_s"] - after["remaining_s"] < 10
 
 
+def test_clock_of_another_machine_may_be_ahead_by_command_max_age(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        assert demo.mqtt.ask("block_door", issued_at=time.time() + 4.5)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "reason", "told"),
+    [(-60, "StaleCommand", "s old"), (60, "FromTheFuture", "s ahead of our clock")],
+)
+def test_clock_that_differs_by_more_is_told_with_how_much(
+    ahead_s: float, reason: str, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with house(tmp_path) as demo:
+        answer = demo.mqtt.ask(
+            "access_door", issued_at=time.time() + ahead_s, cause="homeassistant"
+        )
+        assert (answer["ok"], answer["reason"]) == (False, reason)
+        (denied,) = demo.mqtt.events("access_denied")
+        assert denied["age_s"] == pytest.approx(-ahead_s, abs=30)
+    assert f"{told} (command_max_age is 5 s)" in caplog.text
+    assert "cmd/access_door of homeassistant refused" in caplog.text
+
+
 # --- a flood ------------------------------------------------------------------------------------
 
 

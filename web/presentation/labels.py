@@ -75,6 +75,7 @@ CAUSES: Mapping[str, Any] = {
     "page": lazy("from the page"),
     "button": lazy("by the button"),
     "mqtt": lazy("from the house"),
+    "homeassistant": lazy("by Home Assistant"),
     "trace": lazy("by the trace"),
     "restart": lazy("after a restart"),
     "empty": lazy("verified empty"),
@@ -182,9 +183,19 @@ def _refusal_words(data: Mapping[str, Any]) -> str:
     """Return a refusal's reason in words; a question that stands in the way is named."""
     question = data.get("question")
     if not isinstance(question, dict):
-        return reason_words(data.get("reason"))
+        return _clock_words(data) or reason_words(data.get("reason"))
     n, seen = question.get("expected", "?"), question.get("seen", "?")
     return _("say first how many came in (let in %(n)s, saw %(seen)s)", n=n, seen=seen)
+
+
+def _clock_words(data: Mapping[str, Any]) -> str:
+    """Return by how much a command's clock and ours differ, if that is why it was refused."""
+    age_s = number(data, "age_s")
+    if data.get("reason") == "FromTheFuture" and age_s < 0:
+        return _("the sender's clock is %(time)s ahead of ours", time=span(age_s))
+    if data.get("reason") == "StaleCommand" and age_s > 0:
+        return _("it was %(time)s old, or the sender's clock is behind", time=span(age_s))
+    return ""
 
 
 def _details(data: Mapping[str, Any]) -> _EventDetails:

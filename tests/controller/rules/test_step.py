@@ -608,6 +608,9 @@ def test_command_refused_by_the_inbox_is_answered_with_its_reason() -> None:
     assert not room.strike
     effects = room.step(Command(0, "answer_hatch", refusal=Reason.REPLAYED))
     assert names(effects) == ["command_refused"]
+    assert "age_s" not in note(effects, "command_refused")
+    early = Command(0, "answer_hatch", refusal=Reason.FROM_THE_FUTURE, age_s=-7.2)
+    assert note(room.step(early), "command_refused")["age_s"] == -7.2
 
 
 def test_blocked_door_lets_nobody_in_until_unblocked() -> None:
