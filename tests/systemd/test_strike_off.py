@@ -61,12 +61,65 @@ def test_struct_sizes_and_ioctl_numbers_are_the_kernels(
         ("[lines\nstrike = 16  # being edited just now\n", 16),
         ("[lines\n  strike = { pull = 'none', pin = 12 }\n", 12),
         ("[lines\n# strike = 16\n", None),
+        ("[lines]\nstrike = 16\nx = " + "9" * 5000, 16),
+        ("[lines]\nstrike = 16\nx = " + "[" * 5000, 16),
     ],
 )
 def test_strike_pin_of_the_configuration(
     program: dict[str, Any], text: str, pin: int | None
 ) -> None:
     assert program["strike_pin"](text) == pin
+
+
+#: What may stand where the number should: every type that TOML has, and numbers that are no pin.
+WRONG = (
+    "5", "true", '"16"', "16.0", "nan", "inf", "-1", "64", "99999999999999999999", "[16]", "[]",
+    "1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", '"' + "x" * 5000 + '"', "0x" + "f" * 5000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: value[:12])
+@pytest.mark.parametrize(
+    "text",
+    ["lines = {}", "[lines]\nstrike = {}", "[lines.strike]\npin = {}", "lines.strike.pin.x = {}"],
+)
+def test_wrong_type_anywhere_is_one_line_with_way_out(
+    text: str, value: str, tmp_path: Path
+) -> None:
+    """As systemd starts it; a value that is no pin must not end in a traceback, nor as a pin."""
+    if value == "5" and "lines = {}" not in text:
+        return
+    config = tmp_path / "backdoor.toml"
+    config.write_text(text.format(value) + "\n")
+    done = subprocess.run(
+        ["/usr/bin/python3", "-IS", PROGRAM, config], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("strike-off: the strike may be on: [lines]")
+    assert done.stderr.endswith("; cut its supply\n")
+    assert len(done.stderr) < 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"\xef\xbb\xbf[lines]\nstrike = 16\n", "[lines]\r\nstrike = 16\r\n".encode("utf-16"),
+     b"# caff\xe8\n[lines]\nstrike = 16\n", b"\0\0\n[lines]\nstrike = 16\n"],
+    ids=["a mark of UTF-8", "UTF-16", "Latin-1", "zeros"],
+)  # fmt: skip
+def test_strike_pin_of_a_file_that_is_not_plain_utf_8(program: dict[str, Any], raw: bytes) -> None:
+    assert program["strike_pin"](program["decoded"](raw)) == 16
+
+
+def test_chip_that_does_not_answer_does_not_hide_the_headers(
+    program: dict[str, Any], chip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpiochip0").unlink()
+    (tmp_path / "gpiochip0").mkdir()  # opening it fails
+    (tmp_path / "gpiochip9").touch()  # the header's, renumbered
+    config = tmp_path / "backdoor.toml"
+    config.write_text("[lines]\nstrike = 16\n")
+    assert program["main"](str(config)) == 0
+    assert chip == [(16, program["OUTPUT"], 1)]
 
 
 @pytest.fixture
