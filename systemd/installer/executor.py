@@ -6,6 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+#: A program in a service's own directory is given up after this time.
+RUN_AS_LIMIT_S = 120.0
+
 
 class StopError(Exception):
     """The installation can't go on; the text says what is wrong and the way out, in one line."""
@@ -41,6 +44,35 @@ class Executor:
             raise StopError(f"{shlex.join(command)}: {done.stdout.strip() or done.returncode}")
         return done.stdout
 
+    def run_as(self, user: str, program: Path, *arguments: str, group: str = "") -> str:
+        """Run a Python program as a service's user, who may not read where we stand.
+
+        Return "" when it is done, else why it is not: what it has to do there may be hopeless, and
+        the installation goes on.
+        """
+        self.log_step(f"run {program.name} {shlex.join(arguments)} as {user}")
+        if self.dry_run:
+            return ""
+        try:
+            done = subprocess.run(
+                ("/usr/bin/python3", "-I", "-", *arguments),
+                input=program.read_text(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=RUN_AS_LIMIT_S,
+                cwd="/",
+                env={"LC_ALL": "C.UTF-8"},
+                user=user,
+                group=group or user,
+                extra_groups=[],
+            )
+        except subprocess.TimeoutExpired:
+            return f"it took more than {RUN_AS_LIMIT_S:g} s"
+        lines = done.stdout.strip().splitlines() or [str(done.returncode)]
+        return lines[-1] if done.returncode else ""
+
     def write(self, path: Path, text: str, mode: int = 0o644, group: str = "root") -> bool:
         """Give a file this text and mode; return False if it has the text already."""
         if path.is_file() and path.read_text() == text:
@@ -49,7 +81,8 @@ class Executor:
         if not self.dry_run:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(f".{path.name}.new")
-            with os.fdopen(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as f:
+            beside.unlink(missing_ok=True)
+            with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as f:
                 f.write(text)
             shutil.chown(beside, "root", group)
             beside.chmod(mode)

@@ -162,6 +162,12 @@ def test_notify_unit_sees_nothing_of_the_controllers_directory() -> None:
     assert "ExecStartPre" not in service
 
 
+def test_page_is_let_at_the_secret_by_the_user_whose_directory_it_is() -> None:
+    """For root a link in the controller's directory would be a trap."""
+    before = settings(Path("systemd/backdoor-web.service"))["ExecStartPre"]
+    assert before.startswith("+-/usr/bin/setpriv --reuid=backdoor --regid=backdoor --clear-groups ")
+
+
 def test_page_notifies_ready_watchdog_and_stopping(tmp_path: Path) -> None:
     """Without a broker too: the page is up, and says that the house is not to be heard."""
     config = tmp_path / "backdoor.toml"
