@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -62,6 +63,26 @@ def _config(path: str | None, sets: tuple[str, ...]) -> Config:
     from controller.config.loader import DEFAULT_PATH, load
 
     return load(path or DEFAULT_PATH, sets)
+
+
+@contextmanager
+def _as_owner(file: str) -> Iterator[None]:
+    """As root, be the user whose directory a file is in: for root a link there is a trap."""
+    folder = Path(file).parent
+    owner = folder.stat() if os.geteuid() == 0 and folder.is_dir() else None
+    if owner is None or owner.st_uid == 0:
+        yield
+        return
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
 
 
 @click.group(epilog="The configuration is /etc/backdoor/backdoor.toml unless --config names one.")
@@ -161,13 +182,14 @@ def journal(
 
     with _user_errors():
         config = _config(path, sets)
-        if trace is not None:
+        with _as_owner(config.journal.path):
+            if trace is None:
+                for row in read_last(config.journal.path, last):
+                    click.echo(row.to_json())
+                return
             from_s, to_s = (_moment(text) for text in trace)
             to_s += DAY_S if to_s < from_s else 0.0
             click.echo("".join(cut(flights(config.journal.path), from_s, to_s)), nl=False)
-            return
-        for row in read_last(config.journal.path, last):
-            click.echo(row.to_json())
 
 
 def _moment(text: str) -> float:
@@ -197,9 +219,10 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     with _user_errors():
         config = _config(path, sets)
         try:
-            if rotate:
-                Pairing(Path(config.web.secret_file)).rotate()
-            link = pair_link(config)
+            with _as_owner(config.web.secret_file):
+                if rotate:
+                    Pairing(Path(config.web.secret_file)).rotate()
+                link = pair_link(config)
         except PairingError as error:
             raise Problem(str(error)) from None
     click.echo(qr_text(link))
