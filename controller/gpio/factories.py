@@ -59,7 +59,8 @@ def _rpigpio() -> Any:
     except (ImportError, RuntimeError) as error:
         raise PinsError(
             f'pin factory "rpigpio": {error}; it needs a Raspberry Pi up to model 4 and '
-            '`apt install python3-rpi-lgpio`, or use factory "lgpio"'
+            "`apt install python3-rpi-lgpio` (`sudo systemd/install` again does it), "
+            'or use factory "lgpio"'
         ) from error
 
 
@@ -69,7 +70,8 @@ def _lgpio() -> Any:
     except ImportError as error:
         raise PinsError(
             'pin factory "lgpio": the Python module lgpio is missing; '
-            "`apt install python3-lgpio`, then delete .venv and run `make setup`"
+            "run `sudo systemd/install` again, which asks apt for it; in a checkout "
+            "`apt install python3-lgpio`, delete .venv and run `make setup`"
         ) from error
     except OSError as error:
         place = os.environ.get("LG_WD", ".")

@@ -3,10 +3,10 @@
 import re
 import secrets
 import tempfile
-import tomllib
 from pathlib import Path
 
 from installer.executor import Executor, query
+from installer.machine import section
 
 ETC = Path("/etc/backdoor")
 MOSQUITTO = Path("/etc/mosquitto")
@@ -111,9 +111,8 @@ def broker(executor: Executor, config: str, lan: bool | None) -> None:
 
 
 def _base(config: str) -> str:
-    document = tomllib.loads(config)
-    prefix = document.get("mqtt", {}).get("prefix", "backdoor")
-    return f"{prefix}/{document.get('house', {}).get('venue', 'bar')}"
+    prefix = section(config, "mqtt").get("prefix", "backdoor")
+    return f"{prefix}/{section(config, 'house').get('venue', 'bar')}"
 
 
 def _own_rules() -> Path | None:

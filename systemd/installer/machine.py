@@ -8,6 +8,7 @@ import struct
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from installer.executor import Executor, StopError, query
 
@@ -21,7 +22,9 @@ HOME = "/var/lib/backdoor"
 #: journal nor send the controller a signal, all of one group, which may read the configuration.
 USERS = ("backdoor", "backdoor-web", "backdoor-notify")
 
-REQUIRED, OPTIONAL = ("mosquitto", "python3-venv"), "python3-lgpio"
+REQUIRED = ("mosquitto", "python3-venv")
+#: Pin libraries that come from apt, by the factory that wants one.
+SYSTEM_PINS = {"lgpio": "python3-lgpio", "rpigpio": "python3-rpi-lgpio"}
 UDEV_TEXT = 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"\n'
 #: The Pi's watchdog counts to 15 s at most; a longer time makes it reboot for ever.
 WATCHDOG_TEXT = "# Written by Backdoor's installer.\n[Manager]\nRuntimeWatchdogSec=14\n"
@@ -60,15 +63,13 @@ def check(dry_run: bool) -> None:
             raise StopError(way_out)
 
 
-def packages(executor: Executor) -> None:
-    """Let apt install what is missing; an optional package may fail."""
-    install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
-    missing = [name for name in REQUIRED if not _installed(name)]
+def packages(executor: Executor, pins: str | None) -> None:
+    """Let apt install what is missing, with the pin library that the configuration wants."""
+    wanted = [*REQUIRED, *([SYSTEM_PINS[pins]] if pins else [])]
+    missing = [name for name in wanted if not _installed(name)]
     if missing:
         executor.run("apt-get", "update", "-qq")
-        executor.run(*install, *missing)
-    if OPTIONAL in query("apt-cache", "pkgnames", OPTIONAL).stdout and not _installed(OPTIONAL):
-        executor.run(*install, OPTIONAL, check=False)
+        executor.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
 
 
 def user(executor: Executor) -> None:
@@ -94,17 +95,31 @@ def _installed(package: str) -> bool:
 def strike_pin(config: str) -> int | None:
     """Return the strike's pin in the text of a configuration; None without a strike."""
     program = runpy.run_path(str(HERE / "strike-off"))
-    found: int | None = program["strike_pin"](config)
+    try:
+        found: int | None = program["strike_pin"](config)
+    except ValueError as error:
+        raise StopError(str(error)) from None
     return found
+
+
+def section(config: str, name: str) -> dict[str, Any]:
+    """Return a section of the configuration; empty if it makes no sense: check-config says it."""
+    try:
+        found = tomllib.loads(config).get(name)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def wants_messages(config: str) -> bool:
     """Return whether the configuration's text names somebody who is told by message."""
-    try:
-        notify = tomllib.loads(config).get("notify", {})
-    except tomllib.TOMLDecodeError:
-        return False  # check-config says it better
-    return isinstance(notify, dict) and bool(notify.get("urls"))
+    return bool(section(config, "notify").get("urls"))
+
+
+def wants_system_pins(config: str) -> str | None:
+    """Return the pin factory whose library comes from apt, if the configuration names one."""
+    factory = section(config, "pins").get("factory")
+    return factory if isinstance(factory, str) and factory in SYSTEM_PINS else None
 
 
 def boot(executor: Executor, config: str) -> None:
@@ -122,7 +137,7 @@ def boot(executor: Executor, config: str) -> None:
 
 def announce(executor: Executor, config: str) -> None:
     """Let avahi announce the page to phones, where avahi is installed."""
-    web = tomllib.loads(config).get("web", {})
+    web = section(config, "web")
     if AVAHI.is_dir() and web.get("host", "0.0.0.0") not in ("127.0.0.1", "::1", "localhost"):
         kind = "https" if web.get("tls_cert") else "http"
         text = AVAHI_TEXT.format(kind=kind, port=web.get("port", 8080))

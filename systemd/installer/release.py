@@ -2,8 +2,10 @@
 
 import hashlib
 import shutil
+import sys
 from pathlib import Path
 
+from installer import wheel
 from installer.executor import Executor
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -21,6 +23,8 @@ PARTS = (
 )
 #: How the name of a release ends that can send messages: it has ten packages more.
 NOTIFY = "-notify"
+#: And one that sees the system's Python packages: only a pin library of apt's needs that.
+SYSTEM = "-system"
 #: This file says that the directory is complete.
 WHOLE = ".whole"
 
@@ -33,27 +37,31 @@ def contents() -> list[Path]:
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
 
 
-def build(executor: Executor, wheels: str | None, notify: bool) -> Path:
-    """Make the release's directory with its own Python packages, unless it is complete."""
-    release = RELEASES / (digest() + (NOTIFY if notify else ""))
+def build(executor: Executor, wheels: str | None, *, notify: bool, system: bool = False) -> Path:
+    """Make the release's directory with its own Python packages, unless it is complete.
+
+    It depends on nothing that Python finds on this machine: `-I` leaves out the environment and the
+    user's own packages, nothing is built, and what pip looks at is the new directory alone.
+    """
+    release = RELEASES / (digest() + (SYSTEM if system else "") + (NOTIFY if notify else ""))
     if (release / WHOLE).exists():
         return release
     executor.remove(release)
     _copy(executor, release)
     python = f"{release}/.venv/bin/python"
-    pip = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    pip = (python, "-I", "-m", "pip", "install", "-q", "--disable-pip-version-check")
     offline = ("--no-index", "--find-links", wheels) if wheels else ()
     # Nothing is resolved: the lock names every file, so no newer release can break this.
     lock = "requirements-notify.lock" if notify else "requirements.lock"
     exactly = ("--no-deps", "--require-hashes", "-r", f"{release}/{lock}")
-    venv = ("/usr/bin/python3", "-m", "venv")
+    venv = ("/usr/bin/python3", "-I", "-m", "venv")
     executor.run(*venv, f"{release}/.venv")
-    executor.run(*pip, *offline, *exactly)
-    executor.run(*pip, "--no-deps", "--no-index", "--no-build-isolation", "-e", str(release))
-    executor.run(python, "-m", "pip", "--disable-pip-version-check", "check")
-    # From here on it sees apt's packages (python3-lgpio); pip never takes one for a locked one.
-    executor.run(*venv, "--system-site-packages", "--without-pip", f"{release}/.venv")
-    executor.run(python, "-m", "compileall", "-q", f"{release}/controller", f"{release}/web")
+    executor.run(*pip, *offline, "--only-binary", ":all:", *exactly)
+    executor.run(*pip, "--no-deps", "--no-index", _own_wheel(executor, release))
+    executor.run(python, "-I", "-m", "pip", "--disable-pip-version-check", "check")
+    if system:  # only from here on, so that pip never takes one of apt's for a locked one
+        executor.run(*venv, "--system-site-packages", "--without-pip", f"{release}/.venv")
+    executor.run(python, "-I", "-m", "compileall", "-q", f"{release}/controller", f"{release}/web")
     executor.write(release / WHOLE, "")
     return release
 
@@ -65,10 +73,15 @@ def can_notify(release: Path) -> bool:
 
 def digest() -> str:
     """Return the name of the release of this directory's contents."""
-    found = hashlib.sha256()
+    found = hashlib.sha256(f"Python {sys.version_info[:2]}".encode())  # a newer Debian has another
     for path in contents():
         found.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()[:12]
+
+
+def _own_wheel(executor: Executor, release: Path) -> str:
+    executor.log_step(f"make the wheel of {release}")
+    return f"{release}/*.whl" if executor.dry_run else str(wheel.make(release))
 
 
 def _copy(executor: Executor, release: Path) -> None:

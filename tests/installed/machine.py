@@ -145,11 +145,25 @@ class Machine:
             else:
                 shutil.copy(part, self.source / name)
         (self.root / "etc/avahi/services").mkdir(parents=True)  # as on Raspberry Pi OS
+        self.hostile_packages()
         self.more_logins()
         self.mock_pins()
         self._log = folder / "console"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.leader = ""
+
+    def hostile_packages(self) -> None:
+        """Have the system's Python find packages too old, or that end it when imported."""
+        folder = self.root / "usr/lib/python3/dist-packages"
+        for name in ("packaging", "setuptools", "flask", "paho", "click", "controller"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "__init__.py").write_text(
+                f"raise SystemExit('this is not our {name}')"
+            )
+            about = folder / f"{name}-23.0.dist-info"
+            about.mkdir()
+            text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 23.0\n"
+            (about / "METADATA").write_text(text)
 
     def more_logins(self) -> None:
         """Ask the installer for logins of the tests' own: one login is one client at a time."""

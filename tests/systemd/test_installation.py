@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -233,8 +234,71 @@ def test_installer_installs_the_locked_versions_only(
     made = release.build(worker, str(index) if offline else None, notify=offline)
     assert release.can_notify(made) is offline
     assert installed(made / ".venv") == LOCKED
-    assert "include-system-site-packages = true\n" in (made / ".venv/pyvenv.cfg").read_text()
+    assert "include-system-site-packages = false\n" in (made / ".venv/pyvenv.cfg").read_text()
     assert (made / release.WHOLE).exists()
+
+
+#: What a system's Python packages may be: too old, half removed, of another name, or just broken.
+HOSTILE = ("packaging", "setuptools", "wheel", "flask", "paho", "cover", "tables", "controller")
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have every Python of this test find packages that end it when they are imported."""
+    folder = tmp_path / "hostile"
+    for name in HOSTILE:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(f"raise SystemExit('the system has {name}')")
+        (folder / f"{name}-23.0.dist-info").mkdir()
+        about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 23.0\n"
+        (folder / f"{name}-23.0.dist-info/METADATA").write_text(about)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONUSERBASE", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("system", [False, True])
+@pytest.mark.parametrize("pip", HERE, indirect=True)
+def test_installer_depends_on_no_package_that_the_system_has(
+    pip: Path, checkout: Path, hostile: Path, monkeypatch: pytest.MonkeyPatch, system: bool
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "systemd")
+    from installer import executor, release
+
+    (checkout / "controller").mkdir()
+    (checkout / "controller/__init__.py").write_text("def main(): print('ours')")
+    project = PYPROJECT + 'dependencies = ["cover>=1"]\nscripts.bar = "controller:main"\n'
+    (checkout / "pyproject.toml").write_text(project)
+    shutil.copy(checkout / "requirements-dev.lock", checkout / "requirements.lock")
+    monkeypatch.setattr(release, "SOURCE", checkout)
+    monkeypatch.setattr(release, "RELEASES", checkout / "releases")
+    worker = with_pip(executor.Executor, pip)
+    made = release.build(worker, None, notify=False, system=system)
+    assert installed(made / ".venv") == LOCKED
+    sees = f"include-system-site-packages = {str(system).lower()}\n"
+    assert sees in (made / ".venv/pyvenv.cfg").read_text()
+    assert made.name.endswith("-system") is system
+    monkeypatch.delenv("PYTHONPATH")  # the services' environment is empty
+    said = subprocess.run([made / ".venv/bin/bar"], capture_output=True, text=True, check=False)
+    assert (said.stdout, said.stderr) == ("ours\n", "")
+
+
+def test_own_wheel_says_what_pyproject_says_and_is_the_same_every_time(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "systemd")
+    from installer import wheel as ours
+
+    shutil.copy(ROOT / "pyproject.toml", checkout)
+    path = ours.make(checkout)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    first = path.read_bytes()
+    assert ours.make(checkout).read_bytes() == first
+    with zipfile.ZipFile(path) as archive:
+        about = archive.read(f"backdoor-{project['version']}.dist-info/METADATA").decode()
+        assert archive.read("backdoor.pth").decode() == f"{checkout}\n"
+    for need in project["dependencies"]:
+        assert f"Requires-Dist: {need}\n" in about
 
 
 def with_pip(base: Any, pip: Path) -> Any:
