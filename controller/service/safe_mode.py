@@ -46,12 +46,27 @@ def kept(state: State) -> State:
     )
 
 
+#: What systemd calls the controller's end, and what the page calls it.
+CAUSES = {"watchdog": "hung", "timeout": "hung", "oom-kill": "memory"}
+#: How a controller ends that was told to: then only its starts were too many.
+TOLD_TO = ("", "0", "TERM")
+
+
 def cause() -> str:
     """Return why the controller gave up, by what systemd (251 and later) passes on its end."""
     result = os.environ.get("MONITOR_SERVICE_RESULT", "")
-    if result == "watchdog" or os.environ.get("MONITOR_EXIT_STATUS") == "ABRT":
-        return "hung"
+    status = os.environ.get("MONITOR_EXIT_STATUS", "")
+    if result in CAUSES or status == "ABRT":
+        return CAUSES.get(result, "hung")
+    if result in ("start-limit-hit", "success") and status in TOLD_TO:
+        return "restarted"
     return "crashed" if result else "asked"
+
+
+def ending() -> str:
+    """Return how the controller ended last, for the log; empty if systemd does not say."""
+    words = (os.environ.get(f"MONITOR_{name}", "") for name in ("EXIT_CODE", "EXIT_STATUS"))
+    return " ".join(word for word in words if word)
 
 
 def assemble_safely(load: Callable[[], Config], with_login: Callable[[Config], Config]) -> Running:
@@ -85,8 +100,10 @@ def set_fault(running: Running, why: str = "") -> None:
             loop.post(Fault(t_ms, FAULT, fault.line, active=False))
     if why:
         log.error(
-            "safe mode: locked, counted by hand; the controller %s; "
-            "see its log: journalctl -u backdoor-controller",
+            "safe mode: locked, counted by hand; the controller %s (%s); "
+            "see its log: journalctl -u backdoor-controller; "
+            "then: systemctl restart backdoor-controller",
             why,
+            ending() or "systemd did not say how it ended",
         )
         loop.post(Fault(t_ms, FAULT, why, active=True))

@@ -287,9 +287,34 @@ def test_five_failures_end_in_safe_mode_with_its_reason_on_the_page(machine: Mac
 
 
 def test_safe_mode_ends_when_the_controller_is_started_again(machine: Machine) -> None:
-    machine.do("systemctl", "reset-failed", CONTROLLER)
-    machine.do("systemctl", "start", CONTROLLER)
+    machine.do("systemctl", "restart", CONTROLLER)
     assert machine.show(SAFE, "ActiveState") == "inactive"
+    machine.until(lambda: working(machine) and not state(machine)["faults"])
+
+
+@pytest.mark.parametrize("how", [["restart"], ["stop", "start"]], ids="-".join)
+def test_restarts_by_hand_never_end_in_safe_mode(machine: Machine, how: list[str]) -> None:
+    """The edit, check, restart loop of wiring day."""
+    for _ in range(8):
+        for verb in how:
+            machine.do("systemctl", verb, CONTROLLER)
+    assert machine.show(CONTROLLER, "SubState") == "running"
+    assert machine.show(SAFE, "ActiveState") == "inactive"
+    machine.until(lambda: working(machine))
+
+
+def test_broken_configuration_is_mended_by_one_restart(machine: Machine) -> None:
+    config = machine.root / "etc/backdoor/backdoor.toml"
+    text = config.read_text()
+    config.write_text(text.replace("capacity = 4", "capacity = 400"))
+    machine.tell("systemctl", "restart", CONTROLLER)
+    machine.until(lambda: machine.show(SAFE, "SubState") == "running", 60)
+    machine.until(lambda: working(machine) and state(machine)["faults"])
+    assert [fault["line"] for fault in state(machine)["faults"]] == ["config"]
+    machine.tell("systemctl", "restart", CONTROLLER)  # not mended yet
+    machine.until(lambda: machine.show(SAFE, "SubState") == "running", 60)
+    config.write_text(text)
+    machine.do("systemctl", "restart", CONTROLLER)
     machine.until(lambda: working(machine) and not state(machine)["faults"])
 
 

@@ -61,6 +61,13 @@ def test_safe_unit_differs_from_controller_in_one_word() -> None:
     assert "Conflicts=backdoor-controller.service" in parts["safe"][0]
 
 
+def test_stop_by_a_person_is_no_failure_and_leaves_safe_mode() -> None:
+    """systemd counts starts; it runs ExecStop only when a working controller is told to stop."""
+    for name in ("controller", "safe"):
+        stop = settings(Path(f"systemd/backdoor-{name}.service"))["ExecStop"]
+        assert stop == "+-/usr/bin/systemctl reset-failed backdoor-controller.service"
+
+
 def test_each_unit_loads_its_own_login() -> None:
     """Each has its own rights at the broker; no service sees the login of another."""
     logins = {

@@ -65,6 +65,8 @@ LINES: Mapping[str, Any] = {
     "asked": lazy("asked for by hand"),
     "crashed": lazy("the controller kept crashing"),
     "hung": lazy("the controller stood still"),
+    "memory": lazy("the controller took too much memory"),
+    "restarted": lazy("it was started again too often"),
     "config": lazy("the configuration is wrong"),
     "pins": lazy("the pins cannot be used"),
 }

@@ -101,6 +101,12 @@ def test_normal_start_clears_the_safe_mode_fault(tmp_path: Path) -> None:
         ({"MONITOR_SERVICE_RESULT": "watchdog"}, "hung"),
         ({"MONITOR_SERVICE_RESULT": "start-limit-hit", "MONITOR_EXIT_STATUS": "ABRT"}, "hung"),
         ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "1"}, "crashed"),
+        ({"MONITOR_SERVICE_RESULT": "start-limit-hit", "MONITOR_EXIT_STATUS": "1"}, "crashed"),
+        ({"MONITOR_SERVICE_RESULT": "start-limit-hit", "MONITOR_EXIT_STATUS": "SEGV"}, "crashed"),
+        ({"MONITOR_SERVICE_RESULT": "start-limit-hit", "MONITOR_EXIT_STATUS": "0"}, "restarted"),
+        ({"MONITOR_SERVICE_RESULT": "start-limit-hit"}, "restarted"),
+        ({"MONITOR_SERVICE_RESULT": "timeout", "MONITOR_EXIT_STATUS": "TERM"}, "hung"),
+        ({"MONITOR_SERVICE_RESULT": "oom-kill", "MONITOR_EXIT_STATUS": "KILL"}, "memory"),
     ],
 )
 def test_cause_is_read_from_systemds_environment(
