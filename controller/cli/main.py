@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -135,6 +135,18 @@ def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> No
     click.echo("\n".join(table(config.lines)))
     counted = "by beams" if config.rules.beams else "by the bartender"
     click.echo(f"{config.rules.capacity} guests at most, counted {counted}; the file is right")
+    for text in _not_in_force(config):
+        click.echo(f"warning: {text}")
+
+
+def _not_in_force(config: Config) -> Sequence[str]:
+    """Return what of the machine below us is not as the installer leaves it."""
+    if config.factory == "mock":
+        return []
+    from controller.gpio.early_boot import warnings
+
+    strike = config.lines.get("strike")
+    return warnings(None if strike is None else strike.pin)
 
 
 def _check_addresses(config: Config, path: str | None) -> None:
@@ -353,6 +365,8 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
                 config = with_learned(with_login(_config(path, sets)), damaged)
                 running = assemble(config, real_world(config), damaged)
                 set_fault(running)
+                for text in _not_in_force(config):
+                    logging.getLogger(__name__).warning("%s", text)
         except PinsError as error:
             raise Problem(str(error)) from None
     _on_stop_signal(running.loop.stop)

@@ -39,7 +39,7 @@ def _mock() -> Any:
 
 def _gpiod() -> Any:
     try:
-        from controller.gpio.gpiod import GpiodFactory
+        from controller.gpio.gpiod import GpiodFactory, NoHeaderError
     except ImportError as error:
         raise PinsError(
             f'pin factory "gpiod": {error}; `make setup` installs it on 64-bit Linux, '
@@ -47,6 +47,8 @@ def _gpiod() -> Any:
         ) from error
     try:
         return GpiodFactory()
+    except NoHeaderError as error:
+        raise PinsError(_no_header("gpiod", error)) from error
     except (OSError, PinUnknownPi) as error:
         raise PinsError(_no_chip("gpiod", error)) from error
 
@@ -110,6 +112,14 @@ def _lgpio_class() -> Any:
             self.pin_class = ClaimedWithLevel
 
     return Factory
+
+
+def _no_header(factory: str, error: Exception) -> str:
+    return (
+        f'pin factory "{factory}": this system does not know the Pi\'s 40-pin header ({error}). '
+        "On a Pi 5 use Raspberry Pi OS: the kernels of Debian 12 and 13 have no driver for it. "
+        'On another machine run `backdoor demo`, or use factory "mock"'
+    )
 
 
 def _no_chip(factory: str, error: Exception) -> str:

@@ -20,6 +20,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Lock, RLock, Thread, current_thread
+from time import monotonic, sleep
 from typing import Any
 
 import gpiod
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 DEV = Path("/dev")
 #: The chips that carry a Pi's 40-pin header; their number in /dev differs between models, kernels.
 HEADER_CHIPS = ("pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1")
+#: So long a chip that is not there yet, or not ours yet, is waited for: seconds.
+LATE_S = 5.0
 #: As many edges as the kernel keeps for a line until we have read them (GPIO_V2_LINES_MAX * 16).
 BUFFERED_EDGES = 1024
 #: Who holds the line, as `gpioinfo` shows it.
@@ -55,7 +58,7 @@ class GpiodFactory(LocalPiFactory):  # type: ignore[misc] # gpiozero has no type
     def __init__(self, path: str | None = None) -> None:
         super().__init__()
         self._get_board_info()  # raises without a Pi, before any line is requested
-        self.chip = gpiod.Chip(path or header_chip())
+        self.chip = gpiod.Chip(path or late_header_chip())
         self.pin_class = GpiodPin
         self.listener = EdgeListener()
         #: Edges known to be lost, by BCM number, since the start.
@@ -72,8 +75,27 @@ class GpiodFactory(LocalPiFactory):  # type: ignore[misc] # gpiozero has no type
         self.chip.close()
 
 
+class NoHeaderError(FileNotFoundError):
+    """This kernel has GPIO chips, or none, and none of them is the 40-pin header's."""
+
+
+def late_header_chip() -> str:
+    """Return the path of the chip with the header, which a Pi 5 finds some time after its start."""
+    end_s = monotonic() + LATE_S
+    while True:
+        try:
+            return header_chip()
+        except OSError:
+            if monotonic() > end_s:
+                raise
+        sleep(0.1)
+
+
 def header_chip() -> str:
-    """Return the path of the chip with the 40-pin header; raises OSError without one."""
+    """Return the path of the chip with the 40-pin header, by its label; OSError without one.
+
+    Its number is no name: it differs between models and kernels, and may change at any boot.
+    """
     refused: OSError | None = None
     for path in sorted(DEV.glob("gpiochip*")):
         try:
@@ -84,7 +106,7 @@ def header_chip() -> str:
             refused = error
     if refused is not None:
         raise refused
-    raise FileNotFoundError(f"no GPIO chip is one of {', '.join(HEADER_CHIPS)}")
+    raise NoHeaderError(f"no GPIO chip is one of {', '.join(HEADER_CHIPS)}")
 
 
 class GpiodPin(LocalPiPin):  # type: ignore[misc] # gpiozero has no types

@@ -23,7 +23,8 @@ class Executor:
 
     def note(self, text: str) -> None:
         """Keep a line to print at the end, where it is read."""
-        self._notes.append(text)
+        if text not in self._notes:
+            self._notes.append(text)
 
     def print_notes(self) -> None:
         """Print the notes for the owner."""

@@ -2,11 +2,13 @@
 
 import os
 import platform
+import re
 import runpy
 import shutil
 import struct
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,17 @@ from installer.executor import Executor, StopError, query
 
 HERE = Path(__file__).resolve().parent.parent
 UDEV = Path("/etc/udev/rules.d/60-backdoor.rules")
-WATCHDOG = Path("/etc/systemd/system.conf.d/60-backdoor.conf")
+#: After the vendor's 40- or 70-rpi-enable-watchdog.conf: of several the last name has its way.
+WATCHDOG = Path("/etc/systemd/system.conf.d/90-backdoor.conf")
+#: Where it was before, where the vendor's 70- had its way.
+FORMER_WATCHDOG = Path("/etc/systemd/system.conf.d/60-backdoor.conf")
+#: Where systemd looks for such files; of two with one name the later place counts.
+MANAGER = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "/etc/systemd")
 FIRMWARE = Path("/boot/firmware/config.txt")
+#: Debian writes config.txt anew with each kernel, and puts this in; config.txt itself says so.
+CUSTOM = Path("/etc/default/raspi-firmware-custom")
+#: There until the next boot: config.txt was written since the machine started.
+REBOOT = Path("/run/backdoor-reboot")
 AVAHI = Path("/etc/avahi/services")
 HOME = "/var/lib/backdoor"
 #: The controller; the page and the messages are other users, so that they can neither read the
@@ -28,6 +39,7 @@ SYSTEM_PINS = {"lgpio": "python3-lgpio", "rpigpio": "python3-rpi-lgpio"}
 UDEV_TEXT = 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"\n'
 #: The Pi's watchdog counts to 15 s at most; a longer time makes it reboot for ever.
 WATCHDOG_TEXT = "# Written by Backdoor's installer.\n[Manager]\nRuntimeWatchdogSec=14\n"
+RUNTIME = re.compile(r"^\s*RuntimeWatchdogSec\s*=[ \t]*(\S*)", re.MULTILINE)
 BEGIN, END = "# backdoor: begin\n", "# backdoor: end\n"
 BOOT_TEXT = """\
 [all]
@@ -122,17 +134,83 @@ def wants_system_pins(config: str) -> str | None:
     return factory if isinstance(factory, str) and factory in SYSTEM_PINS else None
 
 
+def header(executor: Executor, config: str) -> None:
+    """Say so on a machine whose kernel does not know a Pi's 40-pin header."""
+    if executor.dry_run or section(config, "pins").get("factory") == "mock":
+        return
+    try:
+        chip = runpy.run_path(str(HERE / "strike-off"))["header_chip"]()
+    except OSError:
+        return  # one that does not answer may be the header's
+    if chip is not None:
+        os.close(chip)
+        return
+    executor.note(
+        "this system knows no 40-pin header, so nothing that is wired will work: on a Pi 5 use"
+        " Raspberry Pi OS (the kernels of Debian 12 and 13 have no driver for it); where there are"
+        ' no pins, set [pins] factory = "mock"'
+    )
+
+
 def boot(executor: Executor, config: str) -> None:
     """On a Pi, set the strike's pin low from power-on, and a watchdog for the whole machine."""
     if not FIRMWARE.is_file():
         return
     pin = strike_pin(config)
     ours = "" if pin is None else BEGIN + BOOT_TEXT.format(pin=pin) + END
-    rest = without_ours(FIRMWARE.read_text())
-    if executor.write(FIRMWARE, rest + ours):
+    if _keep_lines(executor, ours) or REBOOT.exists():
         executor.note("reboot once, so that the strike's pin is low from power-on")
-    if executor.write(WATCHDOG, WATCHDOG_TEXT):
+    _watchdog(executor)
+
+
+def _keep_lines(executor: Executor, ours: str) -> bool:
+    """Have our lines in config.txt, also after Debian has written it anew; return if it changed."""
+    files = [FIRMWARE]
+    if CUSTOM.name in FIRMWARE.read_text():
+        files.insert(0, CUSTOM)
+    changed = False
+    for file in files:
+        text = file.read_text() if file.is_file() else ""
+        wanted = text if ours and ours in text else _ended(without_ours(text)) + ours
+        if wanted != text:
+            if not executor.dry_run:
+                with suppress(OSError):  # before it is written: an installation may be interrupted
+                    REBOOT.touch()
+            changed = executor.write(file, wanted)
+    return changed
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+def _watchdog(executor: Executor) -> None:
+    """Have the board reboot if Linux hangs, by the vendor's time where the vendor sees to it."""
+    former = executor.remove(FORMER_WATCHDOG)
+    theirs = others_watchdog()
+    if theirs:
+        executor.log_step(f"leave the watchdog as {theirs} has it")
+        changed = executor.remove(WATCHDOG)
+    else:
+        changed = executor.write(WATCHDOG, WATCHDOG_TEXT)
+    if changed or former:
         executor.run("systemctl", "daemon-reexec")
+
+
+def others_watchdog() -> Path | None:
+    """Return the file of somebody else's that has the watchdog run; None if it would not."""
+    files: dict[str, Path] = {}
+    for place in MANAGER:
+        files |= {path.name: path for path in Path(place).glob("system.conf.d/*.conf")}
+    mains = [Path(place) / "system.conf" for place in MANAGER]
+    by_name = [
+        files[name] for name in sorted(files) if files[name] not in (WATCHDOG, FORMER_WATCHDOG)
+    ]
+    found: Path | None = None
+    for path in [*mains, *by_name]:
+        for value in RUNTIME.findall(path.read_text() if path.is_file() else ""):
+            found = None if value.lower() in ("", "0", "off", "infinity") else path
+    return found
 
 
 def announce(executor: Executor, config: str) -> None:
@@ -155,9 +233,14 @@ def without_ours(text: str) -> str:
 
 def restore(executor: Executor) -> None:
     """Undo what was done to the machine; installed packages stay."""
-    if FIRMWARE.is_file():
-        executor.write(FIRMWARE, without_ours(FIRMWARE.read_text()))
-    executor.remove(UDEV, WATCHDOG, AVAHI / "backdoor.service")
+    for file in (CUSTOM, FIRMWARE):
+        text = file.read_text() if file.is_file() else ""
+        rest = without_ours(text)
+        if file == CUSTOM and not rest.strip():
+            executor.remove(CUSTOM)
+        elif rest != text:
+            executor.write(file, rest)
+    executor.remove(UDEV, WATCHDOG, FORMER_WATCHDOG, AVAHI / "backdoor.service")
     for name in reversed(USERS):
         if not query("getent", "passwd", name).returncode:
             executor.run("userdel", name)

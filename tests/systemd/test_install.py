@@ -38,7 +38,15 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     firmware = tmp_path / "config.txt"
     firmware.write_text(STOCK)
     monkeypatch.setattr(machine, "FIRMWARE", firmware)
-    monkeypatch.setattr(machine, "WATCHDOG", tmp_path / "watchdog.conf")
+    manager = tmp_path / "systemd"
+    monkeypatch.setattr(machine, "MANAGER", tuple(str(manager / name) for name in ("usr", "etc")))
+    for name in ("usr", "etc"):
+        (manager / name / "system.conf.d").mkdir(parents=True)
+    drop_ins = manager / "etc/system.conf.d"
+    monkeypatch.setattr(machine, "WATCHDOG", drop_ins / "90-backdoor.conf")
+    monkeypatch.setattr(machine, "FORMER_WATCHDOG", drop_ins / "60-backdoor.conf")
+    monkeypatch.setattr(machine, "CUSTOM", tmp_path / "raspi-firmware-custom")
+    monkeypatch.setattr(machine, "REBOOT", tmp_path / "reboot")
     monkeypatch.setattr(broker, "ETC", tmp_path / "etc")
     mosquitto = tmp_path / "mosquitto"
     monkeypatch.setattr(broker, "MOSQUITTO", mosquitto)
@@ -103,6 +111,118 @@ def test_boot_without_a_pi_writes_nothing(parts: Any) -> None:
     parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
     assert not parts.firmware.exists()
     assert not parts.machine.WATCHDOG.exists()
+
+
+#: The head of what Debian's hook writes with each kernel.
+GENERATED = """\
+# Do not modify this file!
+#
+# If you need to set boot-time parameters, do so via the
+# /etc/default/raspi-firmware, /etc/default/raspi-firmware-custom or
+# /etc/default/raspi-extra-cmdline files.
+
+[all]
+kernel=vmlinuz-6.1.0-18-arm64
+"""
+
+
+def test_boot_lines_survive_that_debian_writes_config_txt_anew(parts: Any) -> None:
+    custom = parts.machine.CUSTOM
+    custom.write_text("gpu_mem=16\n")
+    parts.firmware.write_text(GENERATED)
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    assert "gpio=20=op,dl\n" in parts.firmware.read_text()  # from the next boot on
+    parts.firmware.write_text(GENERATED + custom.read_text())  # a new kernel came
+    assert "gpio=20=op,dl\n" in parts.firmware.read_text()
+    before = parts.firmware.read_text(), custom.read_text()
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    assert (parts.firmware.read_text(), custom.read_text()) == before
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 16\n")
+    for file in (parts.firmware, custom):
+        assert file.read_text().count("gpio=") == 1
+        assert "gpio=16=op,dl\n" in file.read_text()
+    parts.machine.restore(parts.executor)
+    assert custom.read_text() == "gpu_mem=16\n"
+    assert "gpio=" not in parts.firmware.read_text()
+
+
+def test_custom_file_that_only_we_wrote_goes_with_us(parts: Any) -> None:
+    parts.firmware.write_text(GENERATED)
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    assert parts.machine.CUSTOM.exists()
+    parts.machine.restore(parts.executor)
+    assert not parts.machine.CUSTOM.exists()
+
+
+def test_raspberry_pi_oss_config_txt_needs_no_other_file(parts: Any) -> None:
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    assert not parts.machine.CUSTOM.exists()
+
+
+def test_advice_to_reboot_survives_an_interrupted_run(parts: Any) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    parts.machine._watchdog, whole = cut, parts.machine._watchdog
+    with pytest.raises(KeyboardInterrupt):
+        parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    parts.machine._watchdog = whole
+    parts.executor._notes.clear()
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    assert parts.executor.notes == ["reboot once, so that the strike's pin is low from power-on"]
+    parts.machine.REBOOT.unlink()  # the machine was started again
+    parts.executor._notes.clear()
+    parts.machine.boot(parts.executor, "[lines]\nstrike = 20\n")
+    assert parts.executor.notes == []
+
+
+def drop_in(parts: Any, place: str, name: str, text: str) -> None:
+    manager = parts.machine.WATCHDOG.parents[2]
+    (manager / place / "system.conf.d" / name).write_text(f"[Manager]\n{text}\n")
+
+
+@pytest.mark.parametrize("name", ["40-rpi-enable-watchdog.conf", "70-rpi-enable-watchdog.conf"])
+def test_watchdog_of_the_vendor_keeps_its_minute(parts: Any, name: str) -> None:
+    parts.machine.FORMER_WATCHDOG.write_text(parts.machine.WATCHDOG_TEXT)  # of a version before
+    drop_in(parts, "usr", name, "RuntimeWatchdogSec=1m")
+    parts.machine.boot(parts.executor, "")
+    assert not parts.machine.WATCHDOG.exists()
+    assert not parts.machine.FORMER_WATCHDOG.exists()
+    assert parts.executor.ran == ["systemctl daemon-reexec"]
+    parts.machine.boot(parts.executor, "")
+    assert len(parts.executor.ran) == 1  # it is as it should be
+
+
+@pytest.mark.parametrize("off", ["off", "0", ""])
+@pytest.mark.parametrize("name", ["40-rpi-enable-watchdog.conf", "70-rpi-enable-watchdog.conf"])
+def test_watchdog_that_the_vendor_has_off_is_on_by_a_later_name(
+    parts: Any, name: str, off: str
+) -> None:
+    drop_in(parts, "usr", name, f"RuntimeWatchdogSec={off}")
+    parts.machine.boot(parts.executor, "")
+    assert "RuntimeWatchdogSec=14\n" in parts.machine.WATCHDOG.read_text()
+    assert parts.machine.WATCHDOG.name > name
+
+
+def test_watchdog_of_the_vendor_that_the_owner_hides_does_not_count(parts: Any) -> None:
+    drop_in(parts, "usr", "40-rpi-enable-watchdog.conf", "RuntimeWatchdogSec=1m")
+    drop_in(parts, "etc", "40-rpi-enable-watchdog.conf", "# hidden\n#RuntimeWatchdogSec=1m")
+    parts.machine.boot(parts.executor, "")
+    assert parts.machine.WATCHDOG.exists()
+
+
+def test_machine_without_the_header_is_told_which_system_to_use(
+    parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips: list[int | None] = [None]
+    monkeypatch.setattr(
+        parts.machine.runpy, "run_path", lambda _path: {"header_chip": lambda: chips[0]}
+    )
+    parts.machine.header(parts.executor, '[pins]\nfactory = "mock"\n')
+    assert parts.executor.notes == []
+    parts.machine.header(parts.executor, "")
+    (text,) = parts.executor.notes
+    assert "on a Pi 5 use Raspberry Pi OS" in text
 
 
 def test_announce_writes_a_service_file_for_avahi(

@@ -291,8 +291,28 @@ def test_chip_without_permission_names_the_group(board: Board, error: OSError, s
 
 def test_chip_without_the_header_is_not_used(board: Board) -> None:
     board.label = "raspberrypi-exp-gpio"
-    with pytest.raises(PinsError, match="no GPIO chip is one of pinctrl-bcm2835"):
+    with pytest.raises(PinsError, match="no GPIO chip is one of pinctrl-bcm2835") as refused:
         make_factory("gpiod")
+    assert "does not know the Pi's 40-pin header" in str(refused.value)
+    assert "On a Pi 5 use Raspberry Pi OS" in str(refused.value)
+    assert "usermod" not in str(refused.value)
+
+
+def test_chip_that_appears_late_is_found_by_its_label(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def appears(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            board.label = "pinctrl-rp1"
+
+    board.label = "raspberrypi-exp-gpio"
+    monkeypatch.setattr("controller.gpio.gpiod.sleep", appears)
+    monkeypatch.setattr("controller.gpio.gpiod.LATE_S", 60.0)
+    make_factory("gpiod").close()
+    assert len(waited) == 3
 
 
 def test_without_a_pi_is_one_line_with_way_out(
