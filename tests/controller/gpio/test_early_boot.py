@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from controller.cli.main import main
 from controller.gpio.early_boot import Machine, held_low, warnings
 
 
@@ -74,3 +76,22 @@ def test_watchdog_that_does_not_run_is_said(pi: Machine) -> None:
     assert text.startswith("the board's watchdog does not run")
     (pi.watchdogs / "watchdog0/state").unlink()
     assert warnings(16, pi) == []  # this kernel does not tell
+
+
+@pytest.mark.parametrize(("factory", "warned"), [("gpiod", True), ("mock", False)])
+def test_check_config_warns_of_what_is_not_in_force(
+    factory: str, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+
+    def not_in_force(strike: int | None) -> list[str]:
+        asked.append(strike)
+        return ["the pin is not held low"]
+
+    monkeypatch.setattr("controller.gpio.early_boot.warnings", not_in_force)
+    config = tmp_path / "b.toml"
+    config.write_text(f'[pins]\nfactory = "{factory}"\n[lines]\nstrike = 20\n')
+    done = CliRunner().invoke(main, ["check-config", "--config", str(config)])
+    assert done.exit_code == 0
+    assert ("\nwarning: the pin is not held low\n" in done.output) is warned
+    assert asked == ([20] if warned else [])
