@@ -114,6 +114,12 @@ def strike_pin(config: str) -> int | None:
     return found
 
 
+def decoded(config: Path) -> str:
+    """Return a configuration's text, also as Windows writes it."""
+    text: str = runpy.run_path(str(HERE / "strike-off"))["decoded"](config.read_bytes())
+    return text
+
+
 def section(config: str, name: str) -> dict[str, Any]:
     """Return a section of the configuration; empty if it makes no sense: check-config says it."""
     try:

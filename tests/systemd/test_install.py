@@ -397,6 +397,14 @@ def test_messages_are_installed_if_somebody_is_to_be_told(
     assert parts.machine.wants_messages(config) is wants
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_configuration_from_windows_is_read(parts: Any, tmp_path: Path, encoding: str) -> None:
+    config = tmp_path / "backdoor.toml"
+    config.write_bytes('[house]\r\nvenue = "caffè"\r\n'.encode(encoding))
+    text = parts.machine.decoded(config)
+    assert parts.machine.section(text, "house") == {"venue": "caffè"}
+
+
 def test_passwords_are_made_once_and_differ(parts: Any) -> None:
     settings(parts)
     first = {file.name: file.read_text() for file in parts.broker.ETC.glob("*.login")}
