@@ -54,6 +54,8 @@ MESSAGE_EXPIRY_S = 10
 SESSION_EXPIRY_S = 3600
 #: MQTT 5: the broker ends a connection because another client comes with the same id.
 SESSION_TAKEN_OVER = 0x8E
+#: What paho calls the end of a connection whose broker answers no ping.
+KEEP_ALIVE_TIMEOUT = 0x8D
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 
 
@@ -102,6 +104,8 @@ class Connection:
     _refused: str = ""
     _lost: str = "connection lost"
     _taken_over: bool = False
+    #: It ended because the broker, or the network, was silent: nobody threw us out.
+    _silence: bool = False
     #: When we subscribed, monotonic seconds, until that is acknowledged.
     _subscribed_s: float | None = None
     _in_flight: deque[InFlight] = field(default_factory=deque)
@@ -184,6 +188,7 @@ class Connection:
         hint = f" before it let us in; {NO_RETAIN}" if self.accepted_s is None else ""
         self._lost = f"connection lost ({code}){hint}"
         self._taken_over = getattr(code, "value", 0) == SESSION_TAKEN_OVER
+        self._silence = getattr(code, "value", 0) == KEEP_ALIVE_TIMEOUT
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, codes: Any, _p: Any) -> None:
         self._subscribed_s = None
@@ -223,7 +228,7 @@ class Connection:
                     client.loop_misc()
                     if client.socket() is not None and self._step(client):
                         return
-        if self._refused or self.accepted_s is None:
+        if self._refused or self._silence or self.accepted_s is None:
             raise LinkError(self._refused or self._lost)
         raise LostError(self._lost, self._taken_over)
 

@@ -454,6 +454,22 @@ def test_frozen_broker_is_noticed_by_keepalive_when_idle(
     links.stop()
 
 
+def test_broker_that_freezes_again_and_again_is_no_thief_of_our_id(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.mqtt.connection.KEEPALIVE_S", 1)
+    links = Links(Mqtt(port=broker.port))
+    _, received = links.up()
+    for ups in range(2, TAKEOVERS_VAGUE + 2):
+        broker.freeze()
+        eventually(lambda: received.ups < len(received.downs) + 1)
+        broker.thaw()
+        eventually(lambda ups=ups: received.ups >= ups)  # type: ignore[misc]
+    assert not any("client id" in why for why in received.downs)
+    assert received.thrown_out == 0
+    links.stop()
+
+
 def test_publish_from_many_threads_keeps_order_of_each(
     links: Links, subscribe: Callable[[], Subscriber]
 ) -> None:
