@@ -23,8 +23,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     assert not lacks, lacks
     folder: Path = tmp_path_factory.mktemp("installed")
     made = Machine(folder)
-    made.boot()
     try:
+        made.boot()
         yield made
     finally:
         made.halt()

@@ -192,10 +192,15 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        self.until(lambda: children.read_text().split(), 20)
-        self.leader = children.read_text().split()[0]
-        self.until(lambda: self.tell("systemctl", "is-system-running").stdout.strip()
-                   in ("running", "degraded"), 60)  # fmt: skip
+        self.until(lambda: self._has_started(children), 80)
+
+    def _has_started(self, children: Path) -> bool:
+        """Find its first process, and ask it: systemd-nspawn has another child for a moment."""
+        self.leader = next(iter(children.read_text().split()), "")
+        states = ("running", "degraded")
+        return self.leader != "" and (
+            self.tell("systemctl", "is-system-running").stdout.strip() in states
+        )
 
     def halt(self) -> None:
         """Shut it down as a power switch that asks first does."""
