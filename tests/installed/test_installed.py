@@ -481,25 +481,41 @@ def test_install_after_uninstall_finds_its_data(machine: Machine) -> None:
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 
 
+def test_morning_backup_goes_where_the_owner_says(machine: Machine) -> None:
+    assert machine.do("systemctl", "is-enabled", "backdoor-backup.timer").strip() == "enabled"
+    machine.do("systemctl", "start", "backdoor-backup")  # nothing is named: nothing is done
+    config = machine.do("cat", "/etc/backdoor/backdoor.toml")
+    machine.do("mkdir", "-p", "/media/stick")
+    named = config.replace('[backup]\nfolder = ""', '[backup]\nfolder = "/media/stick"')
+    assert named != config
+    machine.do("tee", "/etc/backdoor/backdoor.toml", text=named)
+    machine.do("systemctl", "start", "backdoor-backup")
+    (made,) = machine.do("find", "/media/stick", "-type", "f", "-perm", "0600").split()
+    assert "state/journal.db" in machine.do("tar", "-tzf", made)
+    assert machine.do("find", "/var/lib/backdoor", "-not", "-user", "backdoor") == ""
+    machine.do("tee", "/etc/backdoor/backdoor.toml", text=config)
+
+
 def test_backup_is_restored_on_a_new_card(machine: Machine) -> None:
     """Where the same names have other numbers, and the broker was never heard of."""
-    stop, start = ("systemctl", "stop", CONTROLLER), ("systemctl", "start", CONTROLLER)
     set_count(machine, 2)
-    machine.do(*stop)
-    machine.do("tar", "-C", "/", "-czf", "/root/bar.tgz", "etc/backdoor", "var/lib/backdoor")
-    machine.do(*start)
+    machine.do("backdoor", "backup", "/root/bar.tar.gz")
+    night = machine.do("backdoor", "journal", "--last", "3")
     secret, owner = (machine.do(*what, "/var/lib/backdoor/pairing.secret")
                      for what in (("cat",), ("stat", "-c", "%u")))  # fmt: skip
     machine.do(*INSTALL, "--purge")
     assert installed_files(machine) == []
     machine.do("useradd", "--system", "somebody")
-    machine.do("tar", "-C", "/", "-xzf", "/root/bar.tgz")
     machine.mock_pins()
     machine.do(*INSTALL)
+    said = machine.do("backdoor", "restore", "/root/bar.tar.gz")
+    assert "what was there is in /var/lib/backdoor/before-restore-1" in said
     machine.until(lambda: working(machine))
     assert machine.do("cat", "/var/lib/backdoor/pairing.secret") == secret
     assert machine.do("stat", "-c", "%u", "/var/lib/backdoor/pairing.secret") != owner
-    assert state(machine)["occupancy"]["count"] == 2
+    assert night.splitlines()[-1] in machine.do("backdoor", "journal", "--last", "200")
+    assert not state(machine)["occupancy"]["certain"]  # nobody knows who is inside now
+    set_count(machine, 2)
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 
 

@@ -149,7 +149,7 @@ def test_restored_elsewhere_phones_stay_paired_and_the_count_asks(
     house.file.write_text(house.file.read_text() + "\n[house]\nvenue = 'other'\n")
     told = house.restored(tmp_path / "b.tar.gz")
     assert told[0] == (
-        f"{tmp_path / 'b.tar.gz'}: of 2026-11-25T08:30:00+01:00, backdoor 1.2.3, 4 files"
+        f"{tmp_path / 'b.tar.gz'}: of 2026-11-25T08:30:00+01:00, backdoor 1.2.3, 5 files"
     )
     aside = house.state / "before-restore-1"
     assert told[1] == f"{house.state}: put back; what was there is in {aside}"
