@@ -31,6 +31,10 @@ class Reason(StrEnum):
     LOCKED_DOWN = "LockedDown"
     LOCKED_OPEN = "LockedOpen"
     NOT_PERMITTED_AT_THIS_TIME = "NotPermittedAtThisTime"
+    NO_OPEN_RELEASE = "NoOpenRelease"
+    NOTHING_TO_UNDO = "NothingToUndo"
+    TOO_LATE = "TooLate"
+    CHANGED_SINCE = "ChangedSince"
 
 
 #: Inputs that stand at one level or the other: once settled, each is reported as a `Contact`.
@@ -48,6 +52,7 @@ OUTPUT_LINES = ("strike", "hatch_light", "full_lamp", "chime")
 #: Every command, and the name of its one parameter on MQTT and HTTP; None if it has none.
 COMMANDS: Mapping[str, str | None] = {
     "access_door": "party",
+    "release_cancel": None,
     "block_door": None,
     "unblock_door": None,
     "lock_down": None,
@@ -61,9 +66,12 @@ COMMANDS: Mapping[str, str | None] = {
     "answer_hatch": None,
     "answer_door": None,
     "room_empty": None,
+    "undo": None,
     "self_test": None,
     "ring_chime": "tone",
 }
+#: Commands that name what they are about, and the key of that name: an id in the snapshot.
+REFERENCES: Mapping[str, str] = {"answer_question": "question", "undo": "undoes"}
 #: What the page may ask for: it has no button for the chime, which is heard only where it rings.
 PAGE_COMMANDS = tuple(name for name in COMMANDS if name != "ring_chime")
 #: A release that names no party is for so many guests.
@@ -97,6 +105,7 @@ EVENTS = (
     "access_granted",
     "access_taken",
     "access_not_taken",
+    "release_cancelled",
     "access_denied",
     "command_refused",
     "count_adjusted",
@@ -109,6 +118,8 @@ EVENTS = (
     "session_time_up",
     "session_overtime",
     "session_ended",
+    "session_resumed",
+    "undone",
     "over_capacity",
     "over_capacity_ended",
     "door_alarm",
@@ -233,6 +244,8 @@ class Command:
     by: str = ""
     #: How old it is, seconds, if that is why it is refused; negative: its clock is ahead of ours.
     age_s: float | None = None
+    #: What `undo` takes back: the id of that command; without it the newest that can be.
+    undoes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from datetime import datetime
 
 import msgspec
 
-from controller.events import COMMANDS, TONES, Command, Reason
+from controller.events import COMMANDS, REFERENCES, TONES, Command, Reason
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 #: Ids remembered at once: more than ten thousand commands a second for the longest age.
@@ -42,8 +42,8 @@ class _Payload(msgspec.Struct):
     """The keys of a command; further keys are ignored.
 
     ``party``, ``count`` and ``came`` are the documented keys of a command's number, ``question``
-    says which question it answers, ``by`` whose phone asks. The others are what people write
-    instead: a number that was sent must never be ignored.
+    says which question it answers, ``undoes`` which command it takes back, ``by`` whose phone asks.
+    The others are what people write instead: a number that was sent must never be ignored.
     """
 
     id: str
@@ -52,6 +52,7 @@ class _Payload(msgspec.Struct):
     count: int | None = None
     came: int | None = None
     question: str | None = None
+    undoes: str | None = None
     value: int | None = None
     number: int | None = None
     n: int | None = None
@@ -136,6 +137,7 @@ class Inbox:
             question=payload.question or "",
             by=_name(payload.by),
             age_s=self._age_s(refusal, payload, now),
+            undoes=payload.undoes or "",
         )
 
     def _payload(self, raw: bytes) -> _Payload | None:
@@ -153,7 +155,7 @@ class Inbox:
             return Reason.UNKNOWN_COMMAND
         if message.retain:
             return Reason.RETAINED
-        if issued_s is None or (name == "answer_question" and not payload.question):
+        if issued_s is None or (name in REFERENCES and not getattr(payload, REFERENCES[name])):
             return Reason.MALFORMED
         stale = self._staleness(issued_s, now)
         if not now.clock_set and (stale or payload.boot != self._boot):

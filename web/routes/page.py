@@ -27,7 +27,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
-from controller.events import COMMANDS, PAGE_COMMANDS
+from controller.events import COMMANDS, PAGE_COMMANDS, REFERENCES
 from web.language import LANGUAGES, NAMES, _, lazy
 from web.messages import number
 from web.mirror import Mirror, MirrorView, Outcome
@@ -49,8 +49,8 @@ RETRY_STREAM_S = 10
 
 NUMBER = re.compile("-?[0-9]{1,9}")
 
-#: Which question `answer_question` answers: its id, as the controller made it.
-QUESTION_ID = re.compile("[!-~]{1,64}")
+#: What `answer_question` answers or `undo` takes back: an id from the snapshot.
+REFERENCE = re.compile("[!-~]{1,64}")
 
 #: Fields of a form beside the parameter of its command.
 FORM_FIELDS = frozenset({"csrf_token", "ask"})
@@ -215,13 +215,13 @@ def _fields_of(name: str) -> dict[str, int | str]:
     Whether one may be missing is for the controller to decide.
     """
     body = _body()
-    question = {"question"} if name == "answer_question" else set()
-    if set(body) - {COMMANDS[name]} - question - FORM_FIELDS:
+    reference = {REFERENCES[name]} if name in REFERENCES else set()
+    if set(body) - {COMMANDS[name]} - reference - FORM_FIELDS:
         raise ValueError("a key that this command does not have")
     fields: dict[str, int | str] = {}
-    for key in question & set(body):
-        if not QUESTION_ID.fullmatch(text := str(body[key])):
-            raise ValueError("not a question's id")
+    for key in reference & set(body):
+        if not REFERENCE.fullmatch(text := str(body[key])):
+            raise ValueError("not an id")
         fields[key] = text
     return fields | _number_of(COMMANDS[name], body)
 
