@@ -81,10 +81,16 @@ def load_state(fields: object) -> State:
         state = msgspec.convert(fields, State)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"not a state: {error}") from None
+    for each in (state, *(undo.before for undo in state.undos)):
+        _check(each)
+    return state
+
+
+def _check(state: State) -> None:
+    """Let a state from outside pass its gates; raise ValueError when it cannot be."""
     odd = plausible.problem(state)
     if odd:
         raise ValueError(f"not a state: {odd} has a number that cannot be")
     bent = gate(state.occupancy)
     state.occupancy = replace(bent, doubted=bent.doubted or bent != state.occupancy)
     state.question = restored(state.question, state.occupancy)
-    return state

@@ -75,6 +75,10 @@ def snapshot(state: State, settings: RuleSettings, stamp: Stamp) -> dict[str, An
         "door_knock": _door_knock(state, stamp),
         "grant": _grant(state, stamp),
         "question": _question(state, stamp),
+        "undoable": [
+            {"id": undo.id, "type": undo.command, "until": stamp.at(undo.until_ms)}
+            for undo in state.undos
+        ],
         "counting": "auto" if settings.beams else "manual",
         "staff_pass": state.staff_pass,
         "full": full(state, settings),
@@ -135,21 +139,20 @@ def _grant(state: State, stamp: Stamp) -> dict[str, Any] | None:
         return None
     until_ms = state.timers.get("release")
     left_s = None if until_ms is None else round(max(until_ms - stamp.t_ms, 0) / 1000, 1)
-    return {"party": state.grant.party, "entered": state.grant.entered, "remaining_s": left_s}
+    return {
+        "party": state.grant.party,
+        "entered": state.grant.entered,
+        "remaining_s": left_s,
+        "cancelled": state.grant.cancelled,
+    }
 
 
 def _question(state: State, stamp: Stamp) -> dict[str, Any] | None:
     """Return what the house asks: how many came in goes before whether everybody has left."""
     question = state.question
     if question is not None:
-        return {
-            "kind": "party",
-            "id": question.id,
-            "expected": question.expected,
-            "seen": question.seen,
-            "answers": question.answers,
-            "since": stamp.at(question.since_ms),
-        }
+        more = {"counted": question.counted, "since": stamp.at(question.since_ms)}
+        return {"kind": "party", **question.asked, **more}
     return {"kind": "everybody_left"} if state.departure == "Asked" else None
 
 

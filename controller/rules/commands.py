@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from controller.events import TONES, USUAL_PARTY, Answer, Command, Reason, StartSelfTest
 from controller.rules import occupancy as people
+from controller.rules import undo
 from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
-from controller.rules.transition import Transition
+from controller.rules.transition import UNDOABLE, Transition
 
 
 def handle_command(transition: Transition, command: Command) -> None:
@@ -20,14 +21,25 @@ def handle_command(transition: Transition, command: Command) -> None:
     before = len(transition.effects)
     reason = command.refusal
     if reason is None:
-        handler = HANDLERS.get(command.name)
-        reason = Reason.UNKNOWN_COMMAND if handler is None else handler(transition, command)
+        reason = _do(transition, command)
     if reason is not None:
         _note_refusal(transition, command, reason)
     if command.by:
         transition.sign_notes(before, command.by)
     if command.id or command.refusal is not None:
         transition.effects.append(Answer(command.id, reason is None, reason))
+
+
+def _do(transition: Transition, command: Command) -> Reason | None:
+    """Do what was asked; what can be taken back is remembered."""
+    handler = HANDLERS.get(command.name)
+    if handler is None:
+        return Reason.UNKNOWN_COMMAND
+    before = transition.before()
+    reason = handler(transition, command)
+    if reason is None and command.name in UNDOABLE and command.name != "access_door":
+        undo.remember(transition, before, command)
+    return reason
 
 
 def _note_refusal(transition: Transition, command: Command, reason: Reason) -> None:
@@ -46,10 +58,14 @@ def _access_door(transition: Transition, command: Command) -> Reason | None:
     party = USUAL_PARTY if command.number is None else command.number
     reason = _why_no_access(transition.state, transition.settings, party)
     if reason is None:
-        transition.state.grant = Grant(party)
+        transition.state.grant = Grant(party, id=undo.undo_id(command))
         transition.state.door_knock = None
         transition.note("access_granted", party=party, cause=command.cause)
     return reason
+
+
+def _release_cancel(transition: Transition, command: Command) -> Reason | None:
+    return transition.cancel_release(command.cause)
 
 
 def _why_no_access(state: State, settings: RuleSettings, party: int) -> Reason | None:
@@ -194,6 +210,7 @@ def _self_test(transition: Transition, command: Command) -> Reason | None:
 
 HANDLERS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "access_door": _access_door,
+    "release_cancel": _release_cancel,
     "block_door": _block_door,
     "unblock_door": _block_door,
     "lock_down": _lock_down,
@@ -207,6 +224,7 @@ HANDLERS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "answer_hatch": _answer_hatch,
     "answer_door": _answer_door,
     "room_empty": _room_empty,
+    "undo": undo.take_back,
     "ring_chime": _ring_chime,
     "self_test": _self_test,
 }

@@ -17,6 +17,7 @@ from controller.events import (
     Knock,
     KnockEnded,
     Passage,
+    Reason,
     Started,
 )
 from controller.rules import occupancy as people
@@ -46,6 +47,8 @@ def started(transition: Transition, event: Started) -> None:
     # Sensors and parts report their faults anew; only the count's is remembered.
     transition.state.faults = tuple(f for f in transition.state.faults if f.line == "occupancy")
     if event.doubt:
+        for undo in transition.state.undos:
+            transition.close_undo(undo, Reason.CHANGED_SINCE)
         transition.widen_count(transition.anybody, "restart")
 
 

@@ -36,6 +36,7 @@ class Question:
     """How many came in? ``expected`` were let in, ``seen`` bodies seen, over all of its releases.
 
     ``readings`` are what is possible, by ``came`` in rising order; there are two at least.
+    ``counted`` is False where nobody counted who came in: then ``seen`` says nothing.
     """
 
     id: str
@@ -43,11 +44,18 @@ class Question:
     seen: int
     since_ms: float
     readings: tuple[Reading, ...]
+    counted: bool = True
 
     @property
     def answers(self) -> tuple[int, ...]:
         """The numbers of guests that can have come in."""
         return tuple(reading.came for reading in self.readings)
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """The question as it is told."""
+        told = {"id": self.id, "expected": self.expected, "seen": self.seen}
+        return told | {"answers": self.answers} | ({} if self.counted else {"counted": False})
 
     def answered(self, came: int) -> Occupancy:
         """Return the occupancy if ``came`` guests came in."""

@@ -41,14 +41,18 @@ from controller.rules.transition import Transition
 def reconcile(transition: Transition, grant: Grant) -> None:
     """Close a release when the door is shut again (or its time is over) and nobody is in it."""
     believed = not transition.settings.beams and (grant.opened or not transition.settings.sees_door)
-    entered = grant.party if believed else grant.entered
+    asked = believed and grant.cancelled and not grant.unsure
+    entered = grant.party if believed and not asked else grant.entered
+    why = {"reason": "cancelled"} if grant.cancelled else {}
     transition.state.grant = None
-    if believed:
+    if believed and not asked:
         _believe(transition, grant)
     if grant.opened or entered:
-        transition.note("access_taken", expected=grant.party, entered=entered)
+        transition.note("access_taken", expected=grant.party, entered=entered, **why)
     else:
-        transition.note("access_not_taken", expected=grant.party)
+        transition.note("access_not_taken", expected=grant.party, **why)
+    if asked:
+        ask_uncounted(transition, grant.party)
     compare(transition, grant)
 
 
@@ -60,8 +64,16 @@ def _believe(transition: Transition, grant: Grant) -> None:
             lambda count: people.unseen(count, least=count.min, most=count.max + party), "release"
         )
     else:
+        without = transition.before()
         transition.move_count(party, party)
         transition.note_count(before, "release")
+        transition.remember(without, "access_door", grant.id, party)
+
+
+def ask_uncounted(transition: Transition, party: int) -> None:
+    """Ask how many of a party came in that nobody saw come: all, some or nobody."""
+    readings = _readings(transition, Seen(0, 0), 0, party)
+    _ask(transition, party, 0, readings, counted=False)
 
 
 def compare(transition: Transition, grant: Grant) -> None:
@@ -100,18 +112,23 @@ def _settle(transition: Transition, seen: Seen, party: int) -> None:
     transition.note_count(before, "release")
 
 
-def _ask(transition: Transition, expected: int, seen: int, readings: tuple[Reading, ...]) -> None:
+def _ask(
+    transition: Transition,
+    expected: int,
+    seen: int,
+    readings: tuple[Reading, ...],
+    *,
+    counted: bool = True,
+) -> None:
     """Ask how many came in; a question that stands already becomes one with this."""
     state, before = transition.state, transition.state.occupancy
     if state.question is not None:
         expected, seen = expected + state.question.expected, seen + state.question.seen
+        counted = counted and state.question.counted
         transition.end_question("merged")
-    question = Question(f"{state.t_ms:.0f}", expected, seen, state.t_ms, readings)
+    question = Question(f"{state.t_ms:.0f}", expected, seen, state.t_ms, readings, counted)
     state.occupancy = hull(readings, before.count)
-    if len(readings) > 1:
-        state.question = question
     if state.occupancy != before:
         transition.note_count(before, "release")
-    if state.question is not None:
-        data = {"expected": expected, "seen": seen, "answers": question.answers}
-        transition.note("question_asked", kind="party", id=question.id, **data)
+    if len(readings) > 1:
+        transition.ask(question)

@@ -49,6 +49,7 @@ class RuleSettings:
     knock_merge_ms: float = 30_000.0
     staff_pass_ms: float = 15_000.0
     left_after_ms: float = 2 * MINUTE_MS
+    undo_ms: float = 10_000.0
     lines: frozenset[str] = frozenset(INPUT_LINES)
 
     @property
@@ -67,8 +68,9 @@ class Grant:
     """A release for ``party`` guests that is not reconciled yet.
 
     ``live`` is the strike's part of it: once off (opened, timed out, full) it never comes back.
-    ``unsure``: the count was set meanwhile, or the release taken back. Where nobody counts at the
-    door, the party may then be inside or not.
+    ``unsure``: the count was set meanwhile, or the strike had to go off. Where nobody counts at the
+    door, the party may then be inside or not. ``cancelled``: a person stopped it; then the house
+    asks. ``id`` is that of the command that let the party in.
 
     What the beams saw come in: surely ``entered``, and since a person last counted, when there were
     ``counted`` of them, at most ``most``.
@@ -82,6 +84,8 @@ class Grant:
     unsure: bool = False
     counted: int = 0
     most: int = 0
+    cancelled: bool = False
+    id: str = ""
 
     @property
     def places_left(self) -> int:
@@ -119,6 +123,29 @@ class ActiveFault:
     since_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A command that can be taken back until ``until_ms``; ``id`` is what `undo` calls it.
+
+    ``before`` is the state before the command, and all that has happened since has happened in it,
+    too: it says how things would stand without the command. ``party`` were let in, if it did that.
+    """
+
+    id: str
+    command: str
+    until_ms: float
+    before: State
+    party: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NoUndo:
+    """A command that can't be taken back any more, and the `Reason` why not."""
+
+    id: str
+    reason: str
+
+
 class State(msgspec.Struct):
     """Everything the rules remember; ``timers`` hold absolute deadlines, None once rung.
 
@@ -151,6 +178,9 @@ class State(msgspec.Struct):
     alarm: str = "Normal"
     over_capacity: bool = False
     faults: tuple[ActiveFault, ...] = ()
+    #: What can be taken back, newest first, and what no longer can.
+    undos: tuple[Undo, ...] = ()
+    no_undos: tuple[NoUndo, ...] = ()
     timers: dict[str, float | None] = {}
 
 
@@ -262,4 +292,5 @@ def deadline(state: State, settings: RuleSettings) -> float | None:
     due = [at for at in state.timers.values() if at is not None] if state.timers else []
     if state.session is not None:
         due.append(mark_ms(state.session, settings, state.session.next_mark))
+    due += [undo.until_ms for undo in state.undos]
     return min(due) if due else None

@@ -11,6 +11,7 @@ Every event goes through four stages, always in this order:
 3. *follow*: consequences that hold whatever caused them: a session starts with the first guest, a
    release is reconciled, over capacity is noticed, timers start and stop. A rule that belongs to a
    *situation* stands here, so no way into the situation can forget it.
+   What can be taken back follows as well, in a state of its own (see `undo`).
 4. *show*: outputs are the difference between `wanted` before and after. Only chimes, notes and
    answers are emitted by handlers.
 
@@ -44,16 +45,15 @@ from controller.events import (
     Started,
     Tick,
 )
-from controller.rules import handlers
+from controller.rules import handlers, undo
 from controller.rules.commands import handle_command
 from controller.rules.reconcile import reconcile
+from controller.rules.session import ring_marks, start_session
 from controller.rules.state import (
     Grant,
     RuleSettings,
-    Session,
     State,
     lock_fault,
-    mark_ms,
     release_fits,
     session_phase,
     strike_on,
@@ -69,8 +69,14 @@ def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tup
     """
     transition = Transition(state, max(state.t_ms, event.t_ms), settings)
     _due(transition)
+    if state.undos and isinstance(event, Command) and event.name == "undo":
+        _follow(transition)
+        undo.follow(transition, transition.state.undos, Tick(transition.state.t_ms), step)
+    undos = transition.state.undos
     HANDLERS[type(event)](transition, event)
     _follow(transition)
+    if undos:
+        undo.follow(transition, undos, event, step)
     before, after = wanted(state, settings), wanted(transition.state, settings)
     if after != before:
         transition.effects += [after[line] for line in after if after[line] != before[line]]
@@ -110,33 +116,9 @@ def _due(transition: Transition) -> None:
                 continue
             transition.state.timers = {**transition.state.timers, name: None}
             TIMERS[name].ring(transition)
-    _ring_marks(transition)
-
-
-def _ring_marks(transition: Transition) -> None:
-    """Note every mark that time has reached; after a long absence only the last one rings."""
-    tone = ""
-    while (session := transition.state.session) is not None:
-        at_ms = mark_ms(session, transition.settings, session.next_mark)
-        if at_ms > transition.state.t_ms:
-            break
-        tone = _mark(transition, session, at_ms)
-        transition.state.session = replace(session, next_mark=session.next_mark + 1)
-    if tone:
-        transition.chime(tone)
-
-
-def _mark(transition: Transition, session: Session, at_ms: float) -> str:
-    left_s = round((session.started_ms + transition.settings.session_ms - at_ms) / 1000)
-    past = session.next_mark - len(transition.settings.warnings_ms)
-    if past < 0:
-        transition.note("session_warning", remaining_s=left_s)
-        return "warning"
-    if past == 0:
-        transition.note("session_time_up")
-        return "time_up"
-    transition.note("session_overtime", over_s=-left_s)
-    return "overtime"
+    ring_marks(transition)
+    if transition.state.undos:
+        undo.expire(transition)
 
 
 # --- what follows, whatever caused it -----------------------------------------------------------
@@ -150,7 +132,7 @@ def _follow(transition: Transition) -> None:
     if state.grant is not None and _finished(state, state.grant):
         reconcile(transition, state.grant)
     if state.session is None and state.occupancy.count > 0:
-        _start_session(transition)
+        start_session(transition)
     if state.over_capacity != (state.occupancy.count > settings.capacity):
         _mark_over_capacity(transition)
     if state.faults and lock_fault(state) and not _bolt_disagrees(state, settings):
@@ -167,15 +149,6 @@ def _finished(state: State, grant: Grant) -> bool:
     """Return whether nobody can come in by this release any more, through an open door neither."""
     still_open = grant.opened and state.door == "Open"
     return grant.over and not state.busy and not still_open
-
-
-def _start_session(transition: Transition) -> None:
-    """Start the session: the first guest has entered a room verified empty."""
-    skipped = sum(
-        warning >= transition.settings.session_ms for warning in transition.settings.warnings_ms
-    )
-    transition.state.session = Session(transition.state.t_ms, skipped)
-    transition.note("session_started")
 
 
 def _mark_over_capacity(transition: Transition) -> None:

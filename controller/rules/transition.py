@@ -6,12 +6,25 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 
-from controller.events import Chime, Effect, Note
+from controller.events import Chime, Effect, Note, Reason
 from controller.rules import occupancy as people
 from controller.rules.occupancy import Occupancy
 from controller.rules.question import Question, changed, hull, passed
-from controller.rules.state import ActiveFault, RuleSettings, State
+from controller.rules.state import ActiveFault, NoUndo, RuleSettings, State, Undo
 
+#: What can be taken back, and which part of the state it changes.
+UNDOABLE = {
+    "room_empty": "count",
+    "set_count": "count",
+    "report_wrong": "count",
+    "answer_question": "count",
+    "access_door": "count",
+    "staff_pass": "staff",
+    "answer_hatch": "hatch",
+    "answer_door": "front_door",
+}
+#: So many commands the house remembers that can't be taken back any more, to say why.
+NO_UNDOS = 4
 BEAM_FAULTS = frozenset({"BeamStuck", "BeamDead", "BeamChatter"})
 
 
@@ -31,6 +44,15 @@ class Transition:
         """End the strike's part of the open release, if there is one: it is to be reconciled."""
         if self.state.grant is not None:
             self.state.grant = replace(self.state.grant, live=False, over=True)
+
+    def cancel_release(self, cause: str) -> Reason | None:
+        """Stop the open release: the strike goes off, and what was taken of it is reconciled."""
+        grant = self.state.grant
+        if grant is None or grant.cancelled:
+            return Reason.NO_OPEN_RELEASE
+        self.state.grant = replace(grant, live=False, over=True, cancelled=True)
+        self.note("release_cancelled", party=grant.party, cause=cause)
+        return None
 
     def note(self, event: str, /, **data: object) -> None:
         """Emit a note that something happened, for journal, MQTT and replay."""
@@ -101,9 +123,37 @@ class Transition:
             asked = {"expected": question.expected, "seen": question.seen, "how": how}
             self.note("question_ended", kind="party", id=question.id, **asked, **data)
 
+    def ask(self, question: Question) -> None:
+        """Let a question stand, and tell it."""
+        self.state.question = question
+        self.note("question_asked", kind="party", **question.asked)
+
     def anybody(self, occupancy: Occupancy) -> Occupancy:
         """Return the occupancy when anything up to a full house is possible."""
         return people.unseen(occupancy, least=0, most=self.settings.capacity)
+
+    def before(self) -> State:
+        """Return a copy of the state as it is, for `remember`."""
+        state = copy(self.state)
+        state.undos, state.no_undos = (), ()
+        return state
+
+    def remember(self, before: State, command: str, id_: str, party: int = 0) -> None:
+        """Let a command be taken back that was given in the state ``before``.
+
+        An older one that changed the same part of the state can't be taken back any more.
+        """
+        for other in self.state.undos:
+            if UNDOABLE[other.command] == UNDOABLE[command]:
+                self.close_undo(other, Reason.CHANGED_SINCE)
+        until_ms = self.state.t_ms + self.settings.undo_ms
+        self.state.undos = (Undo(id_, command, until_ms, before, party), *self.state.undos)
+
+    def close_undo(self, undo: Undo, reason: Reason) -> None:
+        """Let a command not be taken back any more, for this reason."""
+        self.state.undos = tuple(other for other in self.state.undos if other is not undo)
+        closed = NoUndo(undo.id, reason.value)
+        self.state.no_undos = (closed, *self.state.no_undos)[:NO_UNDOS]
 
     def fault(self, name: str, line: str, *, active: bool) -> None:
         """Raise or clear a named fault; one that is raised or cleared already changes nothing."""
@@ -124,7 +174,7 @@ class Transition:
         alone = len({f.line for f in faults}) == 1 and all(f.name == "BeamStuck" for f in faults)
         return self.beam_faulty() and not alone
 
-    def end_session(self) -> None:
+    def end_session(self, **why: str) -> None:
         """End the party's session: the room was verified empty."""
         session = self.state.session
         if session is not None:
@@ -132,7 +182,8 @@ class Transition:
             if self.state.departure == "Asked":
                 self.note("question_ended", kind="everybody_left", how="session_ended")
             self.state.departure = "None"
-            self.note("session_ended", lasted_s=round((self.state.t_ms - session.started_ms) / 1e3))
+            lasted_s = round((self.state.t_ms - session.started_ms) / 1e3)
+            self.note("session_ended", lasted_s=lasted_s, **why)
 
 
 def count_data(occupancy: Occupancy) -> dict[str, object]:

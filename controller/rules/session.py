@@ -1,0 +1,43 @@
+"""The two hours of one party: how they begin, and the marks that ring on the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.rules.state import Session, mark_ms
+from controller.rules.transition import Transition
+
+
+def start_session(transition: Transition) -> None:
+    """Start the session: the first guest has entered a room verified empty."""
+    skipped = sum(
+        warning >= transition.settings.session_ms for warning in transition.settings.warnings_ms
+    )
+    transition.state.session = Session(transition.state.t_ms, skipped)
+    transition.note("session_started")
+
+
+def ring_marks(transition: Transition) -> None:
+    """Note every mark that time has reached; after a long absence only the last one rings."""
+    tone = ""
+    while (session := transition.state.session) is not None:
+        at_ms = mark_ms(session, transition.settings, session.next_mark)
+        if at_ms > transition.state.t_ms:
+            break
+        tone = _mark(transition, session, at_ms)
+        transition.state.session = replace(session, next_mark=session.next_mark + 1)
+    if tone:
+        transition.chime(tone)
+
+
+def _mark(transition: Transition, session: Session, at_ms: float) -> str:
+    left_s = round((session.started_ms + transition.settings.session_ms - at_ms) / 1000)
+    past = session.next_mark - len(transition.settings.warnings_ms)
+    if past < 0:
+        transition.note("session_warning", remaining_s=left_s)
+        return "warning"
+    if past == 0:
+        transition.note("session_time_up")
+        return "time_up"
+    transition.note("session_overtime", over_s=-left_s)
+    return "overtime"
