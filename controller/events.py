@@ -244,7 +244,7 @@ class Command:
     by: str = ""
     #: How old it is, seconds, if that is why it is refused; negative: its clock is ahead of ours.
     age_s: float | None = None
-    #: What `undo` takes back: the id of that command; without it the newest that can be.
+    #: What `undo` takes back: the id of that command; without it ``number`` counts from the newest.
     undoes: str = ""
 
 

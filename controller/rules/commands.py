@@ -12,6 +12,8 @@ from dataclasses import replace
 from controller.events import TONES, USUAL_PARTY, Answer, Command, Reason, StartSelfTest
 from controller.rules import occupancy as people
 from controller.rules import undo
+from controller.rules.question import Question
+from controller.rules.session import start_session
 from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
 from controller.rules.transition import UNDOABLE, Transition
 
@@ -129,7 +131,9 @@ def _lock_open_release(transition: Transition, command: Command) -> Reason | Non
 def _set_count(transition: Transition, command: Command) -> Reason | None:
     if command.number is None or not 0 <= command.number <= people.MOST_PEOPLE:
         return Reason.MALFORMED
+    question = transition.state.question
     transition.settle(command.number, command.name, command.cause)
+    _begin_session(transition, question)
     grant = transition.state.grant
     if grant is not None:
         counted = grant.entered  # whoever was seen come in is in this number
@@ -150,7 +154,15 @@ def _answer_question(transition: Transition, command: Command) -> Reason | None:
         return Reason.MALFORMED
     transition.end_question(command.name, came=command.number, cause=command.cause)
     transition.recount(question.answered(command.number), command.cause)
+    _begin_session(transition, question)
     return None
+
+
+def _begin_session(transition: Transition, question: Question | None) -> None:
+    """Let the two hours of guests begin when it was asked how many came, not when it was said."""
+    state = transition.state
+    if question is not None and state.session is None and state.occupancy.count > 0:
+        start_session(transition, question.since_ms)
 
 
 def _report_wrong(transition: Transition, command: Command) -> Reason | None:

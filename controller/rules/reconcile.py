@@ -19,6 +19,8 @@ that anybody may have (of 800 scenes in which somebody turned back or leant in, 
 |--------------------------------|-----------------------------------------------------------------|
 | counting by hand, walk-in      | nothing: there are no two witnesses                             |
 | staff pass                     | the passage that it covers does not count here either           |
+| stopped by a person            | the same; where nobody counts at the door, and it may have been |
+|                                | opened, the house asks: nobody to P came in                     |
 | self-test                      | needs an empty room, and lets nobody in                         |
 | the button at the counter      | a release for one                                               |
 | spent half-way (full,          | the same, when the door has closed: through an open door they   |

@@ -8,13 +8,15 @@ from controller.rules.state import Session, mark_ms
 from controller.rules.transition import Transition
 
 
-def start_session(transition: Transition) -> None:
-    """Start the session: the first guest has entered a room verified empty."""
+def start_session(transition: Transition, since_ms: float | None = None) -> None:
+    """Start the session: the first guest has entered a room verified empty, now or then."""
     skipped = sum(
         warning >= transition.settings.session_ms for warning in transition.settings.warnings_ms
     )
-    transition.state.session = Session(transition.state.t_ms, skipped)
+    began_ms = transition.state.t_ms if since_ms is None else since_ms
+    transition.state.session = Session(began_ms, skipped)
     transition.note("session_started")
+    ring_marks(transition)
 
 
 def ring_marks(transition: Transition) -> None:

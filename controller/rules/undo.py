@@ -90,7 +90,7 @@ def follow(transition: Transition, undos: Iterable[Undo], event: Event, step: St
         if happened is event and _parted(undo, transition.state, decided, before, effects):
             transition.close_undo(undo, Reason.CHANGED_SINCE)
         else:
-            _replace(transition, undo, _unrung(before, undo.before.session))
+            _replace(transition, undo, _kept(before, undo.before.session))
 
 
 def _as_it_concerns(undo: Undo, event: Event, decided: list[str], now_ms: float) -> Event:
@@ -114,9 +114,9 @@ def _parted(
     return decided != _decisions(effects) or (state.grant is None) != (before.grant is None)
 
 
-def _unrung(state: State, session: Session | None) -> State:
-    """Return the state with the marks of its session still to ring: there nobody hears them."""
-    now = state.session
+def _kept(state: State, session: Session | None) -> State:
+    """Return an undo's state: nobody there takes back, nor hears the marks of the session ring."""
+    state.undos, state.no_undos, now = (), (), state.session
     if now is not None and session is not None and now.started_ms == session.started_ms:
         state.session = replace(now, next_mark=session.next_mark)
     return state
@@ -132,9 +132,12 @@ def _replace(transition: Transition, undo: Undo, before: State) -> None:
 
 
 def take_back(transition: Transition, command: Command) -> Reason | None:
-    """Put back what the named command changed; without a name, the newest that can be."""
+    """Put back what the named command changed.
+
+    Without a name, as in a trace, its number counts from the newest that can be, which is 0.
+    """
     state = transition.state
-    undo = next((each for each in state.undos if command.undoes in ("", each.id)), None)
+    undo = _named(state.undos, command)
     if undo is None:
         return _stop_release(transition, command)
     part = UNDOABLE[undo.command]
@@ -144,6 +147,13 @@ def take_back(transition: Transition, command: Command) -> Reason | None:
     transition.note("undone", id=undo.id, command=undo.command, cause=command.cause)
     PUT_BACK[part](transition, undo, command.cause)
     return None
+
+
+def _named(undos: tuple[Undo, ...], command: Command) -> Undo | None:
+    number = command.number or 0
+    if not command.undoes:
+        return undos[number] if 0 <= number < len(undos) else None
+    return next((each for each in undos if each.id == command.undoes), None)
 
 
 def _stop_release(transition: Transition, command: Command) -> Reason | None:

@@ -8,7 +8,7 @@ a dead broker can delay the strike's release or hold it on.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from threading import Event
 from time import monotonic
@@ -192,15 +192,26 @@ class Loop:
         else:
             if command.age_s is not None:
                 log.warning("%s", _clocks_differ(name, command, parts.inbox.max_age_s))
-            if not self._answers_another_question(command):
-                parts.flight.command(command)
+            written = self._without_names(command)
+            if written is not None:
+                parts.flight.command(written)
             self._perform(self._engine.event(command))
 
-    def _answers_another_question(self, command: Command) -> bool:
-        """Return whether a trace must leave this answer out: there it would answer the open one."""
-        question = self.state.question
-        open_id = "" if question is None else question.id
-        return command.name == "answer_question" and command.question != open_id
+    def _without_names(self, command: Command) -> Command | None:
+        """Return a command as a trace has it, in which nothing has a name; None if it can't be.
+
+        There an answer is to the open question, and `undo` counts from the newest, which is 0.
+        """
+        question, grant = self.state.question, self.state.grant
+        if command.name == "answer_question":
+            return command if question is not None and command.question == question.id else None
+        if command.name != "undo":
+            return command
+        ids = [undo.id for undo in self.state.undos]
+        if command.undoes in ids:
+            return replace(command, number=ids.index(command.undoes))
+        open_id = "" if grant is None else grant.id
+        return replace(command, name="release_cancel") if command.undoes == open_id else None
 
     def _perform(self, effects: TimedEffects) -> None:
         """Perform effects: pins at once, then what journal and network shall know."""

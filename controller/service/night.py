@@ -78,8 +78,17 @@ class Night:
         self._sessions.append({"started_at": at, "ended_at": None})
 
     def _session_ended(self, at: str, data: Mapping[str, Any]) -> None:
-        if self._sessions:
+        if not self._sessions:
+            return
+        if data.get("reason") == "undo":  # it should not have begun
+            self._sessions.pop()
+            self._totals["sessions"] -= 1
+        else:
             self._sessions[-1]["ended_at"] = at
+
+    def _session_resumed(self, at: str, data: Mapping[str, Any]) -> None:
+        if self._sessions:
+            self._sessions[-1]["ended_at"] = None
 
 
 FOLDS: dict[str, Callable[[Night, str, Mapping[str, Any]], None]] = {
@@ -91,6 +100,7 @@ FOLDS: dict[str, Callable[[Night, str, Mapping[str, Any]], None]] = {
     "access_denied": Night._denied,
     "session_started": Night._session_started,
     "session_ended": Night._session_ended,
+    "session_resumed": Night._session_resumed,
 }
 
 

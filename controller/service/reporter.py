@@ -24,8 +24,10 @@ from controller.service.night import Night, noon_before
 FRESH_MS = 10_000.0
 #: What no power cut may take back, whoever did it: a locked door, the two hours.
 DURABLE_FIELDS = attrgetter("locked_down", "locked_open", "session")
-#: All of a state but what changes with every edge.
-REPORTED_FIELDS = attrgetter(*(set(State.__struct_fields__) - {"t_ms", "busy", "coming_in"}))
+#: All of a state but what changes with every edge; what can be taken back changes with the rest.
+REPORTED_FIELDS = attrgetter(
+    *(set(State.__struct_fields__) - {"t_ms", "busy", "coming_in", "undos"})
+)
 
 
 @dataclass(frozen=True, slots=True)

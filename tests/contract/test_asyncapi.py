@@ -62,7 +62,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
     published: list[Message] = []
     folder = tmp_path_factory.mktemp("house")
     with house(folder, speed=3000) as demo:
-        play(demo, "everything.csv", "session_ended", 2)
+        play(demo, "everything.csv", "session_ended", 3)
         published += ours(demo)
     with house(folder, "sensing.beam_spacing_mm=105.6", speed=3000) as demo:  # the evening's
         play(demo, "knocks.csv", "knock")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict
 
 from controller import codec
-from controller.events import Answer, Chime, Note, Reason, Set
+from controller.events import Answer, Chime, Command, Note, Reason, Set
 from controller.journal.records import state_of, text_of
 from controller.mqtt import snapshot as payloads
 from controller.mqtt.message import Topics
@@ -64,7 +64,8 @@ def test_evening_in_full_swing() -> None:
     assert snapshot["hatch"]["blinking"] is True
     assert snapshot["hatch"]["oldest_s"] == 40.0
     assert snapshot["door_knock"] is None  # the release answered it
-    assert snapshot["grant"] == {"party": 1, "entered": 0, "remaining_s": 0}
+    waiting = {"party": 1, "entered": 0, "remaining_s": 0, "cancelled": False}
+    assert snapshot["grant"] == waiting
     assert snapshot["door"]["mode"] == "Accessed"
     assert snapshot["door"]["strike"] is True
     room.wait(3)
@@ -189,6 +190,39 @@ def test_journal_of_a_version_without_questions_is_read() -> None:
     assert codec.load_state(fields) == room.state
 
 
+def test_journal_of_a_version_without_undo_is_read() -> None:
+    room = asked()
+    room.command("access_door", 1)
+    room.state.undos = ()
+    fields = state_of(text_of(asdict(room.state)))
+    del fields["undos"], fields["no_undos"], fields["question"]["counted"]
+    assert codec.load_state(fields) == room.state
+
+
+def test_what_can_be_taken_back_survives_the_journal() -> None:
+    room = asked()
+    was = room.state.occupancy, room.state.question, room.state.session
+    room.command("room_empty")
+    room.command("staff_pass")
+    loaded = codec.load_state(state_of(text_of(asdict(room.state))))
+    assert loaded == room.state
+    room.state = loaded
+    room.command("undo")
+    room.command("undo")
+    assert (room.state.occupancy, room.state.question, room.state.session) == was
+
+
+def test_what_is_kept_to_take_back_passes_the_gate() -> None:
+    room = asked()
+    room.command("room_empty")
+    text = text_of(asdict(room.state)).replace(
+        '"count":2,"min":2,"max":4', '"count":7,"min":9,"max":4'
+    )
+    (undo,) = codec.load_state(state_of(text)).undos
+    assert undo.before.occupancy == Occupancy(9, 9, 9, doubted=True)
+    assert undo.before.question is None
+
+
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [
@@ -218,6 +252,7 @@ def test_snapshot_of_both_questions() -> None:
         "expected": 4,
         "seen": 2,
         "answers": (2, 3, 4),
+        "counted": True,
         "since": "2027-01-15T07:59:00.000+00:00",
     }
     room.command("set_count", 2)
@@ -226,6 +261,30 @@ def test_snapshot_of_both_questions() -> None:
     room.passes(-1)
     room.wait(120)
     assert snapshot_of(room)["question"] == {"kind": "everybody_left"}
+
+
+def test_snapshot_of_what_can_be_taken_back() -> None:
+    room = asked()
+    room.command("room_empty")
+    room.now_ms = 5_000.0
+    room.knock()
+    room.step(Command(room.now_ms, "answer_hatch", id="hatch-7"))
+    assert snapshot_of(room)["undoable"] == [
+        {"id": "hatch-7", "type": "answer_hatch", "until": "2027-01-15T07:59:15.000+00:00"},
+        {"id": "x", "type": "room_empty", "until": "2027-01-15T07:59:10.000+00:00"},
+    ]
+
+
+def test_snapshot_of_a_stopped_release() -> None:
+    room = Room(counting="manual", lines=frozenset({"door_contact"}))
+    room.door(False)
+    room.command("access_door", 2)
+    room.door(True)
+    room.command("release_cancel")
+    stopped = {"party": 2, "entered": 0, "remaining_s": None, "cancelled": True}
+    assert snapshot_of(room)["grant"] == stopped
+    room.door(False)
+    assert snapshot_of(room)["question"]["counted"] is False
 
 
 @pytest.mark.parametrize("name", ["count", "min", "max"])

@@ -65,6 +65,7 @@ def calm() -> dict[str, Any]:
         "door_knock": None,
         "grant": None,
         "question": None,
+        "undoable": [],
         "counting": "auto",
         "staff_pass": False,
         "over_capacity": False,

@@ -47,6 +47,8 @@ class EventCounters:
         self._questions = {kind: questions.labels(kind) for kind in ("party", "everybody_left")}
         self._tailgating = counter("tailgating", "Releases by which more came in than were let in")
         self._sessions = counter("sessions", "Sessions that began")
+        self._stopped = counter("stopped_releases", "Open releases that a person stopped")
+        self._undone = counter("undone", "Commands that were taken back", "command")
         self._lasted = Histogram(
             "backdoor_session_duration_seconds",
             "How long parties stayed",
@@ -69,7 +71,9 @@ class EventCounters:
             "event/question_asked": lambda event: self._questions[event["kind"]].inc(),
             "event/tailgating": lambda _: self._tailgating.inc(),
             "event/session_started": lambda _: self._sessions.inc(),
-            "event/session_ended": lambda event: self._lasted.observe(event["lasted_s"]),
+            "event/session_ended": self._ended,
+            "event/undone": lambda event: self._undone.labels(event["command"]).inc(),
+            "event/release_cancelled": lambda _: self._stopped.inc(),
         }
 
     def receive(self, name: str, message: Message) -> None:
@@ -83,6 +87,10 @@ class EventCounters:
                 count(event)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("%s: not counted, %s", message.topic, error)
+
+    def _ended(self, event: Json) -> None:
+        if event.get("reason") != "undo":  # else no party stayed
+            self._lasted.observe(event["lasted_s"])
 
     def _refused(self, event: Json) -> None:
         self._reasons[event["reason"]].inc()

@@ -76,6 +76,15 @@ def test_answer_names_its_question() -> None:
     assert take(name="answer_question", came=4, question=8792).refusal == Reason.MALFORMED
 
 
+def test_undo_names_what_it_takes_back() -> None:
+    command = take(name="undo", undoes="a1b2")
+    assert (command.undoes, command.refusal) == ("a1b2", None)
+    assert take(name="undo").refusal == Reason.MALFORMED
+    assert take(name="undo", undoes="").refusal == Reason.MALFORMED
+    assert take(name="undo", undoes=7).refusal == Reason.MALFORMED
+    assert take(name="undo", question="a1b2").refusal == Reason.MALFORMED
+
+
 @pytest.mark.parametrize(
     "issued_at",
     [iso(NOW.wall_s), NOW.wall_s, NOW.wall_s * 1000, "2027-01-15T09:01:00+01:00", NOW.wall_s + 1.9],

@@ -59,6 +59,7 @@ def test_snapshot_with_every_part() -> None:
         "door_knock": {"at": "2027-01-15T07:59:49.767+00:00", "age_s": 10.2, "raps": 3},
         "grant": None,
         "question": None,
+        "undoable": [],
         "counting": "auto",
         "staff_pass": True,
         "full": False,
@@ -106,7 +107,7 @@ def test_grant_has_remaining_seconds(waited_ms: float, left_s: float) -> None:
     room.command("access_door", 2)
     stamp = Stamp("bar", "b00t", 7, waited_ms, 1_800_000_000.0)
     grant = payloads.snapshot(room.state, room.settings, stamp)["grant"]
-    assert grant == {"party": 2, "entered": 0, "remaining_s": left_s}
+    assert grant == {"party": 2, "entered": 0, "remaining_s": left_s, "cancelled": False}
 
 
 def test_messages_byte_for_byte() -> None:

@@ -231,10 +231,11 @@ def test_restart_resets_what_depends_on_the_process_and_nothing_else() -> None:
     for name in State.__struct_fields__:
         if name in kept:
             assert getattr(room.state, name) == getattr(before, name)
-        elif name not in ("faults", "timers", "t_ms"):
+        elif name not in ("faults", "timers", "t_ms", "undos", "no_undos"):
             assert getattr(room.state, name) == getattr(State(), name), name
     assert [fault.name for fault in room.state.faults] == ["CountUnderflow"]
     assert set(room.state.timers) == {"hatch_patience"}
+    assert [undo.command for undo in room.state.undos] == ["staff_pass", "set_count"]
 
 
 # --- edges of the rules -------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from controller.events import Command, Effect, Fault, Passage, Reason, Started
 from controller.rules.occupancy import Occupancy
 from controller.rules.question import Question
+from controller.rules.state import Session
 from tests.support.rules_driver import Room, names, note
 
 BEAMS = frozenset({"beam_outer", "beam_inner"})
@@ -499,6 +500,165 @@ def test_number_that_cannot_be_any_more_settles_nothing() -> None:
     room = shut_room()
     release(room, 1, (1, 2), (-2, -2))
     assert inside(room) == (0, 0, 0, True)
+
+
+# --- a release that is stopped -------------------------------------------------------------------
+
+
+def stop(room: Room) -> list[Effect]:
+    return room.step(Command(room.now_ms, "release_cancel", id="x", cause="page"))
+
+
+def test_stopped_release_drops_the_strike_and_leaves_the_house_open_to_the_next() -> None:
+    room = shut_room()
+    assert room.command("access_door", 2) is None
+    effects = stop(room)
+    assert not room.strike
+    assert note(effects, "release_cancelled") == {"party": 2, "cause": "page"}
+    assert note(effects, "access_not_taken") == {"expected": 2, "reason": "cancelled"}
+    assert room.state.grant is None
+    assert inside(room) == (0, 0, 0, True)
+    assert room.command("access_door", 4) is None
+    assert room.strike
+
+
+@pytest.mark.parametrize("after", ["nothing", "a release", "a stop"])
+def test_nothing_open_is_not_stopped(after: str) -> None:
+    room = shut_room()
+    if after != "nothing":
+        assert room.command("access_door", 1) is None
+        room.door(True)
+        if after == "a release":
+            room.passes(1)
+            room.door(False)
+        else:
+            assert room.command("release_cancel") is None
+    assert room.command("release_cancel") == Reason.NO_OPEN_RELEASE
+
+
+def test_stopped_release_counts_who_was_seen_and_asks_for_the_rest() -> None:
+    room = shut_room()
+    assert room.command("access_door", 4) is None
+    room.door(True)
+    room.passes(1)
+    effects = stop(room)
+    assert room.state.grant is not None  # through the open door they still come
+    room.passes(1)
+    effects = room.door(False)
+    assert note(effects, "access_taken") == {"expected": 4, "entered": 2, "reason": "cancelled"}
+    assert note(effects, "question_asked")["answers"] == (2, 3, 4)
+    assert inside(room) == (2, 2, 4, False)
+
+
+def test_stopped_release_waits_for_who_is_in_the_doorway() -> None:
+    room = Room(lines=BEAMS)
+    assert room.command("access_door", 2) is None
+    room.doorway(coming_in=1)
+    assert names(stop(room)) == ["release_cancelled"]
+    assert not room.strike
+    room.passes(1)
+    room.passes(1)
+    effects = room.doorway(coming_in=0, busy=False)
+    assert note(effects, "access_taken") == {"expected": 2, "entered": 2, "reason": "cancelled"}
+    assert room.state.question is None
+
+
+def test_stop_in_an_evacuation_changes_nothing_about_it() -> None:
+    room = shut_room()
+    assert room.command("access_door", 2) is None
+    room.door(True)
+    room.command("lock_open")
+    assert room.command("release_cancel") is None
+    assert room.state.locked_open
+
+
+def by_hand(*lines: str) -> Room:
+    """A room in which nobody counts by beams, with its door shut."""
+    room = Room(counting="manual", lines=frozenset(lines))
+    if lines:
+        room.door(False)
+    return room
+
+
+def test_by_hand_a_stopped_release_that_was_opened_asks_who_came_in() -> None:
+    room = by_hand("door_contact")
+    room.step(Command(room.now_ms, "set_count", 1, "x"))
+    assert room.command("access_door", 3) is None
+    room.door(True)
+    assert names(stop(room)) == ["release_cancelled"]
+    effects = room.door(False)
+    assert names(effects) == ["door_closed", "access_taken", "count_adjusted", "question_asked"]
+    assert note(effects, "access_taken") == {"expected": 3, "entered": 0, "reason": "cancelled"}
+    asked = question(room)
+    assert (asked.expected, asked.seen, asked.counted) == (3, 0, False)
+    assert asked.answers == (0, 1, 2, 3)
+    assert inside(room) == (1, 1, 4, False)
+    answer(room, 2)
+    assert inside(room) == (3, 3, 3, True)
+
+
+def test_by_hand_a_stopped_release_behind_a_shut_door_asks_nothing() -> None:
+    room = by_hand("door_contact")
+    assert room.command("access_door", 3) is None
+    assert note(stop(room), "access_not_taken") == {"expected": 3, "reason": "cancelled"}
+    assert room.state.question is None
+    assert inside(room) == (0, 0, 0, True)
+
+
+def test_without_any_sensor_a_stopped_release_asks_at_once() -> None:
+    room = by_hand()
+    assert room.command("access_door", 2) is None
+    effects = stop(room)
+    assert not room.strike
+    assert note(effects, "question_asked")["answers"] == (0, 1, 2)
+    assert inside(room) == (0, 0, 2, False)
+    assert room.command("access_door", 2) is None  # as long as they fit
+    room.wait(5)
+    assert inside(room) == (2, 2, 4, False)
+    answer(room, 0)
+    assert inside(room) == (2, 2, 2, True)
+
+
+def test_two_stopped_releases_make_one_question() -> None:
+    room = by_hand()
+    for _ in range(2):
+        assert room.command("access_door", 2) is None
+        stop(room)
+    asked = question(room)
+    assert (asked.expected, asked.counted, asked.answers) == (4, False, (0, 1, 2, 3, 4))
+    assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
+
+
+def test_by_hand_a_count_set_during_a_stopped_release_leaves_the_party_in_doubt() -> None:
+    """Whether they are in that number nobody knows: the page asks for the count."""
+    room = by_hand()
+    assert room.command("access_door", 2) is None
+    room.command("set_count", 1)
+    effects = stop(room)
+    assert "question_asked" not in names(effects)
+    assert inside(room) == (1, 1, 3, False)
+
+
+@pytest.mark.parametrize("command", ["answer_question", "set_count"])
+def test_two_hours_begin_when_they_may_have_come_in_not_when_somebody_says_so(command: str) -> None:
+    room = by_hand()
+    assert room.command("access_door", 2) is None
+    room.wait(3)
+    stop(room)
+    assert room.state.session is None
+    room.wait(106 * 60)
+    effects = room.step(Command(room.now_ms, command, 2, "x"))
+    assert room.state.session == Session(3_000.0, 1)
+    assert note(effects, "session_warning") == {"remaining_s": 900}
+
+
+@pytest.mark.parametrize("command", ["answer_question", "set_count"])
+def test_nobody_came_in_begins_no_two_hours(command: str) -> None:
+    room = by_hand()
+    assert room.command("access_door", 2) is None
+    stop(room)
+    room.step(Command(room.now_ms, command, 0, "x"))
+    assert room.state.session is None
 
 
 # --- the other direction -------------------------------------------------------------------------

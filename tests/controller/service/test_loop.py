@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sqlite3
 import threading
 import time
@@ -278,6 +279,43 @@ def test_question_survives_a_restart_and_its_trace_has_only_its_own_answer(tmp_p
     assert [line.split(",")[1:] for line in traces.splitlines() if "answer" in line] == [
         ["cmd:answer_question", "2"]
     ]
+
+
+def test_what_can_be_taken_back_is_told_and_survives_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow we are: it was away a moment only, and ten seconds are long.
+    monkeypatch.setattr("controller.service.loop.PASSAGE_MS", 60_000.0)
+    with house(tmp_path, speed=0.1) as demo:
+        assert demo.mqtt.ask("set_count", count=2)["ok"]
+        emptied = demo.mqtt.ask("room_empty")["id"]
+        eventually(lambda: demo.state["session"] is None)
+        (undoable,) = demo.state["undoable"]
+        assert (undoable["id"], undoable["type"]) == (emptied, "room_empty")
+    with house(tmp_path, speed=0.1) as demo:
+        eventually(lambda: demo.state and demo.state["undoable"])
+        assert demo.mqtt.ask("undo", undoes="another")["reason"] == "NothingToUndo"
+        assert demo.mqtt.ask("undo", undoes=emptied)["ok"]
+        eventually(lambda: demo.state["session"])
+        assert demo.state["occupancy"]["count"] == 2
+        assert demo.state["undoable"] == []
+        assert demo.mqtt.ask("undo", undoes=emptied)["reason"] == "NothingToUndo"
+
+
+def test_trace_has_what_was_taken_back_by_its_number(tmp_path: Path) -> None:
+    with house(tmp_path, speed=0.1) as demo:
+        counted = demo.mqtt.ask("set_count", count=2)["id"]
+        assert demo.mqtt.ask("staff_pass")["ok"]
+        assert demo.mqtt.ask("undo", undoes=counted)["ok"]
+        assert not demo.mqtt.ask("undo", undoes=counted)["ok"]
+        let_in = demo.mqtt.ask("access_door", party=2)["id"]
+        assert demo.mqtt.ask("undo", undoes=let_in)["ok"]
+        assert demo.mqtt.ask("release_cancel")["reason"] == "NoOpenRelease"
+    traces = "".join(path.read_text() for path in sorted((tmp_path / "edges").glob("*.csv")))
+    assert re.findall(r"cmd:(\w+,\d)", traces) == [
+        "set_count,2", "staff_pass,0", "undo,1", "access_door,2", "release_cancel,0",
+        "release_cancel,0",
+    ]  # fmt: skip
 
 
 def test_unreadable_journal_makes_the_count_uncertain(tmp_path: Path) -> None:

@@ -34,9 +34,22 @@ def test_night_collects_points_sessions_knocks_and_totals() -> None:
     assert values["since"] == "noon"
 
 
+def test_night_has_one_session_where_its_end_was_taken_back() -> None:
+    night = Night("noon")
+    night.add("t1", "session_started", {})
+    night.add("t2", "session_ended", {"lasted_s": 60})
+    night.add("t3", "session_started", {})
+    night.add("t4", "session_ended", {"lasted_s": 3, "reason": "undo"})
+    night.add("t4", "session_resumed", {"remaining_s": 7000})
+    values = night.as_dict()
+    assert values["sessions"] == [{"started_at": "t1", "ended_at": None}]
+    assert values["totals"]["sessions"] == 1
+
+
 def test_night_ignores_the_end_of_a_session_it_never_saw_begin() -> None:
     night = Night("noon")
     night.add("t", "session_ended", {})
+    night.add("t", "session_resumed", {})
     assert night.as_dict()["sessions"] == []
 
 

@@ -89,6 +89,9 @@ def test_metrics_count_an_event_once_however_often_it_comes(
         happens(controller, "session_ended", 8, lasted_s=7300)
         happens(controller, "question_asked", 9, kind="party")
         happens(controller, "tailgating", 10)
+        happens(controller, "release_cancelled", 11)
+        happens(controller, "undone", 12, command="room_empty")
+        happens(controller, "session_ended", 13, lasted_s=3, reason="undo")
     happens(controller, "entry", 1, boot="next")  # the journal was lost: it begins again
     happens(controller, "entry", 2, boot="next")
     found = values(app)
@@ -103,6 +106,8 @@ def test_metrics_count_an_event_once_however_often_it_comes(
     assert found["backdoor_questions_total kind=everybody_left"] == 0
     assert found["backdoor_tailgating_total"] == 1
     assert found["backdoor_sessions_total"] == 1
+    assert found["backdoor_stopped_releases_total"] == 1
+    assert found["backdoor_undone_total command=room_empty"] == 1
     assert found["backdoor_session_duration_seconds_bucket le=7200.0"] == 0
     assert found["backdoor_session_duration_seconds_bucket le=7500.0"] == 1
 
