@@ -165,7 +165,9 @@ def _door_contact(transition: Transition, is_open: bool) -> None:
     was, now = transition.state.door, "Open" if is_open else "Closed"
     transition.state.door = now
     if was in ("Unknown", now):
-        if not is_open:
+        if is_open:
+            _use_release(transition)  # nobody saw it open: they may be inside
+        else:
             _alarm_over(transition)  # it fell shut while the controller was away
         return  # a first reading shows where the door is, not that it moved
     transition.note("door_opened" if is_open else "door_closed")
@@ -177,12 +179,18 @@ def _door_contact(transition: Transition, is_open: bool) -> None:
 
 def _opened(transition: Transition) -> None:
     transition.state.door_knock = None
-    grant = transition.state.grant
-    if grant is not None:
-        transition.state.grant = replace(grant, opened=True, live=False)
+    if transition.state.grant is not None:
+        _use_release(transition)
     elif _forced(transition):
         transition.state.alarm = "DoorForcedOpen"
         transition.note("door_alarm", alarm="DoorForcedOpen")
+
+
+def _use_release(transition: Transition) -> None:
+    """End the strike's part of an open release: the door is open."""
+    grant = transition.state.grant
+    if grant is not None:
+        transition.state.grant = replace(grant, opened=True, live=False)
 
 
 def _forced(transition: Transition) -> bool:

@@ -69,14 +69,16 @@ def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tup
     """
     transition = Transition(state, max(state.t_ms, event.t_ms), settings)
     _due(transition)
-    if state.undos and isinstance(event, Command) and event.name == "undo":
-        _follow(transition)
-        undo.follow(transition, transition.state.undos, Tick(transition.state.t_ms), step)
     undos = transition.state.undos
+    if undos and isinstance(event, Command) and event.name == "undo":
+        _follow(transition)
+        undo.follow(transition, undos, Tick(transition.state.t_ms), step)
+        undos = transition.state.undos
     HANDLERS[type(event)](transition, event)
     _follow(transition)
-    if undos:
+    if transition.state.undos:
         undo.follow(transition, undos, event, step)
+        undo.part(transition)
     before, after = wanted(state, settings), wanted(transition.state, settings)
     if after != before:
         transition.effects += [after[line] for line in after if after[line] != before[line]]

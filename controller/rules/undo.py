@@ -75,43 +75,48 @@ def expire(transition: Transition) -> None:
             transition.close_undo(undo, Reason.TOO_LATE)
 
 
-def follow(transition: Transition, undos: Iterable[Undo], event: Event, step: Step) -> None:
-    """Let ``event`` happen as well where the commands of ``undos`` were never given.
+def follow(transition: Transition, known: tuple[Undo, ...], event: Event, step: Step) -> None:
+    """Let ``event`` happen as well where the commands were never given that can be taken back.
 
-    An undo ends when the two states part: then what came of its command can't be told from what
-    came after it. One that the event has closed is passed over.
+    Only those that were ``known`` before it: to a command that is this event itself nothing has
+    happened since. An undo ends when the house would have decided otherwise.
     """
-    decided = _decisions(transition.effects)
-    for undo in undos:
-        if not any(undo is open_ for open_ in transition.state.undos):
-            continue
-        happened = _as_it_concerns(undo, event, decided, transition.state.t_ms)
+    decided, now = _decisions(transition.effects), Tick(transition.state.t_ms)
+    for undo in transition.state.undos:
+        new = not any(undo is old for old in known)
+        happened = now if new or _means_nothing(undo, event, decided) else event
         before, effects = step(undo.before, happened, transition.settings)
-        if happened is event and _parted(undo, transition.state, decided, before, effects):
+        otherwise = happened is event and decided != _decisions(effects)
+        if otherwise and UNDOABLE[undo.command] == "count":
             transition.close_undo(undo, Reason.CHANGED_SINCE)
         else:
             _replace(transition, undo, _kept(before, undo.before.session))
 
 
-def _as_it_concerns(undo: Undo, event: Event, decided: list[str], now_ms: float) -> Event:
-    """Return what happens in an undo's state: refused commands and those of its part do not."""
+def part(transition: Transition) -> None:
+    """Close what can't be told apart any more: a release is open in one of both states only."""
+    grant = transition.state.grant
+    for undo in transition.state.undos:
+        parted = (grant is None) != (undo.before.grant is None)
+        if parted and UNDOABLE[undo.command] == "count":
+            transition.close_undo(undo, Reason.CHANGED_SINCE)
+
+
+def _means_nothing(undo: Undo, event: Event, decided: list[str]) -> bool:
+    """Return whether an event changes nothing in an undo's state.
+
+    A refused command does not; nor one of the same part that left the undo open, for then it has
+    only said again what stood already.
+    """
     if not isinstance(event, Command):
-        return event
+        return False
     refused = bool(set(decided) - {"access_granted"})
     same_part = UNDOABLE.get(event.name) == UNDOABLE[undo.command] and event.name != "access_door"
-    return Tick(now_ms) if refused or same_part or event.name == "undo" else event
+    return refused or same_part or event.name == "undo"
 
 
 def _decisions(effects: Iterable[Effect]) -> list[str]:
     return [e.name for e in effects if isinstance(e, Note) and e.name in DECISIONS]
-
-
-def _parted(
-    undo: Undo, state: State, decided: list[str], before: State, effects: Iterable[Effect]
-) -> bool:
-    if UNDOABLE[undo.command] != "count":
-        return False
-    return decided != _decisions(effects) or (state.grant is None) != (before.grant is None)
 
 
 def _kept(state: State, session: Session | None) -> State:
@@ -174,7 +179,7 @@ def _put_back_count(transition: Transition, undo: Undo, cause: str) -> None:
     state, before = transition.state, undo.before
     if not undo.party:  # those who were let in may be inside: their two hours have begun
         _put_back_session(transition, before)
-    _put_back_questions(transition, before, cause)
+    _put_back_questions(transition, undo, cause)
     was, state.occupancy = state.occupancy, before.occupancy
     state.grant = _put_back_grant(state.grant, before.grant)
     if state.occupancy != was:
@@ -191,19 +196,29 @@ def _put_back_count(transition: Transition, undo: Undo, cause: str) -> None:
 EMPTY_TIMERS = ("empty", "everybody_left")
 
 
-def _put_back_questions(transition: Transition, before: State, cause: str) -> None:
+def _put_back_questions(transition: Transition, undo: Undo, cause: str) -> None:
     """Ask again what was asked, and no more what was not."""
-    state = transition.state
-    if state.question != before.question:
-        transition.end_question("undo", cause=cause)
-        if before.question is not None:
-            transition.ask(before.question)
+    state, before = transition.state, undo.before
+    _put_back_question(transition, undo, cause)
     asks, asked = state.departure == "Asked", before.departure == "Asked"
     state.departure = before.departure
     if asked and not asks:
         transition.note("question_asked", kind="everybody_left")
     elif asks and not asked:
         transition.note("question_ended", kind="everybody_left", how="undo", cause=cause)
+
+
+def _put_back_question(transition: Transition, undo: Undo, cause: str) -> None:
+    asks, asked = transition.state.question, undo.before.question
+    if asks == asked:
+        return
+    same_name = asks is not None and asked is not None and asks.id == asked.id
+    if same_name and undo.party:
+        transition.state.question = asked  # it stood all the while; its answers meant more guests
+        return
+    transition.end_question("undo", cause=cause)
+    if asked is not None:  # of two that were asked in one moment this is another one
+        transition.ask(replace(asked, id=f"{asked.id}b") if same_name else asked)
 
 
 def _put_back_grant(grant: Grant | None, before: Grant | None) -> Grant | None:

@@ -19,7 +19,15 @@ from controller.events import (
 )
 from controller.rules.state import RuleSettings, State
 from controller.rules.step import TIMERS
-from tests.tools.model.space import Move, exit_grows_old, knock_grows_old, next_mark, ring
+from tests.tools.model.space import (
+    LET_IN,
+    Move,
+    exit_grows_old,
+    knock_grows_old,
+    next_mark,
+    ring,
+    undos_grow_old,
+)
 
 
 def _happens(event: Event) -> Move:
@@ -126,6 +134,13 @@ def rings(timers: Iterable[str]) -> dict[str, Move]:
 
 
 MARKS: dict[str, Move] = {"session mark": next_mark}
+UNDO: dict[str, Move] = {
+    "undo the newest": _happens(Command(0.0, "undo", id="u")),
+    "undo the one before": _happens(Command(0.0, "undo", 1, id="u")),
+    "undo the release": _happens(Command(0.0, "undo", id="u", undoes=LET_IN)),
+    "undo nothing": _happens(Command(0.0, "undo", id="u", undoes="something else")),
+    "undos grow old": undos_grow_old,
+}
 EXIT_GROWS_OLD: dict[str, Move] = {"exit press grows old": exit_grows_old}
 KNOCK_GROWS_OLD: dict[str, Move] = {"knock grows old": knock_grows_old}
 
@@ -133,8 +148,8 @@ KNOCK_GROWS_OLD: dict[str, Move] = {"knock grows old": knock_grows_old}
 def all_moves(settings: RuleSettings) -> dict[str, Move]:
     """The whole alphabet."""
     switches = contacts(*SWITCHES)
-    others = commands("staff_pass", "answer_hatch", "answer_door", "self_test")
+    others = commands("staff_pass", "answer_hatch", "answer_door", "self_test", "release_cancel")
     sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamDead")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
     asked = releases(settings) | counts(settings) | answers(settings) | LOCKS | others | NONSENSE
-    return sensors | switches | asked | RESTARTS | time
+    return sensors | switches | asked | RESTARTS | time | UNDO

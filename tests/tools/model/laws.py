@@ -186,7 +186,7 @@ def truth(state: State, settings: RuleSettings) -> Broken:
 
     While a release is open, who came in side by side is seen as fewer; but nobody else is let in.
     """
-    if not isinstance(state, Peopled):
+    if not isinstance(state, Peopled) or state.wrong:
         return None
     if state.really > settings.capacity:
         return f"{state.really} people are inside"
@@ -320,22 +320,32 @@ def refused_means_nothing_happened(step: Step, settings: RuleSettings) -> Broken
     return None
 
 
-def sessions_end_verified_empty(step: Step, settings: RuleSettings) -> Broken:
-    """House rules 7 and 8: only a room verified empty ends a session; nothing prolongs it."""
+def sessions_begin_with_guests(step: Step, settings: RuleSettings) -> Broken:
+    """House rules 7 and 23: a session begins once; nothing prolongs it, taking back neither."""
     before, after = step.before.session, step.after.session
+    back = step.done("undo") and _said(step, "resumed")
     if before is None:
-        return "it began without saying so" if bool(after) != _said(step, "started") else None
-    if after is not None:
-        return "its beginning was changed" if after.started_ms != before.started_ms else None
+        return "it began in silence" if bool(after) != (back or _said(step, "started")) else None
+    if after is None or after.started_ms == before.started_ms:
+        return None
+    earlier = back and after.started_ms < before.started_ms
+    return None if earlier else "its beginning was changed"
+
+
+def sessions_end_verified_empty(step: Step, settings: RuleSettings) -> Broken:
+    """House rule 8: only a room verified empty ends a session, or who began it by mistake."""
+    if step.before.session is None or step.after.session is not None:
+        return None
     if not _said(step, "ended"):
         return "it ended without saying so"
     people = step.after.occupancy
     if not people.certain or people.max:
         return "it ended and the room is not empty"
     rung = isinstance(step.event, Tick) and step.before.timers.get("empty") == step.after.t_ms
-    if not (rung and step.before.door != "Open" and not step.before.busy):
-        return None if step.done("room_empty") else "it ended and nobody had verified the room"
-    return None
+    if rung and step.before.door != "Open" and not step.before.busy:
+        return None
+    by = step.done("room_empty") or step.done("undo")
+    return None if by else "it ended and nobody had verified the room"
 
 
 def _said(step: Step, word: str) -> bool:
@@ -429,6 +439,11 @@ def questions_are_told(step: Step, settings: RuleSettings) -> Broken:
     other = (before and before.id) != (after and after.id)
     asked = [note for note in step.notes("question_asked") if note.data["kind"] == "party"]
     ended = [note for note in step.notes("question_ended") if note.data["kind"] == "party"]
+    if step.done("undo"):  # what is put back may become one with what is asked now
+        told = (
+            len(asked) - len(ended) == bool(after) - bool(before) and bool(ended or asked) >= other
+        )
+        return None if told else "taking back changed a question without its word"
     if len(asked) != (other and after is not None) or len(ended) != (other and before is not None):
         return "a question began or ended without its word"
     closed = step.notes("access_taken") or step.notes("access_not_taken")
@@ -455,6 +470,32 @@ def answers_settle(step: Step, settings: RuleSettings) -> Broken:
         return "a question was answered and still stands, or there was none"
     if not before.min <= after.min <= after.max <= before.max:
         return "an answer made the count wider"
+    return None
+
+
+def stopped_is_off(step: Step, settings: RuleSettings) -> Broken:
+    """A release that is stopped has its strike off at once, and ends when nobody is in it."""
+    if not step.done("release_cancel"):
+        return None
+    if settings.entry != "walk_in" and wanted(step.after, settings)["strike"].level:
+        return "the release was stopped and the strike is on"
+    waits = step.after.busy or step.after.door == "Open"
+    if step.after.grant is not None and not waits:
+        return "the release was stopped and is still open"
+    return None
+
+
+def taking_back_opens_nothing(step: Step, settings: RuleSettings) -> Broken:
+    """House rule 23: what is taken back lets nobody in, and is taken back once."""
+    if not step.done("undo"):
+        return None
+    opened = any(isinstance(e, Set) and e.line == "strike" and e.level for e in step.effects)
+    if opened and settings.entry != "walk_in":
+        return "taking back turned the strike on"
+    if len(step.notes("undone")) != 1:
+        return "it was taken back without its word"
+    if len(step.after.undos) >= max(len(step.before.undos), 1):
+        return "it can be taken back once more"
     return None
 
 
@@ -493,6 +534,7 @@ OF_STEPS: tuple[OfStep, ...] = (
     releases_are_closed,
     locks_end_by_a_person,
     refused_means_nothing_happened,
+    sessions_begin_with_guests,
     sessions_end_verified_empty,
     exits_are_free,
     only_requests_are_refused,
@@ -502,6 +544,8 @@ OF_STEPS: tuple[OfStep, ...] = (
     questions_are_told,
     true_answers_are_possible,
     answers_settle,
+    stopped_is_off,
+    taking_back_opens_nothing,
     bells_have_reasons,
     tested_alone,
 )

@@ -20,6 +20,7 @@ say (a tick in which nothing is due) before it looks at what is forgotten.
 | guests    | count, doorway, door, release, staff pass, blind beams, restart                    |
 | locks     | the four locks, count without doubt, door, release, release button, restart        |
 | witness   | count, door, release, question, who is really inside, block, restart               |
+| taps      | the same, counted by beams or by hand, with wrong counts, stops and what is undone  |
 | sessions  | count, doorway, door, the two hours with its marks, verified empty, restart        |
 | alarms    | door, exit button, alarm and its timers, release, doorway, evacuation, restart     |
 | bolt      | bolt and its timer, door, release, count, block, restart                           |
@@ -33,65 +34,73 @@ evacuation. Only the bolt speaks back, by one refusal (``DoorFault``): it is wal
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 from msgspec import structs
 
 from controller.events import INPUT_LINES
-from controller.rules.state import RuleSettings, Session, State
+from controller.rules.state import RuleSettings, Session, State, Undo
 from controller.rules.step import running
 from tests.tools.model import alphabet as may
-from tests.tools.model.space import AHEAD_MS, Move, plain, standing, unseen
-from tests.tools.model.truth import Peopled, people, remembered
+from tests.tools.model.space import AHEAD_MS, Move, plain, standing, undos_grow_old, unseen
+from tests.tools.model.truth import Peopled, people, remembered, taps
 from tests.tools.model.walk import Slice
 
 ALL = frozenset(INPUT_LINES)
 WHOLE_BAR = 4
 #: The truth beside the count makes millions of states: breadth first, so far as this.
-WITNESS_STEPS = 500_000
+MOST_STEPS = {"witness": 500_000, "taps": 150_000}
 AT_REST = State()
 #: What each slice puts at rest; the session follows the count where it is not looked at.
 FORGOTTEN: dict[str, tuple[str, ...]] = {
     "guests": (
         *("bolt", "hatch", "buttons_up", "evacuate_input", "blocked", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session"),
-        *("question", "departure"),
+        *("question", "departure", "undos", "no_undos"),
     ),
     "locks": (
         *("bolt", "hatch", "exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock"),
         *("alarm", "session", "faults", "staff_pass", "question", "departure"),
+        *("undos", "no_undos"),
     ),
     "witness": (
         *("bolt", "hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session"),
-        *("faults", "departure", "busy", "coming_in", "staff_pass"),
+        *("faults", "departure", "busy", "coming_in", "staff_pass", "undos", "no_undos"),
+    ),
+    "taps": (
+        *("bolt", "hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open"),
+        *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session"),
+        *("faults", "departure", "busy", "coming_in", "staff_pass", "blocked", "no_undos"),
     ),
     "sessions": (
         *("bolt", "hatch", "buttons_up", "evacuate_input", "blocked", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "faults"),
-        *("grant", "question", "staff_pass"),
+        *("grant", "question", "staff_pass", "undos", "no_undos"),
     ),
     "alarms": (
         *("bolt", "hatch", "blocked", "locked_down", "hatch_waiting", "hatch_knock_ms"),
         *("door_knock", "session", "faults", "staff_pass", "occupancy", "over_capacity"),
-        *("question", "departure"),
+        *("question", "departure", "undos", "no_undos"),
     ),
     "bolt": (
         *("hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open", "exit_asked_ms"),
         *("hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session", "staff_pass"),
-        *("question", "departure"),
+        *("question", "departure", "undos", "no_undos"),
     ),
     "knocks": (
         *("busy", "coming_in", "door", "bolt", "buttons_up", "blocked", "locked_down"),
         *("exit_asked_ms", "alarm"),
         *("session", "faults", "staff_pass", "occupancy", "over_capacity", "grant"),
-        *("question", "departure"),
+        *("question", "departure", "undos", "no_undos"),
     ),
 }
 TIMERS: dict[str, frozenset[str]] = {
     "guests": frozenset({"release", "staff_pass"}),
     "locks": frozenset({"release"}),
     "witness": frozenset({"release"}),
+    "taps": frozenset({"release"}),
     "sessions": frozenset({"empty", "everybody_left"}),
     "alarms": frozenset({"release", "door_pre_alarm", "door_alarm"}),
     "bolt": frozenset({"release", "bolt"}),
@@ -102,17 +111,35 @@ TIMERS: dict[str, frozenset[str]] = {
 def forget(name: str, settings: RuleSettings, state: State) -> State:
     """Return the state with what slice ``name`` leaves out at rest."""
     dropped = FORGOTTEN[name]
-    state = structs.replace(state, **{field: getattr(AT_REST, field) for field in dropped})
-    if "session" in dropped and state.occupancy.count > 0:
-        state = structs.replace(state, session=standing(Session(0.0), settings, AHEAD_MS))
     if isinstance(state, Peopled):
         state = remembered(state)
-    elif state.grant is not None:
+    state = structs.replace(state, **{field: getattr(AT_REST, field) for field in dropped})
+    kept = tuple(replace(undo, before=_alone(name, settings, undo)) for undo in state.undos)
+    state = structs.replace(state, undos=kept)
+    if "session" in dropped and state.occupancy.count > 0:
+        state = structs.replace(state, session=standing(Session(0.0), settings, AHEAD_MS))
+    if state.grant is not None and not isinstance(state, Peopled):
         state = structs.replace(state, grant=unseen(state.grant, settings))
     if state.question is not None:
         state = structs.replace(state, question=plain(state.question))
     mine = {timer: at for timer, at in state.timers.items() if timer in TIMERS[name]}
     return structs.replace(state, timers=dict.fromkeys(running(state, settings), AHEAD_MS) | mine)
+
+
+def _alone(name: str, settings: RuleSettings, undo: Undo) -> State:
+    """Return what an undo keeps, without what the slice leaves out; nobody is really in there."""
+    nobody = {
+        "really": 0,
+        "came": -1,
+        "since": 0,
+        "asked": 0,
+        "before": 0,
+        "wrong": False,
+    }
+    if not isinstance(undo.before, Peopled):
+        return forget(name, settings, undo.before)
+    alone = forget(name, settings, structs.replace(undo.before, **nobody))
+    return structs.replace(alone, **nobody)
 
 
 def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
@@ -128,6 +155,8 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         | may.contacts("evacuate", "release_button") | may.commands("room_empty"),
         "witness": door | release | people(settings) | may.passages((0, 0))
         | may.commands("block_door", "unblock_door"),
+        "taps": door | release | people(settings) | taps(settings)
+        | may.commands("release_cancel") | {"undos grow old": undos_grow_old},
         "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.MARKS,
         "alarms": door | release | may.contacts("exit_button", "evacuate") | may.EXIT_GROWS_OLD
@@ -139,7 +168,7 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         | may.commands("answer_hatch", "answer_door", "lock_open", "lock_open_release"),
     }  # fmt: skip
     restarts = dict(may.RESTARTS)
-    if name == "witness":
+    if name in MOST_STEPS:
         del restarts["restart"]  # whoever comes in while nobody looks makes a restart doubtful
     return mine[name] | restarts | may.rings(TIMERS[name])
 
@@ -152,8 +181,8 @@ def part(name: str, settings: RuleSettings) -> Slice:
     def rest(state: State) -> State:
         return forget(name, settings, state)
 
-    if name == "witness":
-        return Slice(title, settings, moves(name, settings), rest, Peopled(), WITNESS_STEPS)
+    if name in MOST_STEPS:
+        return Slice(title, settings, moves(name, settings), rest, Peopled(), MOST_STEPS[name])
     return Slice(title, settings, moves(name, settings), rest)
 
 
@@ -173,3 +202,5 @@ def every(capacities: tuple[int, ...] = (1, 2, 3, 4)) -> Iterator[Slice]:
             yield part("guests", RuleSettings(capacity, entry, counting, lines=lines))
             if (entry, counting) == ("release", "auto"):
                 yield part("witness", RuleSettings(capacity, lines=lines))
+            if entry == "release":
+                yield part("taps", RuleSettings(capacity, entry, counting, lines=lines))

@@ -14,7 +14,9 @@ Further bounds, each with its reason:
 * of a release the rules ask whether anybody came, and while it can open how many are still to
   come; its size and ``unsure`` only where nobody counts by beams. What the beams saw of it is
   walked in a slice of its own, up to one body more than were let in;
-* of a question they ask what each of its answers would mean, not what it is called.
+* of a question they ask what each of its answers would mean, not what it is called;
+* of what can be taken back they ask what it is and how things would stand without it, of what can't
+  be any more only why.
 """
 
 from __future__ import annotations
@@ -26,12 +28,23 @@ from msgspec import structs
 
 from controller.events import Event, Tick
 from controller.rules.question import Question
-from controller.rules.state import DoorKnock, Grant, RuleSettings, Session, State, mark_ms
+from controller.rules.state import (
+    DoorKnock,
+    Grant,
+    RuleSettings,
+    Session,
+    State,
+    Undo,
+    mark_ms,
+)
 
 #: Where deadlines stand that are running: after everything that one step could start.
 AHEAD_MS = 1e9
 #: Where moments stand that are not recent any more.
 LONG_AGO_MS = -1e9
+
+#: Every release, and one that became what can be taken back in the last step.
+LET_IN, JUST_COUNTED = "let in", "just counted"
 
 Forget = Callable[[State], State]
 #: A move takes a state to the state in which it happens, and says what happens.
@@ -68,14 +81,22 @@ def normal(state: State, settings: RuleSettings) -> State:
             replace(fault, since_ms=0.0)
             for fault in sorted(state.faults, key=lambda fault: (fault.name, fault.line))
         ),
+        undos=tuple(_normal_undo(undo, settings) for undo in state.undos),
+        no_undos=(),
         timers={name: None if at is None else AHEAD_MS for name, at in state.timers.items()},
     )
+
+
+def _normal_undo(undo: Undo, settings: RuleSettings) -> Undo:
+    id_ = JUST_COUNTED if undo.id == LET_IN else "x"
+    return replace(undo, id=id_, until_ms=AHEAD_MS, before=normal(undo.before, settings))
 
 
 def _normal_grant(grant: Grant | None, settings: RuleSettings) -> Grant | None:
     """Return a release as the rules see it: what is said about it in notes they never ask."""
     if grant is None:
         return None
+    grant = replace(grant, id=LET_IN)
     if compared(settings):
         forgotten = 0 if grant.live else grant.counted
         entered, counted = grant.entered - forgotten, grant.counted - forgotten
@@ -114,12 +135,13 @@ def key(state: State) -> Hashable:
         (state.buttons_up, state.evacuate_input, state.blocked),
         (state.locked_down, state.locked_open, state.staff_pass, state.exit_asked_ms),
         grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.unsure),
-        grant and (grant.counted, grant.most),
+        grant and (grant.counted, grant.most, grant.cancelled),
         (state.question, state.departure),
         state.session and state.session.next_mark,
         (len(state.hatch_waiting), state.hatch_knock_ms, state.door_knock is None),
         (state.alarm, state.over_capacity, tuple((f.name, f.line) for f in state.faults)),
         frozenset(state.timers.items()),
+        tuple((undo.command, undo.party, key(undo.before)) for undo in state.undos),
         tuple(getattr(state, name) for name in state.__struct_fields__[len(FIELDS) + 1 :]),
     )
 
@@ -127,8 +149,9 @@ def key(state: State) -> Hashable:
 def exactly(state: State) -> Hashable:
     """Return all of a state as something that can be looked up."""
     timers = frozenset(state.timers.items())
-    names = (name for name in state.__struct_fields__ if name != "timers")
-    return (*[getattr(state, name) for name in names], timers)
+    names = (name for name in state.__struct_fields__ if name not in ("timers", "undos"))
+    undos = tuple((undo.id, undo.command, exactly(undo.before)) for undo in state.undos)
+    return (*[getattr(state, name) for name in names], timers, undos)
 
 
 FIELDS = tuple(name for name in State.__struct_fields__ if name != "timers")
@@ -167,6 +190,14 @@ def exit_grows_old(state: State, settings: RuleSettings) -> tuple[State, Event] 
     """Let the press of the exit button be long ago."""
     asked = None if state.exit_asked_ms is None else LONG_AGO_MS
     return (structs.replace(state, exit_asked_ms=asked), Tick(0.0)) if asked is not None else None
+
+
+def undos_grow_old(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
+    """Let the time be over in which anything could be taken back."""
+    if not state.undos:
+        return None
+    over = tuple(replace(undo, until_ms=0.0) for undo in state.undos)
+    return structs.replace(state, undos=over), Tick(0.0)
 
 
 def knock_grows_old(state: State, settings: RuleSettings) -> tuple[State, Event] | None:

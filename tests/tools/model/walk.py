@@ -11,6 +11,7 @@ from controller.rules.state import RuleSettings, State
 from controller.rules.step import step
 from tests.tools.model import laws
 from tests.tools.model.space import Forget, Move, beyond, exactly, key, normal
+from tests.tools.model.truth import lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Walk:
 
     def _arrive(self, after: State, came: tuple[Hashable, str]) -> None:
         settings = self._part.settings
-        if beyond(after, settings):
+        if beyond(after, settings) or lost(after):
             self.seen.beyond += 1
             self._check(after, came)
             return
