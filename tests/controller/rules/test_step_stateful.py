@@ -6,7 +6,18 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.events import COMMANDS, SWITCHES, Command, Effect, Fault, Note, Set, Started, Tick
+from controller.events import (
+    COMMANDS,
+    SWITCHES,
+    Answer,
+    Command,
+    Effect,
+    Fault,
+    Note,
+    Set,
+    Started,
+    Tick,
+)
 from controller.rules.state import deadline, door_mode, wanted
 from tests.support.rules_driver import Room
 
@@ -63,10 +74,16 @@ class Evening(RuleBasedStateMachine):
         before = self.room.state
         effects = self.room.step(Command(self.room.now_ms, name, number, id="x"))
         self.after(effects)
+        now = self.room.state
         if any(getattr(e, "ok", None) is False for e in effects):
             same = (before.occupancy, before.session, before.locked_open, before.grant)
-            now = self.room.state
             assert same == (now.occupancy, now.session, now.locked_open, now.grant)
+        elif name == "undo":
+            assert not any(isinstance(e, Note) and e.name == "access_granted" for e in effects)
+            if before.session is not None and now.session is not None:
+                assert now.session.started_ms <= before.session.started_ms
+        elif name == "release_cancel" and self.room.settings.entry == "release":
+            assert not self.room.strike
 
     @rule(active=st.booleans())
     def fault(self, active: bool) -> None:
@@ -160,6 +177,7 @@ class Truth(RuleBasedStateMachine):
         self.room = Room(capacity=capacity, lines=lines)
         self.room.door(False)
         self.really = 0
+        self.taps = 0
 
     @rule(party=st.integers(1, 6), data=st.data())
     def party_comes(self, party: int, data: st.DataObject) -> None:
@@ -195,6 +213,27 @@ class Truth(RuleBasedStateMachine):
     def restart(self, doubt: bool) -> None:
         self.room.step(Started(self.room.now_ms, doubt))
         self.room.door(False)
+
+    @rule(
+        wrong=st.sampled_from(["set_count", "report_wrong", "room_empty", "answer_question"]),
+        number=st.integers(0, 7),
+        between=st.integers(0, 3),
+        data=st.data(),
+    )
+    def tap_wrongly_and_take_it_back(
+        self, wrong: str, number: int, between: int, data: st.DataObject
+    ) -> None:
+        """A mistake stands for some seconds, in which only the way out is used."""
+        self.taps += 1
+        name = str(self.taps)
+        self.room.step(Command(self.room.now_ms, wrong, number, id=name))
+        if name not in [undo.id for undo in self.room.state.undos]:
+            return  # refused, or nothing was changed by it
+        for _ in range(between):
+            self.leave(1, data)
+            self.room.now_ms += 1000
+        taken_back = Command(self.room.now_ms, "undo", id="undo", undoes=name)
+        assert Answer("undo", ok=True) in self.room.step(taken_back)
 
     @rule(command=st.sampled_from(["set_count", "report_wrong"]))
     def count(self, command: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from controller.events import Command, Effect, Fault, Reason, Started
+from controller.rules.occupancy import Occupancy
 from controller.rules.state import MINUTE_MS
 from tests.support.rules_driver import Room, names, note, tones
 
@@ -691,6 +696,92 @@ def test_what_is_kept_does_not_grow_with_the_taps() -> None:
         room.now_ms += 100.0
     assert len(room.state.undos) == 3
     assert not any(each.before.undos or each.before.no_undos for each in room.state.undos)
+
+
+# --- as if it had never been given ---------------------------------------------------------------
+
+
+Happens = Callable[[Room], object]
+
+
+def _happenings() -> st.SearchStrategy[Happens]:
+    """What people and sensors do that nobody asks the house for, and how time goes by."""
+    passage = st.tuples(st.integers(-2, 2), st.integers(0, 1)).map(
+        lambda span: lambda room: room.passes(span[0], sum(span))
+    )
+    door = st.booleans().map(lambda is_open: lambda room: room.door(is_open))
+    doorway = st.booleans().map(lambda busy: lambda room: room.doorway(0, busy))
+    knock = st.sampled_from(["hatch", "door"]).map(lambda place: lambda room: room.knock(place))
+    chatter = st.booleans().map(
+        lambda on: lambda room: room.step(Fault(room.now_ms, "BeamChatter", "beam_outer", on))
+    )
+    wait = st.sampled_from([0.5, 1.0, 3.0]).map(lambda s: lambda room: room.wait(s))
+    release = st.integers(1, 3).map(lambda n: lambda room: ask(room, "access_door", n, "let"))
+    stop = st.just(lambda room: ask(room, "release_cancel"))
+    return st.one_of(passage, door, doorway, knock, chatter, wait, release, stop)
+
+
+def refusals(room: Room) -> int:
+    """Return how often the house has refused something."""
+    return sum(name in ("access_denied", "command_refused") for name in names(room.all))
+
+
+WRONG = [("room_empty", None), ("staff_pass", None), ("answer_hatch", None), ("answer_door", None)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    manual=st.booleans(),
+    age_s=st.sampled_from([0.0, 7190.0]),
+    earlier=st.lists(_happenings(), max_size=6),
+    wrong=st.sampled_from(WRONG)
+    | st.tuples(
+        st.sampled_from(["set_count", "report_wrong", "answer_question"]), st.integers(0, 5)
+    ),
+    since=st.lists(_happenings(), max_size=5),
+)
+def test_taken_back_is_as_if_it_had_never_been_given(
+    manual: bool,
+    age_s: float,
+    earlier: list[Happens],
+    wrong: tuple[str, int | None],
+    since: list[Happens],
+) -> None:
+    with_it, without = (
+        shut_room(capacity=3, counting="manual" if manual else "auto", empty_after_ms=4_000.0)
+        for _ in range(2)
+    )
+    for room in (with_it, without):
+        ask(room, "set_count", 2)
+        room.wait(age_s)
+        room.wait(20)
+        for happens in earlier:
+            happens(room)
+    ask(with_it, *wrong, id_="wrong")
+    for happens in since:
+        happens(with_it)
+        happens(without)
+    strike, decided = with_it.strike, refusals(with_it) == refusals(without)
+    if "undone" not in names(undo(with_it, "wrong")) or not decided:
+        return  # what the wrong tap has refused stays refused
+    assert not with_it.strike or strike
+    now, then = with_it.state, without.state
+    assert now.occupancy == then.occupancy
+    assert (now.question and now.question.readings) == (then.question and then.question.readings)
+    assert (now.departure, now.staff_pass) == (then.departure, then.staff_pass)
+    assert (now.hatch_waiting, now.door_knock) == (then.hatch_waiting, then.door_knock)
+    assert {f.name for f in now.faults} == {f.name for f in then.faults}
+    assert now.over_capacity == then.over_capacity
+    if then.session is not None:
+        assert now.session is not None
+        assert now.session.started_ms <= then.session.started_ms
+        assert now.session.next_mark >= then.session.next_mark
+    elif now.session is not None:  # begun by mistake, and perhaps somebody is there
+        assert then.occupancy != Occupancy()
+    if then.grant is not None:
+        assert now.grant is not None
+        seen = ("party", "entered", "opened", "counted", "most", "cancelled")
+        assert all(getattr(now.grant, name) == getattr(then.grant, name) for name in seen)
 
 
 # --- by its number, as in a trace ----------------------------------------------------------------
