@@ -157,6 +157,10 @@ CORE := controller/events.py \
   controller/rules/handlers.py \
   controller/rules/plausible.py \
   controller/rules/step.py \
+  controller/rules/question.py \
+  controller/rules/reconcile.py \
+  controller/rules/session.py \
+  controller/rules/undo.py \
   controller/sensing/classify.py \
   controller/sensing/contacts.py \
   controller/sensing/knocks.py \

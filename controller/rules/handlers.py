@@ -165,10 +165,10 @@ def _door_contact(transition: Transition, is_open: bool) -> None:
     was, now = transition.state.door, "Open" if is_open else "Closed"
     transition.state.door = now
     if was in ("Unknown", now):
-        if is_open:
-            _use_release(transition)  # nobody saw it open: they may be inside
-        else:
+        if not is_open:
             _alarm_over(transition)  # it fell shut while the controller was away
+        elif not transition.settings.beams:
+            _use_release(transition)  # it may have opened for them, and no beam will see them
         return  # a first reading shows where the door is, not that it moved
     transition.note("door_opened" if is_open else "door_closed")
     if is_open:

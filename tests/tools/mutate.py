@@ -31,6 +31,8 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "rules/transition": RULES,
     "rules/question": (*RULES, "test_codec"),
     "rules/reconcile": RULES,
+    "rules/session": RULES,
+    "rules/undo": RULES,
     "rules/occupancy": RULES,
     "codec": WIRE,
     "mqtt/snapshot": WIRE,

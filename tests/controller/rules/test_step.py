@@ -720,6 +720,15 @@ def test_release_is_over_with_the_door_whose_opening_nobody_saw() -> None:
     assert "access_not_taken" in names(room.doorway(0, busy=False))
 
 
+def test_by_hand_the_door_whose_opening_nobody_saw_may_have_let_them_in() -> None:
+    room = Room(counting="manual")
+    room.command("access_door", 2)
+    room.door(True)
+    assert not room.strike
+    room.door(False)
+    assert room.state.occupancy.count == 2
+
+
 def test_timer_of_another_version_ends_without_effect() -> None:
     """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
     room = Room()

@@ -418,6 +418,35 @@ def test_wrong_let_in_by_hand_asks_how_many_came_in(sees_door: bool) -> None:
     assert room.state.session == session
 
 
+def test_wrong_let_in_by_hand_becomes_one_with_the_question_that_stands() -> None:
+    room = Room(counting="manual", lines=frozenset())
+    ask(room, "access_door", 1, "stopped")
+    ask(room, "release_cancel", id_="stop")
+    ask(room, "access_door", 2)
+    room.wait(5)
+    assert inside(room) == (2, 2, 3, False)
+    effects = undo(room)
+    assert names(effects) == [
+        "undone", "count_adjusted", "question_ended", "count_adjusted", "question_asked",
+    ]  # fmt: skip
+    assert note(effects, "question_ended")["how"] == "merged"
+    asked = note(effects, "question_asked")
+    assert (asked["expected"], asked["answers"]) == (3, (0, 1, 2, 3))
+    assert inside(room) == (0, 0, 3, False)
+
+
+def test_question_that_only_the_wrong_let_in_has_ended_stands_again() -> None:
+    room = Room(counting="manual", lines=frozenset())
+    ask(room, "access_door", 1, "stopped")
+    ask(room, "release_cancel", id_="stop")
+    ask(room, "access_door", 2)
+    room.wait(5)
+    ask(room, "answer_question", 1, "answer")
+    effects = undo(room, "answer")
+    assert note(effects, "question_asked")["answers"] == (0, 1)
+    assert inside(room) == (2, 2, 3, False)
+
+
 def test_wrong_let_in_that_nobody_took_leaves_nothing_to_take_back() -> None:
     room = Room(counting="manual", lines=frozenset({"door_contact"}))
     room.door(False)
