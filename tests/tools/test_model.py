@@ -145,7 +145,11 @@ def _undos_stand_still(state: State, event: Event, rules: RuleSettings) -> Timed
     """What is put back is what was there, whoever has come and gone since."""
     after, effects = step(state, event, rules)
     if isinstance(event, Passage):
-        after = structs.replace(after, undos=state.undos)
+        still = tuple(
+            replace(now, before=structs.replace(now.before, occupancy=old.before.occupancy))
+            for now, old in zip(after.undos, state.undos, strict=False)
+        )
+        after = structs.replace(after, undos=still)
     return after, effects
 
 
