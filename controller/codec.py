@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from controller.events import Chime, Effect, Note, Set
+from controller.events import Chime, Effect, Note, Reason, Set
 from controller.rules import plausible
 from controller.rules.occupancy import gate
 from controller.rules.question import restored
 from controller.rules.state import State
+from controller.rules.transition import UNDOABLE
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -74,13 +75,16 @@ def decode(payload: bytes | str) -> Any:
 def load_state(fields: object) -> State:
     """Return the state that has these ``fields``, as decoded from JSON; the count passes its gate.
 
-    A field that an older version did not know has its value at rest. Raises ValueError when a field
+    A field that an older version did not know has its value at rest; what a newer one can take back
+    and this one can't is left out. Raises ValueError when a field
     has another type, or a number that cannot be.
     """
     try:
         state = msgspec.convert(fields, State)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"not a state: {error}") from None
+    state.undos = tuple(undo for undo in state.undos if undo.command in UNDOABLE)
+    state.no_undos = tuple(closed for closed in state.no_undos if closed.reason in set(Reason))
     for each in (state, *(undo.before for undo in state.undos)):
         _check(each)
     return state

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controller.rules.occupancy import MOST_PEOPLE
-from controller.rules.state import State
+from controller.rules.state import UNDO_MS, State
 
 #: House time runs since the first start; a hundred years of it are none.
 LAST_MS = 3.2e12
@@ -37,6 +37,8 @@ def _laws(state: State) -> Iterator[tuple[str, bool]]:
     yield "faults", all(_was(state, fault.since_ms) for fault in state.faults)
     yield "timers", all(0 <= (at or 0.0) <= state.t_ms + LONGEST_TIMER_MS
                         for at in state.timers.values())  # fmt: skip
+    yield "undos", all(0 <= undo.until_ms <= state.t_ms + UNDO_MS for undo in state.undos)
+    yield "undos", all(_few(undo.party) for undo in state.undos)
     if state.door_knock is not None:
         yield "door_knock", _was(state, state.door_knock.t_ms)
     if state.session is not None:

@@ -26,6 +26,8 @@ from controller.rules.occupancy import Occupancy
 from controller.rules.question import Question, Seen
 
 MINUTE_MS = 60_000.0
+#: How long a tap can be taken back.
+UNDO_MS = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class RuleSettings:
     knock_merge_ms: float = 30_000.0
     staff_pass_ms: float = 15_000.0
     left_after_ms: float = 2 * MINUTE_MS
-    undo_ms: float = 10_000.0
+    undo_ms: float = UNDO_MS
     lines: frozenset[str] = frozenset(INPUT_LINES)
 
     @property

@@ -212,6 +212,26 @@ def test_what_can_be_taken_back_survives_the_journal() -> None:
     assert (room.state.occupancy, room.state.question, room.state.session) == was
 
 
+def test_what_only_a_newer_version_can_take_back_is_left_out() -> None:
+    room = asked()
+    room.command("room_empty")
+    room.command("set_count", 1)
+    text = text_of(asdict(room.state))
+    newer = text.replace('"set_count"', '"tidy_up"').replace('"ChangedSince"', '"TidiedUp"')
+    loaded = codec.load_state(state_of(newer))
+    assert (loaded.undos, loaded.no_undos) == ((), ())
+    assert loaded.occupancy == room.state.occupancy
+
+
+def test_state_with_nonsense_to_take_back_is_none() -> None:
+    room = asked()
+    room.command("room_empty")
+    fields = state_of(text_of(asdict(room.state)))
+    fields["undos"][0]["before"]["t_ms"] = -1.0
+    with pytest.raises(ValueError, match="t_ms"):
+        codec.load_state(fields)
+
+
 def test_what_is_kept_to_take_back_passes_the_gate() -> None:
     room = asked()
     room.command("room_empty")

@@ -10,7 +10,15 @@ import pytest
 
 from controller.rules.plausible import LAST_MS, LONGEST_TIMER_MS, problem
 from controller.rules.question import Question, Reading
-from controller.rules.state import ActiveFault, DoorKnock, Grant, Session, State
+from controller.rules.state import (
+    UNDO_MS,
+    ActiveFault,
+    DoorKnock,
+    Grant,
+    Session,
+    State,
+    Undo,
+)
 
 DAY_MS = 86_400_000.0
 
@@ -33,6 +41,7 @@ def at_work(**fields: Any) -> State:
         "door_knock": DoorKnock(DAY_MS, 3),
         "faults": (ActiveFault("BeamStuck", "beam_outer", 0.0),),
         "timers": {"release": DAY_MS + 5000, "bolt": None},
+        "undos": (Undo("a", "access_door", DAY_MS + UNDO_MS, State(), 2),),
     }
     return State(**usual | fields)
 
@@ -51,6 +60,9 @@ def test_usual_states_have_no_problem() -> None:
         ("t_ms", inf),
         ("t_ms", 2 * LAST_MS),
         ("coming_in", -1),
+        ("undos", (Undo("a", "set_count", DAY_MS + UNDO_MS + 1, State()),)),
+        ("undos", (Undo("a", "set_count", -1.0, State()),)),
+        ("undos", (Undo("a", "access_door", DAY_MS, State(), 1000),)),
         ("coming_in", 100),
         ("exit_asked_ms", DAY_MS + 1),
         ("hatch_knock_ms", -1.0),
