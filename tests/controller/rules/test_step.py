@@ -729,6 +729,43 @@ def test_by_hand_the_door_whose_opening_nobody_saw_may_have_let_them_in() -> Non
     assert room.state.occupancy.count == 2
 
 
+@pytest.mark.parametrize("capacity", range(1, 21))
+def test_house_of_any_capacity(capacity: int) -> None:
+    """All at once, one too many, one more than fit by somebody's word, and all but one."""
+    room = Room(capacity=capacity)
+    room.door(False)
+    assert room.command("access_door", capacity + 1) == Reason.CAPACITY_REACHED
+    assert room.command("access_door", capacity) is None
+    room.door(True)
+    room.inside(capacity)
+    room.door(False)
+    assert room.state.occupancy.count == capacity
+    assert room.outputs["full_lamp"]
+    assert room.command("access_door", 1) == Reason.CAPACITY_REACHED
+    assert not room.state.over_capacity
+    assert room.command("set_count", capacity + 1) is None
+    assert room.state.over_capacity
+    assert room.command("undo") is None
+    assert not room.state.over_capacity
+    assert room.command("set_count", capacity - 1) is None
+    assert room.command("access_door", 1) is None
+    assert room.strike
+
+
+@pytest.mark.parametrize("capacity", [7, 20])
+def test_large_party_of_which_one_was_seen_asks_with_every_answer(capacity: int) -> None:
+    room = Room(capacity=capacity)
+    room.door(False)
+    assert room.command("access_door", capacity) is None
+    room.door(True)
+    room.passes(1)
+    room.door(False)
+    assert room.state.question is not None
+    assert room.state.question.answers == tuple(range(1, capacity + 1))
+    assert room.command("answer_question", capacity) is None
+    assert room.state.occupancy.count == capacity
+
+
 def test_timer_of_another_version_ends_without_effect() -> None:
     """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
     room = Room()

@@ -29,7 +29,7 @@ class Evening(RuleBasedStateMachine):
     """Random sensors, people and restarts against the invariants of the contract."""
 
     @initialize(
-        capacity=st.integers(1, 4),
+        capacity=st.integers(1, 4) | st.integers(5, 20),
         entry=st.sampled_from(["release", "walk_in"]),
         counting=st.sampled_from(["auto", "manual"]),
         lines=st.sets(st.sampled_from([*SWITCHES, "beam_outer", "beam_inner"])),
@@ -69,7 +69,10 @@ class Evening(RuleBasedStateMachine):
     def knock(self, place: str) -> None:
         self.after(self.room.knock(place))
 
-    @rule(name=st.sampled_from([*COMMANDS]), number=st.none() | st.integers(-1, 6))
+    @rule(
+        name=st.sampled_from([*COMMANDS]),
+        number=st.none() | st.integers(-1, 6) | st.integers(7, 21),
+    )
     def command(self, name: str, number: int | None) -> None:
         before = self.room.state
         effects = self.room.step(Command(self.room.now_ms, name, number, id="x"))
