@@ -28,6 +28,23 @@ that anybody may have (of 800 scenes in which somebody turned back or leant in, 
 | a restart before the end       | what was seen until then                                        |
 | the count was set meanwhile    | those who came after that: they may be all but a bag            |
 | the beams are out of order     | nothing: at the closing of the door anybody may be inside       |
+
+In the other direction no release says how many leave. Two abreast who are taken for one leave the
+count too high, never too low; so nothing is locked open by it, and only the session runs on:
+
+| the way out                    | the house                                                       |
+|--------------------------------|-----------------------------------------------------------------|
+| one by one                     | counts them; verified empty ends the session                    |
+| two abreast, and nobody since  | asks once, in overtime, two minutes after the doorway is still, |
+|                                | whether everybody has left; no count changes by itself          |
+| somebody came in after them    | asks nothing                                                    |
+| the doorway stirs again        | waits two minutes anew                                          |
+| they left before the overtime  | asks when it begins                                             |
+| under a staff pass             | asks nothing: no guest has left                                 |
+| counting by hand               | asks nothing: the door that closes asks how many are left       |
+| a restart                      | goes on waiting, or asking                                      |
+| the answer                     | `room_empty` ends the session, `set_count` says who is left     |
+| a wrong answer, taken back     | asks again                                                      |
 """
 
 from __future__ import annotations

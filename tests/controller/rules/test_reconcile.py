@@ -768,6 +768,53 @@ def test_verified_empty_ends_the_question_with_the_session() -> None:
     assert room.state.departure == "None"
 
 
+def test_two_who_leave_abreast_are_asked_about_and_no_count_changes_by_itself() -> None:
+    room = overtime(2)
+    leave(room)  # both of them, seen as one
+    effects = room.wait(120)
+    assert names(effects) == ["question_asked"]
+    assert inside(room) == (1, 1, 1, True)
+    assert names(room.step(Command(room.now_ms, "room_empty", id="x")))[-1] == "session_ended"
+    assert inside(room) == (0, 0, 0, True)
+
+
+def test_guests_who_leave_one_by_one_are_not_asked_about() -> None:
+    room = overtime(2)
+    leave(room)
+    leave(room)
+    effects = room.wait(600)
+    assert "question_asked" not in names(effects)
+    assert "session_ended" in names(effects)
+
+
+def test_staff_who_leave_are_not_asked_about() -> None:
+    room = overtime()
+    room.command("staff_pass")
+    leave(room)
+    assert "question_asked" not in names(room.wait(600))
+
+
+def test_by_hand_the_door_asks_who_is_left_and_the_overtime_does_not() -> None:
+    room = by_hand("door_contact", "beam_outer", "beam_inner")
+    room.command("set_count", 2)
+    room.wait(7200)
+    leave(room)
+    assert not room.state.occupancy.certain
+    assert "question_asked" not in names(room.wait(600))
+
+
+@pytest.mark.parametrize("waited_s", [60, 120])
+def test_restart_goes_on_waiting_or_asking_whether_everybody_left(waited_s: int) -> None:
+    room = overtime()
+    leave(room)
+    room.wait(waited_s)
+    room.step(Started(room.now_ms, doubt=False))
+    room.door(False)
+    effects = room.wait(600)
+    assert names(effects).count("question_asked") == (waited_s == 60)
+    assert room.state.departure == "Asked"
+
+
 def test_departure_does_not_cross_into_the_next_session() -> None:
     room = shut_room(1)
     leave(room)
