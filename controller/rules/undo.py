@@ -171,7 +171,7 @@ def _stop_release(transition: Transition, command: Command) -> Reason | None:
 
 
 def _why_not(state: State, id_: str) -> Reason:
-    known = (Reason(each.reason) for each in state.no_undos if each.id == id_)
+    known = (Reason(each.reason) for each in state.no_undos if id_ in ("", each.id))
     return next(known, Reason.NOTHING_TO_UNDO)
 
 

@@ -568,6 +568,13 @@ def test_after_ten_seconds_it_is_too_late() -> None:
     assert refused(room) == Reason.TOO_LATE
 
 
+def test_without_a_name_the_last_one_says_why_not() -> None:
+    room = shut_room(2)
+    ask(room, "room_empty")
+    room.wait(10)
+    assert room.command("undo") == Reason.TOO_LATE
+
+
 def test_ten_seconds_end_without_a_tick_in_between() -> None:
     room = shut_room(2)
     ask(room, "room_empty")
