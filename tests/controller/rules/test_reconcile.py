@@ -629,6 +629,18 @@ def test_two_stopped_releases_make_one_question() -> None:
     assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
 
 
+def test_question_of_the_beams_and_of_a_stopped_release_becomes_one_that_nobody_counted() -> None:
+    room = shut_room(capacity=6)
+    release(room, 2, (1, 1))
+    assert question(room).counted
+    room.settings = by_hand().settings
+    assert room.command("access_door", 2) is None
+    stop(room)
+    asked = question(room)
+    assert (asked.expected, asked.seen, asked.counted) == (4, 1, False)
+    assert asked.answers == (1, 2, 3, 4)
+
+
 def test_by_hand_a_count_set_during_a_stopped_release_leaves_the_party_in_doubt() -> None:
     """Whether they are in that number nobody knows: the page asks for the count."""
     room = by_hand()

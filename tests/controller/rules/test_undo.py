@@ -254,9 +254,28 @@ def test_question_that_was_asked_in_between_and_would_not_have_been_is_withdrawn
     room.door(False)  # one more than was counted: of two, one was seen since
     assert room.state.question is not None
     effects = undo(room)
-    assert note(effects, "question_ended")["how"] == "undo"
+    ended = note(effects, "question_ended")
+    assert (ended["how"], ended["cause"]) == ("undo", "page")
     assert room.state.question is None
     assert inside(room) == (2, 2, 2, True)
+
+
+def test_question_of_the_same_moment_with_other_answers_has_another_name() -> None:
+    """An answer that is on its way to the one must not be taken for an answer to the other."""
+    room = shut_room(capacity=9)
+    room.now_ms = 4000.0
+    ask(room, "access_door", 3, "let")
+    room.door(True)
+    room.passes(1)
+    ask(room, "set_count", 5)
+    room.passes(1)
+    room.door(False)
+    assert room.state.question is not None
+    assert (room.state.question.id, room.state.question.answers) == ("4000", (1, 2, 3))
+    asked = note(undo(room), "question_asked")
+    assert (asked["id"], asked["answers"]) == ("4000b", (2, 3))
+    assert room.state.question.id == "4000b"
+    assert inside(room) == (2, 2, 3, False)
 
 
 def test_question_that_would_have_been_asked_in_between_is_asked() -> None:
@@ -381,6 +400,7 @@ def test_open_release_taken_back_is_stopped() -> None:
     effects = undo(room)
     assert names(effects) == ["undone", "release_cancelled", "access_not_taken"]
     assert note(effects, "undone") == {"id": "a", "command": "access_door", "cause": "page"}
+    assert note(effects, "release_cancelled") == {"party": 2, "cause": "page"}
     assert not room.strike
     assert refused(room) == Reason.NOTHING_TO_UNDO
 
