@@ -52,7 +52,7 @@ THREADS = 32
 STRANGERS_AT_ONCE = 1  # thread: a crowd that asks must not take the interpreter from the rest
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one phone: more only hides that it is gone
 CHECK_EVERY_S = 1.0
-ACCEPTS_AT_ONCE = 64  # then who is here already is heard
+ACCEPTS_AT_ONCE = 16  # fewer than one address may have: each is heard before it must go
 ACCEPT_AGAIN_S = 0.2  # after the system had no place for a connection
 CONNECTIONS_A_PHONE = 3  # at most, while it behaves: its stream, what it asks, and one that ends
 SAY_CLOSED_EVERY_S = 60.0
@@ -199,18 +199,30 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
                     return
 
     def _take(self, taken: socket.socket, address: tuple[Any, ...]) -> None:
-        """Make its channel; a stranger too many costs the oldest of the address with the most."""
+        """Make its channel; a stranger too many costs the oldest of the address with the most.
+
+        Its TLS begins when its first bytes are here.
+        """
+        own = address[:2] == self.own_request_from[:2]
+        if not own and self.reserve.refuses(address[0]):
+            taken.close()
+            return
         try:
             self.set_socket_options(taken)
+            taken = self._with_tls(taken)
             channel = self.channel_class(self, taken, address, self.adj, map=self._map)
         except OSError:  # it has hung up already
             taken.close()
             return
-        if address[:2] == self.own_request_from[:2]:
-            return
-        victim = self.reserve.came(channel, address[0])
+        victim = None if own else self.reserve.came(channel, address[0])
         if victim is not None:
             victim.handle_close()
+
+    def _with_tls(self, taken: socket.socket) -> socket.socket:
+        if self._context is None:
+            return taken
+        taken.setblocking(False)
+        return self._context.wrap_socket(taken, server_side=True, do_handshake_on_connect=False)
 
     def add_task(self, task: Channel) -> None:
         """Queue a request: those of strangers have a few threads of their own."""
@@ -225,16 +237,6 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         """Let every thread end; what waits for one is dropped."""
         for dispatcher in (self._strangers, self.task_dispatcher):
             dispatcher.shutdown(timeout=2)
-
-    def accept(self) -> tuple[socket.socket, tuple[Any, ...]] | None:
-        """Take one connection; its TLS begins when its first bytes are here."""
-        taken: tuple[socket.socket, tuple[Any, ...]] | None = super().accept()
-        if taken is None or self._context is None:
-            return taken
-        raw, address = taken
-        raw.setblocking(False)
-        tls = self._context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
-        return tls, address
 
     def set_socket_options(self, conn: socket.socket) -> None:
         """Let the kernel hold little for a phone, and say soon that it is gone."""

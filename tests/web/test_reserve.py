@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from web.reserve import (
+    HAS_ITS_PLACE_S,
     IN_ALL,
     IN_ALL_KNOWN,
     KNOWN_ADDRESSES,
     PER_ADDRESS,
     PER_KNOWN_ADDRESS,
+    TIME_TO_ASK_S,
     Reserve,
     network_of,
 )
@@ -27,7 +29,8 @@ class Door:
     """Lets connections come, and keeps those that are still open, oldest first."""
 
     def __init__(self) -> None:
-        self.reserve: Reserve[Connection] = Reserve()
+        self.now_s = 0.0
+        self.reserve: Reserve[Connection] = Reserve(lambda: self.now_s)
         self.open: list[Connection] = []
 
     def come(self, address: str, count: int = 1) -> Connection:
@@ -71,6 +74,34 @@ def test_stranger_with_one_connection_is_not_closed_by_a_crowd(addresses: int, e
     door.crowd(addresses, each)
     assert phone in door.open
     assert len(door.open) <= IN_ALL
+
+
+def test_stranger_whose_address_has_the_most_is_refused_until_its_oldest_had_its_time() -> None:
+    door = Door()
+    assert not door.reserve.refuses("a")
+    door.come("a", PER_ADDRESS - 1)
+    assert not door.reserve.refuses("a")
+    door.come("a")
+    assert door.reserve.refuses("a")
+    assert not door.reserve.refuses("phone")
+    door.now_s = HAS_ITS_PLACE_S
+    assert not door.reserve.refuses("a")
+    door.come("a")
+    assert not door.reserve.refuses("a"), "the second oldest came then, too"
+    assert door.count("a") == PER_ADDRESS
+    assert door.reserve.closed == 2
+
+
+def test_strangers_of_a_full_house_are_refused_and_a_phone_with_none_is_not() -> None:
+    door = Door()
+    door.crowd(50, 2)
+    assert door.reserve.refuses("10.0.0.7")
+    assert not door.reserve.refuses("phone")
+    door.come("phone")
+    assert not door.reserve.refuses("phone"), "others have more"
+    door.pair(door.come("bar"))
+    door.come("bar", PER_KNOWN_ADDRESS)
+    assert not door.reserve.refuses("bar"), "its oldest goes"
 
 
 def test_newcomers_from_ever_new_addresses_close_the_oldest() -> None:
@@ -120,17 +151,27 @@ def test_addresses_are_remembered_up_to_a_number() -> None:
     assert door.count("phone0") == 1 + PER_ADDRESS, "the one unseen for longest is forgotten"
 
 
-def test_connection_that_is_being_answered_is_not_closed() -> None:
+def test_connection_that_is_being_answered_outlives_one_that_is_silent() -> None:
     door = Door()
     oldest = door.come("a")
     oldest.is_being_answered = True
-    second = door.come("a")
-    door.come("a", PER_ADDRESS - 1)
+    silent = door.come("a")
+    door.now_s += TIME_TO_ASK_S
+    newest = door.come("a", PER_ADDRESS - 1)
     assert oldest in door.open
-    assert second not in door.open
+    assert silent not in door.open
+    assert newest in door.open
+
+
+def test_connection_that_just_came_is_heard_while_all_others_ask() -> None:
+    door = Door()
+    first = door.come("a", PER_ADDRESS)
     for one in door.open:
         one.is_being_answered = True
-    assert door.come("a") not in door.open
+    phone = door.come("a")
+    assert first not in door.open, "the last to ask is closed"
+    door.come("a", 3)
+    assert phone in door.open
     assert len(door.open) == PER_ADDRESS
 
 
