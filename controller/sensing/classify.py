@@ -1,41 +1,49 @@
 """What a finished passage was, from the times at which each beam was broken and clear.
 
 Two people close together leave a gap on both beams, one lag apart; a drop-out of a receiver shows
-on one beam alone, or on both at once. A body's arms and bags are told from a second body by their
-depth (see ``carried``). What remains is walked through as quarter turns, in which a retreat takes
-its steps back.
+on one beam alone, or on both at once. A bag leaves a gap as a second person does, but what is
+carried is thinner than any body and within an arm's reach of one; and one body shows on both beams
+with the lags of a walker, whatever its arms do. What remains is walked through as quarter turns, in
+which a retreat takes its steps back.
 """
 
 from __future__ import annotations
 
-from math import fsum
+from math import fsum, inf
 
-from controller.sensing.carried import BAG_MOST_MM, Lately, alone, carried
-from controller.sensing.patterns import (
+from controller.sensing.depths import (
+    BAG_MOST_MM,
     BODY_LEAST_MM,
     BODY_MOST_MM,
-    BODY_MS,
     BODY_SURE_MM,
     FASTEST_BODY,
-    LAG_FACTOR,
+    HAND_MM,
+    REACH_MM,
     SLOWEST,
+    THIN_MM,
     UNEVEN_FACTOR,
+    People,
+    apart_mm,
+    depths_mm,
+    hull_mm,
+)
+from controller.sensing.patterns import (
+    BODY_MS,
+    LAG_FACTOR,
     BeamPattern,
     Span,
     alike,
-    body_most_mm,
-    depths_mm,
     filled,
     gaps,
-    hull_mm,
     length,
     mean_ms,
     quarter_turns,
     spans_of,
     unflickered,
 )
-from controller.sensing.settings import SensingSettings
 
+#: People in one file are at least as fast as this (m/s), even behind somebody who is slower.
+SLOWEST_FILE = 0.5
 #: Least and most people who went in (negative: out), and why that is uncertain or nobody.
 Verdict = tuple[int, int, str]
 
@@ -69,24 +77,19 @@ GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
 
 
-def classify(
-    outer: list[float],
-    inner: list[float],
-    settings: SensingSettings,
-    lately: Lately,
-) -> list[Verdict]:
+def classify(outer: list[float], inner: list[float], people: People) -> list[Verdict]:
     """Return a verdict for each passage in these changes (broken, clear, ...) of the two beams."""
     if not outer or not inner:
         return [(0, 0, "one_beam")]
     if len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
-        verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), settings.beam_spacing_mm)
-        if outer[0] >= lately.until_ms:
+        verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), people)
+        if outer[0] >= people.until_ms:
             return [verdict]
         pattern = BeamPattern(spans_of(outer), spans_of(inner))
-        return _carried([pattern], [verdict], settings, lately)
-    outs, ins = unflickered(spans_of(outer), spans_of(inner), settings.beam_dropout_ms)
-    way = alone(outs, ins, settings)
-    verdicts = [(way, way, "")] if way else _in_file(outs, ins, settings, lately)
+        return _without_bags([pattern], [verdict], people)
+    outs, ins = unflickered(spans_of(outer), spans_of(inner), people.dropout_ms)
+    way = _alone(outs, ins, people)
+    verdicts = [(way, way, "")] if way else _in_file(outs, ins, people)
     veiled = _veiled(outs, ins) + _veiled(ins, outs)
     return [_widened(verdicts, veiled)] if veiled else verdicts
 
@@ -97,43 +100,103 @@ def _widened(verdicts: list[Verdict], people: int) -> Verdict:
     return (least - people, most + people, "beam_covered")
 
 
-def _in_file(
-    outs: list[Span], ins: list[Span], settings: SensingSettings, lately: Lately
-) -> list[Verdict]:
+def _in_file(outs: list[Span], ins: list[Span], people: People) -> list[Verdict]:
     """Cut where both beams saw one gap, classify each piece, and leave out what is carried."""
     way = 1 if outs[0][0] < ins[0][0] else -1
     through = (outs[0][0] < ins[0][0]) == (outs[-1][1] < ins[-1][1])
-    cuts = _pair_gaps(outs, ins, way, settings.beam_spacing_mm)
+    cuts = _pair_gaps(outs, ins, way, people.spacing_mm)
     if not cuts and not through:
-        cuts = _pair_gaps(outs, ins, -way, settings.beam_spacing_mm)
-    patterns = _rejoined(_cut(outs, ins, cuts), settings)
-    verdicts = [_classify_pattern(pattern, settings) for pattern in patterns]
+        cuts = _pair_gaps(outs, ins, -way, people.spacing_mm)
+    patterns = _rejoined(_cut(outs, ins, cuts), people)
+    verdicts = [_classify_pattern(pattern, people) for pattern in patterns]
     if len(patterns) > 1 and not through:
         return [_back(verdicts)]
     if not any(v[0] or v[1] for v in verdicts):
-        return [_classify_pattern(BeamPattern(outs, ins), settings)]
-    verdicts = _carried(patterns, verdicts, settings, lately)
+        return [_classify_pattern(BeamPattern(outs, ins), people)]
+    verdicts = _without_bags(patterns, verdicts, people)
     return [v for v in verdicts if v[0] or v[1]] or verdicts[:1]
 
 
-def _carried(
-    patterns: list[BeamPattern],
-    verdicts: list[Verdict],
-    settings: SensingSettings,
-    lately: Lately,
+def _without_bags(
+    patterns: list[BeamPattern], verdicts: list[Verdict], people: People
 ) -> list[Verdict]:
     """Leave out, or doubt, each certain person who is thin enough to be a neighbour's bag."""
     sure = [p if v[0] == v[1] != 0 else None for p, v in zip(patterns, verdicts, strict=True)]
-    row = [lately.before(patterns[0]), *sure, None]
+    row = [people.before(patterns[0]), *sure, None]
     out = []
     for pattern, verdict, before, after in zip(sure, verdicts, row, row[2:], strict=False):
         neighbours = [p for p in (before, after) if p]
-        why = carried(pattern, neighbours, settings, lately) if pattern and neighbours else ""
+        why = _carried(pattern, neighbours, people) if pattern and neighbours else ""
         if why == "arm":
             out.append((0, 0, why))
         else:
             out.append(_signed(0, 1, verdict[0], why) if why else verdict)
     return out
+
+
+def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
+    """Return which way (+1 in) one body went, if all else here is as thin as arms; or 0.
+
+    The longest span of each beam is that body.
+    """
+    outer, inner = max(outs, key=length), max(ins, key=length)
+    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    if lag_on * lag_off <= 0 or not alike(lag_on, lag_off, LAG_FACTOR):
+        return 0
+    depth_mm = people.body_mm(outer, inner)
+    speed = depth_mm / mean_ms(outer, inner)
+    if depth_mm <= BAG_MOST_MM or people.too_deep(outer, inner, depth_mm):
+        return 0
+    if not SLOWEST < speed < FASTEST_BODY:
+        return 0
+    way = 1 if lag_on > 0 else -1
+    ends = (ins[0][0] - outs[0][0]) * way > 0, (ins[-1][1] - outs[-1][1]) * way > 0
+    rest_ms = max(_rest(outs, outer, people) + _rest(ins, inner, people), default=0.0)
+    return way if _thin(rest_ms, max(speed, SLOWEST_FILE), ends) else 0
+
+
+def _thin(rest_ms: float, speed: float, ends: tuple[bool, bool]) -> bool:
+    """Return whether the thickest of the rest is an arm or a bag.
+
+    Where an end looks as if somebody came the other way it must be a hand: in one who squeezes past
+    another both ends do.
+    """
+    if all(ends):
+        return rest_ms * speed < THIN_MM
+    return any(ends) and rest_ms < BODY_MS[0] and rest_ms * speed < HAND_MM
+
+
+def _rest(spans: list[Span], body: Span, people: People) -> list[float]:
+    """Return how long the spans before and after the body's lasted, drop-outs filled."""
+    k = spans.index(body)
+    sides = filled(spans[:k], people.dropout_ms), filled(spans[k + 1 :], people.dropout_ms)
+    return [length(span) for side in sides for span in side]
+
+
+def _carried(pattern: BeamPattern, neighbours: list[BeamPattern], people: People) -> str:
+    """Return "arm" if this is what a neighbour carries, "close" if that is open, or ""."""
+    spacing_mm = people.spacing_mm
+    depth_mm = hull_mm(pattern, spacing_mm)
+    sure_mm = people.sure_mm
+    # by its speeds it is deeper if it stopped, and then neither depth says much
+    if depth_mm >= sure_mm or depths_mm(*pattern.hull(), spacing_mm)[1] >= sure_mm:
+        return ""
+    near = any(
+        depth_mm < hull_mm(other, spacing_mm) < inf
+        and apart_mm(pattern, other, spacing_mm) < REACH_MM
+        for other in neighbours
+    )
+    return ("arm" if depth_mm < people.bag_mm else "close") if near else ""
+
+
+def carrier_ms(outer: list[float], inner: list[float], spacing_mm: float) -> float:
+    """Return how long after one break of each beam, if by a bag, its body may still come; or 0."""
+    lag_ms = abs(inner[0] - outer[0] + inner[1] - outer[1]) / 2
+    thick_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2 * spacing_mm
+    if not BODY_LEAST_MM * lag_ms < thick_ms < BODY_SURE_MM * lag_ms:
+        return 0.0
+    walked = lag_ms < spacing_mm / SLOWEST
+    return REACH_MM / spacing_mm * lag_ms if walked else 0.0
 
 
 def _back(verdicts: list[Verdict]) -> Verdict:
@@ -161,24 +224,26 @@ def _repeated(ms: float, lasted: list[float]) -> bool:
     return sum(abs(ms - other) <= SWAY_PART * ms for other in lasted) > 1
 
 
-def _single(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
+def _single(outer: Span, inner: Span, people: People) -> Verdict:
     """Classify one stretch on each beam: a person, an arm, somebody who turned back, or two."""
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
+    spacing_mm = people.spacing_mm
     least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
     way = 1 if lag_on > 0 else -1
     walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST_HAND
     if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
         return (0, 0, "arm")
-    if least_mm > BODY_MOST_MM and least_mm > body_most_mm(mean_ms(outer, inner)):
-        return _too_deep(outer, inner, spacing_mm)
+    if people.too_deep(outer, inner, least_mm):
+        return _too_deep(outer, inner, people)
     return (way, way, "")
 
 
-def _too_deep(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
+def _too_deep(outer: Span, inner: Span, people: People) -> Verdict:
     """Classify what is too deep for one body: two, one who stood, or an arm swung at one end."""
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    spacing_mm = people.spacing_mm
     least_mm, _ = depths_mm(outer, inner, spacing_mm)
     quick_ms, slow_ms = sorted((abs(lag_on), abs(lag_off)))
     one = _signed(1, 1, lag_on, "")
@@ -186,11 +251,11 @@ def _too_deep(outer: Span, inner: Span, spacing_mm: float) -> Verdict:
         most_mm = BODY_MOST_MM if slow_ms < SWUNG_FACTOR * quick_ms else SWUNG_MOST_MM
         if mean_ms(outer, inner) * spacing_mm / slow_ms <= most_mm:
             return one
-    people = 3 if least_mm > THREE_LEAST_MM else 2
+    bodies = 3 if least_mm > THREE_LEAST_MM else 2
     if quick_ms < spacing_mm / FASTEST_BODY:
-        return _signed(0, people, lag_on, "passing")
+        return _signed(0, bodies, lag_on, "passing")
     walked = slow_ms < spacing_mm / SLOWEST_PAIR and slow_ms < EVEN_FACTOR * quick_ms
-    return _signed(0, people, lag_on, "abreast") if walked and least_mm < STOOD_MM else one
+    return _signed(0, bodies, lag_on, "abreast") if walked and least_mm < STOOD_MM else one
 
 
 def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list[BeamPattern]:
@@ -243,7 +308,7 @@ def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) ->
     return 1.0 + short / long + least_ms / most_ms + 2 * like_walked
 
 
-def _rejoined(patterns: list[BeamPattern], settings: SensingSettings) -> list[BeamPattern]:
+def _rejoined(patterns: list[BeamPattern], people: People) -> list[BeamPattern]:
     """Join neighbours that together are no deeper than one body: drop-outs met by chance."""
     out = patterns[:1]
     for pattern in patterns[1:]:
@@ -252,8 +317,8 @@ def _rejoined(patterns: list[BeamPattern], settings: SensingSettings) -> list[Be
         outer_gap_ms = pattern.outs[0][0] - before.outs[-1][1]
         inner_gap_ms = pattern.ins[0][0] - before.ins[-1][1]
         if (
-            max(outer_gap_ms, inner_gap_ms) <= settings.beam_dropout_ms
-            and hull_mm(both, settings.beam_spacing_mm) < TWO_LEAST_MM
+            max(outer_gap_ms, inner_gap_ms) <= people.dropout_ms
+            and hull_mm(both, people.spacing_mm) < TWO_LEAST_MM
         ):
             out[-1] = both
         else:
@@ -261,36 +326,36 @@ def _rejoined(patterns: list[BeamPattern], settings: SensingSettings) -> list[Be
     return out
 
 
-def _classify_pattern(pattern: BeamPattern, settings: SensingSettings) -> Verdict:
+def _classify_pattern(pattern: BeamPattern, people: People) -> Verdict:
     """Classify one pattern: fill drop-outs that one beam alone saw, then count quarter turns."""
-    outs = filled(pattern.outs, settings.beam_dropout_ms)
-    ins = filled(pattern.ins, settings.beam_dropout_ms)
+    outs = filled(pattern.outs, people.dropout_ms)
+    ins = filled(pattern.ins, people.dropout_ms)
     outer, inner = pattern.hull()
     if len(outs) == len(ins) == 1:
-        return _deep(pattern, _single(outer, inner, settings.beam_spacing_mm), settings)
-    people = quarter_turns(outs, ins) // 4
+        return _deep(pattern, _single(outer, inner, people), people)
+    bodies = quarter_turns(outs, ins) // 4
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
-    if people and lag_on * lag_off > 0 > people * lag_on:
+    if bodies and lag_on * lag_off > 0 > bodies * lag_on:
         return (-1, 1, "order")
-    if people:
-        verdict = _signed(1, abs(people), people, "close" if abs(people) > 1 else "")
+    if bodies:
+        verdict = _signed(1, abs(bodies), bodies, "close" if abs(bodies) > 1 else "")
         # a gap that one beam alone saw was shorter than the way to the other beam
         brief = all(b - a < min(abs(lag_on), abs(lag_off)) for a, b in gaps(outs) + gaps(ins))
-        near = brief and hull_mm(pattern, settings.beam_spacing_mm) < STOOD_MM
-        return _deep(pattern, verdict, settings) if near else verdict
+        near = brief and hull_mm(pattern, people.spacing_mm) < STOOD_MM
+        return _deep(pattern, verdict, people) if near else verdict
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
     if alike(lag_on, lag_off, LAG_FACTOR):
-        return _deep(pattern, _single(outer, inner, settings.beam_spacing_mm), settings)
+        return _deep(pattern, _single(outer, inner, people), people)
     return _signed(0, 1, lag_on, "order")
 
 
-def _deep(pattern: BeamPattern, verdict: Verdict, settings: SensingSettings) -> Verdict:
+def _deep(pattern: BeamPattern, verdict: Verdict, people: People) -> Verdict:
     """Decide a pattern too deep for one body by the gaps that one beam saw: bodies and arms."""
     lags = _walked_lags(pattern)
-    if not lags or hull_mm(pattern, settings.beam_spacing_mm) <= BODY_MOST_MM:
+    if not lags or hull_mm(pattern, people.spacing_mm) <= BODY_MOST_MM:
         return verdict
-    mm_per_ms = 2 * settings.beam_spacing_mm / abs(sum(lags))
+    mm_per_ms = 2 * people.spacing_mm / abs(sum(lags))
     counts = [
         _bodies([(b - a) * mm_per_ms for a, b in spans]) for spans in (pattern.outs, pattern.ins)
     ]

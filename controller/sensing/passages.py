@@ -12,8 +12,8 @@ from bisect import bisect_right
 from math import inf
 
 from controller.events import Doorway, Fault, Passage, Sensed
-from controller.sensing.carried import Lately, carrier_ms
-from controller.sensing.classify import SWAY_PART, VEIL_MS, Verdict, classify
+from controller.sensing.classify import SWAY_PART, VEIL_MS, Verdict, carrier_ms, classify
+from controller.sensing.depths import People
 from controller.sensing.patterns import BODY_MS, broken_ms, spans_of
 from controller.sensing.settings import SensingSettings
 
@@ -103,7 +103,7 @@ class Passages:
         self.inner = Beam("beam_inner")
         self._pairs = ((self.outer, self.inner), (self.inner, self.outer))
         self._clear_ms = inf
-        self._lately = Lately()
+        self._people = People(settings)
         self._busy = False
         self._coming_in = 0
 
@@ -258,7 +258,7 @@ class Passages:
         if not outer or not inner:
             wait_ms = HAND_PATIENCE * (broken_ms(outer) + broken_ms(inner))
         elif len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
-            wait_ms = carrier_ms(outer, inner, self._settings)
+            wait_ms = carrier_ms(outer, inner, self._settings.beam_spacing_mm)
         elif (outer[0] < inner[0]) == (outer[-1] < inner[-1]) or len(outer) == len(inner) == 2:
             wait_ms = 1.5 * abs(outer[0] - inner[0])
         else:
@@ -299,10 +299,12 @@ class Passages:
     def _decide(self, now: float) -> list[Sensed]:
         """Classify what the beams saw, now that both are clear, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
-        verdicts = classify(outer, inner, self._settings, self._lately)
+        verdicts = classify(outer, inner, self._people)
         events: list[Sensed] = [self._passage(now, verdict) for verdict in verdicts]
         if verdicts[-1][0] == verdicts[-1][1] != 0:
-            self._lately.passed(outer, inner)
+            self._people.passed(outer, inner)
+        if verdicts[-1][2] in ("", "abreast"):
+            self._people.walked(outer, inner)
         events += self._count_alone(self.outer, self.inner, now)
         events += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []

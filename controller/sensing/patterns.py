@@ -1,44 +1,16 @@
-"""What two beams saw, as stretches of time, and how deep that is in millimetres.
-
-Inward, the front of a body reaches the outer beam, then the inner one (``spacing`` further), then
-its back leaves the outer beam, then the inner one:
-
-    outer  ____#########______        broken time = depth / speed
-    inner  _______#########___        lag         = spacing / speed
-               |--|      |--|         depth       = broken time x spacing / lag
-
-So depth needs no speed.
-"""
+"""What two beams saw, as stretches of time, and what that says without any length."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from math import fsum, inf
+from math import fsum
 
 #: One stretch for which a beam was broken: from, to (ms).
 Span = tuple[float, float]
 
-#: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90.
-#: In between, and with nobody near who carries it: room for a spacing that is 15 % wrong.
-BODY_LEAST_MM = 145.0
-#: What is this deep was no arm or bag, even next to a body: bags measure up to 184 mm.
-BODY_SURE_MM = 192.0
-#: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
-BODY_MOST_MM = 378.0
-#: A walker's speed changes by some 8 % within each step of half a second. Who breaks a beam for
-#: about as long (ms) shows the same moment of a step at both lags, and may look deeper.
-STEP_MOST_MM = 394.0
-STEP_MS = (360.0, 640.0)
-#: Slower than this (mm/ms = m/s) somebody stands, and a lag says nothing about depth.
-SLOWEST = 0.2
-#: Nobody walks through a door faster than this; two who squeeze past each other, one in and one
-#: out, can look faster.
-FASTEST_BODY = 1.8
 #: The two lags of one pattern agree within this factor: a hand swings up to twice as fast as its
 #: body walks; beyond it somebody stopped between the beams.
 LAG_FACTOR = 2.5
-#: One walker's two lags agree within this factor; beyond it an arm swung at one end.
-UNEVEN_FACTOR = 1.3
 #: A body breaks a beam for this long: 200 mm at 1.6 m/s, 350 mm at 0.15 m/s.
 BODY_MS = (110.0, 2400.0)
 #: A gap that comes and goes on both beams within this is light or supply: a body's gap reaches the
@@ -62,31 +34,6 @@ class BeamPattern:
     def joined(self, other: BeamPattern) -> BeamPattern:
         """Return this pattern and the next as one."""
         return BeamPattern(self.outs + other.outs, self.ins + other.ins)
-
-
-def hull_mm(pattern: BeamPattern, spacing_mm: float) -> float:
-    """Return the depth of the whole pattern by its mean lag; infinite if it did not go through."""
-    outer, inner = pattern.hull()
-    if (inner[0] - outer[0]) * (inner[1] - outer[1]) <= 0:
-        return inf
-    return depths_mm(outer, inner, spacing_mm)[0]
-
-
-def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float]:
-    """Return the depth of what passed: by its mean lag (least), by its mean speed (most).
-
-    They agree for whoever walks through; they differ for whoever stopped half-way.
-    """
-    lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
-    broken_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2
-    by_lag = 2 * spacing_mm * broken_ms / (lag_on + lag_off)
-    by_speed = spacing_mm * broken_ms * (1 / lag_on + 1 / lag_off) / 2
-    return by_lag, by_speed
-
-
-def body_most_mm(broken_ms: float) -> float:
-    """Return how deep one body may look that broke each beam for so long."""
-    return STEP_MOST_MM if STEP_MS[0] < broken_ms < STEP_MS[1] else BODY_MOST_MM
 
 
 def alike(lag_on: float, lag_off: float, factor: float) -> bool:

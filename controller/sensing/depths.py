@@ -1,0 +1,189 @@
+"""How deep is what passed, in millimetres, and how deep people are as these beams measure them.
+
+Inward, the front of a body reaches the outer beam, then the inner one (``spacing`` further), then
+its back leaves the outer beam, then the inner one:
+
+    outer  ____#########______        broken time = depth / speed
+    inner  _______#########___        lag         = spacing / speed
+               |--|      |--|         depth       = broken time x spacing / lag
+
+So depth needs no speed. A bag is as deep as a thin body at a glance, and two side by side as one
+deep body. Where the line is depends on the people, and on how right the spacing is set. So it moves
+with those who walk alone, which neither a bag nor a pair does often.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from math import cos, inf, log, pi, sin, sqrt
+
+from controller.sensing.patterns import BeamPattern, Span, mean_ms, spans_of
+from controller.sensing.settings import SensingSettings
+
+#: A body is at least this deep at hip height: trunks measure 200-350 mm with clothes, a hand 60-90.
+#: In between, and with nobody near who carries it: room for a spacing that is 15 % wrong.
+BODY_LEAST_MM = 145.0
+#: Beside a body, what is thinner than this is its bag or arm: bags measure up to 184 mm.
+BAG_MOST_MM = 187.0
+#: What is this deep was no arm or bag, even next to a body; in between it is open.
+BODY_SURE_MM = 192.0
+#: The same until people are known: bags of 184 mm, and a spacing that is set 5 % too large.
+UNKNOWN_SURE_MM = 196.0
+#: It is less where people are thin, or the spacing is set too small: this part of the third
+#: thinnest of the last so many who walked alone.
+THINNEST_PART = 0.9
+THINNEST = 3
+MOST_ALONE = 64
+#: One in so many who walk alone is deeper than this; if they measure deeper here, so may anybody.
+DEEP_PART = 16
+DEEP_MM = 342.0
+MOST_SCALE = 1.08
+#: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
+BODY_MOST_MM = 378.0
+#: The same where the lags say how uneven the steps were: at least, and at most.
+STEP_MOST_MM = (372.0, 394.0)
+#: The deepest body, as far as the receivers can tell.
+DEEPEST_MM = 355.0
+#: A walker's speed swings with each step by up to this part.
+SWING = 0.11
+#: How little two lags tell of it: the receivers' own error in them, squared, by a usual swing's.
+LAG_NOISE = 0.05
+#: Slower than this (mm/ms = m/s) somebody stands, and a lag says nothing about depth.
+SLOWEST = 0.2
+#: Nobody walks through a door faster than this; two who squeeze past each other, one in and one
+#: out, can look faster.
+FASTEST_BODY = 1.8
+#: One walker's two lags agree within this factor; beyond it an arm swung at one end.
+UNEVEN_FACTOR = 1.3
+#: An arm, or a bag that its own lags need not measure, is thinner than this.
+THIN_MM = 150.0
+#: A hand or a fore-arm is no deeper than this.
+HAND_MM = 110.0
+#: A bag is carried, and an arm swings, within this of its body.
+REACH_MM = 170.0
+#: A bag comes this soon after its body.
+BAG_MS = 1000.0
+
+
+def depths_mm(outer: Span, inner: Span, spacing_mm: float) -> tuple[float, float]:
+    """Return the depth of what passed: by its mean lag (least), by its mean speed (most).
+
+    They agree for whoever walks through; they differ for whoever stopped half-way.
+    """
+    lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
+    broken_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2
+    by_lag = 2 * spacing_mm * broken_ms / (lag_on + lag_off)
+    by_speed = spacing_mm * broken_ms * (1 / lag_on + 1 / lag_off) / 2
+    return by_lag, by_speed
+
+
+def hull_mm(pattern: BeamPattern, spacing_mm: float) -> float:
+    """Return the depth of the whole pattern by its mean lag; infinite if it did not go through."""
+    outer, inner = pattern.hull()
+    if (inner[0] - outer[0]) * (inner[1] - outer[1]) <= 0:
+        return inf
+    return depths_mm(outer, inner, spacing_mm)[0]
+
+
+def apart_mm(one: BeamPattern, other: BeamPattern, spacing_mm: float) -> float:
+    """Return how far apart these are, by the lags beside the gap; inf if they went two ways."""
+    before, after = (one, other) if one.outs[0] < other.outs[0] else (other, one)
+    lag_off = before.ins[-1][1] - before.outs[-1][1]
+    lag_on = after.ins[0][0] - after.outs[0][0]
+    if lag_on * lag_off <= 0:
+        return inf
+    gap_ms = after.outs[0][0] - before.outs[-1][1] + after.ins[0][0] - before.ins[-1][1]
+    return spacing_mm * gap_ms / abs(lag_on + lag_off)
+
+
+def step_most_mm(outer: Span, inner: Span, spacing_mm: float) -> float:
+    """Return how deep one body may look that walks in steps.
+
+    Its speed swings once a step. A swing that shows as two different lags hides nothing; one that
+    both lags meet at the same moment of a step does, most if a crossing lasts just one step.
+    """
+    broken_ms = mean_ms(outer, inner)
+    lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
+    step_ms = 1000 / (1.3 + 1.2 * spacing_mm / (lag_on + lag_off))
+    half = pi * broken_ms / step_ms
+    shown = log(lag_on / lag_off) / 2 * sin(half) / (sin(half) ** 2 + LAG_NOISE)
+    hidden = sqrt(max(0.0, SWING * SWING - shown * shown))
+    most_mm = DEEPEST_MM * (1 + hidden * abs(sin(half) / half - cos(half)))
+    return min(max(most_mm, STEP_MOST_MM[0]), STEP_MOST_MM[1])
+
+
+class People:
+    """Who passes here, as these beams measure them: how deep, and who was the last."""
+
+    __slots__ = (
+        "_alone", "_last", "_sorted", "bag_mm", "dropout_ms", "scale", "spacing_mm", "sure_mm",
+        "until_ms",
+    )  # fmt: skip
+
+    def __init__(self, settings: SensingSettings) -> None:
+        self.spacing_mm = settings.beam_spacing_mm
+        self.dropout_ms = settings.beam_dropout_ms
+        self._last: tuple[list[float], list[float]] = ([], [])
+        #: Until when the last one's bag may come.
+        self.until_ms = -inf
+        #: Depths (mm) of those who walked alone: as they came, and in order.
+        self._alone: deque[float] = deque()
+        self._sorted: list[float] = []
+        #: Beside a body, what is thinner is its bag.
+        self.bag_mm = BAG_MOST_MM
+        #: Beside a body, what is deeper is another body.
+        self.sure_mm = UNKNOWN_SURE_MM
+        #: How much deeper people measure here than they are, as a factor.
+        self.scale = 1.0
+
+    def passed(self, outer: list[float], inner: list[float]) -> None:
+        """Remember these changes, by which somebody certainly passed."""
+        self._last = (outer, inner)
+        self.until_ms = max(outer[-1], inner[-1]) + BAG_MS
+
+    def walked(self, outer: list[float], inner: list[float]) -> None:
+        """Learn from one who walked alone, by one even break of each beam."""
+        if not len(outer) == len(inner) == 2:
+            return
+        lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+        if not 1 / UNEVEN_FACTOR < lag_on / lag_off < UNEVEN_FACTOR:
+            return
+        broken_ms = outer[1] - outer[0] + inner[1] - inner[0]
+        depth_mm = self.spacing_mm * broken_ms / abs(lag_on + lag_off)
+        if depth_mm < BODY_MOST_MM * MOST_SCALE:
+            self._learn(depth_mm)
+
+    def _learn(self, depth_mm: float) -> None:
+        """Take one more depth into account, and forget the oldest."""
+        self._alone.append(depth_mm)
+        insort(self._sorted, depth_mm)
+        if len(self._alone) > MOST_ALONE:
+            del self._sorted[bisect_left(self._sorted, self._alone.popleft())]
+        if len(self._sorted) >= THINNEST:
+            self.bag_mm = min(BAG_MOST_MM, THINNEST_PART * self._sorted[THINNEST - 1])
+        deep_mm = self._sorted[-1 - len(self._sorted) // DEEP_PART]
+        self.scale = min(max(1.0, deep_mm / DEEP_MM), MOST_SCALE)
+        if len(self._sorted) >= DEEP_PART:
+            self.sure_mm = (self.bag_mm + BODY_SURE_MM - BAG_MOST_MM) * self.scale
+
+    def before(self, pattern: BeamPattern) -> BeamPattern | None:
+        """Return who passed just before this, or None."""
+        if pattern.outs[0][0] >= self.until_ms or pattern.ins[0][0] >= self.until_ms:
+            return None
+        return BeamPattern(spans_of(self._last[0]), spans_of(self._last[1]))
+
+    def too_deep(self, outer: Span, inner: Span, depth_mm: float) -> bool:
+        """Return whether no one body that walked is so deep."""
+        most_mm = STEP_MOST_MM[0] * self.scale
+        if depth_mm <= most_mm:
+            return False
+        return depth_mm > step_most_mm(outer, inner, self.spacing_mm) * self.scale
+
+    def body_mm(self, outer: Span, inner: Span) -> float:
+        """Return the depth of a body: by its mean lag, or its longer one if an arm swung there."""
+        least_ms, most_ms = sorted((abs(inner[0] - outer[0]), abs(inner[1] - outer[1])))
+        broken_ms = mean_ms(outer, inner)
+        depth_mm = 2 * self.spacing_mm * broken_ms / (least_ms + most_ms)
+        swung = most_ms > UNEVEN_FACTOR * least_ms and self.too_deep(outer, inner, depth_mm)
+        return self.spacing_mm * broken_ms / most_ms if swung else depth_mm
