@@ -70,6 +70,16 @@ def number(low: float, high: float, unit: str) -> ValueType:
     return ValueType(f"{low:g} to {high:g} {unit}", read)
 
 
+def number_or_zero(low: float, high: float, unit: str) -> ValueType:
+    """Return the type of a number from ``low`` to ``high``, or 0 where it is not known."""
+    known = number(low, high, unit)
+
+    def read(value: object) -> object:
+        return 0.0 if _number(value) == 0 else known.read(value)
+
+    return ValueType(f"0 or {known.expected}", read)
+
+
 def whole(low: int, high: int) -> ValueType:
     """Return the type of a whole number from ``low`` to ``high``."""
 

@@ -15,7 +15,6 @@ from controller.sensing.depths import (
     BAG_MOST_MM,
     BODY_LEAST_MM,
     BODY_MOST_MM,
-    BODY_SURE_MM,
     FASTEST_BODY,
     HAND_MM,
     REACH_MM,
@@ -42,6 +41,8 @@ from controller.sensing.patterns import (
     unflickered,
 )
 
+#: What one beam alone saw between two gaps is a body if it is this deep.
+BODY_SURE_MM = 192.0
 #: People in one file are at least as fast as this (m/s), even behind somebody who is slower.
 SLOWEST_FILE = 0.5
 #: Least and most people who went in (negative: out), and why that is uncertain or nobody.
@@ -58,11 +59,10 @@ FASTEST_HAND = 3.0
 SLOWEST_HAND = 0.12
 #: The lags of two bodies side by side: they walk evenly, or it would be an arm and a body.
 EVEN_FACTOR = 1.45
-#: An arm that swings ahead or behind makes one lag up to so many times the other; in two who
-#: squeeze past each other, one in and one out, they differ more.
-SWUNG_FACTOR = 2.7
-#: With lags that differ more it is one body only if it is no deeper than this by the longer one.
-SWUNG_MOST_MM = 280.0
+#: An arm that swings ahead or behind makes one lag longer than the other by a factor, up to the one
+#: that is named here; by the longer lag the body is then at most this deep (mm). In two who squeeze
+#: past each other, one in and one out, lags differ most; in two side by side they hardly do.
+SWUNG = ((1.2, 0.0), (1.3, 360.0), (2.7, 378.0), (inf, 280.0))
 #: Slower than this no pair walks side by side: somebody stood in the doorway.
 SLOWEST_PAIR = 0.38
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
@@ -247,10 +247,9 @@ def _too_deep(outer: Span, inner: Span, people: People) -> Verdict:
     least_mm, _ = depths_mm(outer, inner, spacing_mm)
     quick_ms, slow_ms = sorted((abs(lag_on), abs(lag_off)))
     one = _signed(1, 1, lag_on, "")
-    if slow_ms > UNEVEN_FACTOR * quick_ms:
-        most_mm = BODY_MOST_MM if slow_ms < SWUNG_FACTOR * quick_ms else SWUNG_MOST_MM
-        if mean_ms(outer, inner) * spacing_mm / slow_ms <= most_mm:
-            return one
+    swung_mm = mean_ms(outer, inner) * spacing_mm / slow_ms
+    if swung_mm <= next(most_mm for factor, most_mm in SWUNG if slow_ms < factor * quick_ms):
+        return one
     bodies = 3 if least_mm > THREE_LEAST_MM else 2
     if quick_ms < spacing_mm / FASTEST_BODY:
         return _signed(0, bodies, lag_on, "passing")

@@ -26,10 +26,10 @@ from controller.sensing.settings import SensingSettings
 BODY_LEAST_MM = 145.0
 #: Beside a body, what is thinner than this is its bag or arm: bags measure up to 184 mm.
 BAG_MOST_MM = 187.0
-#: What is this deep was no arm or bag, even next to a body; in between it is open.
-BODY_SURE_MM = 192.0
-#: The same until people are known: bags of 184 mm, and a spacing that is set 5 % too large.
-UNKNOWN_SURE_MM = 196.0
+#: What is so much deeper was no arm or bag, even next to a body; in between it is open.
+OPEN_MM = 5.0
+#: The same until people are known: a spacing that is set 5 % too large makes bags of 184 mm deeper.
+UNKNOWN_OPEN_MM = 9.0
 #: It is less where people are thin, or the spacing is set too small: this part of the third
 #: thinnest of the last so many who walked alone.
 THINNEST_PART = 0.9
@@ -42,9 +42,14 @@ MOST_SCALE = 1.08
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
 BODY_MOST_MM = 378.0
 #: The same where the lags say how uneven the steps were: at least, and at most.
-STEP_MOST_MM = (372.0, 394.0)
+STEP_MOST_MM = (375.0, 394.0)
+#: Who breaks a beam for less than this (ms) has walked less than a step, which hides little.
+BRISK_MS = 360.0
 #: The deepest body, as far as the receivers can tell.
 DEEPEST_MM = 355.0
+#: In a doorway up to so wide (mm) two who come side by side are together deeper than this: one
+#: leads, because their shoulders do not fit. What is less deep there is one body, with its arms.
+NARROW_MM = ((650.0, 600.0), (700.0, 450.0), (750.0, 400.0))
 #: A walker's speed swings with each step by up to this part.
 SWING = 0.11
 #: How little two lags tell of it: the receivers' own error in them, squared, by a usual swing's.
@@ -61,7 +66,7 @@ THIN_MM = 150.0
 #: A hand or a fore-arm is no deeper than this.
 HAND_MM = 110.0
 #: A bag is carried, and an arm swings, within this of its body.
-REACH_MM = 170.0
+REACH_MM = 180.0
 #: A bag comes this soon after its body.
 BAG_MS = 1000.0
 
@@ -110,20 +115,29 @@ def step_most_mm(outer: Span, inner: Span, spacing_mm: float) -> float:
     shown = log(lag_on / lag_off) / 2 * sin(half) / (sin(half) ** 2 + LAG_NOISE)
     hidden = sqrt(max(0.0, SWING * SWING - shown * shown))
     most_mm = DEEPEST_MM * (1 + hidden * abs(sin(half) / half - cos(half)))
-    return min(max(most_mm, STEP_MOST_MM[0]), STEP_MOST_MM[1])
+    ceiling_mm = STEP_MOST_MM[1] if broken_ms > BRISK_MS else BODY_MOST_MM
+    return min(max(most_mm, STEP_MOST_MM[0]), ceiling_mm)
+
+
+def _narrow_mm(width_mm: float) -> float:
+    """Return how deep one body may look in a doorway of this width (0: it is not known)."""
+    fitting = (most_mm for widest_mm, most_mm in NARROW_MM if 0 < width_mm <= widest_mm)
+    return next(fitting, 0.0)
 
 
 class People:
     """Who passes here, as these beams measure them: how deep, and who was the last."""
 
     __slots__ = (
-        "_alone", "_last", "_sorted", "bag_mm", "dropout_ms", "scale", "spacing_mm", "sure_mm",
-        "until_ms",
+        "_alone", "_last", "_sorted", "bag_mm", "dropout_ms", "narrow_mm", "scale", "spacing_mm",
+        "sure_mm", "until_ms",
     )  # fmt: skip
 
     def __init__(self, settings: SensingSettings) -> None:
         self.spacing_mm = settings.beam_spacing_mm
         self.dropout_ms = settings.beam_dropout_ms
+        #: Up to this depth nothing here is two who come side by side.
+        self.narrow_mm = _narrow_mm(settings.door_width_mm)
         self._last: tuple[list[float], list[float]] = ([], [])
         #: Until when the last one's bag may come.
         self.until_ms = -inf
@@ -133,7 +147,7 @@ class People:
         #: Beside a body, what is thinner is its bag.
         self.bag_mm = BAG_MOST_MM
         #: Beside a body, what is deeper is another body.
-        self.sure_mm = UNKNOWN_SURE_MM
+        self.sure_mm = BAG_MOST_MM + UNKNOWN_OPEN_MM
         #: How much deeper people measure here than they are, as a factor.
         self.scale = 1.0
 
@@ -160,12 +174,13 @@ class People:
         insort(self._sorted, depth_mm)
         if len(self._alone) > MOST_ALONE:
             del self._sorted[bisect_left(self._sorted, self._alone.popleft())]
-        if len(self._sorted) >= THINNEST:
-            self.bag_mm = min(BAG_MOST_MM, THINNEST_PART * self._sorted[THINNEST - 1])
-        deep_mm = self._sorted[-1 - len(self._sorted) // DEEP_PART]
-        self.scale = min(max(1.0, deep_mm / DEEP_MM), MOST_SCALE)
-        if len(self._sorted) >= DEEP_PART:
-            self.sure_mm = (self.bag_mm + BODY_SURE_MM - BAG_MOST_MM) * self.scale
+        known = len(self._sorted)
+        sure = known >= DEEP_PART
+        self.scale = min(max(1.0, self._sorted[-1 - known // DEEP_PART] / DEEP_MM), MOST_SCALE)
+        if known >= THINNEST:
+            thin_mm = THINNEST_PART * self._sorted[THINNEST - 1]
+            self.bag_mm = min(BAG_MOST_MM * (self.scale if sure else 1.0), thin_mm)
+        self.sure_mm = self.bag_mm + (OPEN_MM if sure else UNKNOWN_OPEN_MM)
 
     def before(self, pattern: BeamPattern) -> BeamPattern | None:
         """Return who passed just before this, or None."""
@@ -175,8 +190,7 @@ class People:
 
     def too_deep(self, outer: Span, inner: Span, depth_mm: float) -> bool:
         """Return whether no one body that walked is so deep."""
-        most_mm = STEP_MOST_MM[0] * self.scale
-        if depth_mm <= most_mm:
+        if depth_mm <= max(STEP_MOST_MM[0] * self.scale, self.narrow_mm):
             return False
         return depth_mm > step_most_mm(outer, inner, self.spacing_mm) * self.scale
 

@@ -13,6 +13,8 @@ class SensingSettings:
 
     #: Distance between the two beams, 60-120 mm, right to 5 %: depth is measured with it.
     beam_spacing_mm: float = 90.0
+    #: Clear width of the doorway; 0 where it is not known. In a narrow one no two walk abreast.
+    door_width_mm: float = 0.0
     #: A beam's level must stand this long: receivers chatter for up to 5 ms, glitches last 2.
     beam_settle_ms: float = 6.0
     #: Sunlight makes receivers drop out for 10-40 ms.
