@@ -41,8 +41,8 @@ DEEP_MM = 342.0
 MOST_SCALE = 1.08
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
 BODY_MOST_MM = 378.0
-#: The same where the lags say how uneven the steps were: at least, and at most.
-STEP_MOST_MM = (375.0, 394.0)
+#: The same where uneven steps hide more: at most.
+STEP_MOST_MM = 394.0
 #: Who breaks a beam for less than this (ms) has walked less than a step, which hides little.
 BRISK_MS = 360.0
 #: The deepest body, as far as the receivers can tell.
@@ -109,14 +109,14 @@ def step_most_mm(outer: Span, inner: Span, spacing_mm: float) -> float:
     both lags meet at the same moment of a step does, most if a crossing lasts just one step.
     """
     broken_ms = mean_ms(outer, inner)
+    if broken_ms < BRISK_MS:
+        return BODY_MOST_MM
     lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
     step_ms = 1000 / (1.3 + 1.2 * spacing_mm / (lag_on + lag_off))
     half = pi * broken_ms / step_ms
     shown = log(lag_on / lag_off) / 2 * sin(half) / (sin(half) ** 2 + LAG_NOISE)
     hidden = sqrt(max(0.0, SWING * SWING - shown * shown))
-    most_mm = DEEPEST_MM * (1 + hidden * abs(sin(half) / half - cos(half)))
-    ceiling_mm = STEP_MOST_MM[1] if broken_ms > BRISK_MS else BODY_MOST_MM
-    return min(max(most_mm, STEP_MOST_MM[0]), ceiling_mm)
+    return min(STEP_MOST_MM, DEEPEST_MM * (1 + hidden * abs(sin(half) / half - cos(half))))
 
 
 def _narrow_mm(width_mm: float) -> float:
@@ -190,7 +190,7 @@ class People:
 
     def too_deep(self, outer: Span, inner: Span, depth_mm: float) -> bool:
         """Return whether no one body that walked is so deep."""
-        if depth_mm <= max(STEP_MOST_MM[0] * self.scale, self.narrow_mm):
+        if depth_mm <= max(BODY_MOST_MM * self.scale, self.narrow_mm):
             return False
         return depth_mm > step_most_mm(outer, inner, self.spacing_mm) * self.scale
 
