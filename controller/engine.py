@@ -60,7 +60,7 @@ class Engine:
         if t_ms < self._now_ms:
             t_ms = self._now_ms
             edge = edge._replace(t_ms=t_ms)
-        effects = self.advance(t_ms)
+        effects = self.advance(t_ms) if self._due <= t_ms else []
         self._now_ms = t_ms
         events = self._senses.edge(edge)
         if events:

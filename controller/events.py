@@ -7,9 +7,11 @@ run forward, also across restarts (see ``clock``). Nothing here knows a clock, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 
 class Reason(StrEnum):
@@ -157,8 +159,7 @@ class Edge(NamedTuple):
 # --- events of sensing --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Doorway:
+class Doorway(msgspec.Struct, frozen=True):
     """The doorway changed: is a beam broken, and how many on their way in are at the inner beam.
 
     ``coming_in`` counts people whose passage is not decided yet; the verdict (`Passage`) follows.
@@ -169,8 +170,7 @@ class Doorway:
     coming_in: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(msgspec.Struct, frozen=True):
     """One verdict: between ``least`` and ``most`` people went in (negative: out).
 
     (1, 1) is an entry, (-1, -1) an exit, (0, 0) an aborted passage; anything else is uncertain.
@@ -186,8 +186,7 @@ class Passage:
     inner_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Knock:
+class Knock(msgspec.Struct, frozen=True):
     """Somebody knocks at ``place`` ("hatch" or "door"): reported with the rap that decides it."""
 
     t_ms: float
@@ -195,8 +194,7 @@ class Knock:
     raps: int
 
 
-@dataclass(frozen=True, slots=True)
-class KnockEnded:
+class KnockEnded(msgspec.Struct, frozen=True):
     """The knock at ``place`` is over; ``raps`` is final, ``regular`` the name of a known rhythm."""
 
     t_ms: float
@@ -205,8 +203,7 @@ class KnockEnded:
     regular: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(msgspec.Struct, frozen=True):
     """A switch settled: door, hatch or bolt contact, a button, the evacuation input."""
 
     t_ms: float
@@ -214,8 +211,7 @@ class Contact:
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """A named fault began or ended; ``line`` is the input or part that it is about."""
 
     t_ms: float
@@ -256,8 +252,7 @@ class Started:
     doubt: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Time has reached ``t_ms``: whatever is due by then happens."""
 
     t_ms: float
@@ -270,8 +265,7 @@ Event = Sensed | Command | Started | Tick
 # --- effects ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(msgspec.Struct, frozen=True):
     """Bring output ``line`` to this level; ``blink`` is a lit lamp that asks for attention."""
 
     line: str
@@ -286,12 +280,11 @@ class Chime:
     tone: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """One thing that happened, by its name in the contract (`EVENTS`): for journal and MQTT."""
 
     name: str
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

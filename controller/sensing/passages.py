@@ -115,7 +115,8 @@ class Passages:
         beam.due = due = t_ms + self._settings.beam_settle_ms
         if due < self.due:
             self.due = due
-        self._clear_ms = max(self._clear_ms, due)  # somebody may come before the last was decided
+        if self._clear_ms < due:  # somebody may come before the last was decided
+            self._clear_ms = due
         if level and beam is self.inner and not beam.stable and self.outer.stable:
             return self._announce_arrival(t_ms)
         return []
@@ -154,7 +155,7 @@ class Passages:
         for beam, mate in self._pairs:
             if beam.due <= t_ms:
                 events += self._settle(beam, mate)
-            if beam.stable or beam.calm_ms is not None:
+            if beam.check_due <= t_ms or beam.calm_ms is not None:
                 events += self._check_trust(beam, mate, t_ms)
         if self._clear_ms <= t_ms:
             events += self._decide(self._clear_ms)
@@ -162,12 +163,14 @@ class Passages:
         return events
 
     def _plan(self) -> None:
-        due = min(self.outer.due, self.inner.due, self._clear_ms)
+        due = self._clear_ms
         for beam in (self.outer, self.inner):
+            if beam.due < due:
+                due = beam.due
             if beam.calm_ms is not None:
                 due = min(due, beam.calm_ms)
-            elif beam.stable:
-                due = min(due, beam.check_due)
+            elif beam.stable and beam.check_due < due:
+                due = beam.check_due
         self.due = due
 
     def _settle(self, beam: Beam, mate: Beam) -> list[Sensed]:
@@ -179,7 +182,7 @@ class Passages:
         beam.stable = beam.raw is True
         beam.broken_ms = since if beam.stable else inf
         beam.check_due = beam.broken_ms + self._covered_ms
-        events = self._revive(beam, now)
+        events = self._revive(beam, now) if beam.covered or beam.dead else []
         if beam.calm_ms is not None:
             beam.calm_ms = now + CALM_MS
             return events
