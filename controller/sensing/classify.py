@@ -75,6 +75,8 @@ SWAY_PART = 0.04
 #: A gap seen by both beams is equally long, but for chatter at its ends and a change of speed.
 GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
+#: People in one file leave at least so much between them: what is less is a drop-out.
+GAP_LEAST_MM = 8.0
 
 
 def classify(outer: list[float], inner: list[float], people: People) -> list[Verdict]:
@@ -301,6 +303,8 @@ def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) ->
     if least_ms < spacing_mm / FASTEST_HAND or most_ms > spacing_mm / SLOWEST:
         return 0.0
     short, long = sorted((outer[1] - outer[0], inner[1] - inner[0]))
+    if spacing_mm * short < GAP_LEAST_MM * least_ms:
+        return 0.0
     if long > GAP_FACTOR * short + GAP_SLACK_MS or most_ms > LAG_FACTOR * least_ms:
         return 0.0
     like_walked = min(walked_ms, most_ms) / max(walked_ms, most_ms)

@@ -24,6 +24,8 @@ class Scene:
     #: +1 or -1 with the time at which the middle of the body passes.
     crossings: tuple[tuple[float, int], ...]
     ends_ms: float
+    #: Clear width of the doorway; 0 where the scene has none.
+    door_width_mm: float = 0.0
 
     @property
     def final(self) -> int:
