@@ -18,8 +18,6 @@ from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
 from tests.tools.doorway import steps
 from tests.tools.doorway.folder import by_category, recorded, score_replay
-from tests.tools.doorway.parties import CATEGORIES as PARTIES
-from tests.tools.doorway.parties import Party, inward, party
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
 from tests.tools.doorway.score import (
@@ -42,10 +40,10 @@ def percent(part: float, whole: float) -> str:
     return f"{100 * part / max(1, whole):.1f}"
 
 
-def bounded(part: int, whole: int, decimals: int = 1) -> str:
+def bounded(part: int, whole: int) -> str:
     """A share with its 95 % bounds."""
     low, high = wilson(part, whole)
-    return f"{percent(part, whole)} ({low:.{decimals}f}-{high:.{decimals}f})"
+    return f"{percent(part, whole)} ({low:.1f}-{high:.1f})"
 
 
 def passages(first: int, count: int, evenings: int) -> None:
@@ -97,32 +95,6 @@ def _counts(results: Sequence[Result]) -> tuple[int, int, int, int]:
         sum(not r.certain for r in results),
         sum(r.contained for r in results),
     )
-
-
-def two_witnesses(first: int, count: int) -> None:
-    """The table of parties that come in after a release of their true size."""
-    print(f"\n{count} parties a row, all inward, from seed {first} on; % (95 % bounds)")
-    print("| parties | witnesses | right | asked or in doubt | silently wrong | truth within |")
-    print("|---|---|---|---|---|---|")
-    everybody: list[Party] = []
-    for category in PARTIES:
-        parties = [party(played) for played in inward(category, first, count)]
-        _witness_rows(category, parties)
-        everybody += parties
-    _witness_rows("all", everybody)
-
-
-def _witness_rows(name: str, parties: Sequence[Party]) -> None:
-    for witnesses, field in (("beams", "beams"), ("beams + release", "both")):
-        believed = [(each.size, getattr(each, field)) for each in parties]
-        cells = (
-            sum(people.certain and people.count == size for size, people in believed),
-            sum(not people.certain for _, people in believed),
-            sum(people.certain and people.count != size for size, people in believed),
-            sum(people.min <= size <= people.max for size, people in believed),
-        )
-        row = " | ".join(bounded(part, len(parties), 2) for part in cells)
-        print(f"| {name} | {witnesses} | {row} |", flush=True)
 
 
 def fifth_guest(first: int, evenings: int) -> None:
@@ -199,7 +171,6 @@ def _edges_a_second(rows: list[Edge]) -> float:
 def main(first: int = HELD_OUT, count: int = 400) -> None:
     """Print everything."""
     passages(first, count, count // 4)
-    two_witnesses(first, 5 * count)
     fifth_guest(first, 10)
     knocks(first, 4)
     speed(first)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.config.loader import parse
+from controller.events import Edge
 from controller.replay import replay, wired_by
 from controller.trace import Row, load_trace
 from tests.tools.doorway.scenes import Scene
@@ -29,6 +30,18 @@ class Recorded:
     start: int
     final: int
     ambiguous: bool = False
+    #: +1 or -1 with the time at which the middle of a body passes.
+    crossings: tuple[tuple[float, int], ...] = ()
+
+    def edges(self) -> list[Edge]:
+        """Return the rows as edges."""
+        return [Edge(row.t_ms, row.line, row.level == 1) for row in self.rows]
+
+    def at_pace(self, factor: float) -> Recorded:
+        """Return the scene as if everybody had walked so many times as fast."""
+        rows = [row._replace(t_ms=row.t_ms / factor) for row in self.rows]
+        crossings = tuple((t_ms / factor, way) for t_ms, way in self.crossings)
+        return replace(self, rows=rows, crossings=crossings)
 
 
 def recorded(folder: Path) -> Iterator[Recorded]:
@@ -46,13 +59,15 @@ def recorded(folder: Path) -> Iterator[Recorded]:
             start,
             final,
             bool(truth.get("ambiguous")),
+            tuple((c["t_ms"], 1 if c["kind"] == "entry" else -1) for c in truth["crossings"]),
         )
 
 
 def as_recorded(scene: Scene) -> Recorded:
     """Return a made scene as if it had been recorded."""
     rows = [Row(edge.t_ms, edge.line, int(edge.level)) for edge in scene.edges]
-    return Recorded(scene.category, rows, scene.spacing_mm, scene.start, scene.final)
+    final, crossings = scene.final, scene.crossings
+    return Recorded(scene.category, rows, scene.spacing_mm, scene.start, final, crossings=crossings)
 
 
 def score_replay(scene: Recorded, spacing: float = 1.0) -> Result:

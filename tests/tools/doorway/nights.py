@@ -23,9 +23,7 @@ LINES = frozenset({"beam_outer", "beam_inner", "door_contact"})
 RELEASE_MS = 100.0
 LOOK_MS = 5_000.0
 #: Nobody is turned away: our evenings have more guests than any bar for four.
-RULES = RuleSettings(
-    capacity=1000, lines=LINES, release_ms=60_000.0, strike_max_on_ms=60_000.0
-)
+RULES = RuleSettings(capacity=1000, lines=LINES, release_ms=60_000.0, strike_max_on_ms=60_000.0)
 
 Crossings = Sequence[tuple[float, int]]
 

@@ -211,10 +211,11 @@ CATEGORIES: dict[str, tuple[Callable[[Stage], None], Noise]] = {
 OPEN = ("abreast", "passing", "covered beam")
 
 
-def scene(category: str, seed: int) -> Scene:
+def scene(category: str, seed: int, receivers_are: Noise | None = None) -> Scene:
     """One scenario; the same seed gives the same edges."""
     rng = Random(f"{category} {seed}")
-    play, noise = CATEGORIES[category]
+    play, usual = CATEGORIES[category]
+    noise = receivers_are or usual
     stage = Stage(rng, [], [])
     play(stage)
     spacing_mm = 90.0 if category == "covered beam" else rng.uniform(60, 120)
@@ -257,7 +258,7 @@ _EVENING = (
 )
 
 
-def evening(seed: int, crossings: int = 320) -> Scene:
+def evening(seed: int, crossings: int = 320, noise: Noise | None = None) -> Scene:
     """A whole evening of some ``crossings`` crossings, with glitches and chatter."""
     rng = Random(f"evening {seed}")
     stage = Stage(rng, [], [])
@@ -265,5 +266,5 @@ def evening(seed: int, crossings: int = 320) -> Scene:
     while len(stage.crossings) < crossings:
         rng.choice(plays)(stage)
         stage.t_ms += rng.expovariate(1 / 60_000) + 2000
-    noise = Noise(chatter=0.3, glitches_per_s=0.005, dropouts_per_s=0.03)
-    return shoot("evening", stage, rng.uniform(60, 120), noise, start=400)
+    usual = Noise(chatter=0.3, glitches_per_s=0.005, dropouts_per_s=0.03)
+    return shoot("evening", stage, rng.uniform(60, 120), noise or usual, start=400)

@@ -187,17 +187,18 @@ _EVENING = (
 )
 
 
-def step_scene(category: str, seed: int) -> Scene:
+def step_scene(category: str, seed: int, receivers_are: Noise | None = None) -> Scene:
     """Return one scene of this world; the same seed gives the same edges."""
     rng = Random(f"steps {category} {seed}")
-    play, noise = CATEGORIES[category]
+    play, usual = CATEGORIES[category]
+    noise = receivers_are or usual
     stage = Stage(rng, [], [])
     play(stage)
     spacing_mm = 90.0 if category == "stuck beam" else rng.uniform(60, 120)
     return shoot(category, stage, spacing_mm, noise, start=rng.randint(4, 6))
 
 
-def step_evening(seed: int, crossings: int = 320) -> Scene:
+def step_evening(seed: int, crossings: int = 320, noise: Noise | None = None) -> Scene:
     """Return a whole evening of this world with some ``crossings`` crossings."""
     rng = Random(f"steps evening {seed}")
     stage = Stage(rng, [], [])
@@ -205,5 +206,5 @@ def step_evening(seed: int, crossings: int = 320) -> Scene:
     while len(stage.crossings) < crossings:
         rng.choice(plays)(stage)
         stage.t_ms += rng.expovariate(1 / 60_000) + 2000
-    noise = Noise(chatter=0.3, glitches_per_s=0.005, dropouts_per_s=0.03)
-    return shoot("evening", stage, rng.uniform(60, 120), noise, start=400)
+    usual = Noise(chatter=0.3, glitches_per_s=0.005, dropouts_per_s=0.03)
+    return shoot("evening", stage, rng.uniform(60, 120), noise or usual, start=400)
