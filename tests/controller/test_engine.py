@@ -9,7 +9,7 @@ from controller.events import Command, Edge, Effect, Note, Set
 from controller.gpio.simulated import ACTS
 from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
-from tests.tools.doorway.parties import CATEGORIES, inward, party
+from tests.tools.doorway.parties import CATEGORIES, believed, parties, truth
 
 
 def names(effects: TimedEffects) -> list[str]:
@@ -90,7 +90,8 @@ def test_next_deadline_is_the_earlier_of_both() -> None:
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_party_after_a_release_of_its_size_is_never_silently_wrong(category: str) -> None:
-    for played in inward(category, 900_000, 40):
-        came = party(played)
-        assert came.both.min <= came.size <= came.both.max
-        assert not came.both.certain or came.both.count == came.size
+    for played in parties(category, 1, 900_000, 40):
+        for width in {False, played.door_width_mm > 0}:
+            inside = believed(played, release=True, width=width)
+            assert inside.min <= truth(played) <= inside.max
+            assert not inside.certain or inside.count == truth(played)
