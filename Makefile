@@ -161,6 +161,8 @@ CORE := controller/events.py \
   controller/rules/reconcile.py \
   controller/rules/session.py \
   controller/rules/undo.py \
+  controller/sensing/patterns.py \
+  controller/sensing/depths.py \
   controller/sensing/classify.py \
   controller/sensing/contacts.py \
   controller/sensing/knocks.py \

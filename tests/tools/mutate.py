@@ -21,7 +21,12 @@ FOLDERS = ("controller", "web", "tests", "systemd")
 #: Each module below controller/, with the tests below tests/controller/ that are there to hold it.
 RULES = ("rules", "mqtt/test_snapshot")
 WIRE = ("test_codec", "mqtt/test_snapshot", "mqtt/test_inbox")
-PASSAGES = ("sensing/test_sensing", "sensing/test_passages", "sensing/test_classify")
+PASSAGES = (
+    "sensing/test_sensing",
+    "sensing/test_passages",
+    "sensing/test_classify",
+    "sensing/test_depths",
+)
 KNOCKS = ("sensing/test_sensing", "sensing/test_knocks", "sensing/test_knock_decoder")
 HELD_BY: dict[str, tuple[str, ...]] = {
     "rules/step": RULES,
@@ -39,7 +44,7 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "mqtt/inbox": WIRE,
     "sensing/passages": PASSAGES,
     "sensing/patterns": PASSAGES,
-    "sensing/carried": PASSAGES,
+    "sensing/depths": PASSAGES,
     "sensing/classify": PASSAGES,
     "sensing/knocks": KNOCKS,
     "sensing/rhythms": KNOCKS,

@@ -50,6 +50,8 @@ def test_wrong_duration_names_file_section_key_range_and_value() -> None:
         ("door", "release_time", "400 ms", 'must be 0.5 to 30 s, got "400 ms"'),
         ("door", "release_time", 20, "must not be longer than strike_max_on"),
         ("door", "pre_alarm_time", 60, "must not be longer than open_time"),
+        ("door", "width_mm", 90, "must be 0 or 600 to 2000 mm, got 90"),
+        ("door", "width_mm", "900", 'must be 0 or 600 to 2000 mm, got "900"'),
         ("sensing", "beam_spacing_mm", 10, "must be 40 to 200 mm, got 10"),
         ("mqtt", "prefix", "a/#", "must be a topic without"),
         ("mqtt", "port", 70000, "must be a whole number from 1 to 65535"),

@@ -6,13 +6,16 @@ Sketches at 1 m/s and 90 mm between the beams: a time in ms is a depth in mm.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
 
+from controller.events import Passage
 from controller.sensing.settings import SensingSettings
-from tests.support.sensed import verdicts_of
+from tests.support.sensed import S90, verdicts_of
 from tests.tools.doorway.folder import as_recorded, score_replay
-from tests.tools.doorway.score import Result, score_ours
+from tests.tools.doorway.score import Result, score_ours, sense
+from tests.tools.doorway.sketch import edges
 from tests.tools.doorway.steps import CATEGORIES, OPEN, step_evening, step_scene
 
 #: Nothing was ever tuned on seeds from here on.
@@ -53,6 +56,102 @@ def test_thin_people_who_walk_alone_lower_the_depth_of_a_bag() -> None:
     alone = [second(10_000 * k, depth) for k, depth in enumerate((186, 300, 187, 340, 188), 1)]
     assert people(" ".join([*alone[:4], late])) == (5, 5)
     assert people(" ".join([*alone, late])) == (7, 7)
+
+
+def alone(depths: Iterable[int]) -> str:
+    """Sketch people who walk alone, ten seconds apart, from the first on."""
+    return " ".join(second(10_000 * (k + 1), depth) for k, depth in enumerate(depths))
+
+
+def later(text: str) -> str:
+    """Sketch the same ten minutes later."""
+    return re.sub(r"([+-])(\d+)", lambda found: f"{found[1]}{int(found[2]) + 600_000}", text)
+
+
+def last_of(text: str, settings: SensingSettings = S90) -> list[tuple[int, int]]:
+    """Return the least and most people of each passage after ten minutes."""
+    passed = [e for e in sense(edges(text), settings) if isinstance(e, Passage)]
+    return [(e.least, e.most) for e in passed if e.t_ms > 600_000]
+
+
+def test_deep_people_who_walk_alone_raise_the_depth_of_one_body() -> None:
+    """Or the beams' distance is set too large: then every deep guest was a question."""
+    deep = later(second(1000, 395))
+    assert last_of(deep) == [(0, 2)]
+    assert last_of(f"{alone([280] * 16)} {deep}") == [(0, 2)]
+    assert last_of(f"{alone([365] * 16)} {deep}") == [(1, 1)]
+    # those who are asked about are learnt from, too; who is too deep for any spacing is not
+    assert last_of(f"{alone([280] * 14 + [385] * 2)} {deep}") == [(1, 1)]
+    assert last_of(f"{alone([280] * 14 + [450] * 2)} {deep}") == [(0, 2)]
+
+
+def test_learnt_depths_are_forgotten_when_others_come() -> None:
+    deep = later(second(1000, 395))
+    assert last_of(f"{alone([385] * 4 + [280] * 54)} {deep}") == [(1, 1)]
+    many = " ".join(second(5000 * (k + 1), 280) for k in range(64))
+    assert last_of(f"{second(1000, 385)} {second(2500, 385)} {many} {deep}") == [(0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("known", "depth", "expected"),
+    [
+        ([], 195, (1, 2)),
+        ([280] * 16, 195, (2, 2)),
+        ([280] * 16, 190, (1, 2)),
+        ([365] * 16, 195, (1, 1)),
+        ([365] * 16, 202, (1, 2)),
+        ([365] * 13 + [210] * 3, 195, (2, 2)),
+    ],
+)
+def test_bag_is_as_deep_as_people_measure(
+    known: list[int], depth: int, expected: tuple[int, int]
+) -> None:
+    found = last_of(f"{alone(known)} {later(f'{BODY} {second(1340, depth)}')}")
+    assert (sum(least for least, _ in found), sum(most for _, most in found)) == expected
+
+
+def body(broken_ms: int, lags_ms: tuple[int, int]) -> str:
+    """Sketch one even break of each beam, with these lags at its front and at its back."""
+    on, off = 1000 + lags_ms[0], 1000 + broken_ms
+    return f"O+1000 I+{on} O-{off} I-{off + lags_ms[1]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # 391 mm, in one step: a swing of the speed that both lags meet at the same moment hides it
+        (body(530, (122, 122)), (1, 1)),
+        # the lags show that the speed did not swing there
+        (body(530, (111, 133)), (0, 2)),
+        # in much less than a step nothing is hidden, and in half a step and more little
+        (body(318, (73, 73)), (0, 2)),
+        (body(760, (175, 175)), (0, 2)),
+        # deeper than any step can make one body look
+        (body(530, (120, 120)), (0, 2)),
+        # an arm at one end makes its lag short: by the longer one this is a body of 345 mm
+        (body(468, (98, 122)), (1, 1)),
+        (body(498, (98, 122)), (0, 2)),
+    ],
+)
+def test_one_deep_body_or_two_side_by_side(text: str, expected: tuple[int, int]) -> None:
+    assert people(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("width_mm", "one_mm", "asked_mm"),
+    [(0, 377, 396), (650, 598, 602), (651, 448, 452), (700, 448, 452), (750, 398, 402),
+     (751, 377, 396), (900, 377, 396)],
+)  # fmt: skip
+def test_in_a_narrow_door_nobody_is_abreast(width_mm: int, one_mm: int, asked_mm: int) -> None:
+    settings = SensingSettings(door_width_mm=width_mm)
+    assert last_of(later(second(1000, one_mm)), settings) == [(1, 1)]
+    assert last_of(later(second(1000, asked_mm)), settings) == [(0, 2)]
+
+
+def test_gap_of_a_few_millimetres_is_no_gap_between_people() -> None:
+    """Both receivers dropped out while somebody passed slowly, one lag apart by chance."""
+    assert people("O+1000 I+1400 O-1600 O+1626 I-2000 I+2026 O-2333 I-2733") == (1, 1)
+    assert people("O+1000 I+1400 O-1900 O+1940 I-2300 I+2340 O-2900 I-3300") == (2, 2)
 
 
 def test_bag_between_two_bodies_is_one_of_theirs() -> None:
@@ -98,6 +197,10 @@ def test_two_who_squeeze_past_each_other_are_not_one_with_arms() -> None:
 
 def test_gap_of_both_beams_at_once_is_light_and_parts_nobody() -> None:
     assert verdicts_of("O+1000 I+1090 O-1150 I-1152 I+1184 O+1186 O-1300 I-1390") == [(1, 1, "")]
+    # who follows closely is not joined by it
+    close = "O+1360 I+1450 O-1610 I-1700"
+    lit = "O+1000 I+1090 O-1150 I-1152 I+1184 O+1186 O-1300 I-1390"
+    assert people(f"{lit} {close}") == (2, 2)
     # one lag apart it is two people's
     assert people("O+1000 I+1090 O-1250 O+1290 I-1340 I+1380 O-1500 I-1590") == (2, 2)
 
