@@ -145,9 +145,9 @@ def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if lag_on * lag_off <= 0 or not alike(lag_on, lag_off, LAG_FACTOR):
         return 0
-    depth_mm = people.body_mm(outer, inner)
-    speed = depth_mm / mean_ms(outer, inner)
-    if depth_mm <= BAG_MOST_MM or people.too_deep(outer, inner, depth_mm):
+    depth_mm, broken_ms = people.body_mm(outer, inner), mean_ms(outer, inner)
+    speed = depth_mm / broken_ms
+    if depth_mm <= BAG_MOST_MM or people.too_deep(broken_ms, depth_mm):
         return 0
     if not SLOWEST < speed < FASTEST_BODY:
         return 0
@@ -237,7 +237,7 @@ def _single(outer: Span, inner: Span, people: People) -> Verdict:
     walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST_HAND
     if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
         return (0, 0, "arm")
-    if people.too_deep(outer, inner, least_mm):
+    if people.too_deep(mean_ms(outer, inner), least_mm):
         return _too_deep(outer, inner, people)
     return (way, way, "")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from math import cos, inf, log, pi, sin, sqrt
+from math import inf
 
 from controller.sensing.patterns import BeamPattern, Span, mean_ms, spans_of
 from controller.sensing.settings import SensingSettings
@@ -41,19 +41,13 @@ DEEP_MM = 342.0
 MOST_SCALE = 1.08
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
 BODY_MOST_MM = 378.0
-#: The same where uneven steps hide more: at most.
+#: A walker's speed changes by some 8 % within each step of half a second. Who breaks a beam for
+#: about as long (ms) shows the same moment of a step at both lags, and may look deeper.
 STEP_MOST_MM = 394.0
-#: Who breaks a beam for less than this (ms) has walked less than a step, which hides little.
-BRISK_MS = 360.0
-#: The deepest body, as far as the receivers can tell.
-DEEPEST_MM = 355.0
+STEP_MS = (360.0, 640.0)
 #: In a doorway up to so wide (mm) two who come side by side are together deeper than this: one
 #: leads, because their shoulders do not fit. What is less deep there is one body, with its arms.
 NARROW_MM = ((650.0, 600.0), (700.0, 450.0), (750.0, 400.0))
-#: A walker's speed swings with each step by up to this part.
-SWING = 0.11
-#: How little two lags tell of it: the receivers' own error in them, squared, by a usual swing's.
-LAG_NOISE = 0.05
 #: Slower than this (mm/ms = m/s) somebody stands, and a lag says nothing about depth.
 SLOWEST = 0.2
 #: Nobody walks through a door faster than this; two who squeeze past each other, one in and one
@@ -100,23 +94,6 @@ def apart_mm(one: BeamPattern, other: BeamPattern, spacing_mm: float) -> float:
         return inf
     gap_ms = after.outs[0][0] - before.outs[-1][1] + after.ins[0][0] - before.ins[-1][1]
     return spacing_mm * gap_ms / abs(lag_on + lag_off)
-
-
-def step_most_mm(outer: Span, inner: Span, spacing_mm: float) -> float:
-    """Return how deep one body may look that walks in steps.
-
-    Its speed swings once a step. A swing that shows as two different lags hides nothing; one that
-    both lags meet at the same moment of a step does, most if a crossing lasts just one step.
-    """
-    broken_ms = mean_ms(outer, inner)
-    if broken_ms < BRISK_MS:
-        return BODY_MOST_MM
-    lag_on, lag_off = abs(inner[0] - outer[0]), abs(inner[1] - outer[1])
-    step_ms = 1000 / (1.3 + 1.2 * spacing_mm / (lag_on + lag_off))
-    half = pi * broken_ms / step_ms
-    shown = log(lag_on / lag_off) / 2 * sin(half) / (sin(half) ** 2 + LAG_NOISE)
-    hidden = sqrt(max(0.0, SWING * SWING - shown * shown))
-    return min(STEP_MOST_MM, DEEPEST_MM * (1 + hidden * abs(sin(half) / half - cos(half))))
 
 
 def _narrow_mm(width_mm: float) -> float:
@@ -188,16 +165,17 @@ class People:
             return None
         return BeamPattern(spans_of(self._last[0]), spans_of(self._last[1]))
 
-    def too_deep(self, outer: Span, inner: Span, depth_mm: float) -> bool:
-        """Return whether no one body that walked is so deep."""
-        if depth_mm <= max(BODY_MOST_MM * self.scale, self.narrow_mm):
+    def too_deep(self, broken_ms: float, depth_mm: float) -> bool:
+        """Return whether no one body is so deep that broke each beam for so long."""
+        if depth_mm <= BODY_MOST_MM * self.scale:
             return False
-        return depth_mm > step_most_mm(outer, inner, self.spacing_mm) * self.scale
+        step_mm = STEP_MOST_MM * self.scale if STEP_MS[0] < broken_ms < STEP_MS[1] else 0.0
+        return depth_mm > max(step_mm, self.narrow_mm)
 
     def body_mm(self, outer: Span, inner: Span) -> float:
         """Return the depth of a body: by its mean lag, or its longer one if an arm swung there."""
         least_ms, most_ms = sorted((abs(inner[0] - outer[0]), abs(inner[1] - outer[1])))
         broken_ms = mean_ms(outer, inner)
         depth_mm = 2 * self.spacing_mm * broken_ms / (least_ms + most_ms)
-        swung = most_ms > UNEVEN_FACTOR * least_ms and self.too_deep(outer, inner, depth_mm)
+        swung = most_ms > UNEVEN_FACTOR * least_ms and self.too_deep(broken_ms, depth_mm)
         return self.spacing_mm * broken_ms / most_ms if swung else depth_mm

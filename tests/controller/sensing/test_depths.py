@@ -119,11 +119,8 @@ def body(broken_ms: int, lags_ms: tuple[int, int]) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        # 391 mm, in one step: a swing of the speed that both lags meet at the same moment hides it
+        # 391 mm in about a step, which hides how much the speed changed; not in less, or in more
         (body(530, (122, 122)), (1, 1)),
-        # the lags show that the speed did not swing there
-        (body(530, (111, 133)), (0, 2)),
-        # in much less than a step nothing is hidden, and in half a step and more little
         (body(318, (73, 73)), (0, 2)),
         (body(760, (175, 175)), (0, 2)),
         # deeper than any step can make one body look
