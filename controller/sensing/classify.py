@@ -76,7 +76,7 @@ SWAY_PART = 0.04
 GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
 #: People in one file leave at least so much between them: what is less is a drop-out.
-GAP_LEAST_MM = 12.0
+GAP_LEAST_MM = 10.0
 
 
 def classify(outer: list[float], inner: list[float], people: People) -> list[Verdict]:
