@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from controller.engine import Engine, TimedEffects
@@ -9,7 +11,10 @@ from controller.events import Command, Edge, Effect, Note, Set
 from controller.gpio.simulated import ACTS
 from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
+from tests.tools.doorway.nights import night
 from tests.tools.doorway.parties import CATEGORIES, believed, parties, truth
+from tests.tools.doorway.scenes import Scene, evening
+from tests.tools.doorway.steps import step_evening
 
 
 def names(effects: TimedEffects) -> list[str]:
@@ -95,3 +100,18 @@ def test_party_after_a_release_of_its_size_is_never_silently_wrong(category: str
             inside = believed(played, release=True, width=width)
             assert inside.min <= truth(played) <= inside.max
             assert not inside.certain or inside.count == truth(played)
+
+
+@pytest.mark.parametrize("made", [evening, step_evening])
+def test_evening_with_its_releases_is_never_silently_wrong(
+    made: Callable[..., Scene],
+) -> None:
+    asked = {True: 0, False: 0}
+    for seed in range(900_000, 900_004):
+        played = made(seed, crossings=80)
+        sensing = SensingSettings(beam_spacing_mm=played.spacing_mm)
+        for releases in asked:
+            found = night(played.edges, played.crossings, sensing, releases=releases)
+            asked[releases] += found.asked
+            assert found.wrong == 0
+    assert asked[True] <= asked[False]
