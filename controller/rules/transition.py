@@ -62,7 +62,7 @@ class Transition:
         """Write whose phone asked into each note with a cause since effect number ``first``."""
         for number, effect in enumerate(self.effects[first:], first):
             if isinstance(effect, Note) and "cause" in effect.data:
-                self.effects[number] = replace(effect, data={**effect.data, "by": by})
+                self.effects[number] = Note(effect.name, {**effect.data, "by": by})
 
     def chime(self, tone: str) -> None:
         """Emit one chime."""
