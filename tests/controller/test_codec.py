@@ -322,6 +322,23 @@ def test_restored_count_that_makes_sense_is_as_it_was() -> None:
     assert codec.load_state(state_of(text)).occupancy == Occupancy(2, 1, 3)
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"session":null', '"session":{"started_ms":9e9,"next_mark":0}'),
+        ('"session":null', '"session":{"started_ms":0,"next_mark":-5}'),
+        ('"timers":{}', '"timers":{"release":-1e9}'),
+        ('"t_ms":0.0', '"t_ms":1e300'),
+    ],
+)
+def test_state_with_a_number_that_cannot_be_is_refused(was: str, becomes: str) -> None:
+    """Types are right, and yet every start ended in a traceback, or rang marks for hours."""
+    text = text_of(asdict(State()))
+    assert was in text
+    with pytest.raises(ValueError, match="has a number that cannot be"):
+        codec.load_state(state_of(text.replace(was, becomes)))
+
+
 @given(st.text(max_size=50))
 def test_what_is_no_state_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a state"):

@@ -94,6 +94,19 @@ def test_zero_bytes_after_a_power_cut_are_damage(log: AppendLog) -> None:
     assert read_lines(log.path) == (LINES, True)
 
 
+@pytest.mark.parametrize("spoilt", ["large", "unpacks to more"])
+def test_file_larger_than_any_log_is_damage_and_not_read_whole(
+    spoilt: str, log: AppendLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log)
+    log.add(b"[" * 50_000 + b"]")
+    limit = log.path.stat().st_size if spoilt == "unpacks to more" else 500
+    monkeypatch.setattr("controller.journal.append_log.MOST_BYTES", limit)
+    lines, damaged = read_lines(log.path)
+    assert damaged
+    assert lines == LINES[: len(lines)]
+
+
 def test_clear_empties_the_file_and_restarts_compression(log: AppendLog) -> None:
     fill(log)
     log.clear()
@@ -340,7 +353,20 @@ def test_full_database_keeps_steps_in_append_log(
     assert journal.after(0, 99) == [row(seq) for seq in range(1, 51)]
 
 
-@pytest.mark.parametrize("odd", ["", "[[[2]],null,null]", "[[],nan,2]", "{}"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "",
+        "[[[2]],null,null]",
+        "[[],nan,2]",
+        "{}",
+        '[[[-3,1.0,1.0,"entry",{}]],null,8]',
+        '[[[3,1.0,1e300,"entry",{}]],null,8]',
+        '[[[3,1.0,1.0,"entry",5]],null,8]',
+        '[[],{"t_ms":-1.0,"boot_id":"b","boottime_ms":1.0,"wall_s":1.0},8]',
+        '[[],{"t_ms":1.0,"boot_id":5,"boottime_ms":1.0,"wall_s":1.0},8]',
+    ],
+)
 def test_whole_line_that_is_no_step_is_damage(journal: Journal, odd: str) -> None:
     journal.close()
     with closing(AppendLog(append_log_path(journal.path))) as log:

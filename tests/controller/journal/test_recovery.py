@@ -278,6 +278,7 @@ def test_state_is_taken_over_by_the_start_after_one_that_was_killed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(path)
+    shutil.copy(path, path.with_name("journal.db.corrupt-1"))  # of another evening
     spoil(path, "DROP TABLE mark")
     with monkeypatch.context() as patch:
         patch.setattr(recovery, "_take_over", lambda journal, steps: journal.close())
