@@ -18,6 +18,8 @@ from pathlib import Path
 from controller.config.atomic_file import sync_folder
 from controller.journal.records import Saved
 
+#: The one reason that is no damage: who was inside then says nothing of now.
+RESTORED = "a backup was restored"
 #: Of a mark's text, so that whatever stands in the file makes no long line in a log.
 SHOWN = 300
 #: Bytes of the newest step; always as many, so that a new one covers the old one.

@@ -25,7 +25,7 @@ from threading import Lock, Thread
 from controller.clock import boot_id
 from controller.journal.checks import row_problem
 from controller.journal.database import NewerJournalError
-from controller.journal.doubt import DoubtMark, NewestStep
+from controller.journal.doubt import RESTORED, DoubtMark, NewestStep
 from controller.journal.journal import (
     CHECKED_ROWS,
     EVENTS,
@@ -220,7 +220,8 @@ def _with_doubts(found: _Found, journal: Journal, tonight: Sequence[Row]) -> Ope
     warning = "; ".join(dict.fromkeys(found.reasons))
     if warning:
         warning = f"journal {found.file}: {warning}; confirm the guest count on the page"
-    return Opened(journal, bool(warning), warning, tonight, damaged=bool(warning))
+    damaged = bool(found.reasons) and found.reasons[0] != RESTORED
+    return Opened(journal, bool(warning), warning, tonight, damaged)
 
 
 def _reasons(found: _Found, journal: Journal, newest: NewestStep, empty: bool) -> Iterable[str]:

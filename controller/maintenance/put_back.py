@@ -15,7 +15,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from controller.journal.doubt import DoubtMark
+from controller.journal.doubt import RESTORED, DoubtMark
 from controller.journal.journal import append_log_path
 from controller.maintenance.contents import Kind
 
@@ -39,8 +39,7 @@ def put_back(items: list[tuple[str, str, str]], archive: tarfile.TarFile) -> Pat
         for _, path, kind in items:
             if kind == Kind.JOURNAL:
                 _check_unused(Path(path))
-                # Who was inside then says nothing of now.
-                DoubtMark(Path(path)).set("a backup was restored")
+                DoubtMark(Path(path)).set(RESTORED)
         aside = _move_aside(folder, [Path(path) for _, path, _ in items])
         for item, path, _ in items:
             if item in new:

@@ -162,6 +162,7 @@ def test_restored_elsewhere_phones_stay_paired_and_the_count_asks(
     for _ in range(2):  # a start that fails leaves the doubt to the next
         found = open_journal(house.journal)
         assert found.doubt
+        assert not found.damaged, "nothing to tell on the page but the doubt"
         assert found.journal.last_seq() == 3
         found.journal.close()
 
