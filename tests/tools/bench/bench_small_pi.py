@@ -40,7 +40,7 @@ class Process:
             began_s = time.monotonic()
             self._process = subprocess.Popen(
                 [sys.executable, *command],
-                env={**os.environ, "NOTIFY_SOCKET": address},
+                env={**os.environ, "NOTIFY_SOCKET": address, "RUNTIME_DIRECTORY": runtime_dir()},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -79,6 +79,11 @@ class Process:
         """End it as systemd does."""
         self._process.terminate()
         self._process.wait(20)
+
+
+def runtime_dir() -> str:
+    """Return a folder in memory, as systemd gives one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
 
 
 def configuration(folder: Path, port: int) -> Path:
