@@ -37,9 +37,10 @@ UNIT_PROPERTIES = (
     "KillSignal=SIGQUIT",  # ended too early to say a word, it must not look like a success
     "ProtectKernelTunables=yes",  # the same view of /proc, so the same boot, also in a container
     "LoadCredential=broker:/etc/backdoor/controller.login",
-    "RuntimeDirectory=backdoor-self-test",
-    "WorkingDirectory=/run/backdoor-self-test",
-    "Environment=LG_WD=/run/backdoor-self-test",
+    "RuntimeDirectory=backdoor-controller",  # the service's own, which says the newest step
+    "RuntimeDirectoryPreserve=yes",
+    "WorkingDirectory=/run/backdoor-controller",
+    "Environment=LG_WD=/run/backdoor-controller",
     "ExecStopPost=-/usr/bin/python3 -IS /opt/backdoor/systemd/strike-off",
 )
 

@@ -55,8 +55,8 @@ DAMAGES = (
     sqlite3.SQLITE_FORMAT,
     sqlite3.SQLITE_SCHEMA,
 )
-#: A disk that has not answered after so long is taken as none, seconds.
-OPEN_LIMIT_S = 10.0
+#: A disk that has not answered after so long is taken as none, seconds: some waits are long ones.
+OPEN_LIMIT_S = 20.0
 #: Parts of a journal, beside the database itself.
 PARTS = ("-wal", "-shm", "-tail", "")
 

@@ -41,7 +41,7 @@ COMMANDS_WAITING = 1000
 #: How long it is shown that another client came with our id: whether it is over, nobody can tell.
 THROWN_OUT_SHOWN_S = 600.0
 #: A disk that has not answered for so long is said to fail, and nobody waits for it any more.
-STALL_S = 3.0
+STALL_S = 4.0
 #: The fault goes when the disk has answered in time for so long: slow disks are slow every time.
 CALM_S = 60.0
 

@@ -152,6 +152,17 @@ def test_lgpio_pipe_is_in_the_working_directory() -> None:
     assert service["Environment"] == f"LG_WD={place}"
 
 
+def test_who_writes_the_journal_knows_its_newest_step_by_one_runtime_directory() -> None:
+    """Else a self-test, or safe mode, would look like an older copy of the journal."""
+    from controller.cli.selftest import UNIT_PROPERTIES
+
+    own = dict(each.split("=", 1) for each in UNIT_PROPERTIES)
+    units = [settings(Path(f"systemd/backdoor-{name}.service")) for name in ("controller", "safe")]
+    for service in (own, *units):
+        assert service["RuntimeDirectory"] == "backdoor-controller"
+        assert service["RuntimeDirectoryPreserve"] == "yes"
+
+
 def test_only_controller_units_may_use_pins() -> None:
     controller = settings(Path("systemd/backdoor-controller.service"))
     assert controller["DeviceAllow"] == "char-gpiochip rw"
