@@ -657,6 +657,34 @@ def test_refused_commands_leave_what_can_be_taken_back_as_it_is() -> None:
     assert inside(room) == (2, 2, 4, False)
 
 
+def test_release_that_a_wrong_count_has_refused_stays_refused() -> None:
+    room = shut_room(1)
+    ask(room, "set_count", 4)
+    assert room.command("access_door", 1) == Reason.CAPACITY_REACHED
+    undo(room)
+    assert (inside(room), room.state.grant, room.strike) == ((1, 1, 1, True), None, False)
+
+
+def test_taking_back_one_part_leaves_the_other() -> None:
+    room = shut_room(2)
+    room.knock()
+    ask(room, "room_empty", id_="1")
+    ask(room, "answer_hatch", id_="2")
+    undo(room, "2")
+    undo(room, "1")
+    assert inside(room) == (2, 2, 2, True)
+
+
+def test_by_hand_a_party_whose_release_a_wrong_count_has_spent_may_be_inside() -> None:
+    room = Room(counting="manual", lines=frozenset())
+    ask(room, "access_door", 2, "let")
+    room.doorway(0)
+    ask(room, "set_count", 4)
+    undo(room)
+    room.doorway(0, busy=False)
+    assert inside(room) == (0, 0, 2, False)
+
+
 @pytest.mark.parametrize(
     ("before", "wrong", "then", "number"),
     [(0, 3, "self_test", None), (3, 0, "self_test", None), (4, 1, "access_door", 2)],

@@ -17,6 +17,8 @@ from tests.tools.model.space import JUST_COUNTED, Move
 FEWER = -1000
 #: As many came in as no release is open.
 NOBODY_COMES = -1
+#: What a question is called that stands again; in a state that is kept it has no name.
+PUT_BACK = "b"
 
 
 class Peopled(State):
@@ -41,7 +43,7 @@ def remembered(state: Peopled) -> Peopled:
     question = believed.question
     if question is None:
         state = structs.replace(state, asked=0)
-    elif question.id and state.asked != FEWER:  # asked in this step: only then it has its name
+    elif question.id not in ("", PUT_BACK) and state.asked != FEWER:  # asked in this step
         state = structs.replace(state, asked=state.asked + state.since)
     if believed.grant is not None:
         state = structs.replace(state, came=max(state.came, 0))
