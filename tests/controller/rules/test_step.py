@@ -766,6 +766,12 @@ def test_large_party_of_which_one_was_seen_asks_with_every_answer(capacity: int)
     assert room.state.occupancy.count == capacity
 
 
+def test_warning_as_long_as_the_session_is_not_given_at_its_beginning() -> None:
+    room = Room(session_ms=900_000.0, warnings_ms=(900_000.0, 300_000.0))
+    assert names(room.passes(1)) == ["entry", "session_started"]
+    assert "session_warning" in names(room.wait(600))
+
+
 def test_timer_of_another_version_ends_without_effect() -> None:
     """There used to be a bug: a journal with a timer that these rules don't know stopped them."""
     room = Room()
