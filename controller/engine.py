@@ -59,7 +59,7 @@ class Engine:
         t_ms = edge.t_ms
         if t_ms < self._now_ms:
             t_ms = self._now_ms
-            edge = edge._replace(t_ms=t_ms)
+            edge = edge._replace(t_ms=t_ms, resync=True)
         effects = self.advance(t_ms) if self._due <= t_ms else []
         self._now_ms = t_ms
         events = self._senses.edge(edge)

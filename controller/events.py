@@ -152,7 +152,8 @@ class Edge(NamedTuple):
     t_ms: float
     line: str
     level: bool
-    #: Found by re-reading the pin, not reported by the kernel: an edge was lost somewhere.
+    #: Its time is not exact: it was found by re-reading the pin, as the kernel lost an edge, or it
+    #: came too late to be taken as it happened.
     resync: bool = False
 
 

@@ -119,6 +119,7 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "BeamDead": ("a light beam sees nothing", "un raggio non vede niente"),
     "BeamChatter": ("a light beam flickers", "un raggio sfarfalla"),
     "LineChatter": ("a sensor chatters", "un sensore è instabile"),
+    "LineInterference": ("interference on the wires", "disturbi elettrici sui fili"),
     "LockNotLocked": ("the bolt is not where it should be", "il catenaccio non è al suo posto"),
     "BrokerDown": ("the broker is away", "il broker è assente"),
     "ClientIdTaken": (

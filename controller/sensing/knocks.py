@@ -106,6 +106,8 @@ class Knocks:
         #: Hits of the last seconds: (when, how strong).
         self._past: deque[tuple[float, float]] = deque(maxlen=MOST_PAST)
         self._end_ms = self._deaf_until_ms = -inf
+        #: While a door or hatch contact stirs, its slam may be what was heard: nothing is decided.
+        self._wait_until_ms = -inf
 
     def edge(self, place: int, t_ms: float, level: bool) -> list[Sensed]:
         """Take a pulse's edge of the sensor at this place (index of ``PLACES``)."""
@@ -132,6 +134,25 @@ class Knocks:
         """Ignore what is sounding and what follows for ``lasting_ms``: our own strike or chime."""
         self._forget(t_ms, lasting_ms + OWN_NOISE_MS)
 
+    def unpulse(self, place: int) -> None:
+        """Take back the pulse that just began at this place: it was no sound."""
+        hit = self._hit
+        if hit is None or hit.up_ms[place] is None:
+            return
+        hit.pulses[place] -= 1
+        hit.up_ms[place] = None
+        if not any(hit.pulses):
+            self._hit, self._hit_due = None, inf
+
+    def silence(self) -> None:
+        """Drop what is sounding: one sensor does nothing else, and is not listened to any more."""
+        self._hit, self._hit_due = None, inf
+        self._drop()
+
+    def await_move(self, until_ms: float) -> None:
+        """Decide nothing until then: what was heard may be a door or a hatch that moves."""
+        self._wait_until_ms = until_ms
+
     def slam(self, t_ms: float) -> None:
         """Ignore what came just before or follows: the door or the hatch slammed."""
         self._forget(t_ms, SLAM_MS)
@@ -145,8 +166,7 @@ class Knocks:
         if self._hit is not None and self._hit_due <= t_ms:
             events += self._close(self._hit, t_ms)
         if self._pair_due <= t_ms:
-            self._pair_due = inf
-            events += self._announce(t_ms) if len(self._raps) >= self._settings.knock_raps else []
+            events += self._decide(t_ms)
         if self._end_due <= t_ms:
             events += self._finish(t_ms)
         self.due = min(self._hit_due, self._pair_due, self._end_due)
@@ -200,10 +220,20 @@ class Knocks:
                 if music
                 else self._knuckles(before, rap)
             )
-        if sure and len(self._raps) >= self._settings.knock_raps:
+        if sure:
             self._floor = music
-            return self._announce(t_ms)
+            return self._decide(t_ms)
         return []
+
+    def _decide(self, t_ms: float) -> list[Sensed]:
+        """Report the raps as a knock if there are enough of them and no door is on the move."""
+        self._pair_due = inf
+        if len(self._raps) < self._settings.knock_raps:
+            return []
+        if t_ms < self._wait_until_ms:
+            self._pair_due = self._wait_until_ms
+            return []
+        return self._announce(t_ms)
 
     def _place(self, *raps: Rap) -> int:
         """Return the surface that these raps shook most; if equal, the one that felt it first."""

@@ -284,12 +284,11 @@ def test_uncertain_passage_at_a_shut_door_is_a_phantom() -> None:
 
 
 def test_detectors_due_at_once_all_report() -> None:
-    rest = [Edge(0.0, line, False) for line in ("exit_button", "evacuate")]
-    both = [Edge(1000.0, line, True) for line in ("exit_button", "evacuate")]
-    rows = [*edges(f"{pulses('h958x6')} O+1024 O-1100", wired="OIh"), *rest, *both]
+    alarm = [Edge(0.0, "evacuate", False), Edge(1000.0, "evacuate", True)]
+    rows = [*edges(f"{pulses('h958x6')} O+1024 O-1100", wired="OIh"), *alarm]
     events = sense(sorted(rows, key=at), SensingSettings(knock_raps=1))
     at_once = [type(s) for s in events if s.t_ms == 1030.0]
-    assert at_once == [Contact, Contact, Doorway, Knock]
+    assert at_once == [Contact, Doorway, Knock]
 
 
 def test_both_beams_at_once_make_the_doorway_busy_at_once() -> None:
@@ -308,7 +307,7 @@ BRIEF = (5000.0, 250.0)
 def test_line_unmuted_hides_no_other_event() -> None:
     rows = [Edge(0.0, "exit_button", False), *storm("exit_button", *BRIEF)]
     (begun, over) = [s for s in sense(rows, S90) if isinstance(s, Fault)]
-    assert (begun.t_ms, over.t_ms) == (5199.9, 7199.9)
+    assert (begun.t_ms, over.t_ms) == (5199.9, 12199.9)
     beam = [Edge(0.0, "beam_outer", False), Edge(0.0, "beam_inner", False)]
     walk = [Edge(over.t_ms - 6.0, "beam_outer", True), Edge(over.t_ms + 300, "beam_outer", False)]
     alarm = [Edge(0.0, "evacuate", False), Edge(over.t_ms - 30.0, "evacuate", True)]
@@ -317,7 +316,7 @@ def test_line_unmuted_hides_no_other_event() -> None:
 
 
 def test_two_lines_unmuted_at_once_both_report() -> None:
-    lines = ("exit_button", "hatch_contact")
+    lines = ("hatch_knock", "door_knock")
     rows = [Edge(0.0, line, False) for line in lines]
     both = [Edge(e.t_ms, line, e.level) for e in storm("", *BRIEF) for line in lines]
     events = sound(sense([*rows, *both], S90))
@@ -326,19 +325,19 @@ def test_two_lines_unmuted_at_once_both_report() -> None:
 
 @pytest.mark.parametrize(
     ("edges_", "every_ms", "named"),
-    [(1999, 0.4, False), (2000, 0.4, True), (5000, 1.0, False), (5000, 0.999, True)],
+    [(1999, 0.4, False), (2000, 0.4, True), (3000, 1.0, False), (3000, 0.999, True)],
 )
 def test_storm_is_the_second_thousand_edges_within_a_second(
     edges_: int, every_ms: float, named: bool
 ) -> None:
-    rows = [Edge(5000.0 + every_ms * k, "door_contact", k % 2 == 0) for k in range(edges_)]
-    events = sense([Edge(0.0, "door_contact", False), *rows], S90)
+    rows = [Edge(5000.0 + every_ms * k, "hatch_knock", k % 2 == 0) for k in range(edges_)]
+    events = sense([Edge(0.0, "hatch_knock", False), *rows], S90)
     assert any(isinstance(s, Fault) for s in events) == named
 
 
 @pytest.mark.parametrize("first", [False, True])
 def test_many_slow_changes_lose_none(first: bool) -> None:
-    rows = [Edge(100.0 * k, "door_contact", (k % 2 == 1) != first) for k in range(2100)]
+    rows = [Edge(600.0 * k, "door_contact", (k % 2 == 1) != first) for k in range(2100)]
     events = [s for s in sense(rows, S90) if isinstance(s, Contact)]
     assert [s.active for s in events] == [row.level for row in rows]
 
@@ -346,7 +345,7 @@ def test_many_slow_changes_lose_none(first: bool) -> None:
 def test_level_at_the_end_of_a_storm_is_reported_when_the_line_is_unmuted() -> None:
     events = sense([Edge(0.0, "door_contact", False), *storm("door_contact", *BRIEF)], S90)
     contacts = [(s.t_ms, s.active) for s in events if isinstance(s, Contact)]
-    assert contacts[-1] == (7229.9, False)
+    assert contacts[-1] == (12199.9, False)
 
 
 def test_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:

@@ -116,6 +116,35 @@ def test_trace_played_on_pins_gives_the_events_of_replay(tmp_path: Path) -> None
         assert was["t_ms"] - shift == pytest.approx(is_["t_ms"], abs=0.01)
 
 
+def test_hum_and_spikes_on_pins_are_told_as_in_replay(tmp_path: Path) -> None:
+    spike = [
+        Move(1000 + at_ms, line, level)
+        for at_ms, level in ((0, 1), (45, 0))
+        for line in ("release_button", "evacuate", "door_contact", "hatch_contact")
+    ]
+    flicker = [
+        Move(4000 + 300 * k + at_ms, "hatch_contact", level)
+        for k in range(30)
+        for at_ms, level in ((0, 1), (3, 0))
+    ]
+    knocks = [Move(8000 + m.at_ms, m.line, m.level) for m in ACTS["knock_hatch"]]
+    moves = sorted([*spike, *flicker, *knocks], key=lambda move: move.at_ms)
+    config = wired_by(parse({}, ""), [Row(*move) for move in moves])
+    replayed = [json.loads(line) for line in replay([Row(*move) for move in moves], config)]
+    names = [line["event"] for line in replayed if line["event"] not in ("output", "end")]
+    assert sorted(names) == sorted(["fault", "fault_cleared"] * 2 + ["knock", "knock_ended"])
+    wires = [f"lines.{line}={{pin={config.lines[line].pin}}}" for line in config.lines]
+    with house(tmp_path, *wires, speed=50) as demo:
+        demo.simulator.play(moves)
+        eventually(lambda: len(demo.mqtt.events("fault_cleared")) == 2)
+        faults = {(fault["name"], fault["line"]) for fault in demo.mqtt.events("fault")}
+    assert faults == {("LineInterference", "inputs"), ("LineChatter", "hatch_contact")}
+    live = [json.loads(row.to_json()) for row in read_last(str(tmp_path / "journal.db"), 1000)]
+    assert [line["event"] for line in live if line["event"] not in ("output", "started")] == [
+        line["event"] for line in replayed if line["event"] not in ("output", "end")
+    ]
+
+
 def test_fast_clock_keeps_edge_times_when_it_passes_the_uptime(tmp_path: Path) -> None:
     """House time passes the machine's uptime once, and an edge's moment is still its own."""
     with house(tmp_path, speed=100) as demo:
