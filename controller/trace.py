@@ -32,6 +32,8 @@ HOUR_MS = 3_600_000.0
 FILES = 25
 #: Rows of one hour. A line in a storm gives ten thousand a second; the first few show the storm.
 ROWS = 200_000
+#: An edge that arrived after a later one is written so long after it.
+LATE_MS = 0.2
 
 
 # --- reading a trace ------------------------------------------------------------------------------
@@ -179,8 +181,11 @@ class FlightRecorder:
         fit = rows[: ROWS - self._written]
         with hour.path.open("a", encoding="ascii") as file:
             for at_ms, line, level in fit:
-                # An edge may arrive after a later one: a trace does not go back.
-                self._last_ms = max(self._last_ms, at_ms - hour.start_ms)
+                # An edge may arrive after a later one: a trace does not go back. Nor are the two
+                # one moment, or replay would take them for a spike on both lines.
+                since_ms = at_ms - hour.start_ms
+                late = since_ms < self._last_ms
+                self._last_ms = self._last_ms + LATE_MS if late else since_ms
                 file.write(f"{self._last_ms:.3f},{line},{level}\n")
         self._written += len(fit)
         self._levels |= {line: bool(level) for _, line, level in rows if line[:4] != "cmd:"}

@@ -39,6 +39,9 @@ TONES: Mapping[str, tuple[float, float, int]] = {
 #: On and off time of a blinking lamp, seconds.
 BLINK_S = 0.5
 
+#: Lost edges of several lines, found at the same moment, are dated so far apart (ms).
+APART_MS = 0.2
+
 #: Kernels before 5.7 stamp edges with the wall clock. A stamp further than this from now (seconds)
 #: is not of our clock, and the time of the callback is used instead.
 STAMP_LIMIT_S = 1.0
@@ -168,7 +171,8 @@ class Pins:
 
         A level that differs for the first time may belong to an edge that is on its way. If it
         still differs at the next call, and no edge of that line came meanwhile, the edge is lost.
-        The returned edges are newer than all reported ones: handle them after the queue.
+        The returned edges are newer than all reported ones: handle them after the queue. Nobody
+        knows when they were; they are dated a little apart, or a trace would show one spike.
         """
         with self._lock:
             differ = {
@@ -178,7 +182,8 @@ class Pins:
             }
             lost = [line for line in differ if line in self._mismatched]
             self._mismatched = differ.keys() - lost
-            return [self._read(line, differ[line], resync=True) for line in lost]
+            edges = [self._read(line, differ[line], resync=True) for line in lost]
+        return [edge._replace(t_ms=edge.t_ms + APART_MS * k) for k, edge in enumerate(edges)]
 
     def _read(self, line: str, level: bool, resync: bool = False) -> Edge:
         self._reported[line] = level

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from controller import trace
 from controller.events import Command, Edge, Reason
-from controller.trace import FILES, FlightRecorder, cut, read_trace
+from controller.trace import FILES, FlightRecorder, cut, load_trace, read_trace
 
 WALL_S = 1_800_000_000.0
 
@@ -129,6 +130,17 @@ def test_over_a_restart_and_a_late_edge_the_trace_never_goes_back(tmp_path: Path
     assert rows[-1].t_ms == pytest.approx(2200.0, abs=1)
     for file in tmp_path.iterdir():
         read_trace(file.read_text().splitlines(keepends=True), file.name)
+
+
+def test_late_edge_is_recorded_a_moment_later_not_at_the_same_one(tmp_path: Path) -> None:
+    recorder = FlightRecorder(tmp_path)
+    for t_ms, line in ((1000.0, "door_contact"), (990.0, "evacuate"), (1000.1, "exit_button")):
+        recorder.edge(Edge(t_ms, line, level=True))
+    recorder.flush(recorder.take(), 1000.0, 1100.0)
+    (path,) = tmp_path.iterdir()
+    times = [row.t_ms for row in load_trace(str(path))]
+    assert all(b - a > 0.1 for a, b in pairwise(times))
+    assert len(times) == 3
 
 
 def test_release_without_a_number_is_recorded_as_what_it_means(tmp_path: Path) -> None:

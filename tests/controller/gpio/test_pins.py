@@ -187,6 +187,16 @@ def test_reread_finds_a_lost_edge(rig: Rig) -> None:
     assert [(edge.level, edge.resync) for edge in rig.edges] == [(False, False)]
 
 
+def test_edges_lost_together_are_dated_apart_so_that_a_trace_shows_no_spike(rig: Rig) -> None:
+    pins = rig.pins()
+    pins.first_edges()
+    for line in ("beam_outer", "door_contact"):
+        rig.pin(line)._change_state(not rig.pin(line).state)
+    assert pins.reread() == []
+    first, second = pins.reread()
+    assert second.t_ms - first.t_ms > 0.1
+
+
 def test_exception_in_on_edge_is_logged_and_next_edge_comes(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
