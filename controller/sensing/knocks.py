@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import pairwise
 from math import fsum, inf
 from typing import NamedTuple
 
@@ -30,8 +31,6 @@ RAPS_MS = (130.0, 900.0)
 BEAT_MS = 410.0
 #: A door's or hatch's slam shakes the wall for this long before and after its contact moves.
 SLAM_MS = 500.0
-#: Steps come at 470-730 ms, knuckles hardly ever more than this apart.
-STEP_MS = 570.0
 #: Our own strike and chime ring for less than this.
 OWN_NOISE_MS = 250.0
 #: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
@@ -39,8 +38,11 @@ SOFT = 3.2
 STRONG = 6.0
 #: Two hits this close can only be raps, so soft ones will do.
 SOFT_PAIR = 5.4
-#: Slow and soft, each must be at least this strong.
-SOFT_SLOW = 2.9
+#: Raps that are slow and soft must be this strong on average, and by this much stronger for each ms
+#: that they come further apart than `BEAT_MS`: steps are softer, and come at 410-730 ms.
+SLOW, SLOWER = 3.4, 0.01
+#: Two raps this close might be the end of something dragged: it must have been quiet before.
+RAPID_MS, BEFORE_RAPID_MS = 170.0, 400.0
 #: A hit is in music, or in steps, when there were so many others in so long a time before.
 MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
@@ -51,10 +53,10 @@ MOST_SIDE = 0.8
 MOST_SOFT_SIDE = 0.55
 #: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
 NO_BEAT = 1.45
-#: So many soft slow raps may be waited for; steps and beats are more. Before them it was quiet.
-MOST_WAIT = 3
-MOST_RAPPED, FIRM = 4, 5.2
+#: Before soft slow raps it was quiet for so long; steps and beats are more.
 FRESH_MS = 3000.0
+#: Raps that are a knock at once are each at least this strong.
+FIRM = 5.2
 #: No step and no beat in a quiet room is as strong as this.
 CLEAR = 7.0
 #: Later raps of a knock, and its end, are counted when at least this part of its mean strength.
@@ -204,9 +206,9 @@ class Knocks:
             self._raps.clear()
         before = self._raps[-1] if self._raps else None
         music = self._music((before or rap).t_ms, MUSIC_HITS)
+        self._pair_due = inf  # what waited for silence has not got it
         if music and not _over(rap, music):
             return []  # one more beat; a knock may go on around it
-        self._pair_due = inf
         if before and rap.t_ms - before.t_ms < RAPS_MS[0]:
             self._raps.clear()
             before = None
@@ -220,10 +222,8 @@ class Knocks:
                 if music
                 else self._knuckles(before, rap)
             )
-        if sure:
-            self._floor = music
-            return self._decide(t_ms)
-        return []
+        self._floor = music
+        return self._decide(t_ms) if sure else []
 
     def _decide(self, t_ms: float) -> list[Sensed]:
         """Report the raps as a knock if there are enough of them and no door is on the move."""
@@ -251,28 +251,33 @@ class Knocks:
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
         quick = apart_ms < BEAT_MS
         sure = 2 * STRONG if quick else 2 * CLEAR
-        if weaker >= FIRM and weaker + stronger >= sure and self._one_side(MOST_SIDE):
+        rapid = apart_ms < RAPID_MS and len(self._raps) == 2
+        if rapid and not self._quiet(BEFORE_RAPID_MS):
+            return False
+        firm = weaker >= FIRM and weaker + stronger >= sure
+        if firm and not rapid and self._one_side(MOST_SIDE):
             return True
         if quick and weaker + stronger >= SOFT_PAIR:
             self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
-        elif self._fresh() and (
-            stronger >= CLEAR or (weaker >= SOFT_SLOW and apart_ms <= STEP_MS and self._few(place))
-        ):
+        elif self._fresh() and self._no_steps(place):
             self._pair_due = rap.t_ms + NO_BEAT * apart_ms
         return False
 
+    def _quiet(self, before_ms: float) -> bool:
+        """Return whether nothing was heard for so long before these raps."""
+        since_ms = self._raps[0].t_ms
+        return not any(since_ms - before_ms < at < since_ms for at, _ in self._past)
+
     def _fresh(self) -> bool:
         """Return whether it was quiet before these raps, and they are felt on one surface."""
-        since_ms = self._raps[0].t_ms
-        quiet = not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
         one_side = all(min(r.strengths) <= MOST_SIDE * max(r.strengths) for r in self._raps)
-        return quiet and one_side and self._one_side(MOST_SOFT_SIDE)
+        return one_side and self._quiet(FRESH_MS) and self._one_side(MOST_SOFT_SIDE)
 
-    def _few(self, place: int) -> bool:
-        """Return whether the raps are few enough; many soft ones are steps or beats."""
-        n = len(self._raps)
-        mean = fsum(r.strengths[place] for r in self._raps) / n
-        return n <= MOST_WAIT or (n <= MOST_RAPPED and mean >= FIRM)
+    def _no_steps(self, place: int) -> bool:
+        """Return whether these raps are too strong for steps that are as far apart."""
+        apart_ms = max(b.t_ms - a.t_ms for a, b in pairwise(self._raps))
+        mean = fsum(r.strengths[place] for r in self._raps) / len(self._raps)
+        return mean >= SLOW + SLOWER * (apart_ms - BEAT_MS)
 
     def _one_side(self, most: float) -> bool:
         """Return whether one surface shook, the other with at most this part of its strength."""
