@@ -5,6 +5,8 @@ shakes its own surface most; the other hears it some ms later and weaker. What l
 slam, something dragged or a phone that vibrates. Two hits on one surface are a knock when they
 follow as knuckles do and music does not: closer than the beats of 140 bpm, or stronger than what
 was heard before; a soft and slow pair must first prove that it was no beat and no step.
+Clear
+raps on both surfaces in turn are two people, each with a knock of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ PLACES = ("hatch", "door")
 #: Pulses of one rap come closer than this (a piezo rings 5-60 ms), raps at least 130 ms apart.
 HIT_GAP_MS = 40.0
 HIT_MOST_MS = 95.0
+#: Two people who knock at both places at once make one hit, if they are this close.
+HITS_MOST_MS = 130.0
 #: Before a rap it is quiet: dragging and rumbling have bursts every 30-100 ms.
 QUIET_MS = 70.0
 RUMBLE_MS = 350.0
@@ -41,8 +45,10 @@ SOFT_PAIR = 5.4
 #: Raps that are slow and soft must be this strong on average, and by this much stronger for each ms
 #: that they come further apart than `BEAT_MS`: steps are softer, and come at 410-730 ms.
 SLOW, SLOWER = 3.4, 0.01
-#: Two raps this close might be the end of something dragged: it must have been quiet before.
-RAPID_MS, BEFORE_RAPID_MS = 170.0, 400.0
+#: And by this much, times what one of them shook the other surface beyond `MOST_SOFT_SIDE`.
+SIDED = 6.0
+#: Two raps this close might be something dragged: they wait for more of it, as soft ones do.
+RAPID_MS = 170.0
 #: A hit is in music, or in steps, when there were so many others in so long a time before.
 MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
@@ -50,7 +56,7 @@ OVER_MUSIC = 1.45
 WELL_OVER = 1.2
 #: A rap is heard on the other surface with less than this part of its strength, a beat alike.
 MOST_SIDE = 0.8
-MOST_SOFT_SIDE = 0.55
+MOST_SOFT_SIDE = 0.6
 #: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
 NO_BEAT = 1.45
 #: Before soft slow raps it was quiet for so long; steps and beats are more.
@@ -108,6 +114,7 @@ class Knocks:
         #: Hits of the last seconds: (when, how strong).
         self._past: deque[tuple[float, float]] = deque(maxlen=MOST_PAST)
         self._end_ms = self._deaf_until_ms = -inf
+        self._last = Rap(-inf, (0.0, 0.0), 0)
         #: While a door or hatch contact stirs, its slam may be what was heard: nothing is decided.
         self._wait_until_ms = -inf
 
@@ -158,9 +165,8 @@ class Knocks:
     def slam(self, t_ms: float) -> None:
         """Ignore what came just before or follows: the door or the hatch slammed."""
         self._forget(t_ms, SLAM_MS)
-        if not self._announced and self._raps and self._raps[-1].t_ms > t_ms - SLAM_MS:
-            self._raps.clear()
-            self._pair_due = inf
+        if any(raps and raps[-1].t_ms > t_ms - SLAM_MS for raps in (self._raps, self._others)):
+            self._drop()
 
     def tick(self, t_ms: float) -> list[Sensed]:
         """End a hit, accept a soft pair, end a knock: what is due at ``t_ms``."""
@@ -180,14 +186,17 @@ class Knocks:
     def _close(self, hit: Hit, t_ms: float) -> list[Sensed]:
         """Take a hit that is over: rumble, or a rap to be weighed with the one before."""
         self._hit, self._hit_due = None, inf
-        quiet_ms, self._end_ms = hit.since_ms - self._end_ms, hit.end_ms
-        close = quiet_ms < QUIET_MS and not self._music(hit.since_ms, MUSIC_HITS)
-        if close or hit.end_ms - hit.since_ms > HIT_MOST_MS:
+        rap, before = hit.rap(), self._last
+        quiet_ms, self._end_ms, self._last = hit.since_ms - self._end_ms, hit.end_ms, rap
+        close = quiet_ms < QUIET_MS and not (
+            self._music(hit.since_ms, MUSIC_HITS) or _two_hands(before, rap)
+        )
+        most_ms = HITS_MOST_MS if min(rap.strengths) >= STRONG else HIT_MOST_MS
+        if close or hit.end_ms - hit.since_ms > most_ms:
             self._deaf_until_ms = max(self._deaf_until_ms, hit.end_ms + RUMBLE_MS)
             self._drop()
         if hit.since_ms < self._deaf_until_ms:
             return []
-        rap = hit.rap()
         events = self._weigh(rap, t_ms)
         self._past.append((rap.t_ms, max(rap.strengths)))
         return events
@@ -197,18 +206,20 @@ class Knocks:
         self._pair_due = inf
         if not self._announced:
             self._raps.clear()
+            self._others.clear()
 
     def _weigh(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Return a knock if this rap completes one; count it if a knock is on."""
         if self._announced:
             return self._continue(rap, t_ms)
-        if self._raps and rap.t_ms - self._raps[-1].t_ms > RAPS_MS[1]:
-            self._raps.clear()
+        self._expire(rap.t_ms)
         before = self._raps[-1] if self._raps else None
         music = self._music((before or rap).t_ms, MUSIC_HITS)
         self._pair_due = inf  # what waited for silence has not got it
         if music and not _over(rap, music):
             return []  # one more beat; a knock may go on around it
+        if before and _two_hands(before, rap):
+            return self._change_over(rap, t_ms)
         if before and rap.t_ms - before.t_ms < RAPS_MS[0]:
             self._raps.clear()
             before = None
@@ -225,6 +236,12 @@ class Knocks:
         self._floor = music
         return self._decide(t_ms) if sure else []
 
+    def _expire(self, t_ms: float) -> None:
+        """Forget raps that are too long ago; those of another hand take their place."""
+        if self._raps and t_ms - self._raps[-1].t_ms > RAPS_MS[1]:
+            self._raps, self._others = self._others, deque(maxlen=MOST_RAPS)
+            self._expire(t_ms)
+
     def _decide(self, t_ms: float) -> list[Sensed]:
         """Report the raps as a knock if there are enough of them and no door is on the move."""
         self._pair_due = inf
@@ -236,9 +253,13 @@ class Knocks:
         return self._announce(t_ms)
 
     def _place(self, *raps: Rap) -> int:
-        """Return the surface that these raps shook most; if equal, the one that felt it first."""
+        """Return the surface that these raps shook most; if both, the one that felt them first."""
         hatch, door = _sums(raps)
-        return raps[0].first if hatch == door else int(door > hatch)
+        if min(hatch, door) > MOST_SIDE * max(hatch, door):
+            first = sum(rap.first for rap in raps)
+            if 2 * first != len(raps):
+                return int(2 * first > len(raps))
+        return int(door > hatch)
 
     def _lone(self, rap: Rap) -> bool:
         """Return whether this one rap is clear enough to be a knock."""
@@ -251,11 +272,8 @@ class Knocks:
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
         quick = apart_ms < BEAT_MS
         sure = 2 * STRONG if quick else 2 * CLEAR
-        rapid = apart_ms < RAPID_MS and len(self._raps) == 2
-        if rapid and not self._quiet(BEFORE_RAPID_MS):
-            return False
-        firm = weaker >= FIRM and weaker + stronger >= sure
-        if firm and not rapid and self._one_side(MOST_SIDE):
+        firm = weaker >= FIRM and weaker + stronger >= sure and self._one_side(MOST_SIDE)
+        if firm and (apart_ms >= RAPID_MS or len(self._raps) > 2):
             return True
         if quick and weaker + stronger >= SOFT_PAIR:
             self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
@@ -263,21 +281,18 @@ class Knocks:
             self._pair_due = rap.t_ms + NO_BEAT * apart_ms
         return False
 
-    def _quiet(self, before_ms: float) -> bool:
-        """Return whether nothing was heard for so long before these raps."""
-        since_ms = self._raps[0].t_ms
-        return not any(since_ms - before_ms < at < since_ms for at, _ in self._past)
-
     def _fresh(self) -> bool:
-        """Return whether it was quiet before these raps, and they are felt on one surface."""
-        one_side = all(min(r.strengths) <= MOST_SIDE * max(r.strengths) for r in self._raps)
-        return one_side and self._quiet(FRESH_MS) and self._one_side(MOST_SOFT_SIDE)
+        """Return whether it was quiet before these raps."""
+        since_ms = self._raps[0].t_ms
+        return not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
 
     def _no_steps(self, place: int) -> bool:
-        """Return whether these raps are too strong for steps that are as far apart."""
+        """Return whether these raps are too strong for steps, or beats, that are as far apart."""
         apart_ms = max(b.t_ms - a.t_ms for a, b in pairwise(self._raps))
         mean = fsum(r.strengths[place] for r in self._raps) / len(self._raps)
-        return mean >= SLOW + SLOWER * (apart_ms - BEAT_MS)
+        side = max(min(r.strengths) / max(r.strengths) for r in self._raps)
+        least = SLOW + SLOWER * (apart_ms - BEAT_MS) + SIDED * max(0.0, side - MOST_SOFT_SIDE)
+        return mean >= least
 
     def _one_side(self, most: float) -> bool:
         """Return whether one surface shook, the other with at most this part of its strength."""
@@ -313,11 +328,16 @@ class Knocks:
 
     def _change_over(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Count a rap at the other place; enough of them end the first knock and begin another."""
-        if self._others and rap.t_ms - self._others[-1].t_ms > RAPS_MS[1]:
-            self._others.clear()
-        self._others.append(rap)
-        enough = len(self._others) >= max(self._settings.knock_raps, 2)
-        return self._finish(t_ms) + self._announce(t_ms) if enough else []
+        others = self._others
+        if others and not RAPS_MS[0] <= rap.t_ms - others[-1].t_ms <= RAPS_MS[1]:
+            others.clear()
+        others.append(rap)
+        if len(others) < max(self._settings.knock_raps, 2):
+            return []
+        if self._announced:
+            return self._finish(t_ms) + self._announce(t_ms)
+        self._raps, self._others = others, self._raps  # the other hand goes on
+        return self._decide(t_ms)
 
     def _finish(self, t_ms: float) -> list[Sensed]:
         place, raps = PLACES[self._place(*self._raps)], len(self._raps)
@@ -330,6 +350,13 @@ class Knocks:
         self._raps.extend(self._others)  # the next knock may have begun at the other place
         self._others.clear()
         return [ended]
+
+
+def _two_hands(before: Rap, rap: Rap) -> bool:
+    """Return whether two raps are clear ones on different surfaces: two people knock."""
+    hands = before.strengths, rap.strengths
+    clear = all(max(hand) >= STRONG and min(hand) <= MOST_SIDE * max(hand) for hand in hands)
+    return clear and (hands[0][0] > hands[0][1]) is not (hands[1][0] > hands[1][1])
 
 
 def _sums(raps: Iterable[Rap]) -> tuple[float, float]:

@@ -24,15 +24,21 @@ TABLE = """
 h1000x1 h1130x3
     1254:+hatch,2 2330:-hatch,2
 d1000x1 h1900x6
-    3205:+hatch,2 3205:-hatch,2
+    nothing
 h1000x9 d1900x4
-    3205:+hatch,2 3205:-hatch,2
+    nothing
 h1000x1 h1900x2
     nothing
 d1000x4 h1300x3
     1424:+door,2 2500:-door,2
 h1000x4 h1140x4
-    1200:+hatch,2 2340:-hatch,2
+    1270:+hatch,2 2340:-hatch,2
+h1000x9 h1169x9
+    1329:+hatch,2 2369:-hatch,2
+h1000x9 h1170x9
+    1260:+hatch,2 2370:-hatch,2
+h1000x9 h1150x9 h1300x9
+    1310:+hatch,2 2500:-hatch,3
 h1000x3 h1410x2
     2004.5:+hatch,2 2610:-hatch,2
 h1000x4 h1420x4
@@ -48,7 +54,26 @@ h1000x6 h1140x9 / H+1200
     nothing
 # raps about a soft one, in what sounds like music, and on both surfaces
 h1000x3 d1905x5 h2810x4 d3710x6 h3910x6 h4480x1
-    3982:+hatch,3 5110:-hatch,3
+    nothing
+h1000x6 d1001x6 h1300x6 d1301x6
+    1443:+hatch,2 2500:-hatch,2
+h1000x6 d1001x6 h1450x6 d1451x6
+    2102.5:+hatch,2 2650:-hatch,2
+d1000x6 h1001x6 d1300x6 h1301x6 h1600x6 d1601x6
+    1443:+door,2 2800:-door,3
+# two people, each at a place of their own
+h1000x6 d1080x6 h1300x6 d1380x6
+    1372:+hatch,2 1452:-hatch,2 1452:+door,2 2580:-door,2
+h1000x4 d1100x6 h1300x4 d1400x6
+    1360:+hatch,2 1472:-hatch,2 1472:+door,2 2600:-door,2
+h1000x9 d1600x6 d1850x6
+    1922:+door,2 3050:-door,2
+h1000x9 d1700x6 d1950x6
+    2022:+door,2 3150:-door,2
+h1000x16 d1050x10 h1400x16 d1450x10
+    1546:+hatch,2 2600:-hatch,2
+h1000x16 d1064x12 h1400x16 d1464x12
+    nothing
 h1000x3 d1100x2 h2000x4 h2100x9 h2520x5 d2519x2
     nothing
 d1000x12 h1002x12 d1140x3 h1250x9 d2250x4 h2700x2 h2830x3 d2830x3
@@ -76,7 +101,9 @@ h1000x12 d1700x3 h1701x2 h2250x2 d2249x1 h2750x2 h4750x3 d4752x1 h8250x3
     1060:+door,1 1760:-door,1 1760:+hatch,2 2900:-hatch,2
 # three are asked for (raps 3)
 3 h1000x6 d1900x9 h1902x2 d2100x6 h2100x4
-    2172:+door,3 3300:-door,3
+    nothing
+3 h1000x9 d1100x9 h1300x9 d1400x9 h1600x9 d1700x9
+    1690:+hatch,3 1790:-hatch,3 1790:+door,3 2900:-door,3
 3 h1000x9 h1700x6 d2400x2 h2750x12 h2825x4 h3405x4 h3655x9 h4655x12
     2955:+hatch,4 5855:-hatch,7
 """

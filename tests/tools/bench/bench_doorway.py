@@ -29,7 +29,7 @@ from tests.tools.doorway.score import (
     sense,
     wilson,
 )
-from tests.tools.doorway.wall import KINDS, NOISES, Wall, hour
+from tests.tools.doorway.wall import KINDS, NOISES, TOGETHER, Wall, hour
 
 #: Seeds from here on are held out.
 HELD_OUT = 800_000
@@ -129,7 +129,7 @@ def knocks(first: int, hours: int) -> None:
     )
     print("|---|---|---|---|---|---|")
     for raps in (2, 1):
-        for name, kind in (KINDS | NOISES).items():
+        for name, kind in (KINDS | TOGETHER | NOISES).items():
             _knocks_row(name, raps, [hour(first + k, {name: kind}) for k in range(hours)])
         _knocks_row("everything, mixed", raps, [hour(first + k) for k in range(10 * hours)])
 

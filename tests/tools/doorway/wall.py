@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from controller.events import Edge
@@ -61,19 +62,36 @@ class Wall:
         return sorted(out + self.contacts, key=lambda e: e.t_ms)
 
 
+def other(place: str) -> str:
+    """The other surface."""
+    return PLACES[1 - PLACES.index(place)]
+
+
 def rap(wall: Wall, place: str, t_ms: float, force: float) -> None:
     """One knuckle; force 1 is ordinary, 0.35 soft."""
     rng = wall.rng
     n = max(1, round(rng.gauss(7.5, 2.0) * force + 0.5))
     wall.ring(place, t_ms, min(20, n), rng.uniform(12, 55) * (0.5 + force / 2))
     if rng.random() < 0.75:
-        other = PLACES[1 - PLACES.index(place)]
         part = rng.uniform(0.1, 0.45)
-        wall.ring(other, t_ms + rng.uniform(0.5, 6), max(1, round(n * part)), rng.uniform(3, 25))
+        felt_ms = t_ms + rng.uniform(0.5, 6)
+        wall.ring(other(place), felt_ms, max(1, round(n * part)), rng.uniform(3, 25))
 
 
-def _knock(wall: Wall, t_ms: float, gaps_ms: list[float], force: float) -> float:
-    place, times = wall.rng.choice(PLACES), [t_ms]
+def blow(wall: Wall, place: str, t_ms: float, force: float) -> None:
+    """One knuckle on a thin wall: the other surface shakes half as much, or as much."""
+    rng = wall.rng
+    n = max(1, round(rng.gauss(7.5, 2.0) * force + 0.5))
+    length_ms = rng.uniform(12, 55) * (0.5 + force / 2)
+    wall.ring(place, t_ms, min(20, n), length_ms)
+    felt_ms, part = t_ms + rng.uniform(0.5, 6), rng.uniform(0.5, 1.0)
+    wall.ring(other(place), felt_ms, max(1, round(n * part)), length_ms * rng.uniform(0.6, 1))
+
+
+def _knock(
+    wall: Wall, t_ms: float, gaps_ms: list[float], force: float, at: str | None = None
+) -> float:
+    place, times = at or wall.rng.choice(PLACES), [t_ms]
     for gap in gaps_ms:
         times.append(times[-1] + gap)
     for t in times:
@@ -82,9 +100,10 @@ def _knock(wall: Wall, t_ms: float, gaps_ms: list[float], force: float) -> float
     return times[-1] + 60
 
 
-def _even(wall: Wall, t_ms: float, raps: int, force: float) -> float:
+def _even(wall: Wall, t_ms: float, raps: int, force: float, at: str | None = None) -> float:
     gap = wall.rng.uniform(140, 520)
-    return _knock(wall, t_ms, [gap * wall.rng.uniform(0.9, 1.1) for _ in range(raps - 1)], force)
+    gaps_ms = [gap * wall.rng.uniform(0.9, 1.1) for _ in range(raps - 1)]
+    return _knock(wall, t_ms, gaps_ms, force, at)
 
 
 def double(wall: Wall, t_ms: float) -> float:
@@ -100,6 +119,31 @@ def triple(wall: Wall, t_ms: float) -> float:
 def soft(wall: Wall, t_ms: float) -> float:
     """Two to four soft raps."""
     return _even(wall, t_ms, wall.rng.randint(2, 4), wall.rng.uniform(0.35, 0.5))
+
+
+def thin_wall(wall: Wall, t_ms: float) -> float:
+    """Two to four raps that both surfaces feel."""
+    rng, place, gap = wall.rng, wall.rng.choice(PLACES), wall.rng.uniform(140, 520)
+    times, force = [t_ms], rng.uniform(0.7, 1.4)
+    for _ in range(rng.randint(1, 3)):
+        times.append(times[-1] + gap * rng.uniform(0.9, 1.1))
+    for at_ms in times:
+        blow(wall, place, at_ms, force * rng.uniform(0.8, 1.2))
+    wall.episodes.append(Episode(place, tuple(times)))
+    return times[-1] + 60
+
+
+def two_people(wall: Wall, t_ms: float, apart_ms: float = 200.0) -> float:
+    """Somebody knocks at each place, the second within ``apart_ms`` of the first."""
+    first = wall.rng.choice(PLACES)
+    ends = [
+        _even(wall, at_ms, wall.rng.randint(2, 4), wall.rng.uniform(0.7, 1.4), place)
+        for place, at_ms in (
+            (first, t_ms),
+            (other(first), t_ms + wall.rng.uniform(0, apart_ms)),
+        )
+    ]
+    return max(ends)
 
 
 SHAVE = (1.0, 0.5, 0.5, 1.0, 2.0, 1.0)
@@ -201,6 +245,12 @@ KINDS: dict[str, Callable[[Wall, float], float]] = {
     "rhythm": rhythm,
     "soft": soft,
     "in loud bass": knock_in_music,
+}
+#: Knocks that both sensors hear alike.
+TOGETHER: dict[str, Callable[[Wall, float], float]] = {
+    "thin wall": thin_wall,
+    "two people, together": two_people,
+    "two people, within 1.5 s": partial(two_people, apart_ms=1500.0),
 }
 NOISES: dict[str, Callable[[Wall, float], float]] = {
     "music": music,
