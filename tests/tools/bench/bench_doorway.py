@@ -11,12 +11,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from math import sqrt
 from pathlib import Path
 
 from controller.events import Doorway, Edge, Passage, Sensed
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
 from tests.tools.doorway import steps
+from tests.tools.doorway.another_wall import varied
 from tests.tools.doorway.folder import by_category, recorded, score_replay
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
@@ -33,6 +35,13 @@ from tests.tools.doorway.wall import KINDS, NOISES, TOGETHER, Wall, hour
 
 #: Seeds from here on are held out.
 HELD_OUT = 800_000
+#: Another author's hour: which part of the pulses is lost, and which is felt on both surfaces.
+VARIED = (
+    ("jittered", 0.0, 0.0),
+    ("softer", 0.3, 0.0),
+    ("a thinner wall", 0.0, 0.5),
+    ("both", 0.2, 0.3),
+)
 
 
 def percent(part: float, whole: float) -> str:
@@ -134,13 +143,36 @@ def knocks(first: int, hours: int) -> None:
         _knocks_row("everything, mixed", raps, [hour(first + k) for k in range(10 * hours)])
 
 
+def other_walls(first: int, hours: int) -> None:
+    """The same for the hour by another author, varied; 95 % bounds beside each share."""
+    print("\n| another author's hour | found % | right surface % | raps right % | false an hour |")
+    print("|---|---|---|---|---|")
+    for name, lost, felt in VARIED:
+        heard = [
+            listen(varied(first + k, lost=lost, felt=felt), SensingSettings()) for k in range(hours)
+        ]
+        whole = Heard(*(sum(column) for column in zip(*map(_fields, heard), strict=True)))
+        print(f"| {name} | {_shares(whole)} | {a_time(whole.false, hours)} |")
+
+
+def a_time(events: int, hours: int) -> str:
+    """So many events in so many hours as a rate, with its 95 % bounds (Poisson, approximated)."""
+    low = max(0.0, sqrt(events + 0.02) - 0.98) ** 2
+    high = (sqrt(events + 0.96) + 0.98) ** 2
+    return f"{events / hours:.2f} ({low / hours:.2f}-{high / hours:.2f})"
+
+
 def _knocks_row(name: str, raps: int, walls: Sequence[Wall]) -> None:
     heard = [listen(wall, SensingSettings(knock_raps=raps)) for wall in walls]
     whole = Heard(*(sum(column) for column in zip(*map(_fields, heard), strict=True)))
-    shares = [percent(part, whole.true) for part in (whole.found, whole.placed, whole.counted)]
-    if not whole.true:
-        shares = ["-"] * 3
-    print(f"| {name} | {raps} | " + " | ".join(shares) + f" | {whole.false / len(walls):.1f} |")
+    print(f"| {name} | {raps} | {_shares(whole)} | {a_time(whole.false, len(walls))} |")
+
+
+def _shares(heard: Heard) -> str:
+    if not heard.true:
+        return "- | - | -"
+    parts = (heard.found, heard.placed, heard.counted)
+    return " | ".join(bounded(part, heard.true) for part in parts)
 
 
 def _fields(heard: Heard) -> tuple[int, ...]:
@@ -173,6 +205,7 @@ def main(first: int = HELD_OUT, count: int = 400) -> None:
     passages(first, count, count // 4)
     fifth_guest(first, 10)
     knocks(first, 4)
+    other_walls(first, 20)
     speed(first)
 
 
