@@ -25,6 +25,8 @@ PLACES = ("hatch", "door")
 #: Pulses of one rap come closer than this (a piezo rings 5-60 ms), raps at least 130 ms apart.
 HIT_GAP_MS = 40.0
 HIT_MOST_MS = 95.0
+#: A knuckle's hit is shorter than this, away from music; something dragged is often longer.
+KNUCKLE_MS = 68.0
 #: Two people who knock at both places at once make one hit, if they are this close.
 HITS_MOST_MS = 130.0
 #: Before a rap it is quiet: dragging and rumbling have bursts every 30-100 ms.
@@ -44,7 +46,7 @@ STRONG = 6.0
 SOFT_PAIR = 5.4
 #: Raps that are slow and soft must be this strong on average, and by this much stronger for each ms
 #: that they come further apart than `BEAT_MS`: steps are softer, and come at 410-730 ms.
-SLOW, SLOWER = 3.4, 0.01
+SLOW, SLOWER = 3.6, 0.01
 #: And by this much, times what one of them shook the other surface beyond `MOST_SOFT_SIDE`: the
 #: beats of music shake both.
 SIDED = 6.0
@@ -75,11 +77,12 @@ MOST_PAST = 8
 
 
 class Rap(NamedTuple):
-    """One hit that could be a knuckle: when, how strong at each place, and where first."""
+    """One hit that could be a knuckle: when, how strong at each place, where first, how long."""
 
     t_ms: float
     strengths: tuple[float, float]
     first: int
+    lasts_ms: float
 
 
 class Hit:
@@ -97,7 +100,7 @@ class Hit:
     def rap(self) -> Rap:
         """Return the rap that this hit was, if it was a knuckle."""
         hatch, door = (n + on / 3 for n, on in zip(self.pulses, self.on_ms, strict=True))
-        return Rap(self.since_ms, (hatch, door), self.first)
+        return Rap(self.since_ms, (hatch, door), self.first, self.end_ms - self.since_ms)
 
 
 class Knocks:
@@ -117,7 +120,7 @@ class Knocks:
         #: Hits of the last seconds: (when, how strong).
         self._past: deque[tuple[float, float]] = deque(maxlen=MOST_PAST)
         self._end_ms = self._deaf_until_ms = -inf
-        self._last = Rap(-inf, (0.0, 0.0), 0)
+        self._last = Rap(-inf, (0.0, 0.0), 0, 0.0)
         #: While a door or hatch contact stirs, its slam may be what was heard: nothing is decided.
         self._wait_until_ms = -inf
 
@@ -195,7 +198,7 @@ class Knocks:
             self._music(hit.since_ms, MUSIC_HITS) or _two_hands(before, rap)
         )
         most_ms = HITS_MOST_MS if min(rap.strengths) >= STRONG else HIT_MOST_MS
-        if close or hit.end_ms - hit.since_ms > most_ms:
+        if close or rap.lasts_ms > most_ms:
             self._deaf_until_ms = max(self._deaf_until_ms, hit.end_ms + RUMBLE_MS)
             self._drop()
         if hit.since_ms < self._deaf_until_ms:
@@ -274,6 +277,8 @@ class Knocks:
         apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
         quick = apart_ms < BEAT_MS
+        if quick and (_dragged(before) or _dragged(rap)):
+            return False
         sure = 2 * STRONG if quick else 2 * CLEAR
         firm = weaker >= FIRM and weaker + stronger >= sure and self._one_side(MOST_SIDE)
         if firm and (apart_ms >= RAPID_MS or len(self._raps) > 2):
@@ -353,6 +358,11 @@ class Knocks:
         self._raps.extend(self._others)  # the next knock may have begun at the other place
         self._others.clear()
         return [ended]
+
+
+def _dragged(rap: Rap) -> bool:
+    """Return whether this was longer than a knuckle, on one surface, but no rumble yet."""
+    return rap.lasts_ms > KNUCKLE_MS and min(rap.strengths) < STRONG
 
 
 def _two_hands(before: Rap, rap: Rap) -> bool:

@@ -244,7 +244,7 @@ class Senses:
             return self._tell(port, t_ms)
         events: list[Sensed] = []
         for each in together:
-            if each.still and (each.line not in BEAMS or len(lines) >= BEAMS_TOO):
+            if spiked(each, len(lines)):
                 events += self._take_back(each, t_ms)
             else:
                 events += self._tell(each, t_ms)
@@ -348,6 +348,13 @@ class Senses:
             events.append(Fault(t_ms, "LineChatter", port.line, False))
         port.told = port.level is True
         return events + port.handle(t_ms, port.told)
+
+
+def spiked(port: Port, lines: int) -> bool:
+    """Return whether a spike on so many lines that were still is what moved this one."""
+    if port.line in SENSORS:
+        return port.level is True  # a sensor that rings is not still, and no pulse is so exact
+    return port.still and (port.line not in BEAMS or lines >= BEAMS_TOO)
 
 
 def is_spike(lines: Iterable[str]) -> bool:

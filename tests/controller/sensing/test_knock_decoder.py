@@ -43,8 +43,10 @@ h1000x3 h1410x2
     2004.5:+hatch,2 2610:-hatch,2
 h1000x4 h1420x4
     2029:+hatch,2 2620:-hatch,2
+h1000x4 h1544x2
+    2332.8:+hatch,2 2744:-hatch,2
 h1000x4 h1570x2
-    2396.5:+hatch,2 2770:-hatch,2
+    nothing
 h1000x4 h1571x2
     nothing
 # a door that moves takes what it shook, and no more
@@ -61,7 +63,21 @@ h1000x6 d1001x6 h1450x6 d1451x6
     2102.5:+hatch,2 2650:-hatch,2
 d1000x6 h1001x6 d1300x6 h1301x6 h1600x6 d1601x6
     1443:+door,2 2800:-door,3
+# a knuckle is over after 68 ms, also with a pulse on the other side; what is longer is dragged
+h1000x12 h1300x12
+    1408:+hatch,2 2500:-hatch,2
+h1000x13 h1300x13
+    nothing
+# slow, and one of four may be felt on both surfaces
+h1000x4 h1500x2
+    2225:+hatch,2 2700:-hatch,2
+h1000x3 d1001x3 h1450x3 h1900x3
+    nothing
+h1000x3 d1001x3 h1450x3 h1900x3 h2350x3
+    3002.5:+hatch,4 3550:-hatch,4
 # two people, each at a place of their own
+h1000x6 d1200x6 d1480x6
+    1552:+door,2 2680:-door,2
 h1000x6 d1080x6 h1300x6 d1380x6
     1372:+hatch,2 1452:-hatch,2 1452:+door,2 2580:-door,2
 h1000x4 d1100x6 h1300x4 d1400x6
