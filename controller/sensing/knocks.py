@@ -46,7 +46,7 @@ STRONG = 6.0
 SOFT_PAIR = 5.4
 #: Raps that are slow and soft must be this strong on average, and by this much stronger for each ms
 #: that they come further apart than `BEAT_MS`: steps are softer, and come at 410-730 ms.
-SLOW, SLOWER = 3.6, 0.01
+SLOW, SLOWER = 3.5, 0.01
 #: And by this much, times what one of them shook the other surface beyond `MOST_SOFT_SIDE`: the
 #: beats of music shake both.
 SIDED = 6.0

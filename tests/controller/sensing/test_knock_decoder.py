@@ -120,8 +120,8 @@ h1000x12 d1700x3 h1701x2 h2250x2 d2249x1 h2750x2 h4750x3 d4752x1 h8250x3
     nothing
 3 h1000x9 d1100x9 h1300x9 d1400x9 h1600x9 d1700x9
     1690:+hatch,3 1790:-hatch,3 1790:+door,3 2900:-door,3
-3 h1000x9 h1700x6 d2400x2 h2750x12 h2825x4 h3405x4 h3655x9 h4655x12
-    2955:+hatch,4 5855:-hatch,7
+3 h1000x9 h1700x6 h2400x9 h3405x4 h3655x9 h4655x12
+    2490:+hatch,3 5855:-hatch,6
 """
 LINES = [line for line in TABLE.splitlines() if line and not line.startswith("#")]
 EXPECTED = dict(zip(LINES[::2], (line.strip() for line in LINES[1::2]), strict=True))
