@@ -117,7 +117,7 @@ class Senses:
         self._storms: dict[str, float] = {}
         self._storms_due = inf
         #: The line of the last edge; lines that moved together with it, and when the first did.
-        self._last: Port | None = None
+        self._last = Port("", self._contacts, lambda t_ms, level: [], (0.0, inf))
         self._together: list[Port] = []
         self._together_ms = -inf
         #: Lines whose level came with a spike, each with the time at which it is believed.
@@ -140,7 +140,8 @@ class Senses:
             if port.edges >= STORM_EDGES:
                 events = self._check_storm(port, edge.t_ms)
             else:
-                events = [] if port.muted else self._take(port, edge)
+                exact = not edge.resync
+                events = [] if port.muted else self._take(port, edge.t_ms, level, exact)
         if port.detector.due < self.due:
             self.due = port.detector.due
         return events
@@ -180,22 +181,24 @@ class Senses:
             self._passages.door_edge(edge.t_ms, edge.level)
         return self._contacts.edge(port.line, edge.t_ms, edge.level)
 
-    def _take(self, port: Port, edge: Edge) -> list[Sensed]:
+    def _take(self, port: Port, t_ms: float, level: bool, exact: bool) -> list[Sensed]:
         """Pass an edge on to its detector, unless it belongs to a spike or to chatter."""
-        t_ms, last = edge.t_ms, self._last
+        last, self._last = self._last, port
         gap_ms = t_ms - port.edge_ms
+        port.edge_ms = t_ms
         if gap_ms > SPIKE_MS:
-            port.still = gap_ms >= STILL_MS and not edge.resync and not self._chatters(port.line)
+            port.still = exact and gap_ms >= STILL_MS
             port.before = port.told
             if gap_ms > port.quiet_ms:
                 port.noise_ms = t_ms
-        port.edge_ms = t_ms
         if t_ms - port.noise_ms >= port.most_noise_ms:
             return self._mute(port, t_ms)
-        self._last = port
-        if last is not None and last is not port and t_ms - last.edge_ms <= SPIKE_MS:
+        if last is not port and t_ms - last.edge_ms <= SPIKE_MS:
             return self._meet(last, port, t_ms)
-        return self._tell(port, t_ms)
+        if port.told is level:
+            return self._tell(port, t_ms)
+        port.told = level
+        return port.handle(t_ms, level)
 
     def _chatters(self, line: str) -> bool:
         return line in SWITCHES and self._contacts.chatters(line)
@@ -239,7 +242,7 @@ class Senses:
             self._together, self._together_ms = [last], last.edge_ms
         together = self._together
         together.append(port)
-        lines = {p.line for p in together if p.still}
+        lines = {p.line for p in together if p.still and not self._chatters(p.line)}
         if not is_spike(lines):
             return self._tell(port, t_ms)
         events: list[Sensed] = []
