@@ -315,7 +315,7 @@ def test_question_survives_a_restart_and_its_trace_has_only_its_own_answer(tmp_p
 def slow_house(folder: Path) -> Iterator[Demo]:
     """A house whose ten seconds are a hundred, so that we may be slow."""
     with house(folder, speed=0.1) as demo:
-        # As old as any command: house time hardly moves, and a command is not from before the start.
+        # As old as any command: house time hardly moves, and none is from before the start.
         demo.running.loop._components.inbox._started_ms = -1e9
         yield demo
 
