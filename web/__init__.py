@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from controller.config.phones_file import phones_file
 from controller.config.settings import Config, Web
 from controller.mqtt.message import Topics
 from web.errors import error_response
-from web.language import current_language, init_languages
+from web.language import current_language, init_languages, plural
+from web.lean import lean_files
 from web.mirror import LinkFactory, Mirror
 from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
@@ -57,7 +59,7 @@ def create_app(
     app = Flask(__name__)
     app.config.update(_flask_settings(web))
     mirror = Mirror(Topics.of(config), wall=wall, speed=speed)
-    venues = Venues(config.mqtt.prefix) if web.venues else None
+    venues = _venues(config) if web.venues else None
     mirror.connect(link, venues.topics() if venues else ())
     pairing = Pairing(Path(web.secret_file))
     phones = Phones(phones_file(config), pairing.generation, wall=_utc_now)
@@ -77,6 +79,7 @@ def create_app(
         Hosts(web.allowed_hosts, web.public_url),
         own_url,
     )
+    lean_files(app)
     init_languages(app, web.language)
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
@@ -91,11 +94,17 @@ def create_app(
     app.register_error_handler(HTTPException, error_response)
     app.jinja_env.globals.update(
         version=_version(app),
+        release=version("backdoor"),
         simulator_actions=ACTIONS if simulator is not None else {},
         theme=_theme,
         language=current_language,
+        plural=plural,
     )
     return app
+
+
+def _venues(config: Config) -> Venues:
+    return Venues(config.mqtt.prefix, own=config.venue, url=config.web.venue_url)
 
 
 def pair_link(config: Config) -> str:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from flask import Flask, request, session
-from flask_babel import Babel, get_locale, gettext, lazy_gettext  # type: ignore[import-untyped]
+from flask_babel import (  # type: ignore[import-untyped]
+    Babel,
+    get_locale,
+    gettext,
+    lazy_gettext,
+    ngettext,
+)
 
 LANGUAGES = ("it", "en")
 NAMES = {"it": "Italiano", "en": "English"}
@@ -17,6 +23,19 @@ def _(text: str, **names: object) -> str:
 def lazy(text: str) -> object:
     """Return a text that is translated where it is shown: for tables made at import."""
     return lazy_gettext(text)
+
+
+def plural(one: str, many: str, n: int, **names: object) -> str:
+    """Return the text for one or for many in the language of the request; ``%(n)s`` is the number.
+
+    A language may have more forms than two: gettext chooses, not the caller.
+    """
+    return str(ngettext(one, many, n, n=n, **names))
+
+
+def plurals(one: str, many: str) -> tuple[str, str]:
+    """Return both forms as they are: for tables made at import, to be given to `plural`."""
+    return one, many
 
 
 def current_language() -> str:

@@ -16,10 +16,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.mqtt.link import Link
 from controller.mqtt.message import Message, Topics
@@ -30,7 +30,21 @@ log = logging.getLogger(__name__)
 STALE_AFTER_S = 3.0  # without a message for so long nobody may trust what is shown
 BEHIND_AFTER_S = 1.0  # heartbeats newer than the state for so long: a state was lost
 RESULT_LIMIT_S = 2.0
-FRESH_KNOCK_S = 10.0  # older knocks make no noise: after an outage events arrive late
+FRESH_KNOCK_S = 10.0  # older events make no noise: after an outage they arrive late
+SETTLED_KEPT = 32  # answers that are kept for phones which have not got theirs
+
+#: Which event raises which kind of alarm on the phones; a knock is named by its place.
+ALERTS: Mapping[str, str] = {
+    "event/knock hatch": "hatch",
+    "event/knock door": "door",
+    "event/session_warning": "last_call",
+    "event/session_time_up": "time_up",
+    "event/session_overtime": "time_up",
+    "event/over_capacity": "over",
+    "event/door_alarm": "door_alarm",
+    "event/locked_open": "evacuation",
+    "event/fault": "fault",
+}
 SUBSCRIPTIONS = ("status", "state", "heartbeat", "night", "result", "event/+", "self_test")
 
 
@@ -66,7 +80,9 @@ class MirrorView:
     """The mirror at one moment: the snapshot advanced to now, the link's state, the versions.
 
     ``state`` is empty before the first snapshot, but for `link` and `age_ms`. ``knock`` has the
-    number of fresh knocks so far (`n`) and the `place` of the last one.
+    number of fresh knocks so far (`n`) and the `place` of the last one, ``alerts`` how many fresh
+    alarms of each kind there were, ``refusal`` why the button behind the counter let nobody in, and
+    how long ago (`age_s`). ``settled`` has the answers of the last taps, by the phone's name of it.
     """
 
     state: Json
@@ -75,6 +91,15 @@ class MirrorView:
     night: Json
     night_version: int
     knock: Json
+    alerts: Json = field(default_factory=dict)
+    refusal: Json = field(default_factory=dict)
+    settled: Mapping[str, Outcome] = field(default_factory=dict)
+
+
+def _keep_newest(kept: dict[str, Any]) -> None:
+    """Drop the oldest, so that no phone can fill the memory."""
+    while len(kept) > SETTLED_KEPT:
+        del kept[next(iter(kept))]
 
 
 def _utc_now() -> datetime:
@@ -110,8 +135,13 @@ class Mirror:
         self._night: Json = {}
         self._night_version = 0
         self._knock: Json = {"n": 0, "place": None}
+        self._alerts: dict[str, int] = {}
+        self._refusal: Json = {}
+        self._refused_at = 0.0  # monotonic s
         self._version = 0
         self._pending: dict[str, Outcome | None] = {}
+        self._taps: dict[str, str] = {}  # the phone's name of the tap that sent this command
+        self._settled: dict[str, Outcome] = {}
         self._beside: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._listeners: list[Callable[[str, Message], None]] = []
         self._handlers: dict[str, Callable[[Message, float], None]] = {
@@ -120,7 +150,8 @@ class Mirror:
             "heartbeat": self._on_heartbeat,
             "night": self._on_night,
             "result": self._on_result,
-            "event/knock": self._on_knock,
+            "event/access_denied": self._on_denied,
+            **{event.partition(" ")[0]: self._on_alert for event in ALERTS},
         }
 
     # --- called by the link --------------------------------------------------------------------
@@ -228,17 +259,35 @@ class Mirror:
 
     def _on_result(self, message: Message, now_s: float) -> None:
         result = json_object(message.payload, id=str, ok=bool)
-        if result["id"] not in self._pending or self._pending[result["id"]] is not None:
-            return
         reason = result.get("reason")
         outcome = Outcome("done") if result["ok"] else Outcome("refused", str(reason))
-        self._pending[result["id"]] = outcome
+        if tap := self._taps.pop(result["id"], ""):
+            self._settled[tap] = outcome
+            _keep_newest(self._settled)
+        if result["id"] in self._pending and self._pending[result["id"]] is None:
+            self._pending[result["id"]] = outcome
 
-    def _on_knock(self, message: Message, now_s: float) -> None:
-        knock = json_object(message.payload, place=str)
-        age_s = seconds_since(knock.get("at"), self._wall())
-        if not message.retain and age_s < FRESH_KNOCK_S * self._speed:
-            self._knock = {"n": self._knock["n"] + 1, "place": str(knock["place"])}
+    def _on_alert(self, message: Message, now_s: float) -> None:
+        """Count an alarm that is fresh; a door alarm that is over is none."""
+        name = self._topics.name(message.topic)
+        event = json_object(message.payload, **({"place": str} if name == "event/knock" else {}))
+        if not self._is_fresh(message, event) or event.get("alarm") == "Normal":
+            return
+        place = str(event["place"]) if name == "event/knock" else ""
+        kind = ALERTS.get(f"{name} {place}" if place else name)
+        if kind is not None:
+            self._alerts = {**self._alerts, kind: self._alerts.get(kind, 0) + 1}
+        if name == "event/knock":
+            self._knock = {"n": self._knock["n"] + 1, "place": place}
+
+    def _on_denied(self, message: Message, now_s: float) -> None:
+        refusal = json_object(message.payload, reason=str)
+        if refusal.get("cause") == "button" and self._is_fresh(message, refusal):
+            self._refusal, self._refused_at = refusal, now_s
+
+    def _is_fresh(self, message: Message, event: Json) -> bool:
+        age_s = seconds_since(event.get("at"), self._wall())
+        return not message.retain and age_s < FRESH_KNOCK_S * self._speed
 
     # --- called by the page --------------------------------------------------------------------
 
@@ -254,8 +303,17 @@ class Mirror:
             if self._snapshot is not None:
                 state = advanced(self._snapshot, (now_s - self._snapshot_at) * self._speed)
             state |= {"link": link, "age_ms": age_ms}
+            refusal = {**self._refusal, "age_s": now_s - self._refused_at} if self._refusal else {}
             return MirrorView(
-                state, link, self._version, self._night, self._night_version, self._knock
+                state,
+                link,
+                self._version,
+                self._night,
+                self._night_version,
+                self._knock,
+                self._alerts,
+                refusal,
+                dict(self._settled),
             )
 
     def _link_state(self, now_s: float) -> str:
@@ -278,13 +336,13 @@ class Mirror:
         with self._changed:
             self._notify()
 
-    def command(self, name: str, *, by: str = "", **fields: int | str) -> Outcome:
+    def command(self, name: str, *, by: str = "", tap: str = "", **fields: int | str) -> Outcome:
         """Send command ``name`` and wait up to 2 s for the controller's answer.
 
-        ``by`` is the name of the phone that asks.
-
-        Nothing is sent unless the controller is known to be alive: a command that waits in a queue
-        is a door that opens later.
+        ``by`` is the name of the phone that asks. An answer that comes later, or is lost on its way
+        to the phone, is found under ``tap``, the phone's own name of this command, in the view's
+        `settled`. Nothing is sent unless the controller is known to be alive: a command that waits
+        in a queue is a door that opens later.
         """
         mirror_view = self.view()
         if self._link is None or mirror_view.link != "online":
@@ -296,6 +354,9 @@ class Mirror:
         body = json.dumps(payload | {"boot": mirror_view.state["boot"]} | fields).encode()
         with self._changed:
             self._pending[command_id] = None
+            if tap:
+                self._taps[command_id] = tap
+                _keep_newest(self._taps)
         try:
             self._link.publish(Message(self._topics(f"cmd/{name}"), body, qos=1))
             return self._wait_for_result(command_id)

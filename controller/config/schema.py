@@ -140,6 +140,8 @@ KEYS: tuple[Key, ...] = (
         'bearer token for /metrics; "" for paired phones only'),
     Key("web", "venues", "web", "venues", choice("", "+"),
         '"+" shows all bars below the prefix as tiles at /venues; "" only this one'),
+    Key("web", "venue_url", "web", "venue_url", text,
+        'page that a tile leads to, as "https://{venue}.local"; "" only this bar\'s own'),
     Key("book", "url", "book", "url", text,
         'private iCalendar address or a file; "" for no book'),
     Key("book", "open", "book", "open", openings, "when parties may be in; past midnight is fine"),

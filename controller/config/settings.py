@@ -77,6 +77,7 @@ class Web:
     language: str = "auto"
     metrics_token: str = field(default="", repr=False)
     venues: str = ""
+    venue_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,13 @@ import web
 from tests.browser.conftest import SCREENSHOTS
 from tests.support.fake_controller import FakeController, FakeSimulator, Serving, now_iso, page_of
 
-SCREENS = {"360x640": (360, 640), "390x844": (390, 844), "820x1180": (820, 1180)}
+SCREENS = {
+    "320x560": (320, 560),
+    "360x740": (360, 740),
+    "412x915": (412, 915),
+    "740x360": (740, 360),
+    "820x1180": (820, 1180),
+}
 
 
 def session(left_s: float, phase: str = "running") -> dict[str, Any]:
@@ -108,6 +114,16 @@ STATES: dict[str, Callable[[FakeController], None]] = {
     "evacuation": lambda controller: controller.inside(
         3, session=session(4000), door={"mode": "LockedOpen", "physical": "Open"}
     ),
+    "lock-fault": lambda controller: controller.inside(
+        2, session=session(5000), door={"lock": "Fault"}
+    ),
+    "door-knock": lambda controller: controller.inside(
+        0, door_knock={"at": now_iso(), "age_s": 70.0, "raps": 2}
+    ),
+    "doubt-of-one": lambda controller: controller.inside(1, session=session(3100), certain=False),
+    "undo": lambda controller: controller.inside(
+        0, undoable=[{"id": "c0ffee", "type": "room_empty", "until": now_iso(-10)}]
+    ),
     "lock-down": lambda controller: controller.inside(3, door={"mode": "LockedDown"}),
     "blocked": lambda controller: controller.inside(1, door={"mode": "Blocked"}),
     "manual": doubtful_sensors,
@@ -167,7 +183,8 @@ def controller() -> FakeController:
 
 
 @pytest.mark.parametrize(
-    ("language", "scheme", "screens"), [("en", "dark", list(SCREENS)), ("it", "light", ["360x640"])]
+    ("language", "scheme", "screens"),
+    [("en", "dark", list(SCREENS)), ("it", "light", ["320x560", "360x740", "412x915", "740x360"])],
 )
 def test_page_in_every_state_on_every_screen(
     controller: FakeController,
@@ -190,16 +207,20 @@ def test_page_in_every_state_on_every_screen(
             show(fresh)
             link = "stale" if name == "frozen" else "online"
             expect(page.locator("body")).to_have_attribute("data-link", link)
-            expect(page.locator("h1")).to_contain_text(str(fresh.state["occupancy"]["max"] or ""))
+            expect(page.locator(".count")).to_contain_text(str(fresh.state["occupancy"]["max"]))
             for screen in screens:
                 width, height = SCREENS[screen]
                 page.set_viewport_size({"width": width, "height": height})
                 keep(page, f"{name}-{screen}-{language}-{scheme}")
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 assert wide <= width, f"{name} on {screen} is {wide} wide"
-                bottom = page.locator(".dock").bounding_box()
-                assert bottom
-                assert bottom["y"] + bottom["height"] <= height, f"{name}: keys below {screen}"
+                keys, bar = (
+                    page.locator(".dock").bounding_box(),
+                    page.locator(".bar").bounding_box(),
+                )
+                assert keys
+                assert bar
+                assert keys["y"] + keys["height"] <= bar["y"] + 1, f"{name}: keys below {screen}"
             fresh.freeze()
         page.set_viewport_size({"width": 360, "height": 640})
         page.locator("details.more summary").click()
@@ -235,7 +256,7 @@ def test_pictures_of_the_readme_are_of_this_page(
         page.wait_for_url(f"{serving.url}/")
         for name, state in (("page", "knock"), ("doubt", "doubt"), ("tonight", "three")):
             STATES[state](controller)
-            page.set_viewport_size({"width": 390, "height": 720})
+            page.set_viewport_size({"width": 390, "height": 760})
             seat = page.locator('[data-s="seat3"]')
             expect(seat).to_have_attribute("data-state", "doubt" if name == "doubt" else "taken")
             if name == "tonight":

@@ -76,13 +76,13 @@ def test_self_test_in_italian_by_day_and_what_is_missing(bar: Bar, open_page: Op
     page = open_page(bar.serving.pair_url, locale="it", color_scheme="light")
     page.wait_for_url(bar.url)
     begin(page)
-    expect(page.locator(".step")).to_contain_text("Interrompi il raggio esterno")
+    expect(page.locator(".step")).to_contain_text("Copri la fotocellula esterna")
     prove(bar, "beam_outer")
-    expect(page.locator("#trial .proven")).to_have_text("raggio esterno")
+    expect(page.locator("#trial .proven")).to_have_text("fotocellula esterna")
     keep(page, "self-test", "it-light")
     bar.running.loop.post(bar.running.self_test.end)
     missing = page.locator("#notices .warn")
-    expect(missing).to_contain_text("Autoprova: nessuna prova da: raggio interno, ")
+    expect(missing).to_contain_text("Prova: nessun segnale da: fotocellula interna, ")
     keep(page, "self-tested", "it-light")
 
 
@@ -107,12 +107,12 @@ def test_self_test_offers_room_empty_beside_its_result(
     bar.simulator.play(moves)
     eventually(lambda: bar.running.loop.state.occupancy.max)
     bar.running.loop.post(bar.running.self_test.end)
-    left = page.locator(".left")
-    expect(left.locator("b")).to_have_text(f"L'autoprova ha contato {counted} dentro. Nessuno?")
+    left = page.locator(".asked")
+    words = f"Nella prova ne sono stati contati {counted}. Nessuno dentro?"
+    expect(left.locator(".say b")).to_have_text(words)
     keep(page, name, "it-light")
     assert Axe().run(page).violations_count == 0
-    left.locator("button").click()
-    left.locator("button").click()  # it asks once
+    left.get_by_role("button", name="Sì").click()
     eventually(lambda: bar.state()["occupancy"]["max"] == 0)
     expect(left).to_be_hidden()
 
@@ -134,8 +134,7 @@ def test_self_test_with_guests_inside_is_refused(bar: Bar, open_page: Opener) ->
     expect(page.locator("h1")).to_contain_text("1 of 4 inside.")
     page.locator("details.more summary").click()
     page.locator('form[action="/command/self_test"] button').click(force=True)
-    group = page.locator(".group", has=page.locator('form[action="/command/self_test"]'))
-    expect(group.locator(".told")).to_have_text("only in an empty room")
+    expect(page.locator(".told")).to_have_text("only in an empty room")
     assert bar.mirror.command("self_test").reason == "NotPermittedAtThisTime"
     expect(page.locator(".trial")).to_be_hidden()
 

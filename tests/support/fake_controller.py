@@ -145,7 +145,7 @@ class FakeController:
             "count": most,
             "min": least,
             "max": most,
-            "certain": least == most,
+            "certain": parts.pop("certain", least == most),
             "free_places": max(4 - most, 0),
         }
         mode = {"mode": "Blocked"} if most >= 4 else {}

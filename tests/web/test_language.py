@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
@@ -13,7 +15,7 @@ from babel.messages.pofile import read_po
 import web
 
 ROOT = Path(web.__file__).parent
-KEYWORDS = {"_": None, "lazy": None}
+KEYWORDS = {"_": None, "lazy": None, "plural": (1, 2), "plurals": (1, 2)}
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 LANGUAGES = ("en", "it")
 
@@ -21,14 +23,29 @@ LANGUAGES = ("en", "it")
 def texts_of_the_sources() -> set[str]:
     """Return every text of the sources that a person may read."""
     found = extract_from_dir(str(ROOT), METHODS, keywords=KEYWORDS)
-    return {text for _, _, text, _, _ in found if isinstance(text, str)}
+    return {one for _, _, text, _, _ in found for one in forms(text)}
+
+
+def forms(text: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return a text's one form, or the one for one and the one for many."""
+    return (text,) if isinstance(text, str) else tuple(text or ())
 
 
 def catalogue(language: str) -> dict[str, str]:
     with (ROOT / "translations" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         read = read_po(file, locale=language)
     assert not [message.id for message in read if message.fuzzy and message.id]
-    return {str(message.id): str(message.string) for message in read if message.id}
+    return translated(read)
+
+
+def translated(read: Catalog) -> dict[str, str]:
+    """Return each form of each text with its translation."""
+    return {
+        one: told
+        for message in read
+        if message.id
+        for one, told in zip(forms(message.id), forms(message.string), strict=True)
+    }
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -54,7 +71,7 @@ def test_catalogue_in_italian_is_not_english() -> None:
 def test_catalogue_compiled_is_current(language: str) -> None:
     folder = ROOT / "translations" / language / "LC_MESSAGES"
     with (folder / "messages.mo").open("rb") as file:
-        compiled = {str(m.id): str(m.string) for m in read_mo(file) if m.id}
+        compiled = translated(read_mo(file))
     assert compiled == catalogue(language), (
         f"compile it: pybabel compile -d web/translations -l {language}"
     )

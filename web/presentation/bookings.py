@@ -12,12 +12,11 @@ from controller.config.settings import Config
 from controller.mqtt.message import Message, Topics
 from web.bookings.calendar import Calendar, CalendarSettings, CalendarView, time_zone
 from web.bookings.slots import Booking
-from web.language import _
+from web.language import _, plural
+from web.messages import number
 from web.mirror import Mirror, MirrorView
+from web.presentation.labels import span
 from web.presentation.page_view import Notice, Part, Rank, Severity
-
-#: Party sizes for which the page has a button.
-PARTY_SIZES = range(1, 5)
 
 
 class BookingsView:
@@ -55,14 +54,23 @@ class BookingsView:
         """Return what the page shows of the bookings."""
         calendar = self._view(mirror_view)
         party = calendar.party
-        size = party.size if party and party.size in PARTY_SIZES else None
+        size = party.size if party else None
         notices = []
-        if calendar.due and party and mirror_view.state.get("door_knock"):
-            words = _("At the front door: perhaps the next party, %(name)s.", name=_name(party))
+        knock = mirror_view.state.get("door_knock")
+        if calendar.due and party and isinstance(knock, dict):
+            age = span(number(knock, "age_s"))
+            words = _(
+                "At the front door for %(age)s: perhaps the next party, %(name)s.",
+                age=age,
+                name=_name(party),
+            )
             notices.append(Notice(Severity.KNOCK, words, Rank.EXPECTED_PARTY))
         return Part(
             texts={"book": self._next_words(calendar), "slot": self._free_words(calendar)},
-            states={"book": f"n{size}" if size else "none"},
+            states={
+                "book": f"n{size}" if size else "none",
+                "due": f"let{size}" if size and calendar.due else "none",
+            },
             notices=tuple(notices),
         )
 
@@ -116,10 +124,12 @@ def _unreadable_words(calendar: CalendarView) -> str:
     if calendar.unreadable > len(names):
         names.append("…")
     named = f" ({', '.join(names)})" if calendar.titles else ""
-    if calendar.unreadable == 1:
-        return _("1 booking can't be read%(named)s: look at the calendar.", named=named)
-    n = calendar.unreadable
-    return _("%(n)s bookings can't be read%(named)s: look at the calendar.", n=n, named=named)
+    return plural(
+        "%(n)s booking can't be read%(named)s: look at the calendar.",
+        "%(n)s bookings can't be read%(named)s: look at the calendar.",
+        calendar.unreadable,
+        named=named,
+    )
 
 
 def _name(party: Booking) -> str:

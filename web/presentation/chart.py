@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from web.language import _
+from web.language import _, plural
 from web.messages import Json, number
 from web.presentation.labels import event_words
 
@@ -159,16 +159,17 @@ def chart(night: Json, now: datetime, capacity: int) -> Json:
 
 def totals(night: Json) -> list[tuple[str, int]]:
     """Return the night's totals with their names, in the order of the contract."""
-    words = {
-        "guests": _("guests"),
-        "sessions": _("sessions"),
-        "knocks": _("knocks"),
-        "denied": _("refused"),
-        "uncertain": _("in doubt"),
-    }
     found = night.get("totals")
     found = found if isinstance(found, dict) else {}
-    return [(words[key], int(number(found, key))) for key in TOTALS]
+    counts = {key: int(number(found, key)) for key in TOTALS}
+    words = {
+        "guests": plural("guest", "guests", counts["guests"]),
+        "sessions": plural("session", "sessions", counts["sessions"]),
+        "knocks": plural("knock", "knocks", counts["knocks"]),
+        "denied": plural("refused", "refused", counts["denied"]),
+        "uncertain": _("in doubt"),
+    }
+    return [(words[key], counts[key]) for key in TOTALS]
 
 
 def last_events(night: Json) -> list[tuple[str, str]]:

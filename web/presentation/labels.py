@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from web.language import _, lazy
+from web.language import _, lazy, plural, plurals
 from web.messages import number
 
 REASONS: Mapping[str, Any] = {
@@ -28,6 +28,10 @@ REASONS: Mapping[str, Any] = {
     "LockedDown": lazy("the door is locked down"),
     "LockedOpen": lazy("evacuation: the door is open"),
     "NotPermittedAtThisTime": lazy("not now"),
+    "NoOpenRelease": lazy("nobody is being let in"),
+    "NothingToUndo": lazy("there is nothing to take back"),
+    "TooLate": lazy("it can't be taken back any more"),
+    "ChangedSince": lazy("the count has changed since"),
     "Offline": lazy("the door cannot be reached"),
     "NoAnswer": lazy("no answer from the door"),
 }
@@ -40,7 +44,7 @@ FAULTS: Mapping[str, Any] = {
     "LineChatter": lazy("a sensor chatters"),
     "LineInterference": lazy("interference from another device"),
     "LockNotLocked": lazy("the bolt is not where it should be"),
-    "BrokerDown": lazy("the broker is away"),
+    "BrokerDown": lazy("no connection to the house"),
     "ClientIdTaken": lazy("another device uses the controller's name"),
     "JournalFailed": lazy("the journal cannot be written"),
     "FileDamaged": lazy("a file on the disk was damaged; what could not be read is left out"),
@@ -70,7 +74,7 @@ LINES: Mapping[str, Any] = {
     "memory": lazy("the controller took too much memory"),
     "restarted": lazy("it was started again too often"),
     "config": lazy("the configuration is wrong"),
-    "pins": lazy("the pins cannot be used"),
+    "pins": lazy("the wires cannot be used"),
 }
 
 
@@ -85,6 +89,19 @@ CAUSES: Mapping[str, Any] = {
     "empty": lazy("verified empty"),
     "self-test": lazy("by the self-test"),
     "terminal": lazy("in the terminal"),
+    "evacuate": lazy("by the fire alarm's wire"),
+}
+
+#: What a command did, in the words of its key: for the line that offers to take it back.
+COMMANDS_DONE: Mapping[str, Any] = {
+    "access_door": lazy("Let in"),
+    "room_empty": lazy("Room empty"),
+    "set_count": lazy("Count set"),
+    "report_wrong": lazy("Count set"),
+    "answer_question": lazy("Question answered"),
+    "staff_pass": lazy("Staff pass"),
+    "answer_hatch": lazy("Hatch answered"),
+    "answer_door": lazy("Front door answered"),
 }
 
 #: Sentence for each event; its %(names)s are keys of `_details`.
@@ -102,8 +119,8 @@ EVENT_WORDS: Mapping[str, Any] = {
     "door_closed": lazy("Door closed"),
     "hatch_opened": lazy("Hatch opened"),
     "hatch_closed": lazy("Hatch closed"),
-    "hatch_answered": lazy("Hatch answered"),
-    "door_answered": lazy("Front door answered"),
+    "hatch_answered": lazy("The hatch was answered"),
+    "door_answered": lazy("The front door was answered"),
     "access_granted": lazy("Let in %(party)s"),
     "access_taken": lazy("%(entered)s of %(expected)s came in"),
     "access_not_taken": lazy("Nobody came in"),
@@ -138,7 +155,29 @@ EVENT_WORDS: Mapping[str, Any] = {
     "fault_cleared": lazy("Fault over: %(what)s"),
     "started": lazy("Controller started"),
     "self_test_started": lazy("Self-test began"),
-    "self_tested": lazy("Self-test: %(proven)s wires proven"),
+    "release_cancelled": lazy("Stopped: nobody more is let in"),
+    "session_resumed": lazy("Session goes on: %(remaining)s left"),
+    "undone": lazy("Taken back: %(command)s"),
+}
+
+#: Sentences that change with a number: one and many, and which key is the number.
+EVENT_PLURALS: Mapping[str, tuple[tuple[str, str], str]] = {
+    "self_tested": (
+        plurals("Self-test: %(n)s wire proven", "Self-test: %(n)s wires proven"),
+        "proven",
+    ),
+}
+
+#: What a phone can make noticed: the names of its switches, in the order of `mirror.ALERTS`.
+ALERT_WORDS: Mapping[str, Any] = {
+    "hatch": lazy("Knock at the hatch"),
+    "door": lazy("Knock at the front door"),
+    "last_call": lazy("Last call"),
+    "time_up": lazy("Time is up"),
+    "over": lazy("Too many inside"),
+    "door_alarm": lazy("Door forced or left open"),
+    "evacuation": lazy("Evacuation"),
+    "fault": lazy("Fault"),
 }
 
 ALARMS: Mapping[str, Any] = {
@@ -158,14 +197,19 @@ def reason_words(reason: str | None) -> str:
     return str(REASONS.get(reason or "", reason or _("no reason given")))
 
 
+def command_words(name: str) -> str:
+    """Return a command that was done in words; an unknown one is shown by its name."""
+    return str(COMMANDS_DONE.get(name, name.replace("_", " ")))
+
+
 def span(seconds: float) -> str:
-    """Return a length of time in words: ``40 s``, ``7 min``, ``1 h 12``."""
+    """Return a length of time in words: ``40 s``, ``7 min``, ``1 h 12 min``."""
     whole = int(abs(seconds))
     if whole < 60:
         return _("%(s)s s", s=whole)
     if whole < 3600:
         return _("%(m)s min", m=whole // 60)
-    return _("%(h)s h %(m)s", h=whole // 3600, m=f"{whole // 60 % 60:02d}")
+    return _("%(h)s h %(m)s min", h=whole // 3600, m=whole // 60 % 60)
 
 
 class _EventDetails(dict[str, object]):
@@ -183,7 +227,7 @@ def _count_words(after: object) -> object:
     return after.get("count", "?") if low == high else f"{low}–{high}"
 
 
-def _refusal_words(data: Mapping[str, Any]) -> str:
+def refusal_words(data: Mapping[str, Any]) -> str:
     """Return a refusal's reason in words; a question that stands in the way is named."""
     question = data.get("question")
     if not isinstance(question, dict):
@@ -207,9 +251,10 @@ def _details(data: Mapping[str, Any]) -> _EventDetails:
     return _EventDetails(
         dict(data)
         | {
-            "reason": _refusal_words(data),
+            "reason": refusal_words(data),
             "after": _count_words(data.get("after")),
             "remaining": span(number(data, "remaining_s")),
+            "command": command_words(str(data.get("command"))),
             "over": span(number(data, "over_s")),
             "what": fault_words(name, str(data.get("line"))),
             "alarm": str(ALARMS.get(alarm, alarm)),
@@ -226,12 +271,17 @@ def _sentence_key(name: str, data: Mapping[str, Any]) -> str:
     return f"{name}_{data.get('kind')}" if name.startswith("question_") else name
 
 
+def _sentence(name: str, data: Mapping[str, Any]) -> str:
+    key = _sentence_key(name, data)
+    if key in EVENT_PLURALS:
+        (one, many), counted = EVENT_PLURALS[key]
+        return plural(one, many, int(number(data, counted)))
+    return str(EVENT_WORDS[key]) % _details(data) if key in EVENT_WORDS else name.replace("_", " ")
+
+
 def event_words(name: str, data: Mapping[str, Any]) -> str:
     """Return one event in words and what caused it; an unknown one is shown by its name."""
-    key = _sentence_key(name, data)
-    sentence = (
-        str(EVENT_WORDS[key]) % _details(data) if key in EVENT_WORDS else name.replace("_", " ")
-    )
+    sentence = _sentence(name, data)
     cause = data.get("cause") or (data.get("reason") if name == "access_not_taken" else None)
     if data.get("by"):
         return f"{sentence}, {data['by']}"

@@ -27,11 +27,12 @@ class Severity(StrEnum):
 class Rank(IntEnum):
     """Which notice stands above which: the lowest first, equal ones as they were made."""
 
-    TEST_RESULT = 0  # whoever tested the wires stands there and waits for it
-    EXPECTED_PARTY = 1
-    ALARM = 2
-    KNOCK = 3
-    NOTE = 4
+    REFUSAL = 0  # whoever pressed the button looks for it now, for six seconds
+    ALARM = 1
+    TEST_RESULT = 2  # whoever tested the wires stands there and waits for it
+    EXPECTED_PARTY = 3
+    KNOCK = 4
+    NOTE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,13 @@ class RoomPart(Part):
     """The room: ``ring`` is the part of the session that is left, as an SVG dash array.
 
     ``knock`` has the number of knocks so far (`n`), the `place` of the last one, and whether it
-    must make no noise (`quiet`).
+    must make no noise (`quiet`). ``alerts`` has for each kind of alarm how many there were, whether
+    its reason still stands, and whether it makes no noise (1 or 0).
     """
 
     ring: str
     knock: Json
+    alerts: Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,13 @@ class SelfTestPart(Part):
     """A self-test: each of its ``lines`` is `proven`, `next` or `open`, with its name."""
 
     lines: tuple[tuple[str, str], ...]
+
+
+def _in_order(notices: list[Notice]) -> tuple[Notice, ...]:
+    """Return the notices sorted; a knock that may be the expected party is said once."""
+    named = any(notice.rank is Rank.EXPECTED_PARTY for notice in notices)
+    kept = [notice for notice in notices if not (named and notice.rank is Rank.KNOCK)]
+    return tuple(sorted(kept, key=attrgetter("rank")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +90,15 @@ class PageView:
     notices: tuple[Notice, ...]
     ring: str
     knock: Json
+    alerts: Json
     lines: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, room: RoomPart, bookings: Part | None, self_test: SelfTestPart) -> PageView:
         """Join the parts; ``bookings`` is None without a calendar, and its places stay away.
 
-        A running self-test replaces the room's `announce`; no other name is in two parts.
+        A running self-test replaces the room's `announce`. What it left inside is asked for unless
+        the room asks something itself.
         """
         parts = (room, bookings, self_test) if bookings else (room, self_test)
         texts: dict[str, str] = {}
@@ -96,8 +108,14 @@ class PageView:
             texts.update(part.texts)
             states.update(part.states)
             notices.extend(part.notices)
-        notices.sort(key=attrgetter("rank"))
-        return cls(texts, states, tuple(notices), room.ring, room.knock, self_test.lines)
+        if room.states["asked"] == "none" and states.get("left") == "yes":
+            texts["asked"], states["asked"], states["settle"] = texts["left"], "left", "calm"
+        due = states.get("due", "none")
+        if states.get(due) in ("yes", "ask"):
+            states[due] = "due" if states[due] == "yes" else "ask"
+        return cls(
+            texts, states, _in_order(notices), room.ring, room.knock, room.alerts, self_test.lines
+        )
 
     def as_dict(self) -> Json:
         """Return it as the page's script reads it.
@@ -111,5 +129,6 @@ class PageView:
             "ring": self.ring,
             "notices": [(notice.severity, notice.text) for notice in self.notices],
             "knock": self.knock,
+            "alerts": self.alerts,
             "trial": self.lines,
         }

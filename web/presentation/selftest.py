@@ -166,7 +166,8 @@ def _waiting(status: Json) -> list[str]:
 def _running_texts(status: Json) -> dict[str, str]:
     waiting = _waiting(status)
     done = len(status["lines"]) - len(waiting)
-    heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=len(status["lines"]))
+    wires = len(status["lines"])
+    heading = _("Self-test: %(n)s of %(all)s wires.", n=done, all=wires)
     step = str(STEPS.get(waiting[0], LINES.get(waiting[0], waiting[0]))) if waiting else ""
     left = _("%(time)s left.", time=span(number(status, "remaining_s")))
     return {"trial": f"{heading} {left}", "step": step, "announce": f"{heading} {step}"}

@@ -33,10 +33,12 @@ from web.messages import number
 from web.mirror import Mirror, MirrorView, Outcome
 from web.presentation.bookings import BookingsView
 from web.presentation.chart import chart, last_events, totals
-from web.presentation.labels import reason_words
+from web.presentation.labels import ALERT_WORDS, reason_words
 from web.presentation.page_view import PageView
-from web.presentation.room import room_view
+from web.presentation.room import KEYS_IN_A_ROW, answer_keys, party_keys, room_view
+from web.presentation.seats import seats
 from web.presentation.selftest import SelfTestView
+from web.presentation.snapshot import capacity
 from web.routes.streams import Streams
 from web.security.gate import this_phone, wants_page
 from web.security.pairing import AttemptLimiter, Pairing
@@ -53,9 +55,13 @@ NUMBER = re.compile("-?[0-9]{1,9}")
 REFERENCE = re.compile("[!-~]{1,64}")
 
 #: Fields of a form beside the parameter of its command.
-FORM_FIELDS = frozenset({"csrf_token", "ask"})
+FORM_FIELDS = frozenset({"csrf_token", "ask", "tap"})
 
-#: Commands that another tap does not undo are confirmed once; without scripting on their own page.
+#: What a phone calls one tap, so that it finds the answer again if it got lost.
+TAP = re.compile("[A-Za-z0-9-]{1,40}")
+
+#: Without scripting no key can be held down, and nothing is taken back at leisure: these ask once,
+#: on a page of their own.
 QUESTIONS = {
     "room_empty": lazy("Is the room empty?"),
     "lock_down": lazy("Lock down? Nobody will come in."),
@@ -64,6 +70,8 @@ QUESTIONS = {
     "lock_open_release": lazy("End the evacuation?"),
     "access_door": lazy("Nobody is sure how many are inside. Let them in all the same?"),
 }
+#: What nobody can take back: its key is held down until the ring is full.
+HELD = frozenset({"lock_down", "lock_down_release", "lock_open", "lock_open_release"})
 
 page = Blueprint("page", __name__)
 
@@ -113,14 +121,31 @@ def page_view(mirror_view: MirrorView) -> PageView:
 def home() -> str:
     """Return the page, complete without scripting."""
     mirror_view = context().mirror.view()
+    guests = capacity(mirror_view.state)
     return render_template(
         "page.html",
         view=page_view(mirror_view),
         night=tonight(mirror_view),
         names=NAMES,
         questions=QUESTIONS,
+        held=HELD,
         lines=mirror_view.state.get("lines", []),
+        capacity=guests,
+        in_a_row=KEYS_IN_A_ROW,
+        parties=party_keys(guests),
+        answers=answer_keys(guests),
+        seats=seats(guests),
+        alerts=ALERT_WORDS,
+        drawn=_drawn_version(guests),
+        links=_links(),
     )
+
+
+def _links() -> list[tuple[str, str]]:
+    """Return the other pages that this house has, with their names."""
+    pages = {"/venues": _("All bars"), "/phones": _("Paired phones")}
+    rules = {rule.rule for rule in current_app.url_map.iter_rules()}
+    return [(address, words) for address, words in pages.items() if address in rules]
 
 
 @page.get("/pair/<secret>")
@@ -160,10 +185,24 @@ def healthz() -> ResponseReturnValue:
     return jsonify(link=link), 200 if link == "online" else 503
 
 
+def _drawn_version(guests: int) -> str:
+    """Return what an open page must have been drawn for: its files, and how many the house takes.
+
+    The page loads anew when this changes.
+    """
+    return f"{current_app.jinja_env.globals['version']}-{guests}"
+
+
 def _full_state(mirror_view: MirrorView) -> str:
-    version = current_app.jinja_env.globals["version"]
     shown = page_view(mirror_view).as_dict()
-    shown |= {"version": version, "night": mirror_view.night_version}
+    shown |= {
+        "version": _drawn_version(capacity(mirror_view.state)),
+        "night": mirror_view.night_version,
+        "settled": {
+            tap: (outcome.state, outcome_words(outcome))
+            for tap, outcome in mirror_view.settled.items()
+        },
+    }
     return json.dumps({**_state(mirror_view), "page": shown}, separators=(",", ":"))
 
 
@@ -257,7 +296,9 @@ def command(name: str) -> ResponseReturnValue:
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
         return render_template("sure.html", name=name, number=fields, question=question)
-    return _answer(context().mirror.command(name, by=g.phone.name, **fields))
+    tap = str(_body().get("tap", ""))
+    tap = tap if TAP.fullmatch(tap) else ""
+    return _answer(context().mirror.command(name, by=g.phone.name, tap=tap, **fields))
 
 
 def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
@@ -279,7 +320,19 @@ def outcome_words(outcome: Outcome) -> str:
         return _("Done")
     if outcome.state == "refused":
         return _("Refused: %(reason)s", reason=reason_words(outcome.reason))
-    return _("Not done: %(reason)s", reason=reason_words(outcome.reason))
+    if outcome.reason == "Offline":
+        return _("Not sent: %(reason)s", reason=reason_words(outcome.reason))
+    return _("No answer: look at the door")
+
+
+@page.get("/sw.js")
+def service_worker() -> Response:
+    """Return the script that says "no connection" when the house cannot be reached.
+
+    Browsers take it by HTTPS only, and from the root, so that it stands for every page.
+    """
+    offline = render_template("offline.html")
+    return Response(render_template("worker.js", page=offline), mimetype="text/javascript")
 
 
 @page.post("/lang")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
@@ -55,8 +56,16 @@ class Venue:
 class Venues:
     """All bars below one prefix: written by the link's thread, read by many."""
 
-    def __init__(self, prefix: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._prefix = prefix
+    def __init__(
+        self,
+        prefix: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        own: str = "",
+        url: str = "",
+    ) -> None:
+        """``own`` is this bar's name, ``url`` the address of any bar's page with ``{venue}``."""
+        self._prefix, self._own, self._url = prefix, own, url
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._venues: dict[str, Venue] = {}
@@ -86,6 +95,13 @@ class Venues:
             venue.occupancy = json_object(payload, count=int, capacity=int, free_places=int)
             venue.heard_s = self._monotonic()
 
+    def page_of(self, venue: str) -> str:
+        """Return the address of a bar's page; "" when it is not known."""
+        if venue == self._own:
+            return "/"
+        web = self._url.startswith(("http://", "https://"))
+        return self._url.replace("{venue}", quote(venue, safe="")) if web else ""
+
     def tiles(self) -> list[Json]:
         """Return a tile for each bar, sorted by name."""
         now_s = self._monotonic()
@@ -100,7 +116,7 @@ def venues_routes(venues: Venues, mirror: Mirror) -> Blueprint:
 
     @routes.get("/venues")
     def page() -> str:
-        return render_template("venues.html", tiles=venues.tiles())
+        return render_template("venues.html", tiles=venues.tiles(), page_of=venues.page_of)
 
     @routes.get("/api/venues")
     def tiles() -> ResponseReturnValue:

@@ -71,7 +71,15 @@ def test_bookings_on_the_page_show_the_next_party_and_its_button(
     controller.show(door_knock={"at": now_iso(), "age_s": 1.0, "raps": 2})
     state = client.get("/api/state?page=1").json
     assert state is not None
-    assert state["page"]["notices"][0][1] == "At the front door: perhaps the next party, Rossi."
+    [[_, words]] = state["page"]["notices"]  # one notice: who knocks, and who that may be
+    assert words.startswith("At the front door for ")
+    assert words.endswith(" s: perhaps the next party, Rossi.")
+    keys = {key: value for key, value in state["page"]["s"].items() if key.startswith("let")}
+    assert keys == {"let1": "yes", "let2": "due", "let3": "yes", "let4": "yes", "letmore": "no"}
+    controller.inside(3)
+    state = client.get("/api/state?page=1").json
+    assert state is not None
+    assert state["page"]["s"]["let2"] == "no"  # expected, and yet there is no room
     messages = published(controller)
     eventually(lambda: messages)
     assert json.loads(messages[0].payload)["party"] == 2

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import controller
 from web.presentation.labels import (
+    CAUSES,
+    COMMANDS_DONE,
+    EVENT_PLURALS,
     EVENT_WORDS,
     REASONS,
+    command_words,
     event_words,
     fault_words,
     reason_words,
     span,
 )
 
-from controller.events import EVENTS, Reason  # isort: skip
+from controller.events import COMMANDS, EVENTS, Reason  # isort: skip
+from controller.rules.transition import UNDOABLE  # isort: skip
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -25,13 +34,46 @@ def test_labels_for_every_reason_of_the_controller() -> None:
     assert {str(reason.value) for reason in Reason} <= set(REASONS)
     assert reason_words("SomethingNew") == "SomethingNew"
     assert reason_words(None) == "no reason given"
-    assert fault_words("BrokerDown", "mqtt") == "the broker is away (network)"
+    assert fault_words("BrokerDown", "mqtt") == "no connection to the house (network)"
 
 
 def test_labels_for_every_event_of_the_evening() -> None:
     of_several = r"(knock|question_asked|question_ended)_(hatch|door|party|came|everybody_left)"
-    named = {re.sub(of_several, r"\1", name) for name in EVENT_WORDS}
+    named = {re.sub(of_several, r"\1", name) for name in (*EVENT_WORDS, *EVENT_PLURALS)}
     assert set(EVENTS) - named == {"output", "chime"}
+
+
+def test_labels_for_every_cause_that_the_controller_can_name() -> None:
+    """Causes are plain text in the messages: whatever the source names must have its words."""
+    named = set()
+    for path in Path(controller.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            named |= set(_causes(node))
+    assert {"page", "button", "evacuate", "terminal", "trace", "self-test", "mqtt"} <= named
+    assert named - set(CAUSES) == set()
+
+
+def _causes(node: ast.AST) -> Iterator[str]:
+    """Return the causes that this piece of the controller names, by keyword or as a default."""
+    if isinstance(node, ast.keyword) and node.arg == "cause":
+        yield from _strings(node.value)
+    if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "cause" and node.value:
+        yield from _strings(node.value)
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CAUSES":
+        yield from _strings(node.value)
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".recount", ".settle")):
+        yield from _strings(node.args[-1])
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
+            yield part.value
+
+
+def test_labels_for_every_command_that_can_be_taken_back() -> None:
+    assert set(UNDOABLE) <= set(COMMANDS_DONE) <= set(COMMANDS)
+    assert command_words("something_new") == "something new"
 
 
 @pytest.mark.parametrize(
@@ -41,8 +83,8 @@ def test_labels_for_every_event_of_the_evening() -> None:
         (59.9, "59 s"),
         (60, "1 min"),
         (3599, "59 min"),
-        (3600, "1 h 00"),
-        (-4320, "1 h 12"),
+        (3600, "1 h 0 min"),
+        (-4320, "1 h 12 min"),
     ],
 )
 def test_span_of_each_length(seconds: float, words: str) -> None:
@@ -77,6 +119,11 @@ def test_span_of_each_length(seconds: float, words: str) -> None:
         ("session_warning", {"remaining_s": 900.0}, "15 min left"),
         ("fault", {"name": "BeamStuck", "line": "beam_inner"},
          "Fault: a light beam is blocked (inner beam)"),
+        ("self_tested", {"proven": 1, "ok": True}, "Self-test: 1 wire proven"),
+        ("self_tested", {"proven": 7, "ok": True}, "Self-test: 7 wires proven"),
+        ("undone", {"command": "room_empty", "cause": "page"},
+         "Taken back: Room empty, from the page"),
+        ("locked_open", {"cause": "evacuate"}, "Evacuation began, by the fire alarm's wire"),
         ("door_alarm", {"alarm": "Normal"}, "Door alarm: over"),
         ("access_denied", {"reason": "FromTheFuture", "age_s": -7.2, "cause": "homeassistant"},
          "Not let in: the sender's clock is 7 s ahead of ours, by Home Assistant"),

@@ -23,7 +23,7 @@ from web.presentation.page_view import (
 KNOCK = {"n": 0, "place": None, "quiet": False}
 ROOM = RoomPart(
     texts={"sentence": "Full.", "announce": "Full."},
-    states={"link": "online"},
+    states={"link": "online", "asked": "none", "let2": "yes"},
     notices=(
         Notice(Severity.ALARM, "alarm", Rank.ALARM),
         Notice(Severity.KNOCK, "knock", Rank.KNOCK),
@@ -32,10 +32,11 @@ ROOM = RoomPart(
     ),
     ring="50.0 100",
     knock=KNOCK,
+    alerts={"hatch": [1, 1, 0]},
 )
 BOOKINGS = Part(
     texts={"book": "Next: Rossi."},
-    states={"book": "n2"},
+    states={"book": "n2", "due": "let2"},
     notices=(Notice(Severity.KNOCK, "Rossi?", Rank.EXPECTED_PARTY),),
 )
 SELF_TEST = SelfTestPart(
@@ -54,14 +55,21 @@ def test_page_view_joins_parts_and_a_running_self_test_announces() -> None:
         "book": "Next: Rossi.",
         "trial": "1 of 2",
     }
-    assert view.states == {"link": "online", "book": "n2", "test": "testing"}
+    assert view.states == {
+        "link": "online",
+        "asked": "none",
+        "let2": "due",
+        "book": "n2",
+        "due": "let2",
+        "test": "testing",
+    }
     assert (view.ring, view.knock, view.lines) == ("50.0 100", KNOCK, SELF_TEST.lines)
 
 
 def test_page_view_sorts_notices_by_rank_and_keeps_equal_ones_in_order() -> None:
     view = PageView.of(ROOM, BOOKINGS, SELF_TEST)
     texts = [notice.text for notice in view.notices]
-    assert texts == ["result", "Rossi?", "alarm", "knock", "staff", "fault"]
+    assert texts == ["alarm", "result", "Rossi?", "staff", "fault"]  # the knock is Rossi's
 
 
 def test_page_view_is_frozen_and_changes_no_part() -> None:
@@ -74,21 +82,36 @@ def test_page_view_is_frozen_and_changes_no_part() -> None:
 
 def test_page_view_as_dict_has_the_keys_of_openapi() -> None:
     found = PageView.of(ROOM, None, SELF_TEST).as_dict()
-    assert list(found) == ["t", "s", "ring", "notices", "knock", "trial"]
-    assert found["notices"][0] == ("warn", "result")
+    assert list(found) == ["t", "s", "ring", "notices", "knock", "alerts", "trial"]
+    assert found["notices"][:2] == [("alarm", "alarm"), ("warn", "result")]
 
 
-@pytest.mark.parametrize("kind", ["t", "s"])
+@pytest.mark.parametrize(
+    ("asked", "shown"), [("none", ("left", "Nobody there?")), ("party", ("party", "How many?"))]
+)
+def test_page_view_asks_what_the_self_test_left_unless_the_room_asks(
+    asked: str, shown: tuple[str, str]
+) -> None:
+    states = {**ROOM.states, "asked": asked}
+    room = dataclasses.replace(ROOM, states=states, texts={**ROOM.texts, "asked": "How many?"})
+    left = Part(texts={"left": "Nobody there?"}, states={"left": "yes"})
+    test = SelfTestPart(texts=left.texts, states=left.states, lines=())
+    view = PageView.of(room, None, test)
+    assert (view.states["asked"], view.texts["asked"]) == shown
+
+
+@pytest.mark.parametrize("kind", ["t", "s", "v"])
 def test_page_view_has_a_value_for_each_place_of_the_page(tmp_path: Path, kind: str) -> None:
     """A template shows nothing for a name that it does not find."""
     controller = FakeController()
     controller.show()
     client = paired(page_of(controller, tmp_path))
     places = set(re.findall(rf'data-{kind}="([^"]+)"', client.get("/").text))
-    shown = client.get("/api/state?page=1").get_json()["page"][kind]
+    part = {"t": "t", "s": "s", "v": "t"}[kind]
+    shown = client.get("/api/state?page=1").get_json()["page"][part]
     assert places
     assert places <= set(shown)
-    read = {"t": "texts", "s": "states"}[kind]
+    read = {"t": "texts", "s": "states"}[part]
     names = {
         name
         for path in (Path(web.__file__).parent / "templates").glob("*.html")

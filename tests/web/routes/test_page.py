@@ -189,7 +189,7 @@ def test_command_by_form_goes_back_to_the_page_with_its_outcome(
 ) -> None:
     answer = client.post("/command/staff_pass", data={"csrf_token": token(client)})
     assert (answer.status_code, answer.location) == (303, "/")
-    assert '<p class="flashed done" role="status">Done</p>' in client.get("/").text
+    assert '<span class="flashed done">Done</span>' in client.get("/").text
     controller.answer = lambda name, command: {"ok": False, "reason": "DoorFault"}
     client.post("/command/staff_pass", data={"csrf_token": token(client)})
     assert "Refused: the door has a fault" in client.get("/").text

@@ -74,10 +74,26 @@ def test_venues_page_shows_the_tiles(tmp_path: Path) -> None:
     controller.publish("occupancy", occupancy(3, certain=False))
     page = client.get("/venues").text
     assert "~3/4" in page
+    assert '<a href="/">bar</a>' in page
     assert "1 free" in page
     (tile,) = fits(client.get("/api/venues"), "get", "/api/venues")
     assert (tile["venue"], tile["link"], tile["count"]) == ("bar", "online", 3)
     assert app.test_client().get("/venues").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("venue", "url", "address"),
+    [
+        ("bar", "", "/"),
+        ("bar", "https://{venue}.local", "/"),
+        ("attic", "", ""),
+        ("attic", "https://{venue}.local:8443", "https://attic.local:8443"),
+        ("a b/c", "https://bars.example/{venue}/", "https://bars.example/a%20b%2Fc/"),
+        ("attic", "javascript:alert(1)", ""),
+    ],
+)
+def test_tile_leads_to_the_page_of_its_bar(venue: str, url: str, address: str) -> None:
+    assert Venues("bars", own="bar", url=url).page_of(venue) == address
 
 
 def test_venues_page_is_off_by_default(tmp_path: Path) -> None:
