@@ -19,7 +19,7 @@ WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
 SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
 .PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip check lint \
-  chaos model soak fuzz fuzz-page mutate bench lock clean new-venv
+  chaos model soak fuzz fuzz-page mutate bench lock clean new-venv test-page
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -35,6 +35,7 @@ menu:
 	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
 	@echo 'make fuzz    odd bytes wherever some are read, and new examples; ARGS=100000 MINUTES=60'
 	@echo 'make fuzz-page  odd requests at the page, by its description; CASES="300 SEED"'
+	@echo 'make test-page  the page'"'"'s marks by Lighthouse, 95 at least (needs npm)'
 	@echo 'make mutate  break each rule and see that a test minds; ARGS=rules'
 	@echo 'make bench   measure, and print the figures'
 	@echo 'make lock    renew the lock files (needs uv)'
@@ -119,6 +120,16 @@ fuzz-page: dev .venv-page/stamp
 .venv-page/stamp: tests/tools/fuzz-page.lock
 	@$(BIN)/python -m venv --clear .venv-page
 	@.venv-page/bin/pip install --quiet --disable-pip-version-check $(EXACTLY) -r $<
+	@touch $@
+
+# Not in `make test`: it brings 90 packages of another world, and takes half a minute a state.
+LIGHTHOUSE := 13.5.0
+test-page: dev .lighthouse/$(LIGHTHOUSE).stamp
+	@$(BIN)/python -m tests.tools.lighthouse .lighthouse/node_modules/.bin/lighthouse
+
+.lighthouse/$(LIGHTHOUSE).stamp:
+	@command -v npm >/dev/null || { echo 'npm is missing: sudo apt install npm' >&2; exit 1; }
+	@npm install --silent --no-fund --no-audit --no-save --prefix .lighthouse lighthouse@$(LIGHTHOUSE)
 	@touch $@
 
 mutate: dev
@@ -261,4 +272,4 @@ lock:
 	@echo mutmut | $(LOCK) -c requirements.lock -c requirements-dev.lock - -o tests/tools/mutate.lock
 
 clean:
-	rm -rf .venv .venv-page .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis
+	rm -rf .venv .venv-page .lighthouse .mutants .core.txt build dist *.egg-info .coverage .*_cache .hypothesis
