@@ -25,6 +25,7 @@ from web.presentation.labels import (
 )
 
 from controller.events import COMMANDS, EVENTS, Reason  # isort: skip
+from controller.mqtt import inbox  # isort: skip
 from controller.rules.transition import UNDOABLE  # isort: skip
 
 pytestmark = pytest.mark.usefixtures("english")
@@ -45,7 +46,7 @@ def test_labels_for_every_event_of_the_evening() -> None:
 
 def test_labels_for_every_cause_that_the_controller_can_name() -> None:
     """Causes are plain text in the messages: whatever the source names must have its words."""
-    named = set()
+    named = set(inbox.CAUSES)
     for path in Path(controller.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             named |= set(_causes(node))
@@ -58,8 +59,6 @@ def _causes(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.keyword) and node.arg == "cause":
         yield from _strings(node.value)
     if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "cause" and node.value:
-        yield from _strings(node.value)
-    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CAUSES":
         yield from _strings(node.value)
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".recount", ".settle")):
         yield from _strings(node.args[-1])
