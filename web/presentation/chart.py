@@ -19,6 +19,8 @@ LEFT, RIGHT, TOP, BOTTOM = 20.0, 352.0, 12.0, 108.0
 SHORTEST_NIGHT = timedelta(hours=1)
 BEFORE_FIRST = timedelta(minutes=10)
 EVENTS_SHOWN = 12
+#: With more people than this not every line of the chart has room for its number.
+LEVELS_SHOWN = 7
 #: Limits of the drawing, whatever the message says.
 MAX_PEOPLE = 99
 LONGEST_NIGHT = timedelta(hours=36)
@@ -149,7 +151,7 @@ def chart(night: Json, now: datetime, capacity: int) -> Json:
         "area": area,
         "band": _band(frame, points),
         "hours": _hours(frame),
-        "levels": [(frame.y(n), n) for n in range(most + 1)],
+        "levels": [(frame.y(n), n) for n in range(0, most + 1, most // LEVELS_SHOWN + 1)],
         "limit": frame.y(capacity),
         "sessions": _sessions(night, frame),
         "knocks": _knocks(night, frame),
