@@ -59,6 +59,12 @@ class Door:
         }
 
 
+#: What the page may put into a command.
+SENT = {
+    "id", "issued_at", "cause", "boot", "by", "party", "count", "came", "question", "undoes"
+}  # fmt: skip
+
+
 @cache
 def door() -> Door:
     """Return the one page that is asked all the time."""
@@ -79,7 +85,7 @@ def request(data: bytes) -> None:
     may_ask = who == b"page" and environ["REQUEST_METHOD"] == "POST"
     assert len(here.controller.commands) <= (1 if may_ask else 0), here.controller.commands
     for name, command in here.controller.commands:
-        assert set(command) <= {"id", "issued_at", "cause", "boot", "party", "count"}
+        assert set(command) <= SENT
         assert environ["PATH_INFO"] == f"/command/{name}"
 
 
