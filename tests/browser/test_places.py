@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_looks import STATES
+from tests.browser.states import STATES
 from tests.support.fake_controller import FakeController, Serving, page_of
 from tests.support.wait import eventually
 

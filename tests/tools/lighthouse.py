@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.browser.conftest import ARGS, CHROMIUM
-from tests.browser.test_looks import STATES
+from tests.browser.states import STATES
 from tests.support.fake_controller import FakeController, Serving, page_of, paired
 
 LEAST = 95
