@@ -7,21 +7,28 @@ Nothing here ever repeats an address, a token or the text of a library's excepti
 or contain them.
 """
 
+# ruff: noqa: E402  # one import has to be prepared
 from __future__ import annotations
 
 import logging
 import re
 import socket
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
-from typing import Any, NamedTuple, Protocol
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import quote
 
+# requests would load it to guess at letters, which we never ask for: its tables weigh 2.4 MiB.
+sys.modules.setdefault("charset_normalizer", cast("ModuleType", None))
+with warnings.catch_warnings(action="ignore"):  # it says that it cannot guess then
+    import requests
 import apprise
-import requests
 import urllib3
 from apprise.manager_plugins import NotificationManager
 
