@@ -58,7 +58,7 @@ class MqttLink:
     ``on_thrown_out()`` when another client comes with our id again and again: from then on the link
     uses an id that nobody knows. All five callbacks run in the link's thread and must not wait. For
     a ``durable`` link the broker keeps events (QoS 1) while it is away, as long as its id is the
-    same.
+    same, with MQTT 5 for ``kept_s``; with ``commit`` it sends them again until that has returned.
     """
 
     def __init__(  # noqa: PLR0913 - all that a link needs to know
@@ -75,11 +75,22 @@ class MqttLink:
         birth: Message | None = None,
         durable: bool = False,
         on_thrown_out: Callable[[], None] = lambda: None,
+        kept_s: int = 3600,
+        commit: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         topics = tuple(subscriptions)
         self._peer = Peer(
-            client_id, topics, on_message, self._accepted, on_ack, will, birth, durable
+            client_id,
+            topics,
+            on_message,
+            self._accepted,
+            on_ack,
+            will,
+            birth,
+            durable,
+            kept_s,
+            commit,
         )
         self._on_up = on_up
         self._on_down = on_down

@@ -50,12 +50,13 @@ SEND_BUFFER_BYTES = 64 * 1024
 #: MQTT 5: the broker drops a message that is neither retained nor acknowledged after this time,
 #: because it was only about the moment at which it was sent.
 MESSAGE_EXPIRY_S = 10
-#: MQTT 5: a durable session ends after so long without its client; nobody collects for ever.
-SESSION_EXPIRY_S = 3600
 #: MQTT 5: the broker ends a connection because another client comes with the same id.
 SESSION_TAKEN_OVER = 0x8E
 #: What paho calls the end of a connection whose broker answers no ping.
 KEEP_ALIVE_TIMEOUT = 0x8D
+#: Received events are committed together, when so many have come or the first is so old: the broker
+#: sends no more before it has our acknowledgements.
+COMMIT_EVENTS, COMMIT_AFTER_S = INFLIGHT_LIMIT, 0.5
 NO_RETAIN = "does it keep retained messages (retain_available)?"
 
 
@@ -69,12 +70,15 @@ class InFlight:
     arrived: bool = False
 
 
-def _session(durable_v5: bool) -> dict[str, Any]:
-    """Return what a CONNECT of MQTT 5 says of its session; with 3.1.1 the client itself says it."""
-    if not durable_v5:
+def _session(kept_s: int | None) -> dict[str, Any]:
+    """Return what a CONNECT of MQTT 5 says of its session; with 3.1.1 the client itself says it.
+
+    The session ends after ``kept_s`` without its client: nobody collects for ever.
+    """
+    if kept_s is None:
         return {}
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.SessionExpiryInterval = kept_s
     return {"clean_start": False, "properties": properties}
 
 
@@ -109,6 +113,9 @@ class Connection:
     #: When we subscribed, monotonic seconds, until that is acknowledged.
     _subscribed_s: float | None = None
     _in_flight: deque[InFlight] = field(default_factory=deque)
+    #: Events that are not committed yet, as (mid, qos), and when the first of them came.
+    _received: list[tuple[int, int]] = field(default_factory=list)
+    _received_s: float = 0.0
     _leave_by_s: float | None = None
     _progress_s: float = 0.0
 
@@ -116,7 +123,8 @@ class Connection:
         """Connect and serve until we leave; raise `LinkError` or OSError if it ends otherwise."""
         client = self._new_client()
         try:
-            session = _session(self.settings.protocol == 5 and self.peer.durable)
+            durable_v5 = self.settings.protocol == 5 and self.peer.durable
+            session = _session(self.peer.kept_s if durable_v5 else None)
             client.connect(self.settings.host, self.settings.port, KEEPALIVE_S, **session)
             sock: Any = client.socket()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -159,6 +167,7 @@ class Connection:
             client_id=self.peer.client_id,
             clean_session=None if v5 else not self.peer.durable,
             protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
+            manual_ack=self.peer.commit is not None,
         )
         client.connect_timeout = CONNECT_LIMIT_S
         if self.settings.username:
@@ -213,6 +222,9 @@ class Connection:
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         payload = bytes(message.payload[: payload_limit(message.topic)])
         self.peer.on_message(Message(message.topic, payload, message.qos, message.retain))
+        if self.peer.commit is not None and message.qos > 0:
+            self._received_s = self._received_s if self._received else monotonic()
+            self._received.append((message.mid, message.qos))
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -244,7 +256,7 @@ class Connection:
     def _wait_s(self) -> float:
         """Return how long to sleep at most: an idle link must not wake a small machine often."""
         calm = self._announced and self._leave_by_s is None and self._unacknowledged_s() is None
-        return IDLE_S if calm else BUSY_S
+        return IDLE_S if calm and not self._received else BUSY_S
 
     def _handle_ready(self, client: Client, fileobj: Any, mask: int) -> None:
         if fileobj is self.wake:
@@ -269,6 +281,7 @@ class Connection:
         if last is not None and self._leave_by_s is None:
             self._leave_by_s = monotonic() + STOP_LIMIT_S
             self.queue.add_last(last)
+        self._commit(client)
         self._send(client)
         since_s = self._unacknowledged_s()
         if since_s is not None and monotonic() - since_s > ACK_LIMIT_S:
@@ -297,6 +310,17 @@ class Connection:
         if self.doubted:
             self.doubted = False
             self.peer.on_up()
+
+    def _commit(self, client: Client) -> None:
+        """Commit the received events when it is time, and acknowledge them."""
+        waited = monotonic() - self._received_s > COMMIT_AFTER_S
+        due = len(self._received) >= COMMIT_EVENTS or waited or self._leave_by_s is not None
+        if self.peer.commit is None or not self._received or not due:
+            return
+        self.peer.commit()
+        for mid, qos in self._received:
+            client.ack(mid, qos)
+        self._received.clear()
 
     def _send(self, client: Client) -> None:
         """Send what is queued as one TCP packet: a packet each would wake the broker each time."""

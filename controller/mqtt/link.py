@@ -65,6 +65,11 @@ class Peer:
     birth: Message | None = None
     #: The broker keeps events (QoS 1) for us while we are away.
     durable: bool = False
+    #: With MQTT 5 for so long; with 3.1.1 the broker's own configuration says how long.
+    kept_s: int = 3600
+    #: Called before a batch of received events is acknowledged; a `LinkError` leaves them with the
+    #: broker, which sends them again. None: each is acknowledged when ``on_message`` returns.
+    commit: Callable[[], None] | None = None
 
 
 def check_topic(topic: str) -> None:

@@ -107,6 +107,8 @@ def alone(bus: InMemoryBroker) -> LinkMaker:
         on_thrown_out: Callable[[], None] = lambda: None,
         **manners: Any,
     ) -> Link:
+        for name in ("durable", "kept_s", "commit"):
+            manners.pop(name, None)
         return bus.join(**manners)
 
     return make
