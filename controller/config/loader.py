@@ -27,6 +27,7 @@ from controller.config.settings import (
     JournalSettings,
     LineSettings,
     Mqtt,
+    NightsSettings,
     Space,
     Web,
 )
@@ -127,6 +128,7 @@ class _Reader:
             mqtt=Mqtt(**groups.get("mqtt", {})),
             web=Web(**groups.get("web", {})),
             journal=JournalSettings(**groups.get("journal", {})),
+            nights=NightsSettings(**groups.get("nights", {})),
             backup=BackupSettings(**groups.get("backup", {})),
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),

@@ -15,6 +15,8 @@ from controller.rules.state import RuleSettings
 from controller.sensing.settings import SensingSettings
 
 STATE_DIR = "/var/lib/backdoor"
+#: The page's own: it may not write into the controller's.
+PAGE_STATE_DIR = "/var/lib/backdoor-web"
 
 
 #: GPIO 0-8 are pulled up from power-on until somebody sets them: the strike would open at boot.
@@ -129,6 +131,14 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NightsSettings:
+    """Where the history is kept: a file or an address of Postgres; no ``database``, no history."""
+
+    database: str = field(default=f"{PAGE_STATE_DIR}/nights.db", repr=False)
+    keep_nights: int = 1830
+
+
+@dataclass(frozen=True, slots=True)
 class BackupSettings:
     """Where the nightly backup goes, and how many are kept; without a ``folder`` there is none."""
 
@@ -150,6 +160,7 @@ class Config:
     mqtt: Mqtt = field(default_factory=Mqtt)
     web: Web = field(default_factory=Web)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    nights: NightsSettings = field(default_factory=NightsSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)

@@ -178,6 +178,17 @@ text = ValueType("text of at most 255 characters", _text)
 topic = ValueType('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
 topic_level = ValueType('one topic level without "/", "+", "#", "$" or spaces', _one_level)
 texts = list_of(text, "a list of texts")
+
+
+def _database(value: object) -> str:
+    found = _text(value)
+    scheme, mark, rest = found.partition("://")
+    if mark and (scheme not in ("postgresql", "postgres") or not rest):
+        raise ValueError
+    return found
+
+
+database = ValueType('a SQLite file or "postgresql://user:password@host/name"', _database)
 _DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _HOURS = re.compile(f"{_DAY}(-{_DAY})? {_CLOCK}-{_CLOCK}")

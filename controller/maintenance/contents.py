@@ -37,10 +37,14 @@ def contents(config: Config) -> list[Item]:
     the last day; what the messages' service remembers for a minute.
     """
     phones = phones_file(config)
-    return [
+    items = [
         Item("state/journal.db", Path(config.journal.path), Kind.JOURNAL),
         Item("state/regulars.toml", learned_file(config)),
         Item("state/pairing.secret", Path(config.web.secret_file)),
         # Where no page has run there is no folder for its list.
         *([Item("state/pairing.phones", phones)] if phones.parent.is_dir() else []),
     ]
+    database = config.nights.database
+    if database and "://" not in database:  # a Postgres has backups of its own
+        items.append(Item("state/nights.db", Path(database), Kind.DATABASE))
+    return items

@@ -21,6 +21,7 @@ FREE = frozenset(
     {
         types.text, types.texts, types.topic, types.topic_level, types.topic_or_none,
         types.device_name, types.rhythms, types.payloads, types.addresses,
+        types.database,
     }
 )  # fmt: skip
 REMOVED = "(removed)"

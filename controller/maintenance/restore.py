@@ -36,7 +36,7 @@ def restore(
     """
     with opened(backup) as (manifest, files):
         config = _configuration(backup, files)
-        items = contents(config)
+        items = [item for item in contents(config) if _belongs(item, files)]
         _check_versions(backup, items, files)
         _check_folders(items)
         yield f"{backup}: of {manifest.made_at}, {_program(manifest)}, {len(files)} files"
@@ -45,6 +45,11 @@ def restore(
                 aside = _put_back(parent, list(group), files)
                 yield f"{parent}: put back" + (f"; what was there is in {aside}" if aside else "")
             yield from _replace(config_file, files[CONFIGURATION].read_text("utf-8"))
+
+
+def _belongs(item: Item, files: dict[str, Path]) -> bool:
+    """Return whether the backup decides on this file: a history that it lacks stays as it is."""
+    return item.name in files or item.kind is not Kind.DATABASE
 
 
 def _program(manifest: Manifest) -> str:

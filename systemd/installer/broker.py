@@ -79,7 +79,8 @@ allow_anonymous false
 password_file {passwords}
 acl_file {rights}
 message_size_limit 65536
-persistent_client_expiration 1d
+persistent_client_expiration 7d
+max_queued_messages 50000
 """
 
 

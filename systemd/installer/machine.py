@@ -134,6 +134,12 @@ def wants_messages(config: str) -> bool:
     return bool(section(config, "notify").get("urls"))
 
 
+def wants_postgres(config: str) -> bool:
+    """Return whether the configuration's text keeps the history in a Postgres."""
+    database = section(config, "nights").get("database")
+    return isinstance(database, str) and database.startswith(("postgresql://", "postgres://"))
+
+
 def wants_system_pins(config: str) -> str | None:
     """Return the pin factory whose library comes from apt, if the configuration names one."""
     factory = section(config, "pins").get("factory")

@@ -19,10 +19,13 @@ PARTS = (
     "pyproject.toml",
     "requirements.lock",
     "requirements-notify.lock",
+    "requirements-postgres.lock",
     "README.md",
 )
 #: How the name of a release ends that can send messages: it has ten packages more.
 NOTIFY = "-notify"
+#: One whose page can keep the history in a Postgres.
+POSTGRES = "-postgres"
 #: And one that sees the system's Python packages: only a pin library of apt's needs that.
 SYSTEM = "-system"
 #: This file says that the directory is complete.
@@ -37,13 +40,21 @@ def contents() -> list[Path]:
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
 
 
-def build(executor: Executor, wheels: str | None, *, notify: bool, system: bool = False) -> Path:
+def build(
+    executor: Executor,
+    wheels: str | None,
+    *,
+    notify: bool,
+    postgres: bool = False,
+    system: bool = False,
+) -> Path:
     """Make the release's directory with its own Python packages, unless it is complete.
 
     It depends on nothing that Python finds on this machine: `-I` leaves out the environment and the
     user's own packages, nothing is built, and what pip looks at is the new directory alone.
     """
-    release = RELEASES / (digest() + (SYSTEM if system else "") + (NOTIFY if notify else ""))
+    endings = ((SYSTEM, system), (POSTGRES, postgres), (NOTIFY, notify))
+    release = RELEASES / (digest() + "".join(ending for ending, wanted in endings if wanted))
     if (release / WHOLE).exists():
         return release
     executor.remove(release)
@@ -52,11 +63,14 @@ def build(executor: Executor, wheels: str | None, *, notify: bool, system: bool 
     pip = (python, "-I", "-m", "pip", "install", "-q", "--disable-pip-version-check")
     offline = ("--no-index", "--find-links", wheels) if wheels else ()
     # Nothing is resolved: the lock names every file, so no newer release can break this.
-    lock = "requirements-notify.lock" if notify else "requirements.lock"
-    exactly = ("--no-deps", "--require-hashes", "-r", f"{release}/{lock}")
+    # Each of the others has all of the first.
+    extras = [extra for extra, wanted in ((NOTIFY, notify), (POSTGRES, postgres)) if wanted] or [""]
+    locks = [f"-r{release}/requirements{extra}.lock" for extra in extras]
+    exactly = ("--no-deps", "--require-hashes")
     venv = ("/usr/bin/python3", "-I", "-m", "venv")
     executor.run(*venv, f"{release}/.venv")
-    executor.run(*pip, *offline, "--only-binary", ":all:", *exactly)
+    for lock in locks:
+        executor.run(*pip, *offline, "--only-binary", ":all:", *exactly, lock)
     executor.run(*pip, "--no-deps", "--no-index", _own_wheel(executor, release))
     executor.run(python, "-I", "-m", "pip", "--disable-pip-version-check", "check")
     if system:  # only from here on, so that pip never takes one of apt's for a locked one

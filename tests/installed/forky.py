@@ -20,7 +20,10 @@ from tests.installed.machine import ROOT, cached, fetch, in_memory, key, lacking
 
 PYTHON = "3.14"
 SUITE = "forky"
-PACKAGES = "systemd,python3,python3-venv,mosquitto,make,openssl,gcc,libc6-dev,git,ca-certificates"
+PACKAGES = (
+    "systemd,python3,python3-venv,mosquitto,postgresql,make,openssl,gcc,libc6-dev,git,"
+    "ca-certificates"
+)
 #: Forky is tested before its release, and a mirror may be weeks behind.
 LATE = '--aptopt=Acquire::Check-Valid-Until "false"'
 LIMIT_S = 25 * 60

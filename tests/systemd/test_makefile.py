@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.wait import eventually
 
-LOCKS = [Path(f"requirements{part}.lock") for part in ("", "-notify", "-dev")]
+LOCKS = [Path(f"requirements{part}.lock") for part in ("", "-notify", "-postgres", "-dev")]
 
 
 def without_makeflags(env: Mapping[str, str]) -> dict[str, str]:
@@ -276,18 +276,20 @@ def test_locks_have_all_that_pyproject_asks_for() -> None:
     extras = project["optional-dependencies"]
     wanted = [(project["dependencies"], LOCKS[0])]
     wanted += [([*project["dependencies"], *extras["notify"]], LOCKS[1])]
-    everything = (extras[name] for name in ("notify", "dev", "pi"))
-    wanted += [([*project["dependencies"], *chain.from_iterable(everything)], LOCKS[2])]
+    wanted += [([*project["dependencies"], *extras["postgres"]], LOCKS[2])]
+    everything = (extras[name] for name in ("notify", "postgres", "dev", "pi"))
+    wanted += [([*project["dependencies"], *chain.from_iterable(everything)], LOCKS[3])]
     for requirements, lock in wanted:
         locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==", lock.read_text(), re.MULTILINE))
-        names = {re.split(r"[<>=~;\s]", name)[0].lower() for name in requirements}
+        names = {re.split(r"[\[<>=~;\s]", name)[0].lower() for name in requirements}
         assert names <= locked, f"{lock}: run `make lock`"
 
 
 def test_the_locks_agree() -> None:
-    run, notify, dev = (
+    run, notify, postgres, dev = (
         dict(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==([\w.]+)", lock.read_text(), re.MULTILINE))
         for lock in LOCKS
     )
-    assert run.items() <= notify.items()
-    assert {name: dev.get(name, version) for name, version in notify.items()} == notify
+    for extra in (notify, postgres):
+        assert run.items() <= extra.items()
+        assert {name: dev.get(name, version) for name, version in extra.items()} == extra

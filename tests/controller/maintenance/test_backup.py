@@ -347,3 +347,24 @@ def test_the_nightly_one_wants_its_stick_and_prunes(house: House, tmp_path: Path
     assert there.returncode == 0, there.stderr
     assert there.stdout.splitlines()[-1] == f"{old}: removed"
     assert len(list(stick.iterdir())) == 1
+
+
+def test_the_history_comes_back_and_one_that_a_backup_lacks_stays(
+    house: House, journal: Journal, tmp_path: Path
+) -> None:
+    journal.finish()
+    house.backup(tmp_path / "without.tar.gz")
+    history = house.state / "nights.db"
+    with house.file.open("a") as config:
+        config.write(f'[nights]\ndatabase = "{history}"\n')
+    with closing(sqlite3.connect(history)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE night (night TEXT)")
+        db.execute("INSERT INTO night VALUES ('2026-11-25')")
+        db.commit()
+        house.backup(tmp_path / "with.tar.gz")  # while the page has it open
+    history.unlink()
+    for name in ("with", "without"):
+        house.restored(tmp_path / f"{name}.tar.gz")
+        with closing(sqlite3.connect(history)) as db:
+            assert db.execute("SELECT night FROM night").fetchall() == [("2026-11-25",)], name

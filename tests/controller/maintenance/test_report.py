@@ -52,6 +52,8 @@ topic = "home/{NAME}"
 payloads = {{ on = "{SECRET}", off = "0", blink = "1" }}
 [journal]
 path = "JOURNAL"
+[nights]
+database = "postgresql://owner:geheimnis-nights@db.example.com/nights"
 """
 
 
