@@ -2,8 +2,8 @@
 
 Reading order: `messages` and `mirror` (what is known), `presentation` (what it means in words and
 pictures), `security` (who may see it), `routes` (how it gets to the phone), `bookings` (the owner's
-calendar), `language`, `errors`, `server` with `reserve`, `own_request` and `tls`. From the
-controller only events, codec, config, mqtt and systemd are imported.
+calendar), `nights` (the history), `language`, `errors`, `server` with `reserve`, `own_request` and
+`tls`. From the controller only events, codec, config, mqtt and systemd are imported.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from web.errors import error_response
 from web.language import current_language, init_languages, plural
 from web.lean import lean_files
 from web.mirror import LinkFactory, Mirror
+from web.nights.feed import Feed
 from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
 from web.routes.metrics import metrics_routes
+from web.routes.nights import nights_routes
 from web.routes.page import AppContext, page
 from web.routes.phones import phones_routes
 from web.routes.simulator import ACTIONS, Simulator, simulator_routes
@@ -49,11 +51,13 @@ def create_app(
     simulator: Simulator | None = None,
     wall: Callable[[], datetime] | None = None,
     speed: float = 1.0,
+    feed: Feed | None = None,
 ) -> Flask:
     """Return the page; start its link with ``app.extensions["backdoor"].mirror.start()``.
 
     ``simulator`` adds the demo's buttons that move the pins; ``wall`` and ``speed`` are the demo's
-    clock, when it runs faster than real time.
+    clock, when it runs faster than real time; ``feed`` fills the history, and with it the page
+    shows it.
     """
     web, wall = config.web, wall or _utc_now
     app = Flask(__name__)
@@ -89,6 +93,8 @@ def create_app(
         app.register_blueprint(venues_routes(venues, mirror))
     if config.space.name:
         app.register_blueprint(space_routes(config, mirror, wall))
+    if feed is not None:
+        app.register_blueprint(nights_routes(config, lambda: feed.status))
     if simulator is not None:
         app.register_blueprint(simulator_routes(simulator, csrf))
     app.register_error_handler(HTTPException, error_response)
@@ -96,6 +102,7 @@ def create_app(
         version=_version(app),
         release=version("backdoor"),
         simulator_actions=ACTIONS if simulator is not None else {},
+        nights=feed is not None,
         theme=_theme,
         language=current_language,
         plural=plural,

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask
 from waitress import wasyncore
@@ -36,6 +36,7 @@ from controller.mqtt.link import Link
 from controller.systemd import Notifier
 from web import create_app
 from web.mirror import Mirror
+from web.nights.feed import Feed
 from web.own_request import OwnRequest
 from web.reserve import IN_ALL, IN_ALL_KNOWN, Reserve
 from web.routes.streams import Streams
@@ -345,8 +346,28 @@ def run(
     return 0
 
 
-def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> tuple[Mirror, Server]:
-    """Return the page's mirror, not started, and its server, which has its socket.
+class Page(NamedTuple):
+    """The page's parts: its server has its socket; mirror and feed are to be started."""
+
+    mirror: Mirror
+    server: Server
+    feed: Feed | None
+
+    def start(self) -> None:
+        """Connect to the broker; the history is fed if there is to be one."""
+        self.mirror.start()
+        if self.feed is not None:
+            self.feed.start()
+
+    def stop(self) -> None:
+        """Leave the broker."""
+        if self.feed is not None:
+            self.feed.stop()
+        self.mirror.stop()
+
+
+def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> Page:
+    """Return the page, not started.
 
     ``links`` makes links to the broker; ``demo`` are further arguments of `create_app`. What the
     owner can mend is a ConfigError.
@@ -354,30 +375,31 @@ def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> tupl
     client_id = f"backdoor-web-{config.venue}"
     link = partial(links, client_id=client_id, on_ack=lambda _: None, will=None, birth=None)
     try:
-        app = create_app(config, link=link, **demo)
+        feed = Feed(config, links) if config.nights.database else None
+        app = create_app(config, link=link, feed=feed, **demo)
         server = Server(app, config.web.host, config.web.port)
     except PairingError as error:
         raise ConfigError([str(error)]) from None
     except ServeError as error:
         raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
-    return app.extensions["backdoor"].mirror, server
+    return Page(app.extensions["backdoor"].mirror, server, feed)
 
 
 def serve_page(config: Config) -> None:
     """Serve the page until SIGTERM; what the owner can mend is a ConfigError."""
     if not config.mqtt.host:
         raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
-    mirror, server = page_server(config, partial(MqttLink, config.mqtt))
+    page = page_server(config, partial(MqttLink, config.mqtt))
     notifier = Notifier()
-    mirror.start()
+    page.start()
     try:
         sys.exit(
             run(
-                server,
+                page.server,
                 ready=notifier.ready,
                 stopping=notifier.stopping,
                 alive=notifier.watchdog,
             )
         )
     finally:
-        mirror.stop()
+        page.stop()

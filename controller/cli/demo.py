@@ -15,7 +15,7 @@ from threading import Thread
 from time import monotonic
 
 from controller.config.loader import ConfigError, load, parse
-from controller.config.settings import Config, JournalSettings, Web
+from controller.config.settings import Config, JournalSettings, NightsSettings, Web
 from controller.gpio.simulated import Move, Simulator
 from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import settled
@@ -61,13 +61,16 @@ def demo_config(
         web = replace(web, secret_file=str(folder / "pairing.secret"))
     if journal.path == JournalSettings().path:
         journal = replace(journal, path=str(folder / "journal.db"))
+    nights = config.nights
+    if nights.database == NightsSettings().database:
+        nights = replace(nights, database=str(folder / "nights.db"))
     mqtt = replace(config.mqtt, host="")
     if options.broker is not None:
         host, _, number = options.broker.partition(":")
         if not host or not (number or "1883").isdigit() or not 0 < int(number or 1883) < 65536:
             raise ConfigError([f'--mqtt: must be HOST or HOST:PORT, got "{options.broker}"'])
         mqtt = replace(mqtt, host=host, port=int(number or mqtt.port))
-    return replace(config, factory="mock", web=web, journal=journal, mqtt=mqtt)
+    return replace(config, factory="mock", web=web, journal=journal, mqtt=mqtt, nights=nights)
 
 
 def _listening(web: Web, lan: bool) -> Web:
@@ -152,21 +155,22 @@ class _Page:
     """The page in a thread of this process."""
 
     def __init__(self, config: Config, links: LinkMaker, bench: Simulator, speed: float) -> None:
-        self._mirror, self._server = page_server(config, links, simulator=bench, speed=speed)
-        self.port = self._server.port
-        self._thread = Thread(target=self._server.serve, name="page", daemon=True)
+        self._page = page_server(config, links, simulator=bench, speed=speed)
+        self.port = self._page.server.port
+        self._thread = Thread(target=self._page.server.serve, name="page", daemon=True)
 
     def start(self) -> None:
-        self._mirror.start()
+        self._page.start()
         self._thread.start()
 
     def wait_until_live(self) -> None:
         """Return when the controller's messages reach the page, or it shows that none come."""
         end_s = monotonic() + LIVE_WITHIN_S
-        while (seen := self._mirror.view()).link != "online" and monotonic() < end_s:
-            self._mirror.wait(seen.version, 0.2)
+        mirror = self._page.mirror
+        while (seen := mirror.view()).link != "online" and monotonic() < end_s:
+            mirror.wait(seen.version, 0.2)
 
     def stop(self) -> None:
-        self._server.stop()
-        self._mirror.stop()
+        self._page.server.stop()
+        self._page.stop()
         self._thread.join(5)

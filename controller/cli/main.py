@@ -308,6 +308,25 @@ def report(target: Path | None, path: str | None, yes: bool) -> None:
             raise Problem(str(error)) from None
 
 
+@main.command()
+@click.argument("span", default="")
+@config_option
+@set_option
+@click.option("--venue", default="", help='Another bar in the same store; "+" for all together.')
+@click.option("--table", default="", metavar="NAME", help="One table: nights, hours, stays...")
+@click.option("--csv", "form", flag_value="csv", help="As CSV; one table, by default nights.")
+@click.option("--json", "form", flag_value="json", help="As JSON; all tables by default.")
+def nights(path: str | None, sets: tuple[str, ...], form: str | None, **asked: str) -> None:
+    """Tell of the nights: SPAN is 2026-11-25, 2026-W48, 2026-11 (default: this month) or 2026."""
+    from controller.cli.nights import nights_text
+    from web.nights.answers import TABLES
+
+    if asked["table"] and asked["table"] not in TABLES:
+        raise Problem(f'--table: there is no "{asked["table"]}", but {", ".join(TABLES)}')
+    with _user_errors():
+        click.echo(nights_text(_config(path, sets), form=form or "text", **asked))
+
+
 @main.command("self-test")
 @config_option
 @set_option

@@ -20,6 +20,7 @@ from controller.mqtt.memory import InMemoryBroker
 from controller.service.assembly import alone
 from controller.trace import HEADER
 from web import create_app
+from web.nights.feed import Feed
 from web.presentation.labels import FAULTS
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +149,7 @@ def test_routes_in_the_table_are_routes_of_the_page(tmp_path: Path) -> None:
     config = parse({}, "x")
     config = replace(config, web=replace(config.web, secret_file=str(tmp_path / "secret")))
     links = partial(alone(InMemoryBroker()), client_id="x", on_ack=lambda _: None)
-    app = create_app(config, link=links, simulator=Simulator())
+    app = create_app(config, link=links, simulator=Simulator(), feed=Feed(config, links))
     served = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule) for rule in app.url_map.iter_rules()}
     named = {
         route

@@ -17,6 +17,7 @@ from controller.events import PAGE_COMMANDS
 from tests.support.fake_controller import FakeController, joiner, page_of, paired, settings
 from tests.support.openapi import DOCUMENT, fits
 from web import create_app
+from web.nights.feed import Feed
 
 ROOT = Path(__file__).parents[2]
 ASYNC = yaml.safe_load((ROOT / "controller" / "mqtt" / "asyncapi.yaml").read_text())
@@ -46,7 +47,7 @@ def test_routes_served_are_the_routes_documented(
 ) -> None:
     config = settings(tmp_path)
     config = replace(config, space=Space("Bar"), web=replace(config.web, venues="+"))
-    app = create_app(config, link=joiner(controller.bus))
+    app = create_app(config, link=joiner(controller.bus), feed=Feed(config, joiner(controller.bus)))
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()

@@ -28,14 +28,16 @@ from typing import Any
 from flask import Flask
 
 from controller.config.loader import parse
-from controller.config.settings import Space
+from controller.config.settings import NightsSettings, Space
 from controller.events import Command
 from controller.mqtt.message import Message
+from controller.service.assembly import alone
 from tests.support.demo import Demo, house
 from tests.support.fake_controller import Serving, joiner, paired, settings
 from tests.support.subscriber import BASE
 from tests.support.wait import eventually
 from web import create_app
+from web.nights.feed import Feed
 
 DOCUMENT = Path(__file__).parents[2] / "web" / "openapi.yaml"
 #: House seconds in a real one: locks, releases and refilled buckets come and go within the run.
@@ -138,12 +140,15 @@ def scene(folder: Path) -> Iterator[tuple[Flask, Gate, Judge]]:
     """A house, its page with everything that the document names, and an MQTT client between."""
     with house(folder, "web.metrics_token=0123456789abcdef", speed=SPEED) as demo:
         config = settings(folder, venues="+", metrics_token="0123456789abcdef")
-        config = replace(config, space=Space("Bar"))
-        app = create_app(config, link=joiner(demo.bus), speed=SPEED)
+        nights = NightsSettings(database=str(folder / "nights.db"))
+        config = replace(config, space=Space("Bar"), nights=nights)
+        feed = Feed(config, alone(demo.bus))
+        app = create_app(config, link=joiner(demo.bus), speed=SPEED, feed=feed)
         judge = Judge(demo, STRIKE_PIN)
         gate = Gate(app, lambda: len(judge.asked))
         mirror = app.extensions["backdoor"].mirror
         mirror.start()
+        feed.start()
         eventually(lambda: mirror.view().link == "online")
         over = threading.Event()
         people = threading.Thread(target=evening, args=(demo, SEED, over))
@@ -153,6 +158,7 @@ def scene(folder: Path) -> Iterator[tuple[Flask, Gate, Judge]]:
         finally:
             over.set()
             people.join(30)
+            feed.stop()
             mirror.stop()
 
 

@@ -1,0 +1,141 @@
+"""The history's pages and files, from a store that has heard some nights."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.support.fake_controller import Client, FakeController, paired
+from tests.support.history import fill_history, history_page
+from tests.support.openapi import fits
+from web.nights.answers import TABLES
+from web.nights.database import connect
+from web.nights.feed import FeedStatus
+
+FIRST, COUNT = date(2026, 10, 19), 14
+SPANS = ("2026-10-24", "2026-W43", "2026-10", "2026", "2031-01")
+
+
+@pytest.fixture(autouse=True)
+def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def history(controller: FakeController, tmp_path: Path) -> Flask:
+    fill_history(tmp_path / "nights.db", FIRST, COUNT)
+    return history_page(controller, tmp_path)[0]
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_each_span_is_a_page_and_files(history: Flask, span: str) -> None:
+    client = paired(history)
+    body = fits(client.get(f"/nights/{span}.json"), "get", "/nights/{span}.json")
+    assert body["span"] == span
+    answer = client.get(f"/nights/{span}")
+    fits(answer, "get", "/nights/{span}")
+    assert f"<b>{body['totals']['guests']}</b>" in answer.text
+    for table in TABLES:
+        answer = client.get(f"/nights/{span}.csv?table={table}")
+        fits(answer, "get", "/nights/{span}.csv")
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        expected = [{k: "" if v is None else str(v) for k, v in r.items()} for r in body[table]]
+        assert rows == expected
+
+
+def test_calendar_leads_to_each_night_and_each_chart_has_its_table(history: Flask) -> None:
+    client = paired(history)
+    text = client.get("/nights/2026-10").text
+    nights = re.findall(r'href="(/nights/2026-\d\d-\d\d)"', text)
+    assert len(nights) >= 10
+    assert text.count("<svg") == text.count("<details>") > 2
+    guests = {row["night"]: row["guests"] for row in _rows(client, "2026-10")}
+    busiest = max(guests, key=lambda night: int(guests[night]))
+    assert 'class="steps"' in client.get(f"/nights/{busiest}").text, "the chart of the evening"
+
+
+def _rows(client: FlaskClient, span: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(client.get(f"/nights/{span}.csv").text)))
+
+
+def test_strangers_and_nonsense_get_nothing(history: Flask) -> None:
+    for path in ("/nights", "/nights/2026", "/nights/2026.csv", "/nights/2026.json"):
+        assert history.test_client().get(path).status_code == 403
+    client = paired(history)
+    odd = ("20", "2026-13", "2026-02-30", "2026-W60", "9999", "0000", "x", "２０２６", "2026-1",
+           "2026.csv?table=x", "2026?venue=other", "2026?venue=%2B")  # fmt: skip
+    for span in odd:
+        assert client.get(f"/nights/{span}").status_code == 404, span
+
+
+def test_all_bars_only_where_the_page_shows_all(controller: FakeController, tmp_path: Path) -> None:
+    fill_history(tmp_path / "nights.db", FIRST, COUNT, ("bar", "=other"))
+    client = paired(history_page(controller, tmp_path, venues="+")[0])
+    answers = [
+        fits(client.get(f"/nights/2026-10.json{query}"), "get", "/nights/{span}.json")
+        for query in ("", "?venue=%3Dother", "?venue=%2B")
+    ]
+    guests = [answer["totals"]["guests"] for answer in answers]
+    assert guests[0] + guests[1] == guests[2]
+    assert guests[0] != guests[1]
+    shown = client.get("/nights/2026-10?venue=%2B").text
+    assert "venue=%3Dother" in shown
+    restarts = client.get("/nights/2026-10.csv?table=restarts&venue=%2B").text
+    assert "\n'=other," in restarts, "no spreadsheet takes a name for a formula"
+
+
+def test_store_that_cannot_be_read_is_said_and_the_page_lives(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    client = paired(history_page(controller, tmp_path)[0])
+    for damage in (None, b"no database" * 100):
+        if damage is not None:
+            (tmp_path / "nights.db").write_bytes(damage)
+        answer = client.get("/nights/2026")
+        fits(answer, "get", "/nights/{span}")
+        assert answer.status_code == 503
+        assert "nights.db" in answer.text
+        assert "Traceback" not in answer.text
+        answer = client.get("/nights/2026.json", headers={"Accept": "application/json"})
+        assert fits(answer, "get", "/nights/{span}.json")["reason"] == "StoreFailed"
+    assert client.get("/").status_code == 200
+
+
+def test_newer_store_is_left_alone(history: Flask, tmp_path: Path) -> None:
+    database = connect(str(tmp_path / "nights.db"), writing=True)
+    database.rows("UPDATE meta SET value = '99' WHERE name = 'version'")
+    database.commit()
+    database.close()
+    answer = paired(history).get("/nights/2026")
+    assert answer.status_code == 503
+    assert "is of version 99" in answer.text
+
+
+def test_page_says_when_new_events_do_not_arrive(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    fill_history(tmp_path / "nights.db", FIRST, 1)
+    app, feed = history_page(controller, tmp_path)
+    feed.status = FeedStatus("the disk is full")
+    text = paired(app).get("/nights/2026").text
+    assert "the disk is full" in text
+    assert "New events do not reach the history." in text
+
+
+def test_tonight_leads_to_the_nights_where_there_are_any(history: Flask, client: Client) -> None:
+    assert 'href="/nights"' in paired(history).get("/").text
+    assert 'href="/nights"' not in client.get("/").text
+    assert client.get("/nights").status_code == 404

@@ -1,0 +1,204 @@
+"""From the broker into the store: each event once, and nothing lost while either is away.
+
+The subscription is durable: the broker keeps the events while this process is away. An event is
+acknowledged when the store has it on its disk. While the store takes nothing (a full disk, a
+Postgres out of reach) the link is down as well, and the broker keeps the events for that long too.
+
+Of all pages on one store one writes: the one that holds the store's lock. Its name at the broker
+belongs to the store, so another page that takes over goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Event as Flag
+from threading import Lock, Thread
+from time import monotonic, time
+from typing import Any, Protocol
+
+from controller.config.settings import Config
+from controller.mqtt.link import Link, LinkError
+from controller.mqtt.message import Message
+from web.nights.database import Database, StoreError, connect
+from web.nights.events import parse
+from web.nights.store import Store
+
+log = logging.getLogger(__name__)
+
+#: The longest that the broker is asked to keep events for us; the installer's broker does.
+KEPT_S = 7 * 86_400
+#: A changed night is folded this often; the store is tried again after the others.
+FOLD_EVERY_S = 15.0
+RETRY_S = (2.0, 60.0)
+FORGET_EVERY_S = 6 * 3600.0
+#: The store is left to itself after so long; what it has not kept the broker still has.
+STOP_S = 6.0
+#: Messages that make no sense are named in the log, but not for ever.
+NAMED_PROBLEMS = 20
+
+
+class Links(Protocol):
+    """Makes a link to the broker; it is not started yet."""
+
+    def __call__(self, **arguments: Any) -> Link:
+        """Return the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How the feed stands: ``problem`` in words, or empty; whether this page is the writer."""
+
+    problem: str = ""
+    writing: bool = False
+
+
+class Feed:
+    """Keeps the store up to date in a thread of its own, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        config: Config,
+        links: Links,
+        *,
+        now_s: Callable[[], float] = time,
+        open_database: Callable[[str], Database] | None = None,
+    ) -> None:
+        self._address = config.nights.database
+        self._keep = config.nights.keep_nights
+        self._prefix, self._venue = config.mqtt.prefix, config.venue
+        self._all_venues = bool(config.web.venues)
+        self._capacities: Mapping[str, int] = {config.venue: config.rules.capacity}
+        self._links, self._now_s = links, now_s
+        self._open = open_database or (lambda address: connect(address, writing=True))
+        self._lock = Lock()
+        self._store: Store | None = None
+        self._broken = ""
+        self._problems = 0
+        self._wake = Flag()
+        self._stopping = False
+        self.status = FeedStatus()
+        self._thread = Thread(target=self._run, name="nights", daemon=True)
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what has come, and leave; the broker keeps what comes then."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+    # --- the feed's thread ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        delay_s = RETRY_S[0]
+        while not self._stopping:
+            began_s = monotonic()
+            try:
+                self._serve()
+            except StoreError as error:
+                self._say(str(error))
+            except Exception as error:
+                log.exception("nights: unexpected error; it begins again. Please report this")
+                self._say(f"internal error: {error!r}")
+            steady = monotonic() - began_s > RETRY_S[1]
+            delay_s = RETRY_S[0] if steady else min(2 * delay_s, RETRY_S[1])
+            if not self._stopping:
+                self._wake.wait(delay_s)
+
+    def _say(self, problem: str) -> None:
+        if problem and problem != self.status.problem:
+            log.warning("nights: %s; the broker keeps the events meanwhile", problem)
+        if not problem and self.status.problem:
+            log.warning("nights: the store takes events again")
+        self.status = FeedStatus(problem, writing=not problem)
+
+    def _serve(self) -> None:
+        """Feed until we are to stop or the store fails."""
+        database = self._open(self._address)
+        try:
+            while not database.lock():
+                self.status = FeedStatus()
+                if self._stopping or self._wake.wait(RETRY_S[0]):
+                    return
+            self._feed(Store(database, self._capacities, self._now_s))
+        finally:
+            database.close()
+
+    def _feed(self, store: Store) -> None:
+        self._store, self._broken = store, ""
+        link = self._links(
+            client_id=f"backdoor-nights-{self._venue}-{store.id}",
+            subscriptions=[self._subscription()],
+            on_message=self._on_message,
+            on_up=lambda: None,
+            on_down=lambda _why: None,  # the mirror's link says so already
+            on_ack=lambda _number: None,
+            durable=True,
+            kept_s=KEPT_S,
+            commit=self._commit,
+        )
+        link.start()
+        self._say("")
+        try:
+            self._work(store)
+        finally:
+            link.stop()
+            with self._lock:
+                self._store = None
+        if not self._broken:
+            store.fold_changed()
+
+    def _work(self, store: Store) -> None:
+        forget_s = 0.0
+        while not self._stopping:
+            if self._broken:
+                raise StoreError(self._broken)
+            with self._lock:
+                store.fold_changed()
+                if monotonic() >= forget_s:
+                    store.forget(self._keep)
+                    forget_s = monotonic() + FORGET_EVERY_S
+            self._wake.wait(FOLD_EVERY_S)
+            if not self._stopping:
+                self._wake.clear()
+
+    def _subscription(self) -> str:
+        return f"{self._prefix}/{'+' if self._all_venues else self._venue}/event/+"
+
+    # --- the link's thread ----------------------------------------------------------------------
+
+    def _on_message(self, message: Message) -> None:
+        """Take one event; one that makes no sense is named in the log and left out."""
+        venue, _, name = message.topic.removeprefix(f"{self._prefix}/").partition("/event/")
+        if message.retain:  # events never are: somebody keeps an old one
+            return
+        try:
+            event = parse(venue, name, message.payload)
+            with self._lock:
+                if self._store is not None and not self._broken:
+                    self._store.add(event)
+        except StoreError as error:
+            self._broken = str(error)
+        except (ValueError, RecursionError) as error:
+            self._problems += 1
+            if self._problems <= NAMED_PROBLEMS:
+                log.warning("nights: %s: left out, %s", message.topic, error)
+
+    def _commit(self) -> None:
+        """Make what has come last; raise LinkError, and the broker sends it again."""
+        with self._lock:
+            if self._store is None:
+                raise LinkError("the nights' store is closed")
+            try:
+                if not self._broken:
+                    self._store.commit()
+            except StoreError as error:
+                self._broken = str(error)
+        if self._broken:
+            self._wake.set()
+            raise LinkError("the nights' store takes nothing; its events stay here")

@@ -1,0 +1,266 @@
+"""Writing into the store: each event once, and the nights that it changes folded again.
+
+Used by one thread. An event is known by venue, run (``boot``) and number (``seq``): the ranges of
+numbers that have come are kept, so an event that comes twice is found at once, and a number that
+never comes stays a gap that can be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from controller.codec import decode
+from web.nights.database import Database, Row
+from web.nights.events import KEPT, Event, night_of
+from web.nights.fold import TOTALS, Folded, fold
+from web.nights.gaps import missing_in
+from web.nights.schema import prepare
+
+#: A night whose clock is not known yet.
+UNKNOWN = ""
+USUAL_CAPACITY = 4
+#: A column holds no more.
+MOST_MISSING = 10**9
+#: So many runs of controllers are held in memory: those of all bars that tell now.
+MOST_RUNS = 500
+
+_NIGHT_COLUMNS = ("exact", *TOTALS)
+
+
+@dataclass(slots=True)
+class Seen:
+    """A range of numbers of one run that have all come, and when the first and last happened."""
+
+    first: int
+    last: int
+    first_s: float
+    last_s: float
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is known of one run of a controller.
+
+    ``offset_s`` is the wall time at its house time zero, None until its clock was set; events of
+    before have come if ``unplaced``.
+    """
+
+    ranges: list[Seen]
+    offset_s: float | None
+    unplaced: bool
+
+
+class Store:
+    """The nights of some venues; ``capacities`` says how many guests fill each.
+
+    ``now_s`` is the wall clock, seconds since 1970. All methods may raise `StoreError`: then
+    nothing since the last commit is kept, and the store is to be closed and opened again.
+    """
+
+    def __init__(
+        self, database: Database, capacities: Mapping[str, int], now_s: Callable[[], float]
+    ) -> None:
+        self._db = database
+        self._capacities = capacities
+        self._now_s = now_s
+        self._runs: dict[tuple[str, str], _Run] = {}
+        self._changed_runs: set[tuple[str, str]] = set()
+        self._changed_nights: set[tuple[str, str]] = set()
+        self._events: list[tuple[object, ...]] = []
+        self.id = prepare(database)
+
+    def add(self, event: Event) -> bool:
+        """Take one event; return whether it is new. It lasts from `commit` on."""
+        run = self._run(event.venue, event.boot)
+        if any(part.first <= event.seq <= part.last for part in run.ranges):
+            return False
+        if event.at_s:
+            run.offset_s = event.at_s - event.t_ms / 1000
+        offset_s = run.offset_s
+        at_s = event.at_s or (0.0 if offset_s is None else offset_s + event.t_ms / 1000)
+        self._mark_seen(event, at_s, run)
+        if event.name in KEPT:
+            run.unplaced = run.unplaced or not at_s
+            night = night_of(at_s) if at_s else UNKNOWN
+            self._events.append((*event[:3], night, event.t_ms, at_s, event.name, event.text))
+        return True
+
+    def _run(self, venue: str, boot: str) -> _Run:
+        """Return what is known of a run; only the newest runs stay in memory."""
+        key = (venue, boot)
+        if key not in self._runs:
+            self._flush()
+            while len(self._runs) >= MOST_RUNS:
+                del self._runs[next(iter(self._runs))]
+            self._runs[key] = self._read_run(key)
+        return self._runs[key]
+
+    def _read_run(self, key: tuple[str, str]) -> _Run:
+        ranges = self._db.rows(
+            "SELECT first_seq, last_seq, first_s, last_s FROM seen WHERE venue = ? AND boot = ?"
+            " ORDER BY first_seq",
+            key,
+        )
+        times = self._db.rows(
+            "SELECT at_s, t_ms FROM event WHERE venue = ? AND boot = ? ORDER BY seq DESC", key
+        )
+        offset_s = next((at_s - t_ms / 1000 for at_s, t_ms in times if at_s), None)
+        unplaced = not all(at_s for at_s, _ in times)
+        return _Run([Seen(*row) for row in ranges], offset_s, unplaced)
+
+    def _mark_seen(self, event: Event, at_s: float, run: _Run) -> None:
+        """Add the number to the ranges of its run; a gap that it fills is one no more."""
+        whole, others = Seen(event.seq, event.seq, at_s, at_s), []
+        for part in run.ranges:
+            if part.last == event.seq - 1:
+                whole = _joined(part, whole)
+            elif part.first == event.seq + 1:
+                self._touch(event.venue, part.first_s)
+                whole = _joined(whole, part)
+            else:
+                others.append(part)
+        run.ranges = sorted([*others, whole], key=lambda part: part.first)
+        self._changed_runs.add((event.venue, event.boot))
+        self._touch(event.venue, at_s)
+
+    def _touch(self, venue: str, at_s: float) -> None:
+        if at_s:
+            self._changed_nights.add((venue, night_of(at_s)))
+
+    def commit(self) -> None:
+        """Make all that was added last."""
+        self._flush()
+        self._db.commit()
+
+    def _flush(self) -> None:
+        """Write what was added, in a few statements for all of it."""
+        runs = sorted(self._changed_runs)
+        for key in runs:
+            self._db.rows("DELETE FROM seen WHERE venue = ? AND boot = ?", key)
+            parts = self._runs[key].ranges
+            self._db.many(
+                "INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)",
+                [(*key, part.first, part.last, part.first_s, part.last_s) for part in parts],
+            )
+        if self._events:
+            self._db.many(
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                self._events,
+            )
+        for key in runs:
+            self._place(key)
+        nights = sorted(self._changed_nights)
+        self._db.many(
+            "INSERT INTO night (venue, night, weekday, dirty) VALUES (?, ?, ?, 1)"
+            " ON CONFLICT (venue, night) DO UPDATE SET dirty = 1",
+            [(venue, night, weekday(night)) for venue, night in nights],
+        )
+        self._events, self._changed_runs, self._changed_nights = [], set(), set()
+
+    def _place(self, key: tuple[str, str]) -> None:
+        """Give the events of before the clock was set the time that they must have had."""
+        run = self._runs[key]
+        if not run.unplaced or run.offset_s is None:
+            return
+        run.unplaced = False
+        unplaced = self._db.rows(
+            "SELECT seq, t_ms FROM event WHERE venue = ? AND boot = ? AND night = ?",
+            (*key, UNKNOWN),
+        )
+        for seq, t_ms in unplaced:
+            at_s = run.offset_s + t_ms / 1000
+            self._touch(key[0], at_s)
+            self._db.rows(
+                "UPDATE event SET at_s = ?, night = ? WHERE venue = ? AND boot = ? AND seq = ?",
+                (at_s, night_of(at_s), *key, seq),
+            )
+
+    # --- nights ---------------------------------------------------------------------------------
+
+    def fold_changed(self) -> int:
+        """Fold the nights that events have changed, and commit; return how many there were."""
+        self._flush()
+        changed = self._db.rows("SELECT venue, night FROM night WHERE dirty = 1")
+        for venue, night in changed:
+            capacity = self._capacities.get(venue, USUAL_CAPACITY)
+            events = events_of(self._db, venue, night)
+            folded = fold(events, capacity, self._now_s())
+            missing = missing_in(self._db, venue, night)
+            folded.totals["missing"] = min(missing, MOST_MISSING)
+            self._write(venue, night, folded)
+        self._db.commit()
+        return len(changed)
+
+    def _write(self, venue: str, night: str, folded: Folded) -> None:
+        key, day = (venue, night), weekday(night)
+        for table in ("hour", "tally", "incident"):
+            self._db.rows(f"DELETE FROM {table} WHERE venue = ? AND night = ?", key)
+        columns = ", ".join(f"{name} = ?" for name in _NIGHT_COLUMNS)
+        totals = [int(folded.exact), *(folded.totals[name] for name in TOTALS)]
+        self._db.rows(
+            f"UPDATE night SET dirty = ?, {columns} WHERE venue = ? AND night = ?",
+            (int(folded.waiting), *totals, *key),
+        )
+        self._db.many(
+            "INSERT INTO hour VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (*key, day, hour, row.guests, row.parties, row.guest_s, row.full_s)
+                for hour, row in folded.hours.items()
+            ],
+        )
+        self._db.many(
+            "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?)",
+            [(*key, *tally, n) for tally, n in folded.tallies.items() if n > 0],
+        )
+        self._db.many(
+            "INSERT INTO incident VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(*key, *incident) for incident in folded.incidents],
+        )
+
+    def forget(self, keep: int) -> None:
+        """Delete all but the newest ``keep`` nights, and commit.
+
+        By what is there and not by a clock: one that is set wrong must not empty the store.
+        """
+        too_old = self._db.rows(
+            "SELECT night FROM night GROUP BY night ORDER BY night DESC LIMIT 1 OFFSET ?", (keep,)
+        )
+        for (night,) in too_old:
+            for table in ("event", "hour", "tally", "incident", "night"):
+                self._db.rows(
+                    f"DELETE FROM {table} WHERE night <= ? AND night <> ?", (night, UNKNOWN)
+                )
+        self._db.commit()
+
+
+def weekday(night: str) -> int:
+    """Return the weekday of a night, 0 for Monday."""
+    return date.fromisoformat(night).weekday()
+
+
+def _joined(left: Seen, right: Seen) -> Seen:
+    first_s = left.first_s or right.first_s
+    return Seen(left.first, right.last, first_s, right.last_s or left.last_s)
+
+
+def events_of(database: Database, venue: str, night: str) -> list[Event]:
+    """Return a night's events in their order: run after run, each by its numbers.
+
+    Wall time only orders the runs: within one a clock step may have turned it back.
+    """
+    rows = database.rows(
+        "SELECT venue, boot, seq, t_ms, at_s, name, data FROM event"
+        " WHERE venue = ? AND night = ? ORDER BY seq",
+        (venue, night),
+    )
+    begin: dict[str, float] = {}
+    for row in rows:
+        begin[row[1]] = max(begin.get(row[1], 0.0), row[4])
+    return [_event(row) for row in sorted(rows, key=lambda row: (begin[row[1]], row[2]))]
+
+
+def _event(row: Row) -> Event:
+    venue, boot, seq, t_ms, at_s, name, data = row
+    return Event(venue, boot, seq, t_ms, at_s, name, decode(data))
