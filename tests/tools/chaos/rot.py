@@ -20,7 +20,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
-from controller.journal import journal, recovery
+from controller.journal import journal
 from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import Occupancy
 from controller.rules.state import State
@@ -74,7 +74,8 @@ def evening(folder: Path) -> Evening:
         journal.CHECKPOINT_SIZE = usual
     killed = older.pop()
     left = {"killed": killed, "stopped": _copied(live, folder / "stopped")}
-    saved = recovery.open_journal(_copied(killed, folder / "look") / "journal.db").journal.saved()
+    with closing(journal.Journal(_copied(killed, folder / "look") / "journal.db")) as seen:
+        saved = seen.saved()
     assert saved is not None
     return Evening(left, older, saved.boottime_ms)
 
