@@ -213,12 +213,16 @@ class Contact(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A named fault began or ended; ``line`` is the input or part that it is about."""
+    """A named fault began or ended; ``line`` is the input or part that it is about.
+
+    ``ahead_s`` is how far another clock is ahead of ours, seconds; negative: behind.
+    """
 
     t_ms: float
     name: str
     line: str
     active: bool
+    ahead_s: float | None = None
 
 
 # --- other events -------------------------------------------------------------------------------

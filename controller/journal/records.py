@@ -59,12 +59,16 @@ class Row(NamedTuple):
         """The wall time, ISO 8601 in UTC."""
         return iso(self.at_s)
 
-    def to_json(self) -> str:
-        """Return the event as it is published, JSON text."""
+    def to_json(self, late_s: float | None = None) -> str:
+        """Return the event as it is published, JSON text.
+
+        ``late_s`` says of an event that is not sent at once how long ago it was, by our own clock.
+        """
+        late = "" if late_s is None else f'"late_s":{max(late_s, 0.0):.3f},'
         if self.data.startswith('{"seq":'):
-            return self.data
+            return f"{{{late}{self.data[1:]}"
         when = f'"seq":{self.seq},"at":"{self.at}","t_ms":{self.t_ms!r}'
-        return f'{{{when},"event":"{self.name}",{self.data[1:]}'
+        return f'{{{when},"event":"{self.name}",{late}{self.data[1:]}'
 
 
 class Record(NamedTuple):

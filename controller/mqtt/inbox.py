@@ -22,6 +22,7 @@ from datetime import datetime
 import msgspec
 
 from controller.events import COMMANDS, REFERENCES, TONES, Command, Reason
+from controller.mqtt.clocks import ClockWatch
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 #: Ids remembered at once: more than ten thousand commands a second for the longest age.
@@ -104,6 +105,8 @@ class Inbox:
 
     def __init__(self, max_age_s: float, started_ms: float, boot: str) -> None:
         self.max_age_s = max_age_s
+        #: Whose clock differs from ours.
+        self.clocks = ClockWatch(max_age_s)
         self._started_ms = started_ms
         self._boot = boot
         self._seen: OrderedDict[str, float] = OrderedDict()
@@ -127,12 +130,14 @@ class Inbox:
             id_ = _readable_id(message.payload)
             return Command(now.t_ms, name, id=id_, refusal=Reason.MALFORMED)
         refusal = self._refusal(name, message, payload, now)
+        cause = payload.cause if payload.cause in CAUSES else "mqtt"
+        self._hear_clock(cause, message, payload, now)
         return Command(
             now.t_ms,
             name,
             number=_number(name, payload),
             id=payload.id,
-            cause=payload.cause if payload.cause in CAUSES else "mqtt",
+            cause=cause,
             refusal=refusal,
             question=payload.question or "",
             by=_name(payload.by),
@@ -177,6 +182,13 @@ class Inbox:
         if abs(age_s) <= self.max_age_s:  # issued before this start
             return None
         return round(max(-AGE_SHOWN_S, min(age_s, AGE_SHOWN_S)), 1)
+
+    def _hear_clock(self, cause: str, message: Message, payload: _Payload, now: Now) -> None:
+        """Note how far the sender's clock differs; what was kept somewhere says nothing of it."""
+        issued_s = _timestamp_s(payload.issued_at)
+        if now.clock_set and not message.retain and issued_s is not None:
+            age_s = max(-AGE_SHOWN_S, min(now.wall_s - issued_s, AGE_SHOWN_S))
+            self.clocks.hear(cause, age_s, now.t_ms)
 
     def _repeated(self, id_: str, now: Now) -> Reason | None:
         """Remember the id for as long as its command would count as fresh."""

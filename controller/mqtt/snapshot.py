@@ -15,6 +15,7 @@ from controller.codec import encode, iso
 from controller.events import Answer
 from controller.mqtt.message import Message, Topics
 from controller.rules.state import (
+    ActiveFault,
     RuleSettings,
     Session,
     State,
@@ -83,12 +84,15 @@ def snapshot(state: State, settings: RuleSettings, stamp: Stamp) -> dict[str, An
         "staff_pass": state.staff_pass,
         "full": full(state, settings),
         "over_capacity": state.over_capacity,
-        "faults": [
-            {"name": fault.name, "line": fault.line, "since": stamp.at(fault.since_ms)}
-            for fault in state.faults
-        ],
+        "faults": [_fault(fault, stamp) for fault in state.faults],
         "lines": sorted(settings.lines),
     }
+
+
+def _fault(fault: ActiveFault, stamp: Stamp) -> dict[str, Any]:
+    ahead = {} if fault.ahead_s is None else {"ahead_s": fault.ahead_s}
+    since = stamp.at(fault.since_ms)
+    return {"name": fault.name, "line": fault.line, "since": since, **ahead}
 
 
 def _door(state: State, settings: RuleSettings) -> dict[str, Any]:

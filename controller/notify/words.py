@@ -129,6 +129,7 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "JournalFailed": ("the journal cannot be written", "il registro non si può scrivere"),
     "FileDamaged": ("a file on the disk was damaged", "un file sul disco era rovinato"),
     "CommandFlood": ("too many commands", "troppi comandi"),
+    "ClockDiffers": ("clocks differ", "gli orologi non coincidono"),
     "SafeMode": ("safe mode: count by hand", "modalità sicura: conta a mano"),
 }
 

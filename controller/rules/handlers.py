@@ -258,7 +258,7 @@ def _evacuate(transition: Transition, active: bool) -> None:
 
 def fault(transition: Transition, event: Fault) -> None:
     """Raise or clear a fault; beams that may have missed somebody make the count uncertain."""
-    transition.fault(event.name, event.line, active=event.active)
+    transition.fault(event.name, event.line, active=event.active, ahead_s=event.ahead_s)
     if event.active and event.name in BEAM_FAULTS and transition.may_have_missed():
         transition.widen_count(lambda count: replace(count, doubted=True), event.name)
 

@@ -123,6 +123,8 @@ class ActiveFault:
     name: str
     line: str
     since_ms: float
+    #: How far another clock is ahead of ours, seconds, if that is the fault.
+    ahead_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,14 +155,19 @@ class Transition:
         closed = NoUndo(undo.id, reason.value)
         self.state.no_undos = (closed, *self.state.no_undos)[:NO_UNDOS]
 
-    def fault(self, name: str, line: str, *, active: bool) -> None:
-        """Raise or clear a named fault; one that is raised or cleared already changes nothing."""
+    def fault(self, name: str, line: str, *, active: bool, ahead_s: float | None = None) -> None:
+        """Raise or clear a named fault; one that is raised or cleared already changes nothing.
+
+        But a clock that has moved on differs by another ``ahead_s`` (seconds).
+        """
         others = tuple(f for f in self.state.faults if (f.name, f.line) != (name, line))
-        if active == (len(others) < len(self.state.faults)):
+        before = [f.ahead_s for f in self.state.faults if f not in others]
+        if before == ([ahead_s] if active else []):
             return
-        new = (ActiveFault(name, line, self.state.t_ms),) if active else ()
+        new = (ActiveFault(name, line, self.state.t_ms, ahead_s),) if active else ()
         self.state.faults = others + new
-        self.note("fault" if active else "fault_cleared", name=name, line=line)
+        by = {} if ahead_s is None else {"ahead_s": ahead_s}
+        self.note("fault" if active else "fault_cleared", name=name, line=line, **by)
 
     def beam_faulty(self) -> bool:
         """Return whether a beam that should count is out of order."""

@@ -132,6 +132,7 @@ class Loop:
                     self._publish_state()
                 if monotonic() >= heartbeat.due_s:
                     heartbeat.tick()
+                    self._report_clocks(self._components.clock.now_ms())
                 heartbeat.latency.add(monotonic() - began_s)
         finally:
             self._close()
@@ -196,6 +197,12 @@ class Loop:
             if written is not None:
                 parts.flight.command(written)
             self._perform(self._engine.event(command))
+        self._report_clocks(now.t_ms)
+
+    def _report_clocks(self, now_ms: float) -> None:
+        """Raise a fault for each sender whose clock differs from ours, and end it."""
+        for fault in self._components.inbox.clocks.faults(now_ms):
+            self._perform(self._engine.event(fault))
 
     def _without_names(self, command: Command) -> Command | None:
         """Return a command as a trace has it, in which nothing has a name; None if it can't be.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic
 from typing import Any
 
@@ -40,6 +40,8 @@ STATE_DELAY_S = 0.001
 COMMANDS_WAITING = 1000
 #: How long it is shown that another client came with our id: whether it is over, nobody can tell.
 THROWN_OUT_SHOWN_S = 600.0
+#: At the end the disk gets so long for what is queued, before the broker is left.
+WRITTEN_LIMIT_S = 5.0
 #: A disk that has not answered for so long is said to fail, and nobody waits for it any more.
 STALL_S = 4.0
 #: The fault goes when the disk has answered in time for so long: slow disks are slow every time.
@@ -116,9 +118,13 @@ class Publisher:
         self._link.start()
 
     def stop(self) -> None:
-        """Write what is left, then say goodbye to the broker."""
-        self._writer.stop()
+        """Write and send what is left, say goodbye to the broker, and note what it has got."""
+        written = Event()
+        self.call_after(written.set)
+        written.wait(WRITTEN_LIMIT_S)
         self._link.stop([status(self._origin.topics, "offline")])
+        self.commit(Record(delivered=self._outbox.delivered))
+        self._writer.stop()
 
     def record(self, effects: TimedEffects, state: State) -> None:
         """Commit what one step did, with the messages that follow from it."""
@@ -239,17 +245,20 @@ class Publisher:
         for row in rows:
             log.info("%s %s", row.name, row.to_json())
 
-    def _publish_events(self, rows: Sequence[Row]) -> None:
+    def _publish_events(self, rows: Sequence[Row], *, late: bool = False) -> None:
+        """Publish events; who gets one late may have had it before, so it says that it is late."""
+        now_s = self._clock.wall_s()
         for row in rows:
             topic = self._origin.topics(f"event/{row.name}")
-            self._link.publish(Message(topic, row.to_json().encode(), qos=1), ack=row.seq)
+            payload = row.to_json(now_s - row.at_s if late else None).encode()
+            self._link.publish(Message(topic, payload, qos=1), ack=row.seq)
 
     def _fetch(self, after: int | None) -> None:
         if after is not None:
             self._writer.fetch(after, WINDOW, partial(self._fetched, after))
 
     def _fetched(self, after: int, rows: Sequence[Row]) -> None:
-        self._publish_events(self._outbox.fetched(after, rows))
+        self._publish_events(self._outbox.fetched(after, rows), late=True)
 
     # --- from the link's thread -------------------------------------------------------------------
 

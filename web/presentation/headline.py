@@ -231,5 +231,6 @@ def _fault(room: Room, fault: object) -> Iterator[Notice]:
     name = str(fault.get("name"))
     if name == "LockNotLocked" and room.lock_fault:
         return  # it leads already
-    words = _("Fault: %(what)s.", what=fault_words(name, str(fault.get("line"))))
+    what = fault_words(name, str(fault.get("line")), number(fault, "ahead_s"))
+    words = _("Fault: %(what)s.", what=what)
     yield Notice(Severity.WARN, words)

@@ -49,6 +49,7 @@ FAULTS: Mapping[str, Any] = {
     "JournalFailed": lazy("the journal cannot be written"),
     "FileDamaged": lazy("a file on the disk was damaged; what could not be read is left out"),
     "CommandFlood": lazy("somebody sends too many commands"),
+    "ClockDiffers": lazy("clocks differ"),
     "SafeMode": lazy("safe mode: locked, count by hand"),
 }
 
@@ -66,6 +67,8 @@ LINES: Mapping[str, Any] = {
     "inputs": lazy("several inputs at once"),
     "occupancy": lazy("count"),
     "mqtt": lazy("network"),
+    "homeassistant": "Home Assistant",
+    "page": lazy("page"),
     "journal": lazy("disk"),
     # Reasons for safe mode.
     "asked": lazy("asked for by hand"),
@@ -187,9 +190,16 @@ ALARMS: Mapping[str, Any] = {
 }
 
 
-def fault_words(name: str, line: str) -> str:
-    """Return a fault in words and its line; an unknown one is shown by its name."""
-    return f"{FAULTS.get(name, name)} ({LINES.get(line, line)})"
+def fault_words(name: str, line: str, ahead_s: float = 0.0) -> str:
+    """Return a fault in words and its line; an unknown one is shown by its name.
+
+    ``ahead_s`` is how far another clock is ahead of ours, seconds; negative: behind.
+    """
+    where = LINES.get(line, line)
+    if ahead_s:
+        off = _("%(time)s ahead of ours") if ahead_s > 0 else _("%(time)s behind ours")
+        where = f"{where}: {off % {'time': span(ahead_s)}}"
+    return f"{FAULTS.get(name, name)} ({where})"
 
 
 def reason_words(reason: str | None) -> str:
@@ -256,7 +266,7 @@ def _details(data: Mapping[str, Any]) -> _EventDetails:
             "remaining": span(number(data, "remaining_s")),
             "command": command_words(str(data.get("command"))),
             "over": span(number(data, "over_s")),
-            "what": fault_words(name, str(data.get("line"))),
+            "what": fault_words(name, str(data.get("line")), number(data, "ahead_s")),
             "alarm": str(ALARMS.get(alarm, alarm)),
         }
     )

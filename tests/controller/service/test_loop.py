@@ -290,6 +290,18 @@ def test_restart_restores_session_count_and_hatch(tmp_path: Path) -> None:
         assert seqs == list(range(1, len(seqs) + 1))
 
 
+def test_clean_restart_sends_no_event_again(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        demo.simulator.act("knock_hatch")
+        eventually(lambda: demo.mqtt.events("knock_ended"))
+        last = demo.mqtt.event_messages()[-1]
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.mqtt.events("started"))
+        seqs = [json.loads(message.payload)["seq"] for message in demo.mqtt.event_messages()]
+        assert seqs[0] > json.loads(last.payload)["seq"]
+        assert all("late_s" not in event for event in demo.mqtt.events("started"))
+
+
 def test_question_survives_a_restart_and_its_trace_has_only_its_own_answer(tmp_path: Path) -> None:
     with house(tmp_path, speed=20) as demo:
         assert demo.mqtt.ask("access_door", party=2)["ok"]
@@ -486,6 +498,19 @@ def test_command_flood_is_dropped_and_reported(tmp_path: Path) -> None:
         assert {result["reason"] for result in demo.mqtt.all("result") if not result["ok"]} == {
             "StaleCommand"
         }
+
+
+def test_clock_that_is_ahead_is_a_fault_until_it_is_right(tmp_path: Path) -> None:
+    with house(tmp_path) as demo:
+        eventually(lambda: demo.state)
+        demo.mqtt.ask("room_empty", issued_at=time.time() + 35, cause="homeassistant")
+        eventually(lambda: demo.state["faults"])
+        (fault,) = demo.state["faults"]
+        assert (fault["name"], fault["line"]) == ("ClockDiffers", "homeassistant")
+        assert 35 - HANGS_S < fault["ahead_s"] <= 35
+        demo.mqtt.ask("room_empty", cause="homeassistant")
+        eventually(lambda: not demo.state["faults"])
+        assert [event["name"] for event in demo.mqtt.events("fault_cleared")] == ["ClockDiffers"]
 
 
 def test_unknown_and_stale_commands_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from controller.engine import TimedEffects
 from controller.events import Answer, Fault, Note
 from controller.integrations.announcements import WatchedTopics
 from controller.integrations.devices import Devices
-from controller.journal.journal import read_last
+from controller.journal.journal import Journal, read_last
+from controller.journal.records import Row
 from controller.mqtt.memory import InMemoryBroker
 from controller.mqtt.message import Message, Topics
 from controller.rules.state import State
@@ -25,7 +26,7 @@ from controller.service.publisher import COMMANDS_WAITING, Item, Publisher
 from controller.service.reporter import Integrations, Origin, Reporter
 from tests.support.hanging_journal import HangingJournal
 from tests.support.subscriber import InMemorySubscriber
-from tests.support.wait import eventually
+from tests.support.wait import HANGS_S, eventually
 
 KNOCK = Note("knock", {"place": "hatch", "raps": 2})
 
@@ -98,6 +99,24 @@ def test_call_after_comes_when_all_before_it_is_published(desk: Desk) -> None:
     desk.journal.free.set()
     eventually(lambda: called)
     assert "event/knock" in called[0]
+
+
+def test_event_that_is_sent_later_says_how_late(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    now_s = Clock().wall_s()
+    journal.write([Row(1, 1.0, now_s - 7.5, "knock", '{"boot":"before","place":"hatch"}')])
+    journal.close()
+    desk = Desk(path)
+    desk.journal.free.set()
+    eventually(lambda: desk.mqtt.events("knock"))
+    desk.reporter.seq = 1
+    desk.publisher.record([(2.0, Note("hatch_opened", {}))], State(t_ms=2.0, hatch="Open"))
+    eventually(lambda: desk.mqtt.events("hatch_opened"))
+    desk.stop()
+    (knock,) = desk.mqtt.events("knock")
+    assert 7.5 <= knock["late_s"] <= 7.5 + HANGS_S
+    assert all("late_s" not in event for event in desk.mqtt.events("hatch_opened"))
 
 
 def test_state_is_due_once_for_many_changes(desk: Desk) -> None:

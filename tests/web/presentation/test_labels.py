@@ -36,6 +36,9 @@ def test_labels_for_every_reason_of_the_controller() -> None:
     assert reason_words("SomethingNew") == "SomethingNew"
     assert reason_words(None) == "no reason given"
     assert fault_words("BrokerDown", "mqtt") == "no connection to the house (network)"
+    ahead = fault_words("ClockDiffers", "homeassistant", 35.2)
+    assert ahead == "clocks differ (Home Assistant: 35 s ahead of ours)"
+    assert fault_words("ClockDiffers", "mqtt", -90) == "clocks differ (network: 1 min behind ours)"
 
 
 def test_labels_for_every_event_of_the_evening() -> None:
