@@ -84,10 +84,15 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistant:
-    """Home Assistant: the format of discovery (``device``, ``component``, ``off``), its prefix."""
+    """Home Assistant: the format of discovery (``device``, ``off``), its prefix.
+
+    ``component`` is an old word for ``device``. ``commands``: whether it gets what asks for
+    something; its user at the broker needs the right to.
+    """
 
     discovery: str = "device"
     prefix: str = "homeassistant"
+    commands: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import NamedTuple
 
 from controller.codec import encode
 from controller.config.settings import Config
-from controller.integrations.entities import Component, components
+from controller.integrations.entities import MOST_PLACES, Component, components
 from controller.mqtt.message import Message, Topics
 
 #: Which lines an entity is about: with none of them wired there is no such entity.
@@ -28,39 +29,66 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "hatch_answered": ("hatch_knock",),
     "door_knock": ("door_knock",),
     "siren": ("chime",),
+    "hatch": ("hatch_contact",),
+    "hatch_raps": ("hatch_knock",),
+    "door_raps": ("door_knock",),
+    "door_answered": ("door_knock",),
+    "lock_state": ("strike",),
+    "forced": ("door_contact",),
+    "open_too_long": ("door_contact",),
+    "guests_tonight": ("beam_outer", "beam_inner"),
+    "release_cancel": ("strike",),
 }
+#: What older releases announced and this one does not: their platforms.
+FORMER: Mapping[str, str] = {
+    "uptime": "sensor",
+    **{f"let_in_{n}": "button" for n in range(1, MOST_PLACES + 1)},
+}
+#: What a house keeps at the broker, below its own name.
+RETAINED = ("state", "occupancy", "door", "session", "hatch/light", "self_test", "night",
+            "book/next")  # fmt: skip
 
 
-def discovery_messages(config: Config, version: str) -> list[Message]:
-    """Return the retained messages that describe us to Home Assistant."""
-    shared = _shared(config, version)
-    entities, prefix, node = _entities(config), config.homeassistant.prefix, node_id(config)
-    present = {key: part for key, part in entities.items() if _wired(config, key)}
-    match config.homeassistant.discovery:
-        case "device":
-            # a component of which only the platform is left is removed
-            gone = {key: {"platform": part["platform"]} for key, part in entities.items()}
-            return [_message(_device_topic(prefix, node), shared | {"components": gone | present})]
-        case "component":  # for Home Assistant before devices came (2024.11)
-            return [
-                _message(_component_topic(prefix, node, key, part), shared | part)
-                for key, part in present.items()
-            ]
-        case _:
-            return []
+class Host(NamedTuple):
+    """The machine that we run on: its mDNS name, ``""`` if unknown, and a Pi's serial number."""
+
+    name: str = ""
+    serial: str = ""
+
+
+NO_HOST = Host()
+
+
+def discovery_messages(config: Config, version: str, host: Host = NO_HOST) -> list[Message]:
+    """Return the retained message that describes us to Home Assistant, 2024.11 and later."""
+    if config.homeassistant.discovery == "off":
+        return []
+    entities = _entities(config)
+    present = {key: part for key, part in entities.items() if _shown(config, key, part)}
+    # a component of which only the platform is left is removed
+    gone = {key: {"platform": platform} for key, platform in _platforms(entities).items()}
+    topic = _device_topic(config.homeassistant.prefix, node_id(config))
+    return [_message(topic, _shared(config, version, host) | {"components": gone | present})]
 
 
 def stale_topics(config: Config) -> list[str]:
-    """Return the topics of other discovery modes; what is found retained there is to be cleared.
+    """Return the topics on which we no longer announce; what is found retained there goes.
 
     Only what is found: Home Assistant complains when an entity is removed that it has not got.
     """
     prefix, node = config.homeassistant.prefix, node_id(config)
-    entities = _entities(config).items()
-    possible = [_device_topic(prefix, node)]
-    possible += [_component_topic(prefix, node, key, part) for key, part in entities]
-    current = {message.topic for message in discovery_messages(config, "")}
-    return [topic for topic in possible if topic not in current]
+    possible = [_device_topic(prefix, node)] if config.homeassistant.discovery == "off" else []
+    return possible + [
+        f"{prefix}/{platform}/{node}_{key}/config"
+        for key, platform in _platforms(_entities(config)).items()
+    ]
+
+
+def retained_topics(config: Config) -> list[str]:
+    """Return every topic on which a house of this name leaves something at the broker."""
+    names = Topics.of(config)
+    device = _device_topic(config.homeassistant.prefix, node_id(config))
+    return [names("status"), device, *stale_topics(config), *(names(name) for name in RETAINED)]
 
 
 def node_id(config: Config) -> str:
@@ -75,29 +103,59 @@ def node_id(config: Config) -> str:
 def _entities(config: Config) -> dict[str, Component]:
     """Return every entity that a bar can have, with an id of its own."""
     names, node = Topics.of(config), node_id(config)
-    return {key: {"unique_id": f"{node}_{key}", **part} for key, part in components(names).items()}
+    italian = _language(config) == "it"
+    found = components(names, config.rules.capacity, italian=italian)
+    return {key: {"unique_id": f"{node}_{key}", **part} for key, part in found.items()}
+
+
+def _platforms(entities: Mapping[str, Component]) -> dict[str, str]:
+    """Return the platform of every entity that we announce, or once did."""
+    return {**FORMER, **{key: str(part["platform"]) for key, part in entities.items()}}
+
+
+def _language(config: Config) -> str:
+    """Return the house's language: the page's, or where each phone has its own the messages'."""
+    return config.notify.language if config.web.language == "auto" else config.web.language
 
 
 def _device_topic(prefix: str, node: str) -> str:
     return f"{prefix}/device/{node}/config"
 
 
-def _component_topic(prefix: str, node: str, key: str, part: Component) -> str:
-    return f"{prefix}/{part['platform']}/{node}_{key}/config"
-
-
 def _message(topic: str, payload: Component) -> Message:
     return Message(topic, encode(payload), qos=1, retain=True)
+
+
+def _shown(config: Config, key: str, part: Component) -> bool:
+    """Return whether there is such an entity: wired, and what asks only where it may."""
+    if key in ("lock", "lock_state") and config.homeassistant.commands != (key == "lock"):
+        return False
+    if "command_topic" in part and not config.homeassistant.commands:
+        return False
+    return bool(config.book.url) if key == "next_booking" else _wired(config, key)
 
 
 def _wired(config: Config, key: str) -> bool:
     if key == "siren" and config.chime.preset:
         return True
+    if key.startswith("let_in_"):
+        return "strike" in config.lines
     needed = NEEDS.get(key, ())
     return not needed or any(line in config.lines for line in needed)
 
 
-def _shared(config: Config, version: str) -> Component:
+def _page(config: Config, host: Host) -> str:
+    """Return the page's address as the owner gives it, or by this machine's name; "" for none."""
+    web = config.web
+    if web.public_url:
+        return web.public_url
+    name = f"{host.name}.local" if web.host in ("0.0.0.0", "::", "") else web.host
+    if not host.name or web.host in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    return f"{'https' if web.tls_cert else 'http'}://{name}:{web.port}"
+
+
+def _shared(config: Config, version: str, host: Host) -> Component:
     names = Topics.of(config)
     device = {
         "identifiers": [node_id(config)],
@@ -105,16 +163,22 @@ def _shared(config: Config, version: str) -> Component:
         "manufacturer": "backdoor",
         "model": "Door, hatch and guest counter",
         "sw_version": version,
+        "suggested_area": config.venue.replace("_", " ").title(),
     }
-    if config.web.public_url:
-        device["configuration_url"] = config.web.public_url
+    origin = {"name": "backdoor", "sw_version": version}
+    page = _page(config, host)
+    if page:
+        device["configuration_url"] = page
+        origin["support_url"] = page
+    if host.serial:
+        device["serial_number"] = host.serial
     pins = (
         "{{ 'offline' if value_json.faults | selectattr('line', 'eq', 'pins') | list "
         "else 'online' }}"
     )
     return {
         "device": device,
-        "origin": {"name": "backdoor", "sw_version": version},
+        "origin": origin,
         "availability_mode": "all",
         "availability": [
             {"topic": names("status")},

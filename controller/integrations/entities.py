@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from controller.events import TONES, Reason
+from controller.integrations.names import name_of
 from controller.mqtt.message import Topics
-from controller.rules.occupancy import MOST_PEOPLE
 
 Component = dict[str, Any]
 
@@ -20,18 +20,23 @@ STATE_EXPIRES_S = 35
 HEARTBEAT_EXPIRES_S = 5
 #: Events are also delivered late, after an outage; a bell must not ring for old ones.
 FRESH_S = 30
+#: The largest house there is: so many buttons that let in can be left from a larger one.
+MOST_PLACES = 20
 
 
-def components(names: Topics) -> dict[str, Component]:
+def components(names: Topics, capacity: int = 4, *, italian: bool = False) -> dict[str, Component]:
     """Return every entity of a bar with everything wired, by its key."""
-    return {
+    found = {
         **_door(names),
-        **_people(names),
+        **_people(names, capacity),
         **_session(names),
+        **_tonight(names),
         **_hatch(names),
+        **_buttons(names, capacity),
         **_chime(names),
         **_health(names),
     }
+    return {key: {**part, "name": name_of(key, italian)} for key, part in found.items()}
 
 
 # --- templates ------------------------------------------------------------------------------------
@@ -47,15 +52,33 @@ def _command(names: Topics, name: str, more: str = "") -> Component:
 
 
 def _happens(names: Topics, name: str, when: str, type_: str, also: str = "") -> Component:
-    """Return topic and template of an event entity: ``when`` and fresh, with its attributes."""
-    age = "(now() - as_datetime(value_json.at)).total_seconds()"
+    """Return topic and template of an event entity: ``when``, with its attributes.
+
+    An event that is live counts whatever the clocks say. One that says that it is late counts if it
+    is fresh, by the controller's clock, and newer than the last: it may be here already.
+    """
+    last = "(this.attributes.get('at') or '')"
+    late = f"(value_json.late_s < {FRESH_S} and value_json.at > {last})"
+    new = f"value_json.at != {last} and (value_json.late_s is not defined or {late})"
     attributes = f"dict(event_type={type_}, at=value_json.at{also}) | to_json"
-    template = f"{{% if {when} and {age} < {FRESH_S} %}}{{{{ {attributes} }}}}{{% endif %}}"
+    template = f"{{% if {when} and {new} %}}{{{{ {attributes} }}}}{{% endif %}}"
     return {"platform": "event", "state_topic": names(f"event/{name}"), "value_template": template}
 
 
 def _switch(condition: str) -> str:
     return f"{{{{ 'ON' if {condition} else 'OFF' }}}}"
+
+
+def _binary(names: Topics, condition: str, icon: str, device_class: str = "") -> Component:
+    """Return a yes or no of the whole state."""
+    return {
+        "platform": "binary_sensor",
+        "icon": icon,
+        "state_topic": names("state"),
+        "value_template": _switch(condition),
+        "expire_after": STATE_EXPIRES_S,
+        **({"device_class": device_class} if device_class else {}),
+    }
 
 
 def _attributes(topic: str, template: str) -> Component:
@@ -73,6 +96,7 @@ def _door(names: Topics) -> dict[str, Component]:
         "{% elif value_json.lock == 'Unlocked' %}UNLOCKED"
         "{% elif value_json.lock == 'Locked' %}LOCKED{% else %}None{% endif %}"
     )
+    words = "{{ word if word == 'None' else word | lower }}"
     # A strike can't be locked: LOCK asks for nobody and is refused, the other two for one.
     party = ", \"party\": {{ 0 if value == 'LOCK' else 1 }}"
     door = "{{ {'Open': 'ON', 'Closed': 'OFF'}.get(value_json.physical, 'None') }}"
@@ -81,7 +105,6 @@ def _door(names: Topics) -> dict[str, Component]:
     return {
         "lock": {
             "platform": "lock",
-            "name": None,
             "state_topic": names("door"),
             "value_template": lock,
             "payload_open": "OPEN",
@@ -90,21 +113,47 @@ def _door(names: Topics) -> dict[str, Component]:
             **_command(names, "access_door", party),
             **_attributes(names("door"), "{{ value_json | to_json }}"),
         },
+        "lock_state": {
+            "platform": "sensor",
+            "icon": "mdi:lock",
+            "device_class": "enum",
+            "options": ["locked", "open", "unlocked", "jammed"],
+            "state_topic": names("door"),
+            "expire_after": STATE_EXPIRES_S,
+            "value_template": f"{{% set word %}}{lock}{{% endset %}}{words}",
+            **_attributes(names("door"), "{{ value_json | to_json }}"),
+        },
         "refused": {
             **_happens(names, "access_denied", "true", "value_json.reason", refused),
-            "name": "Refused",
             "event_types": [reason.value for reason in Reason],
             "icon": "mdi:hand-back-right",
         },
-        "door": _contact(names, "Door", "door", door),
-        "bolt": _contact(names, "Bolt", "lock", bolt),
+        "door": _contact(names, "door", door),
+        "bolt": _contact(names, "lock", bolt),
+        "forced": _alarm(names, "DoorForcedOpen", "mdi:door-open", "safety"),
+        "open_too_long": _alarm(names, "DoorOpenTooLong", "mdi:door-open", "problem"),
+        "evacuation": _mode(names, "LockedOpen", "mdi:run-fast", "safety"),
+        "locked_down": _mode(names, "LockedDown", "mdi:shield-lock", "safety"),
+        "closed": _binary(
+            names,
+            # a full house is Blocked as well, and open again by itself
+            "value_json.door.mode == 'Blocked' and not value_json.full",
+            "mdi:sign-caution",
+        ),
     }
 
 
-def _contact(names: Topics, name: str, device_class: str, template: str) -> Component:
+def _alarm(names: Topics, alarm: str, icon: str, device_class: str) -> Component:
+    return _binary(names, f"value_json.door.alarm == '{alarm}'", icon, device_class)
+
+
+def _mode(names: Topics, mode: str, icon: str, device_class: str) -> Component:
+    return _binary(names, f"value_json.door.mode == '{mode}'", icon, device_class)
+
+
+def _contact(names: Topics, device_class: str, template: str) -> Component:
     return {
         "platform": "binary_sensor",
-        "name": name,
         "device_class": device_class,
         "state_topic": names("door"),
         "value_template": template,
@@ -112,7 +161,7 @@ def _contact(names: Topics, name: str, device_class: str, template: str) -> Comp
     }
 
 
-def _people(names: Topics) -> dict[str, Component]:
+def _people(names: Topics, capacity: int) -> dict[str, Component]:
     """How many are inside, how sure that is, and the correction."""
     state = {"state_topic": names("occupancy"), "expire_after": STATE_EXPIRES_S}
     bounds = "{{ dict(min=value_json.min, max=value_json.max, certain=value_json.certain) "
@@ -120,62 +169,58 @@ def _people(names: Topics) -> dict[str, Component]:
     return {
         "guests": {
             **number,
-            "name": "Guests",
             "icon": "mdi:account-group",
             "value_template": "{{ value_json.count }}",
             **_attributes(names("occupancy"), bounds + "| to_json }}"),
         },
         "free_places": {
             **number,
-            "name": "Free places",
             "icon": "mdi:seat",
             "value_template": "{{ value_json.free_places }}",
         },
         "full": {
             "platform": "binary_sensor",
-            "name": "Full",
             "icon": "mdi:account-multiple-remove",
             **state,
             "value_template": _switch("value_json.max >= value_json.capacity"),
         },
         "uncertain": {
             "platform": "binary_sensor",
-            "name": "Count uncertain",
             "device_class": "problem",
             **state,
             "value_template": _switch("not value_json.certain"),
         },
         "question": {
             "platform": "binary_sensor",
-            "name": "Question open",
             "device_class": "problem",
             "state_topic": names("state"),
             "expire_after": STATE_EXPIRES_S,
             "value_template": _switch("value_json.question"),
             **_attributes(names("state"), "{{ (value_json.question or {}) | to_json }}"),
         },
+        "over_capacity": {
+            **_binary(names, "value_json.over_capacity", "mdi:account-alert", "problem"),
+            **_attributes(names("state"), "{{ value_json.occupancy | to_json }}"),
+        },
+        "staff_pass": _binary(names, "value_json.staff_pass", "mdi:badge-account"),
         "count": {
             "platform": "number",
-            "name": "Set guests",
             "entity_category": "config",
             "icon": "mdi:account-edit",
             "mode": "box",
             "min": 0,
-            "max": MOST_PEOPLE,
+            "max": capacity,
             "step": 1,
             "state_topic": names("occupancy"),
-            "value_template": "{{ value_json.count }}",
+            # Home Assistant takes no number beyond the bounds: too many are none that can be set
+            "value_template": (
+                "{{ value_json.count if value_json.count <= value_json.capacity else 'None' }}"
+            ),
             "optimistic": False,
             "retain": False,
             **_command(names, "set_count", ', "count": {{ value | int }}'),
         },
-        "room_empty": {
-            "platform": "button",
-            "name": "Room empty",
-            "icon": "mdi:account-off",
-            "retain": False,
-            **_command(names, "room_empty"),
-        },
+        "room_empty": _button(names, "room_empty", "mdi:account-off"),
     }
 
 
@@ -186,14 +231,12 @@ def _session(names: Topics) -> dict[str, Component]:
         "session_ends": {
             **state,
             "platform": "sensor",
-            "name": "Session ends",
             "device_class": "timestamp",
             "value_template": "{{ value_json.ends_at if value_json else 'None' }}",
         },
         "session_phase": {
             **state,
             "platform": "sensor",
-            "name": "Session",
             "icon": "mdi:timer-sand",
             "device_class": "enum",
             "options": ["no_session", "running", "last_call", "overtime"],
@@ -210,20 +253,17 @@ def _hatch(names: Topics) -> dict[str, Component]:
         "door_knock": _knock(names, "door"),
         "hatch_light": {
             "platform": "binary_sensor",
-            "name": "Hatch light",
             "icon": "mdi:lightbulb",
             "state_topic": names("state"),
             "value_template": "{{ value_json.hatch.light }}",
             "expire_after": STATE_EXPIRES_S,
             **_attributes(names("state"), waiting + "| to_json }}"),
         },
-        "hatch_answered": {
-            "platform": "button",
-            "name": "Hatch answered",
-            "icon": "mdi:hand-wave",
-            "retain": False,
-            **_command(names, "answer_hatch"),
-        },
+        "hatch": _binary(names, "value_json.hatch.open", "mdi:window-shutter-open", "opening"),
+        "hatch_answered": _button(names, "answer_hatch", "mdi:hand-wave"),
+        "door_answered": _button(names, "answer_door", "mdi:hand-wave"),
+        "hatch_raps": _raps(names, "hatch"),
+        "door_raps": _raps(names, "door"),
     }
 
 
@@ -232,9 +272,88 @@ def _knock(names: Topics, place: str) -> Component:
     when = f"value_json.place == '{place}'"
     return {
         **_happens(names, "knock", when, "'ring'", ", raps=value_json.raps"),
-        "name": f"Knock at the {place}",
         "device_class": "doorbell",
         "event_types": ["ring"],
+    }
+
+
+def _raps(names: Topics, place: str) -> Component:
+    """How many raps the last knock had, all told: the bell rings before it is over."""
+    at_place = f"value_json.place == '{place}'"
+    return {
+        "platform": "sensor",
+        "icon": "mdi:gesture-tap",
+        "state_class": "measurement",
+        "state_topic": names("event/knock_ended"),
+        "value_template": f"{{% if {at_place} %}}{{{{ value_json.raps }}}}{{% endif %}}",
+    }
+
+
+def _button(names: Topics, command: str, icon: str, more: str = "") -> Component:
+    return {
+        "platform": "button",
+        "icon": icon,
+        "retain": False,
+        **_command(names, command, more),
+    }
+
+
+def _buttons(names: Topics, capacity: int) -> dict[str, Component]:
+    """What the page can ask for as well; nothing toggles, so each way has a button of its own."""
+    newest = "(this.attributes.get('undoable') or [{'id': ''}])[0].id"
+    let_in = {
+        f"let_in_{n}": _button(names, "access_door", "mdi:account-arrow-right", f', "party": {n}')
+        for n in range(1, capacity + 1)
+    }
+    return {
+        **let_in,
+        "release_cancel": _button(names, "release_cancel", "mdi:hand-back-left"),
+        "undo": {
+            **_button(names, "undo", "mdi:undo", f', "undoes": "{{{{ {newest} }}}}"'),
+            **_attributes(
+                names("state"), "{{ dict(undoable=value_json.undoable | default([])) | to_json }}"
+            ),
+        },
+        "staff": _button(names, "staff_pass", "mdi:badge-account"),
+        "close": _button(names, "block_door", "mdi:sign-caution"),
+        "reopen": _button(names, "unblock_door", "mdi:door-open"),
+        "lock_down": _button(names, "lock_down", "mdi:shield-lock"),
+        "lock_down_release": _button(names, "lock_down_release", "mdi:shield-off"),
+        "evacuate": _button(names, "lock_open", "mdi:run-fast"),
+        "evacuation_ends": _button(names, "lock_open_release", "mdi:check"),
+        "self_test": {
+            **_button(names, "self_test", "mdi:clipboard-check"),
+            "entity_category": "diagnostic",
+        },
+    }
+
+
+def _tonight(names: Topics) -> dict[str, Component]:
+    """What the evening came to so far, and who is expected."""
+    more = "dict(until=value_json.until, party=value_json.party, next_free=value_json.next_free)"
+    return {
+        "guests_tonight": _total(names, "guests", "mdi:account-group"),
+        "parties_tonight": _total(names, "sessions", "mdi:glass-cocktail"),
+        "knocks_tonight": _total(names, "knocks", "mdi:gesture-tap"),
+        "denied_tonight": _total(names, "denied", "mdi:hand-back-right"),
+        "next_booking": {
+            "platform": "sensor",
+            "icon": "mdi:calendar-clock",
+            "device_class": "timestamp",
+            "state_topic": names("book/next"),
+            "value_template": "{{ value_json.at or 'None' }}",
+            **_attributes(names("book/next"), f"{{{{ {more} | to_json }}}}"),
+        },
+    }
+
+
+def _total(names: Topics, name: str, icon: str) -> Component:
+    return {
+        "platform": "sensor",
+        "icon": icon,
+        "state_class": "total_increasing",
+        "state_topic": names("night"),
+        "value_template": f"{{{{ value_json.totals.{name} }}}}",
     }
 
 
@@ -247,7 +366,6 @@ def _chime(names: Topics) -> dict[str, Component]:
     return {
         "siren": {
             "platform": "siren",
-            "name": "Chime",
             "state_topic": names("state"),
             "state_value_template": "OFF",
             "available_tones": list(TONES),
@@ -260,7 +378,6 @@ def _chime(names: Topics) -> dict[str, Component]:
         },
         "chime": {
             **_happens(names, "chime", "true", "value_json.tone"),
-            "name": "Chime rang",
             "icon": "mdi:bell-ring",
             "event_types": [*TONES, "evacuate"],
         },
@@ -269,14 +386,25 @@ def _chime(names: Topics) -> dict[str, Component]:
 
 def _health(names: Topics) -> dict[str, Component]:
     """What is wrong, and how the controller is."""
-    faults = "{{ dict(faults=value_json.faults | map(attribute='name') | list) | to_json }}"
+    names_ = "value_json.faults | map(attribute='name') | list"
+    alarm = "([value_json.door.alarm] if value_json.door.alarm != 'Normal' else [])"
+    clocks = "value_json.faults | selectattr('ahead_s', 'defined') | list"
+    reason = (
+        "{% set reason = namespace(all=" + alarm + ") %}"
+        "{% for fault in value_json.faults %}{% set reason.all = reason.all + [fault.name ~ ' (' ~ "
+        "fault.line ~ (', ' ~ fault.ahead_s ~ ' s' if fault.ahead_s is defined else '') ~ ')'] %}"
+        "{% endfor %}"
+    )
+    faults = (
+        f"{reason}{{{{ dict(faults={names_}, reason=reason.all | join(', '), "
+        f"clocks={clocks}) | to_json }}}}"
+    )
     state = {"state_topic": names("state"), "expire_after": STATE_EXPIRES_S}
     gauge = {"platform": "sensor", "entity_category": "diagnostic", "state_class": "measurement"}
     heartbeat = {**gauge, "state_topic": names("heartbeat"), "expire_after": HEARTBEAT_EXPIRES_S}
     return {
         "problem": {
             "platform": "binary_sensor",
-            "name": "Problem",
             "device_class": "problem",
             **state,
             "value_template": _switch("value_json.faults or value_json.door.alarm != 'Normal'"),
@@ -285,21 +413,31 @@ def _health(names: Topics) -> dict[str, Component]:
         "faults": {
             **gauge,
             **state,
-            "name": "Faults",
             "icon": "mdi:alert-circle-outline",
             "value_template": "{{ value_json.faults | length }}",
         },
-        "uptime": {
-            **heartbeat,
-            "name": "Uptime",
-            "device_class": "duration",
-            "unit_of_measurement": "s",
-            "suggested_display_precision": 0,
-            "value_template": "{{ value_json.uptime_s }}",
+        "self_test_state": {
+            "platform": "sensor",
+            "entity_category": "diagnostic",
+            "icon": "mdi:clipboard-check",
+            "device_class": "enum",
+            "options": ["running", "passed", "not_passed"],
+            "state_topic": names("self_test"),
+            "value_template": (
+                "{{ 'running' if value_json.running else 'passed' if value_json.ok "
+                "else 'not_passed' }}"
+            ),
+        },
+        "started": {
+            "platform": "sensor",
+            "entity_category": "diagnostic",
+            "device_class": "timestamp",
+            "state_topic": names("heartbeat"),
+            "expire_after": HEARTBEAT_EXPIRES_S,
+            "value_template": "{{ value_json.started_at }}",
         },
         "signal": {
             **heartbeat,
-            "name": "Signal",
             "device_class": "signal_strength",
             "unit_of_measurement": "dBm",
             "enabled_by_default": False,

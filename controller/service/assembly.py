@@ -27,7 +27,7 @@ from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
 from controller.integrations.announcements import WatchedTopics
 from controller.integrations.devices import Devices
-from controller.integrations.discovery import discovery_messages, stale_topics
+from controller.integrations.discovery import Host, discovery_messages, stale_topics
 from controller.journal.recovery import Opened, open_journal
 from controller.mqtt.inbox import Inbox
 from controller.mqtt.link import Link
@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 
 #: Walk-in keeps the strike on for hours; its cutoff only catches a day.
 WALK_IN_LIMIT_S = 86_400.0
+
+#: Where a Pi has its serial number.
+SERIAL = "/proc/device-tree/serial-number"
 
 #: More events than the ten seconds before a sync can hold.
 LOST_AT_MOST = 1000
@@ -251,8 +254,19 @@ def _reporter(config: Config, base: _Base) -> Reporter:
         base.clock,
         _newest_published(base.opened),
         base.night,
-        Integrations(Devices.of(config), discovery_messages(config, version("backdoor"))),
+        Integrations(
+            Devices.of(config), discovery_messages(config, version("backdoor"), this_host())
+        ),
     )
+
+
+def this_host(serial_file: str = SERIAL) -> Host:
+    """Return the name and the serial number of this machine, as far as it has them."""
+    try:
+        serial = Path(serial_file).read_text(encoding="ascii").strip("\0\n ")
+    except (OSError, ValueError):
+        serial = ""
+    return Host(socket.gethostname().partition(".")[0], serial)
 
 
 def _publisher(config: Config, world: World, base: _Base, reporter: Reporter) -> Publisher:

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from time import monotonic
 
 from controller.clock import Clock
+from controller.codec import iso
 from controller.engine import Engine
 from controller.events import Fault
 from controller.gpio.pins import Pins
@@ -29,6 +30,8 @@ TICKS_PER_HEARTBEAT = 10
 #: Re-reads between two writes of the flight recorder.
 TICKS_PER_FLUSH = 100
 DAY_S = 86_400.0
+#: A start that has moved by more was not the clocks' drift: the wall clock was set.
+CLOCK_SET_S = 5.0
 #: How often the strength of the wireless signal is read, seconds.
 SIGNAL_EVERY_S = 10.0
 WIRELESS = "/proc/net/wireless"
@@ -72,6 +75,22 @@ class Signal:
         return {} if self._dbm is None else {"signal_dbm": self._dbm}
 
 
+class StartTime:
+    """When the controller started: the same second in each heartbeat, until the clock is set."""
+
+    def __init__(self) -> None:
+        self._at_s = 0
+
+    def tell(self, at_s: float) -> None:
+        """Take what the clocks say now (seconds since 1970); two readings differ a little."""
+        if abs(at_s - self._at_s) > CLOCK_SET_S:
+            self._at_s = round(at_s)
+
+    def at(self) -> str:
+        """Return it as ISO 8601 in UTC."""
+        return iso(self._at_s)
+
+
 def signal_dbm(table: str = WIRELESS) -> int | None:
     """Return the strength in dBm of the first wireless interface; None on a cable."""
     try:
@@ -102,6 +121,7 @@ class Heartbeat:
     commands_dropped: int = 0
     _began_s: float = field(default_factory=monotonic)
     _signal: Signal = field(default_factory=Signal)
+    _started: StartTime = field(default_factory=StartTime)
     _ticks: int = TICKS_PER_HEARTBEAT - 1  # the first heartbeat comes at once
     _flood: bool = False
 
@@ -138,8 +158,11 @@ class Heartbeat:
         self._clean_up()
         self.publisher.publish_in_turn(self.reporter.periodic_messages(self.engine.state))
         uptime_s = monotonic() - self._began_s
+        self._started.tell(self.clock.wall_s() - uptime_s)
         loop, signal = self.latency.as_dict(), self._signal.as_dict(uptime_s)
-        self.publisher.publish(self.reporter.heartbeat(uptime_s, loop=loop, **signal))
+        self.publisher.publish(
+            self.reporter.heartbeat(uptime_s, loop=loop, started_at=self._started.at(), **signal)
+        )
 
     def _report_flood(self) -> None:
         """Raise a fault while commands are being dropped, until a whole second without one."""

@@ -57,8 +57,8 @@ ROLES = {
         ),
     ),
     "homeassistant": (
-        "Home Assistant hears all and says when it is born. To let it open the door, take the last"
-        " # away.",
+        "Home Assistant hears all and says when it is born. To let it open the door, set commands ="
+        " true in [homeassistant] and run the installer again.",
         (
             "topic read {base}/#",
             "topic read homeassistant/#",
@@ -103,7 +103,12 @@ def broker(executor: Executor, config: str, lan: bool | None) -> None:
     )
     changed = [
         _passwords(executor, logins, any(fresh)),
-        executor.write(RIGHTS, NOTE + _rights(logins, _base(config)), 0o640, "mosquitto"),
+        executor.write(
+            RIGHTS,
+            NOTE + _rights(logins, _base(config), _may_ask(executor, config)),
+            0o640,
+            "mosquitto",
+        ),
         executor.write(SETTINGS, NOTE + settings),
     ]
     executor.run("systemctl", "enable", "-q", "mosquitto")
@@ -144,9 +149,8 @@ def _login(executor: Executor, name: str, user: str) -> bool:
     return executor.write(file, f"{user}:{secrets.token_urlsafe(24)}\n", 0o600)
 
 
-def _rights(logins: dict[str, str], base: str) -> str:
+def _rights(logins: dict[str, str], base: str, may_ask: set[str]) -> str:
     """Return the broker's access list: a block for each user, by what its login is for."""
-    may_ask = _asks()
     blocks = []
     for name, user in logins.items():
         why, topics = ROLES[name.partition("-")[0]]
@@ -155,6 +159,17 @@ def _rights(logins: dict[str, str], base: str) -> str:
             lines[-1] = lines[-1].removeprefix("#")
         blocks.append("\n".join([f"# {why}", f"user {user}", *lines]) + "\n")
     return "\n".join(blocks)
+
+
+def _may_ask(executor: Executor, config: str) -> set[str]:
+    """Return the users who may send commands: Home Assistant's, by the owner's configuration."""
+    told = section(config, "homeassistant").get("commands") is True
+    if _asks() and not told:
+        executor.note(
+            "Home Assistant may send commands, and is shown none: set commands = true in"
+            " [homeassistant], or it has no lock and no buttons"
+        )
+    return _asks() | ({LOGINS["homeassistant"]} if told else set())
 
 
 def _asks() -> set[str]:

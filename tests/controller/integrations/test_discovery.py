@@ -12,12 +12,19 @@ import pytest
 
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.integrations.discovery import discovery_messages, node_id, stale_topics
+from controller.events import COMMANDS
+from controller.integrations.discovery import (
+    Host,
+    discovery_messages,
+    node_id,
+    stale_topics,
+)
 from controller.integrations.entities import components
 from controller.mqtt.message import Topics
 
 DEVICE = "homeassistant/device/backdoor_bar/config"
 EVERYTHING = parse({}, "x")
+ASKED = parse({"homeassistant": {"commands": True}}, "x")
 SMALLEST = parse({"lines": {"hatch_knock": 17, "door_contact": 24, "strike": 16}}, "x")
 
 
@@ -46,7 +53,7 @@ def test_device_mode_is_one_retained_message() -> None:
 
 
 def test_entities_have_unique_ids_and_a_platform() -> None:
-    parts = device(EVERYTHING)["components"]
+    parts = shown(ASKED)
     assert len({part["unique_id"] for part in parts.values()}) == len(parts)
     assert {part["platform"] for part in parts.values()} == {
         "lock", "event", "sensor", "binary_sensor", "number", "button", "siren",
@@ -56,39 +63,88 @@ def test_entities_have_unique_ids_and_a_platform() -> None:
 def test_unwired_entities_are_removed() -> None:
     parts = device(SMALLEST)["components"]
     gone = {key for key, part in parts.items() if list(part) == ["platform"]}
-    assert gone == {"bolt", "door_knock", "question", "siren"}
-    assert "unique_id" in parts["lock"]
+    assert {"bolt", "door_knock", "door_raps", "question", "siren", "hatch"} <= gone
+    assert "unique_id" in parts["lock_state"]
 
 
 def test_siren_exists_for_a_chime_device_without_a_line() -> None:
-    config = parse({"lines": {"strike": 16}, "chime": {"preset": "tasmota", "device": "bell"}}, "x")
+    config = parse(
+        {
+            "lines": {"strike": 16},
+            "chime": {"preset": "tasmota", "device": "bell"},
+            "homeassistant": {"commands": True},
+        },
+        "x",
+    )
     assert "unique_id" in device(config)["components"]["siren"]
 
 
-def test_component_mode_is_one_message_each_and_clears_the_device() -> None:
-    config = parse({"lines": {"strike": 16}, "homeassistant": {"discovery": "component"}}, "x")
-    found = messages(config)
-    assert DEVICE not in found
-    lock = found["homeassistant/lock/backdoor_bar_lock/config"]
-    assert lock["unique_id"] == "backdoor_bar_lock"
-    assert lock["origin"]["name"] == "backdoor"
-    assert lock["availability_mode"] == "all"
-    bell = "homeassistant/event/backdoor_bar_hatch_knock/config"
-    assert bell not in found
-    assert {bell, DEVICE} <= set(stale_topics(config))
+def test_component_is_an_old_word_for_device_and_its_messages_are_cleared() -> None:
+    config = parse({"homeassistant": {"discovery": "component"}}, "x")
+    assert list(messages(config)) == [DEVICE]
+    stale = stale_topics(config)
+    assert "homeassistant/lock/backdoor_bar_lock/config" in stale
+    assert "homeassistant/sensor/backdoor_bar_uptime/config" in stale
+    assert DEVICE not in stale
 
 
-def test_stale_topics_cover_every_other_mode() -> None:
-    ways = [
-        parse({"homeassistant": {"discovery": way, "prefix": "ha"}}, "x")
-        for way in ("device", "component", "off")
-    ]
-    for config in ways:
-        own, stale = set(messages(config)), set(stale_topics(config))
-        assert own | stale == set(stale_topics(ways[2]))
-        assert not own & stale
-        assert all(topic.startswith("ha/") for topic in own | stale)
-    assert messages(ways[2]) == {}
+def test_off_clears_everything() -> None:
+    config = parse({"homeassistant": {"discovery": "off", "prefix": "ha"}}, "x")
+    assert messages(config) == {}
+    stale = stale_topics(config)
+    assert "ha/device/backdoor_bar/config" in stale
+    assert all(topic.startswith("ha/") for topic in stale)
+
+
+def shown(config: Config) -> dict[str, Any]:
+    parts = device(config)["components"]
+    return {key: part for key, part in parts.items() if list(part) != ["platform"]}
+
+
+def test_nothing_asks_until_the_owner_says_so() -> None:
+    found = shown(EVERYTHING)
+    assert not [key for key, part in found.items() if "command_topic" in part]
+    assert "lock_state" in found
+    asking = shown(ASKED)
+    assert {"lock", "let_in_4", "undo", "evacuate", "siren"} <= set(asking)
+    assert "lock_state" not in asking
+    assert "let_in_5" not in asking
+
+
+@pytest.mark.parametrize("capacity", [1, 4, 20])
+def test_bounds_follow_the_capacity_and_what_is_too_much_is_removed(capacity: int) -> None:
+    config = parse({"house": {"capacity": capacity}, "homeassistant": {"commands": True}}, "x")
+    found = shown(config)
+    assert found["count"]["max"] == capacity
+    assert sum(key.startswith("let_in_") for key in found) == capacity
+    assert len([key for key in device(config)["components"] if key.startswith("let_in_")]) == 20
+    (message,) = discovery_messages(config, "1.2")
+    assert len(message.payload) < 65_536 // 2  # half of what the installer's broker takes
+
+
+def test_names_are_in_the_language_of_the_house() -> None:
+    for web, notify, name in (
+        ("it", "en", "Ospiti"),
+        ("auto", "it", "Ospiti"),
+        ("auto", "en", "Guests"),
+        ("en", "it", "Guests"),
+    ):
+        config = parse({"web": {"language": web}, "notify": {"language": notify}}, "x")
+        assert shown(config)["guests"]["name"] == name
+
+
+def test_every_entity_but_the_lock_has_a_name_of_its_own_in_both_languages() -> None:
+    for italian in (False, True):
+        parts = components(Topics("backdoor/bar"), 20, italian=italian)
+        names = [part["name"] for key, part in parts.items() if key != "lock"]
+        assert None not in names
+        assert len(set(names)) == len(names)
+
+
+def test_booking_is_there_only_with_a_calendar() -> None:
+    assert "next_booking" not in shown(EVERYTHING)
+    config = parse({"book": {"url": "https://example.org/a.ics"}}, "x")
+    assert "next_booking" in shown(config)
 
 
 @pytest.mark.parametrize("name", ["caffè", "bar.2", "mag", "MAG"])
@@ -103,6 +159,14 @@ def test_node_id_is_valid_for_any_venue(name: str) -> None:
 
 def test_device_links_the_page_when_its_address_is_known() -> None:
     assert "configuration_url" not in device(EVERYTHING)["device"]
+    (message,) = discovery_messages(EVERYTHING, "1.2", Host("backdoor", "10000000abcd"))
+    found = json.loads(message.payload)
+    assert found["device"]["configuration_url"] == "http://backdoor.local:8080"
+    assert found["origin"]["support_url"] == "http://backdoor.local:8080"
+    assert found["device"]["serial_number"] == "10000000abcd"
+    alone = parse({"web": {"host": "127.0.0.1"}}, "x")
+    (message,) = discovery_messages(alone, "1.2", Host("backdoor"))
+    assert "configuration_url" not in json.loads(message.payload)["device"]
     config = parse({"web": {"public_url": "http://backdoor.local:8080"}}, "x")
     assert device(config)["device"]["configuration_url"] == "http://backdoor.local:8080"
 
@@ -116,7 +180,8 @@ def test_entities_use_no_deprecated_keys() -> None:
 
 
 def test_commands_carry_id_and_time_and_are_never_retained_or_optimistic() -> None:
-    assert set(ASKING) == {"lock", "count", "room_empty", "hatch_answered", "siren"}
+    commands = {part["command_topic"].rpartition("/")[2] for part in ASKING.values()}
+    assert commands == set(COMMANDS) - {"answer_question", "report_wrong"}
     for part in ASKING.values():
         assert part["retain"] is False
         assert part.get("optimistic", False) is False
@@ -127,7 +192,10 @@ def test_commands_carry_id_and_time_and_are_never_retained_or_optimistic() -> No
 def test_states_expire() -> None:
     """What is neither command nor moment is told anew, and believed no longer than that."""
     for key, part in PARTS.items():
-        if part["platform"] in ("sensor", "binary_sensor"):
+        said_when_it_happens = ("knock_ended", "night", "book/next", "self_test")
+        if part.get("state_topic", "").endswith(said_when_it_happens):
+            assert "expire_after" not in part, key
+        elif part["platform"] in ("sensor", "binary_sensor"):
             assert part["expire_after"] == (5 if "heartbeat" in part["state_topic"] else 35), key
 
 
