@@ -14,6 +14,7 @@ from functools import partial
 from random import uniform
 from threading import Lock, Timer
 
+from controller.integrations.announced import FormerName
 from controller.integrations.devices import is_online
 from controller.mqtt.message import Message
 
@@ -60,15 +61,20 @@ class DelayedCall:
 
 @dataclass(frozen=True, slots=True)
 class WatchedTopics:
-    """Other people's topics: Home Assistant's ``birth``, devices ``back``, ``stale`` discovery."""
+    """Other people's topics: Home Assistant's ``birth``, devices ``back``, ``stale`` discovery.
+
+    ``former`` are the names that this house had before.
+    """
 
     birth: str = ""
     back: Sequence[str] = ()
     stale: Sequence[str] = ()
+    former: Sequence[FormerName] = ()
 
     def all(self) -> list[str]:
         """Return what to subscribe to."""
-        return sorted({self.birth, *self.back, *self.stale} - {""})
+        ghosts = {topic for name in self.former for topic in (name.status, *name.topics)}
+        return sorted({self.birth, *self.back, *self.stale, *ghosts} - {""})
 
 
 class Announcer:
@@ -87,7 +93,9 @@ class Announcer:
         self._topics = frozenset(watched.all())
         self._publish = publish
         everything = partial(repeat, Repeat.EVERYTHING)
-        self._connected = DelayedCall(everything, CONNECT_PAUSE_S)
+        self._connected = DelayedCall(lambda: self._begin(everything), CONNECT_PAUSE_S)
+        #: What the broker has kept under our former names.
+        self._kept: dict[str, bytes] = {}
         self._born = DelayedCall(everything, BIRTH_PAUSE_S)
         self._device_back = DelayedCall(partial(repeat, Repeat.LIGHT), BACK_PAUSE_S)
 
@@ -100,10 +108,25 @@ class Announcer:
         if message.topic not in self._topics:
             return False
         watched = self._watched
+        if message.retain and any(message.topic in name.topics for name in watched.former):
+            self._kept[message.topic] = message.payload
         if message.topic == watched.birth and message.payload == b"online":
             self._born.request()
         elif message.topic in watched.back and is_online(message.payload):
             self._device_back.request()
         elif message.topic in watched.stale and message.payload:
-            self._publish(Message(message.topic, b"", qos=1, retain=True))
+            self._clear(message.topic)
         return True
+
+    def _begin(self, everything: Callable[[], None]) -> None:
+        """Clear what our former names left, unless another house lives there, and publish all."""
+        kept, self._kept = self._kept, {}
+        for name in self._watched.former:
+            if kept.get(name.status) != b"online":
+                for topic in name.topics:
+                    if kept.get(topic):
+                        self._clear(topic)
+        everything()
+
+    def _clear(self, topic: str) -> None:
+        self._publish(Message(topic, b"", qos=1, retain=True))

@@ -88,7 +88,8 @@ def retained_topics(config: Config) -> list[str]:
     """Return every topic on which a house of this name leaves something at the broker."""
     names = Topics.of(config)
     device = _device_topic(config.homeassistant.prefix, node_id(config))
-    return [names("status"), device, *stale_topics(config), *(names(name) for name in RETAINED)]
+    own = [names("status"), device, *(names(name) for name in RETAINED)]
+    return [*own, *(topic for topic in stale_topics(config) if topic != device)]
 
 
 def node_id(config: Config) -> str:

@@ -25,6 +25,7 @@ from controller.events import Edge, Fault
 from controller.gpio.factories import PinsError, make_factory
 from controller.gpio.pins import Pins
 from controller.gpio.simulated import SimulatedPins
+from controller.integrations.announced import former_names
 from controller.integrations.announcements import WatchedTopics
 from controller.integrations.devices import Devices
 from controller.integrations.discovery import Host, discovery_messages, stale_topics
@@ -303,4 +304,4 @@ def _tonight(opened: Opened, since_s: float) -> Night:
 def _watched(config: Config, back: Sequence[str]) -> WatchedTopics:
     home_assistant = config.homeassistant
     birth = "" if home_assistant.discovery == "off" else f"{home_assistant.prefix}/status"
-    return WatchedTopics(birth, back, stale_topics(config))
+    return WatchedTopics(birth, back, stale_topics(config), former_names(config))
