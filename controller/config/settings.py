@@ -102,6 +102,8 @@ class DeviceSettings:
     preset: str = ""
     device: str = ""
     part: str = ""
+    base: str = ""
+    channel: int = 0
     topic: str = ""
     payloads: Mapping[str, str] = field(default_factory=dict)
 

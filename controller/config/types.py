@@ -141,9 +141,17 @@ def list_of(item_type: ValueType, expected: str) -> ValueType:
 
 
 def _name(value: object) -> str:
-    """Read a device's name, which becomes one level of a topic."""
+    """Read a device's name: a part of a topic, of several levels where its maker allows that."""
     found = _text(value)
-    if set(found) & set("/+#"):
+    if set(found) & set("+#") or found.startswith("/") or found.endswith("/"):
+        raise ValueError
+    return found
+
+
+def _part(value: object) -> str:
+    """Read the name of a device's part, which is one level of a topic."""
+    found = _name(value)
+    if "/" in found:
         raise ValueError
     return found
 
@@ -224,7 +232,8 @@ kinds = list_of(choice(*KINDS), f"a list of {', '.join(KINDS)}")
 quiet_hours = ValueType('"" or hours like "23:00-09:00"', _quiet_hours)
 openings = list_of(ValueType("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:00"]')
 time_zone = ValueType('"" or a time zone like "Europe/Rome"', _zone)
-device_name = ValueType('a device\'s name without "/", "+" or "#"', _name)
+device_name = ValueType('a device\'s name without "+", "#" or a slash at its ends', _name)
+part_name = ValueType('a name without "/", "+" or "#"', _part)
 topic_or_none = ValueType('"" or ' + topic.expected, _topic_or_none)
 rhythms = ValueType(
     'a table like { "Anna" = [0.5, 1] }: two parts of the longest gap or more', _rhythms

@@ -76,6 +76,8 @@ def _device(kind: str, settings: DeviceSettings) -> Device | None:
         "{topic}": settings.topic,
         "{device}": settings.device,
         "{part}": settings.part or preset.get("part", ""),
+        "{base}": settings.base or preset.get("base", ""),
+        "{channel}": str(settings.channel),
     }
     actions = {}
     for action in ACTIONS[kind]:

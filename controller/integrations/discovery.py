@@ -37,6 +37,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "forced": ("door_contact",),
     "open_too_long": ("door_contact",),
     "guests_tonight": ("beam_outer", "beam_inner"),
+    "knocks_tonight": ("hatch_knock", "door_knock"),
     "release_cancel": ("strike",),
 }
 #: What older releases announced and this one does not: their platforms.

@@ -15,7 +15,7 @@ def needs() -> list[str]:
     bootstrap = import_module("homeassistant.bootstrap")
     folder = Path(import_module("homeassistant.components").__path__[0])
     todo = {*bootstrap.DEFAULT_INTEGRATIONS, *bootstrap.CORE_INTEGRATIONS}
-    todo |= {"api", "isal", "mqtt", "system_log"}
+    todo |= {"api", "automation", "hassio", "isal", "mqtt", "system_log"}
     done: set[str] = set()
     found: set[str] = set()
     while todo:

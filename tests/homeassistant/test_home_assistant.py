@@ -175,12 +175,14 @@ ENTITIES: dict[str, tuple[str, dict[str, Any]]] = {
     },
 }
 OURS = sorted(ENTITIES)
+MOMENTARY = ("started", "raps", "tonight")
 
 
 def ours(ha: HomeAssistant) -> dict[str, str]:
-    """The states of our entities, without the one that counts seconds."""
+    """The states of our entities, without those that are told when something happens."""
     found = {entity: state["state"] for entity, state in ha.states().items()}
-    return {entity: found.get(entity, "") for entity in OURS if "started" not in entity}
+    lasting = [entity for entity in OURS if not any(word in entity for word in MOMENTARY)]
+    return {entity: found.get(entity, "") for entity in lasting}
 
 
 def settles(ha: HomeAssistant, before: dict[str, str]) -> None:
@@ -279,6 +281,58 @@ def test_room_is_set_to_empty(ha: HomeAssistant) -> None:
     assert ha.complaints() == []
 
 
+def test_knock_rings_once_over_a_restart(ha: HomeAssistant, house: House, broker: Broker) -> None:
+    bell = "event.backdoor_bar_knock_at_the_hatch"
+    before = ha.state(bell)
+
+    def rung() -> bool:
+        house.simulator.act("knock_hatch")
+        return ha.state(bell) != before
+
+    eventually(rung)
+    eventually(lambda: ha.state("sensor.backdoor_bar_raps_at_the_hatch") == "2")
+    rung_at = ha.state(bell)
+    house.stop()
+    becomes(ha, bell, "unavailable")
+    house.start()
+    becomes(ha, "lock.backdoor_bar", "locked")
+    becomes(ha, bell, rung_at)
+    ha.call("button.press", "button.backdoor_bar_hatch_answered")
+    ha.call("button.press", "button.backdoor_bar_room_empty")
+
+
+SWITCHES = (
+    ("evacuation", "evacuate", "end_evacuation"),
+    ("lock_down", "lock_down", "end_lock_down"),
+    ("closed_to_guests", "close_to_guests", "open_to_guests"),
+)
+
+
+@pytest.mark.parametrize(("sensor", "begin", "end"), SWITCHES)
+def test_what_holds_is_begun_and_ended(
+    ha: HomeAssistant, sensor: str, begin: str, end: str
+) -> None:
+    for button, state in ((begin, "on"), (end, "off")):
+        ha.call("button.press", f"button.backdoor_bar_{button}")
+        becomes(ha, f"binary_sensor.backdoor_bar_{sensor}", state)
+
+
+def test_party_is_let_in_and_stopped_and_a_tap_is_taken_back(
+    ha: HomeAssistant, house: House
+) -> None:
+    ha.call("button.press", "button.backdoor_bar_let_in_2")
+    eventually(lambda: house.pin(STRIKE).state, 5)
+    ha.call("button.press", "button.backdoor_bar_stop_the_release")
+    eventually(lambda: not house.pin(STRIKE).state)
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=3)
+    becomes(ha, "sensor.backdoor_bar_guests", "3")
+    undo = "button.backdoor_bar_take_back"
+    eventually(lambda: attributes(ha, undo)["undoable"])
+    ha.call("button.press", undo)
+    becomes(ha, "sensor.backdoor_bar_guests", "0")
+    assert ha.complaints() == []
+
+
 def attic_has(ha: HomeAssistant, entities: int) -> bool:
     return sum("backdoor_attic" in name for name in ha.states()) == entities
 
@@ -288,7 +342,7 @@ def test_entities_no_longer_wired_are_removed(
     ha: HomeAssistant, broker: Broker, tmp_path: Path, way: str
 ) -> None:
     """In both ways of discovery, and from the one to the other."""
-    for lines, entities in ((WIRING, len(ENTITIES)), (("strike", "door_contact"), 15)):
+    for lines, entities in ((WIRING, len(ENTITIES)), (("strike", "door_contact"), 39)):
         attic = House(tmp_path, broker, "house.venue=attic", f"homeassistant.discovery={way[:-2]}")
         attic.config = attic.config.wired({line: WIRING[line] for line in lines})
         attic.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.config.loader import parse
+from controller.config.loader import ConfigError, parse
 from controller.config.presets import ACTIONS
 from controller.integrations.devices import Devices, is_online
 from controller.mqtt.message import Message
@@ -32,6 +32,37 @@ def light(preset: str, **keys: str) -> tuple[Pairs, Pairs, Pairs]:
         pairs(bulb.light_messages(False, False)),
         pairs(bulb.light_messages(True, True)),
     )
+
+
+def test_zigbee2mqtt_with_a_slash_in_the_name_and_a_base_topic_of_its_own() -> None:
+    bulb = devices("hatch_light", preset="zigbee2mqtt", device="kitchen/floor_light", base="z2m/up")
+    on = pairs(bulb.light_messages(True, False))
+    assert on == [("z2m/up/kitchen/floor_light/set", '{"state":"ON"}')]
+    assert bulb.state_topics() == [
+        "z2m/up/bridge/state",
+        "z2m/up/kitchen/floor_light/availability",
+    ]
+
+
+@pytest.mark.parametrize("preset", ["shelly1", "shelly2"])
+@pytest.mark.parametrize("channel", [0, 3])
+def test_shelly_with_several_outputs(preset: str, channel: int) -> None:
+    both = (
+        devices("hatch_light", preset=preset, device="home/plug", channel=channel).light_messages,
+        devices("chime", preset=preset, device="home/plug", channel=channel).chime_messages,
+    )
+    for topic, payload in pairs([*both[0](True, False), *both[1]("warning")]):
+        if preset == "shelly1":
+            assert topic == f"shellies/home/plug/relay/{channel}/command"
+        else:
+            assert topic == "home/plug/rpc"
+            assert json.loads(payload)["params"]["id"] == channel
+
+
+@pytest.mark.parametrize("device", ["/lamp", "lamp/", "a+b", "a#"])
+def test_device_name_that_is_no_part_of_a_topic_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match="device"):
+        devices("hatch_light", preset="zigbee2mqtt", device=device)
 
 
 def test_messages_of_zigbee2mqtt() -> None:
