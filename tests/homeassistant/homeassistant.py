@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import urllib.error
@@ -21,6 +22,37 @@ homeassistant: {{ name: Bar, unit_system: metric, time_zone: Europe/Rome }}
 http: {{ server_host: 127.0.0.1, server_port: {port} }}
 logger: {{ default: warning }}
 """
+#: One automation of each blueprint, with a script in place of the phone.
+AUTOMATIONS = """
+script:
+  phone:
+    sequence:
+      - action: mqtt.publish
+        data:
+          topic: test/phone
+          payload: "{{ dict(message=message, data=data | default({})) | to_json }}"
+automation:
+  - alias: knock
+    use_blueprint:
+      path: backdoor/hatch_knock_to_phone.yaml
+      input:
+        bell: event.backdoor_bar_knock_at_the_hatch
+        answered: button.backdoor_bar_hatch_answered
+        phone: script.phone
+  - alias: last call
+    use_blueprint:
+      path: backdoor/last_call_dims_light.yaml
+      input: {session: sensor.backdoor_bar_session, light: {entity_id: light.shelf}}
+  - alias: evacuation
+    use_blueprint:
+      path: backdoor/evacuation_lights.yaml
+      input: {evacuation: binary_sensor.backdoor_bar_evacuation, lights: {entity_id: light.shelf}}
+  - alias: taxi
+    use_blueprint:
+      path: backdoor/taxi_reminder.yaml
+      input: {ends: sensor.backdoor_bar_session_ends, minutes: 180, phone: script.phone}
+"""
+BLUEPRINTS = Path(__file__).parents[2] / "controller/integrations/blueprints"
 #: What this bare Home Assistant misses on its own account.
 NOT_OURS = ("Skipping pip installation", "libturbojpeg")
 CLIENT = "http://127.0.0.1/"
@@ -35,7 +67,9 @@ class HomeAssistant:
         self._token = ""
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
-        (folder / "configuration.yaml").write_text(CONFIGURATION.format(port=self._port))
+        text = CONFIGURATION.format(port=self._port) + AUTOMATIONS
+        (folder / "configuration.yaml").write_text(text)
+        shutil.copytree(BLUEPRINTS, folder / "blueprints/automation/backdoor")
 
     def start(self) -> None:
         """Start, and return when it answers and has done what it does at its start."""
@@ -95,6 +129,10 @@ class HomeAssistant:
         """Call a service as ``lock.open`` for an entity."""
         domain, _, name = service.partition(".")
         self._ask("POST", f"/api/services/{domain}/{name}", {"entity_id": entity, **data})
+
+    def fire(self, event: str, **data: Any) -> None:
+        """Fire an event, as the app on a phone does."""
+        self._ask("POST", f"/api/events/{event}", data)
 
     def join(self, host: str, port: int) -> None:
         """Set up MQTT by the form that the user fills in."""

@@ -5,6 +5,8 @@ Runs with ``make test-ha``; without a Home Assistant it is skipped.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,10 +18,12 @@ import pytest
 
 from controller.config.settings import WIRING
 from controller.gpio.simulated import Simulator
+from controller.mqtt.message import Message
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker
-from tests.homeassistant.homeassistant import HA_PYTHON, HomeAssistant
+from tests.homeassistant.homeassistant import BLUEPRINTS, HA_PYTHON, HomeAssistant
 from tests.support.demo import demo_config
+from tests.support.subscriber import Subscriber
 from tests.support.wait import eventually
 
 pytestmark = [
@@ -330,6 +334,82 @@ def test_party_is_let_in_and_stopped_and_a_tap_is_taken_back(
     eventually(lambda: attributes(ha, undo)["undoable"])
     ha.call("button.press", undo)
     becomes(ha, "sensor.backdoor_bar_guests", "0")
+    assert ha.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def mqtt(broker: Broker, ha: HomeAssistant) -> Iterator[Subscriber]:
+    """What else is on the broker: a light, and whoever listens."""
+    subscriber = Subscriber(broker.port)
+    light = {
+        "name": "Shelf",
+        "unique_id": "shelf",
+        "schema": "json",
+        "command_topic": "test/shelf",
+        "brightness": True,
+    }
+    payload = json.dumps(light).encode()
+    subscriber.send_message(Message("homeassistant/light/shelf/config", payload, retain=True))
+    becomes(ha, "light.shelf", "unknown")
+    yield subscriber
+    subscriber.send_message(Message("homeassistant/light/shelf/config", b"", retain=True))
+    subscriber.close()
+
+
+def said(mqtt: Subscriber, topic: str) -> list[Any]:
+    return [json.loads(payload) for payload in mqtt.payloads(topic)]
+
+
+def test_blueprint_tells_a_phone_and_its_answer_answers(
+    ha: HomeAssistant, house: House, mqtt: Subscriber
+) -> None:
+    def told() -> list[Any]:
+        return [each for each in said(mqtt, "test/phone") if each["data"]]
+
+    def tells() -> bool:
+        house.simulator.act("knock_hatch")
+        return bool(told())
+
+    eventually(tells)
+    (button,) = told()[-1]["data"]["actions"]
+    assert button["title"] == "Answered"
+    becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "on")
+
+    def answered() -> bool:
+        ha.fire("mobile_app_notification_action", action=button["action"])
+        return ha.state("binary_sensor.backdoor_bar_hatch_light") == "off"
+
+    eventually(answered)
+
+
+def test_blueprint_reminds_of_a_taxi(ha: HomeAssistant, mqtt: Subscriber) -> None:
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=1)
+    eventually(lambda: any("taxi" in each["message"] for each in said(mqtt, "test/phone")))
+    ha.call("button.press", "button.backdoor_bar_room_empty")
+    becomes(ha, "sensor.backdoor_bar_guests", "0")
+
+
+def test_blueprint_turns_lights_on_in_an_evacuation(ha: HomeAssistant, mqtt: Subscriber) -> None:
+    ha.call("button.press", "button.backdoor_bar_evacuate")
+    eventually(lambda: {"state": "ON", "brightness": 255} in said(mqtt, "test/shelf"))
+    ha.call("button.press", "button.backdoor_bar_end_evacuation")
+    becomes(ha, "binary_sensor.backdoor_bar_evacuation", "off")
+
+
+def test_blueprint_dims_a_light_at_last_call(ha: HomeAssistant, mqtt: Subscriber) -> None:
+    house_says = {"phase": "last_call", "ends_at": "2099-01-01T00:00:00+00:00"}
+    session = Message("backdoor/bar/session", json.dumps(house_says).encode())
+    mqtt.send_message(session)
+    eventually(lambda: {"state": "ON", "brightness": 76} in said(mqtt, "test/shelf"))
+    mqtt.send_message(Message("backdoor/bar/session", b"null"))
+    eventually(lambda: {"state": "ON", "brightness": 204} in said(mqtt, "test/shelf"))
+
+
+def test_dashboard_names_entities_that_are_there(ha: HomeAssistant) -> None:
+    text = (BLUEPRINTS.parent / "dashboard.yaml").read_text()
+    named = set(re.findall(r"- (\w+\.backdoor_bar\w*)", text))
+    assert named <= set(ha.states())
+    assert len(named) > 10
     assert ha.complaints() == []
 
 
