@@ -138,7 +138,11 @@ class HomeAssistant:
         """Set up MQTT by the form that the user fills in."""
         flows = "/api/config/config_entries/flow"
         flow = self._ask("POST", flows, {"handler": "mqtt"})
-        settings = {"broker": host, "port": port}
+        settings: dict[str, Any] = {"broker": host, "port": port}
+        # newer releases ask for the rest of it in a part of the form that is folded up
+        parts = [field for field in flow["data_schema"] if field.get("type") == "expandable"]
+        plain = {"set_client_cert": False, "set_ca_cert": "off", "transport": "tcp"}
+        settings |= {part["name"]: plain for part in parts}
         assert self._ask("POST", f"{flows}/{flow['flow_id']}", settings)["type"] == "create_entry"
 
     def states(self) -> dict[str, Any]:

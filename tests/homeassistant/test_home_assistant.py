@@ -84,10 +84,29 @@ def house(folder: Path, broker: Broker) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def ha(folder: Path, broker: Broker, house: House) -> Iterator[HomeAssistant]:
+def mqtt(broker: Broker) -> Iterator[Subscriber]:
+    """What else is on the broker: a light, and whoever listens."""
+    subscriber = Subscriber(broker.port)
+    light = {
+        "name": "Shelf",
+        "unique_id": "shelf",
+        "schema": "json",
+        "command_topic": "test/shelf",
+        "brightness": True,
+        "supported_color_modes": ["brightness"],
+    }
+    payload = json.dumps(light).encode()
+    subscriber.send_message(Message("homeassistant/light/shelf/config", payload, retain=True))
+    yield subscriber
+    subscriber.close()
+
+
+@pytest.fixture(scope="module")
+def ha(folder: Path, broker: Broker, house: House, mqtt: Subscriber) -> Iterator[HomeAssistant]:
     made = HomeAssistant(folder / "config")
     made.start()
     made.join(broker.host, broker.port)
+    becomes(made, "light.shelf", "unknown")
     yield made
     made.stop()
 
@@ -335,25 +354,6 @@ def test_party_is_let_in_and_stopped_and_a_tap_is_taken_back(
     ha.call("button.press", undo)
     becomes(ha, "sensor.backdoor_bar_guests", "0")
     assert ha.complaints() == []
-
-
-@pytest.fixture(scope="module")
-def mqtt(broker: Broker, ha: HomeAssistant) -> Iterator[Subscriber]:
-    """What else is on the broker: a light, and whoever listens."""
-    subscriber = Subscriber(broker.port)
-    light = {
-        "name": "Shelf",
-        "unique_id": "shelf",
-        "schema": "json",
-        "command_topic": "test/shelf",
-        "brightness": True,
-    }
-    payload = json.dumps(light).encode()
-    subscriber.send_message(Message("homeassistant/light/shelf/config", payload, retain=True))
-    becomes(ha, "light.shelf", "unknown")
-    yield subscriber
-    subscriber.send_message(Message("homeassistant/light/shelf/config", b"", retain=True))
-    subscriber.close()
 
 
 def said(mqtt: Subscriber, topic: str) -> list[Any]:
