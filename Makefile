@@ -152,7 +152,8 @@ test-ha: dev .venv-ha/$(HA_VERSION).stamp
 	@$(HA_BASE) -m venv --clear .venv-ha
 	@.venv-ha/bin/pip install --quiet --disable-pip-version-check homeassistant==$(HA_VERSION)
 	@.venv-ha/bin/python -m tests.homeassistant.needs > .venv-ha/needs.txt
-	@.venv-ha/bin/pip install --quiet --disable-pip-version-check -r .venv-ha/needs.txt
+	@.venv-ha/bin/pip install --quiet --disable-pip-version-check -r .venv-ha/needs.txt \
+	  -c "$$(echo .venv-ha/lib/python3*/site-packages/homeassistant/package_constraints.txt)"
 	@touch $@
 
 # --- set-up: done again only when a lock file or pyproject.toml changes --------------------------

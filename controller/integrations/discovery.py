@@ -15,6 +15,7 @@ from typing import NamedTuple
 from controller.codec import encode
 from controller.config.settings import Config
 from controller.integrations.entities import MOST_PLACES, Component, components
+from controller.integrations.names import name_of
 from controller.mqtt.message import Message, Topics
 
 #: Which lines an entity is about: with none of them wired there is no such entity.
@@ -107,7 +108,20 @@ def _entities(config: Config) -> dict[str, Component]:
     names, node = Topics.of(config), node_id(config)
     italian = _language(config) == "it"
     found = components(names, config.rules.capacity, italian=italian)
-    return {key: {"unique_id": f"{node}_{key}", **part} for key, part in found.items()}
+    return {
+        key: {
+            "unique_id": f"{node}_{key}",
+            "default_entity_id": _entity_id(config, key, str(part["platform"])),
+            **part,
+        }
+        for key, part in found.items()
+    }
+
+
+def _entity_id(config: Config, key: str, platform: str) -> str:
+    """Return an id that is the same in every language, release and area of Home Assistant."""
+    words = f"Backdoor {config.venue} {name_of(key, italian=False) or ''}"
+    return f"{platform}.{re.sub('[^a-z0-9]+', '_', words.lower()).strip('_')}"
 
 
 def _platforms(entities: Mapping[str, Component]) -> dict[str, str]:

@@ -54,7 +54,7 @@ automation:
 """
 BLUEPRINTS = Path(__file__).parents[2] / "controller/integrations/blueprints"
 #: What this bare Home Assistant misses on its own account.
-NOT_OURS = ("Skipping pip installation", "libturbojpeg")
+NOT_OURS = ("Skipping pip installation", "libturbojpeg", "[haffmpeg.")
 CLIENT = "http://127.0.0.1/"
 
 

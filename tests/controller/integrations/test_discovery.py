@@ -176,7 +176,16 @@ ASKING = {key: part for key, part in PARTS.items() if "command_topic" in part}
 
 
 def test_entities_use_no_deprecated_keys() -> None:
-    assert not any({"object_id", "default_entity_id"} & set(part) for part in PARTS.values())
+    assert not any("object_id" in part for part in device(ASKED)["components"].values())
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_entity_ids_are_the_same_in_every_language(language: str) -> None:
+    config = parse({"web": {"language": language}, "homeassistant": {"commands": True}}, "x")
+    found = shown(config)
+    assert found["lock"]["default_entity_id"] == "lock.backdoor_bar"
+    assert found["guests"]["default_entity_id"] == "sensor.backdoor_bar_guests"
+    assert len({part["default_entity_id"] for part in found.values()}) == len(found)
 
 
 def test_commands_carry_id_and_time_and_are_never_retained_or_optimistic() -> None:
