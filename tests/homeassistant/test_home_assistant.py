@@ -369,9 +369,11 @@ def test_blueprint_tells_a_phone_and_its_answer_answers(
     def told() -> list[Any]:
         return [each for each in said(mqtt, "test/phone") if each["data"]]
 
+    before = len(told())
+
     def tells() -> bool:
         house.simulator.act("knock_hatch")
-        return bool(told())
+        return len(told()) > before
 
     eventually(tells)
     (button,) = told()[-1]["data"]["actions"]
@@ -386,8 +388,13 @@ def test_blueprint_tells_a_phone_and_its_answer_answers(
 
 
 def test_blueprint_reminds_of_a_taxi(ha: HomeAssistant, mqtt: Subscriber) -> None:
+    def reminders() -> int:
+        return sum("taxi" in each["message"] for each in said(mqtt, "test/phone"))
+
+    becomes(ha, "sensor.backdoor_bar_session", "no_session", 30)
+    before = reminders()
     ha.call("number.set_value", "number.backdoor_bar_set_guests", value=1)
-    eventually(lambda: any("taxi" in each["message"] for each in said(mqtt, "test/phone")))
+    eventually(lambda: reminders() > before)
     ha.call("button.press", "button.backdoor_bar_room_empty")
     becomes(ha, "sensor.backdoor_bar_guests", "0")
 
@@ -455,6 +462,10 @@ def test_home_assistant_restarts(ha: HomeAssistant, house: House) -> None:
 def test_controller_that_stops_is_unavailable_until_it_is_back(
     ha: HomeAssistant, house: House
 ) -> None:
+    ha.call("number.set_value", "number.backdoor_bar_set_guests", value=2)
+    becomes(ha, "sensor.backdoor_bar_guests", "2")
+    becomes(ha, "sensor.backdoor_bar_session", "running")
+    eventually(lambda: "T" in ha.state("sensor.backdoor_bar_session_ends"))
     before = ours(ha)
     house.stop()
     becomes(ha, "lock.backdoor_bar", "unavailable")
