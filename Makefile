@@ -19,13 +19,14 @@ WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
 SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
 .PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip check lint \
-  chaos model soak fuzz fuzz-page mutate bench lock clean new-venv test-page
+  deb chaos model soak fuzz fuzz-page mutate bench lock clean new-venv test-page
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
 	@echo 'make run     start the demo: simulated pins and the page; PORT=8080, LAN=1 for phones'
 	@echo 'make test    run all tests, with coverage'
 	@echo 'make check   lint, types and all tests: what CI runs'
+	@echo 'make deb     make the Debian packages (arm64, amd64) in dist/'
 	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make test-forky      the quick tests on Python 3.14, on a Debian of its own (root)'
@@ -79,6 +80,10 @@ quick: dev
 # Python 3.14, where the machine has none: the quick tests on a Debian that brings it.
 test-forky: dev
 	@$(BIN)/python -m tests.installed.forky $(if $(ARGS),ARGS='$(ARGS)')
+
+# Debian packages into dist/: the release, and the locked wheels for Debian 12 and 13.
+deb: dev
+	@$(BIN)/python systemd/deb/build.py $(ARGS)
 
 # A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
 SUITES := bookworm trixie

@@ -84,6 +84,16 @@ def packages(executor: Executor, pins: str | None) -> None:
         executor.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
 
 
+def demand(pins: str | None) -> None:
+    """Raise `StopError` without the pin library that is wanted: apt can't be asked from within."""
+    name = SYSTEM_PINS.get(pins or "")
+    if name and not _installed(name):
+        raise StopError(
+            f'[pins] factory = "{pins}" needs {name}: sudo apt install {name}, then'
+            " sudo dpkg --configure backdoor"
+        )
+
+
 def user(executor: Executor) -> None:
     """Make a user for each service, a group for the pins, and the directory of the data."""
     for group in ("gpio", USERS[0]):

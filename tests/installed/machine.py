@@ -27,7 +27,7 @@ PLENTY_KIB = 8 * 1024 * 1024
 NEEDS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 #: What the installer makes a release of, and what it is started from.
 SOURCES = ("controller", "web", "systemd", "pyproject.toml", "requirements.lock",
-           "requirements-notify.lock", "README.md")  # fmt: skip
+           "requirements-notify.lock", "README.md", "LICENSE")  # fmt: skip
 
 MOCK = """\
 [Service]
