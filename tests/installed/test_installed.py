@@ -5,16 +5,15 @@ The tests follow one another like the life of one machine; each leaves it workin
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.installed.machine import Machine
+from tests.installed.product import installed_files, release, set_count, state, working
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -47,15 +46,6 @@ client.publish("backdoor/bar/event/knock", json.dumps(body), qos=1).wait_for_pub
 client.disconnect()
 """
 
-#: What a phone does: pair, then read the state.
-PHONE = """
-import http.cookiejar, sys, urllib.request
-jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-phone = urllib.request.build_opener(jar)
-phone.open("http://127.0.0.1:8080/pair/" + open("/var/lib/backdoor/pairing.secret").read().strip())
-sys.stdout.write(phone.open("http://127.0.0.1:8080/api/state").read().decode())
-"""
-
 #: What a client with some login may do: a word for each try.
 CLIENT = """
 import time, paho.mqtt.client as paho
@@ -82,38 +72,8 @@ client.disconnect()
 """
 
 
-def state(machine: Machine) -> Any:
-    return json.loads(machine.python(PHONE))
-
-
-def working(machine: Machine) -> bool:
-    """Tell whether the page shows a live house."""
-    done = machine.tell("/opt/backdoor/.venv/bin/python", "-", text=PHONE)
-    return done.returncode == 0 and json.loads(done.stdout)["link"] == "online"
-
-
-def set_count(machine: Machine, count: int) -> None:
-    command = f"""
-import json, time, paho.mqtt.client as paho
-user, _, password = open("/etc/backdoor/web-test.login").read().strip().partition(":")
-client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-client.username_pw_set(user, password)
-client.connect("127.0.0.1")
-client.loop_start()
-body = {{"id": str(time.time()), "issued_at": time.time(), "count": {count}, "cause": "page"}}
-client.publish("backdoor/bar/cmd/set_count", json.dumps(body), qos=1).wait_for_publish(5)
-client.disconnect()
-"""
-    machine.python(command)
-    machine.until(lambda: state(machine)["occupancy"]["count"] == count)
-
-
 def client(machine: Machine, name: str, topic: str) -> str:
     return machine.python(CLIENT.format(name=name, topic=topic)).strip()
-
-
-def release(machine: Machine) -> str:
-    return machine.do("readlink", "/opt/backdoor").strip()
 
 
 def kill(machine: Machine, unit: str, number: signal.Signals) -> str:
@@ -121,12 +81,6 @@ def kill(machine: Machine, unit: str, number: signal.Signals) -> str:
     assert pid != "0"
     machine.do("kill", f"-{number.value}", pid)
     return pid
-
-
-def installed_files(machine: Machine) -> list[str]:
-    found = machine.do("find", "/opt", "/etc", "/usr/local", "/var/lib", "-name", "*backdoor*",
-                       "-not", "-path", "/opt/backdoor.releases/*")  # fmt: skip
-    return sorted(found.split())
 
 
 # --- to install ----------------------------------------------------------------------------------
@@ -467,7 +421,7 @@ def test_uninstall_leaves_nothing_but_the_data(machine: Machine) -> None:
     output = machine.do("/opt/backdoor/systemd/install", "--uninstall")
     assert "your data stays" in output
     assert installed_files(machine) == ["/etc/backdoor", "/etc/backdoor/backdoor.toml",
-                                        "/var/lib/backdoor"]  # fmt: skip
+                                        "/var/lib/backdoor", "/var/lib/backdoor-web"]  # fmt: skip
     for name in ("backdoor", "backdoor-web", "backdoor-notify"):
         assert machine.tell("getent", "passwd", name).returncode != 0
     assert machine.show("mosquitto", "ActiveState") == "active"
