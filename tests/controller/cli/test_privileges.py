@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+from tests.support.privileges import others_may_run_python
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+    pytest.mark.skipif(not others_may_run_python(), reason="no other user may run this Python"),
+]
 
 NOBODY = 65534
 #: A file of root's alone that would do as the secret of a page.

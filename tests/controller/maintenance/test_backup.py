@@ -27,6 +27,7 @@ from controller.journal.recovery import open_journal
 from controller.maintenance.archive import FORMAT, BackupError, Manifest, make, opened
 from controller.maintenance.contents import contents
 from controller.maintenance.restore import restore
+from tests.support.privileges import others_may_run_python
 
 ABOUT = Manifest(FORMAT, "2026-11-25T08:30:00+01:00", "bar", {"backdoor": "1.2.3"}, {})
 SAVED = Saved(1.0, "boot", 1.0, 1.0, {})
@@ -291,6 +292,7 @@ def test_a_full_disk_leaves_no_half_backup(house: House, journal: Journal, tmp_p
         house.backup(tmp_path / "no such folder/b.tar.gz")
 
 
+@pytest.mark.skipif(not others_may_run_python(), reason="no other user may run this Python")
 def test_root_reads_each_folder_as_its_owner(tmp_path: Path) -> None:
     """Without root there is only one owner, and nothing to tell apart."""
     root = os.geteuid() == 0
