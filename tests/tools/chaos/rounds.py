@@ -98,6 +98,7 @@ class Events:
         return self._by_seq
 
     def _take(self, event: Any) -> None:
+        event.pop("late_s", None)  # how late it comes: another time it says so, or more
         if event["seq"] not in self._by_seq:
             self._by_seq[event["seq"]] = event
             self.order.append(event["seq"])
