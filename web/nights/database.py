@@ -93,11 +93,15 @@ class _Sqlite:
                 timeout=BUSY_S,
                 check_same_thread=False,
             )
+        except (sqlite3.Error, OSError) as error:
+            raise self._problem(error) from None
+        try:
             self._db.execute("PRAGMA cache_size = -512")  # KiB: a year's sums need no more
             if writing:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            self._db.close()
             raise self._problem(error) from None
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
