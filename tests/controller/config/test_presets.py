@@ -16,6 +16,7 @@ from controller.config.loader import ConfigError, parse
         ("hatch_light", {"preset": "tasmota"}, 'device: preset "tasmota" needs the device'),
         ("hatch_light", {"device": "/b"}, "device: must be a device's name without"),
         ("hatch_light", {"device": "+"}, "device: must be a device's name without"),
+        ("hatch_light", {"part": "a/b"}, 'part: must be a name without "/"'),
         ("chime", {"preset": "wled", "device": "x"}, 'preset: "wled" has none; take zigbee2mqtt'),
         ("chime", {"preset": "plain"}, 'topic: preset "plain" needs a topic'),
         ("chime", {"topic": "a/#"}, 'topic: must be "" or a topic without'),

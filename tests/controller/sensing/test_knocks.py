@@ -222,3 +222,14 @@ def test_hour_of_another_generator() -> None:
     assert [(k.place, k.raps) for k in ends] == [(e["sensor"], e["raps"]) for e in truth]
     for knock, episode in zip(knocks, truth, strict=True):
         assert episode["t_ms"] < knock.t_ms < episode["t_last_ms"] + 900
+
+
+def test_pulse_that_never_began_is_not_taken_back() -> None:
+    knocks = Knocks(SensingSettings())
+    knocks.unpulse(0)  # nothing was heard at all
+    knocks.edge(0, 0.0, True)
+    heard = knocks._hit
+    knocks.unpulse(1)  # nor anything there
+    assert knocks._hit is heard is not None
+    knocks.unpulse(0)
+    assert knocks._hit is None
