@@ -140,10 +140,9 @@ def main() -> int:
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="wheels from here, no internet")
     parser.add_argument("--out", type=Path, default=Path("dist"), metavar="DIR")
     options = parser.parse_args()
-    for tool in ("dpkg-deb", "xz"):
-        if not shutil.which(tool):
-            print(f"{tool} is missing: sudo apt install dpkg xz-utils", file=sys.stderr)
-            return 1
+    if not shutil.which("dpkg-deb"):
+        print("dpkg-deb is missing: sudo apt install dpkg", file=sys.stderr)
+        return 1
     os.umask(0o022)
     try:
         for arch in options.arch or ARCHITECTURES:

@@ -8,6 +8,7 @@ nothing, ``ask`` asks for the page again and again. Prints a line when each was 
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
 import ssl
@@ -79,6 +80,8 @@ class Crowd:
 
 def main(port: int, manner: str, connections: int, count: int) -> None:
     """Hold the crowd until standard input ends."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # 1,024 files are usual at first
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     ended = threading.Event()
 
     def wait_for_the_end() -> None:
