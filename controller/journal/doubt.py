@@ -4,26 +4,34 @@
 and goes when a state that carries the doubt itself is on the disk. So a start that fails or is
 killed at any instant in between leaves the doubt to the next one.
 
-`NewestStep` says which step was written last in this boot. A journal that ends with another one was
-cut, or replaced by an older copy. It need not survive a power cut, after which the count asks
-anyway: it is never synced, and where systemd gives a runtime directory it is in memory.
+`NewestStep` says which step of this boot was written last, and which one was about to be. A journal
+that ends with neither was cut, or replaced by an older copy. It need not survive a power cut, after
+which the count asks anyway: it is never synced, and where systemd gives a runtime directory it is
+in memory.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from zlib import crc32
 
 from controller.config.atomic_file import sync_folder
 from controller.journal.records import Saved
 
 #: The one reason that is no damage: who was inside then says nothing of now.
 RESTORED = "a backup was restored"
+#: What `NewestStep` finds: a file that is damaged, or a process that was killed in a step.
+CUT = "it does not end with the newest step: it was cut, or is an older copy"
+UNWRITTEN = "its newest step was not written: the controller was killed at that instant"
 #: Of a mark's text, so that whatever stands in the file makes no long line in a log.
 SHOWN = 300
-#: Bytes of the newest step; always as many, so that a new one covers the old one.
-STEP_BYTES = 80
+#: Stands for a moment where this boot has none.
+NO_STEP = "-"
+#: Bytes of the newest steps; always as many, so that a new one covers the old one.
+STEP_BYTES = 128
 
 
 class DoubtMark:
@@ -62,37 +70,53 @@ class DoubtMark:
 
 
 class NewestStep:
-    """The moment of the newest step of this boot."""
+    """The moments of the newest steps of this boot; ``written`` is the one that the journal has."""
 
     def __init__(self, journal: Path) -> None:
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         self.path = Path(folder or journal.parent, f"{journal.name}-newest")
+        self.written: Saved | None = None
         self._fd = -1
 
-    def note(self, saved: Saved) -> None:
-        """Write down the moment of a step: before the step itself, so that none is missed.
+    @contextmanager
+    def writing(self, saved: Saved) -> Iterator[None]:
+        """Write down that this step is about to be written, then that the journal has it.
 
-        Where it can't be written, the next start finds another moment and asks.
+        Where neither can be written, the next start finds another moment and asks.
         """
+        self._note(saved)
+        try:
+            yield
+        except Exception:
+            self.written = None  # from here on the journal lacks more than one step
+            self._note(saved)
+            raise
+        self.written = saved
+        self._note(saved)
+
+    def _note(self, saved: Saved) -> None:
         with suppress(OSError):
             if self._fd < 0:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
                 self._fd = os.open(self.path, flags, 0o644)
-            os.pwrite(self._fd, _text_of(saved), 0)
+            os.pwrite(self._fd, _text_of(self.written, saved), 0)
 
-    def is_missing_from(self, saved: Saved | None, boot_id: str) -> bool:
-        """Return whether the newest step of this boot is another one than the ``saved`` one."""
-        text = self._read()
-        if saved is None or saved.boot_id != boot_id:
-            return text.startswith(f"{boot_id} ".encode())
-        return text != _text_of(saved)
+    def missing_from(self, saved: Saved | None, boot_id: str) -> str:
+        """Return how a journal that ends with ``saved`` lacks the newest step; "" if it has it."""
+        boot, *moments = _checked(self._read()).split() or [""]
+        ends_with = _moment_of(saved, boot_id)
+        if ends_with in moments[-1:]:
+            return ""
+        if boot != boot_id:
+            return CUT if ends_with != NO_STEP else ""
+        return UNWRITTEN if ends_with in moments[:1] else CUT
 
-    def _read(self) -> bytes:
+    def _read(self) -> str:
         try:
             with self.path.open("rb") as file:
-                return file.read(STEP_BYTES + 1)
+                return file.read(STEP_BYTES + 1).decode("ascii", "replace")
         except OSError:
-            return b""
+            return ""
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -101,6 +125,15 @@ class NewestStep:
             os.close(fd)
 
 
-def _text_of(saved: Saved) -> bytes:
-    text = f"{saved.boot_id} {saved.boottime_ms!r}"
-    return text.ljust(STEP_BYTES).encode()[:STEP_BYTES]
+def _text_of(written: Saved | None, newest: Saved) -> bytes:
+    text = f"{newest.boot_id} {_moment_of(written, newest.boot_id)} {newest.boottime_ms!r}"
+    return f"{crc32(text.encode()):08x} {text}".ljust(STEP_BYTES).encode()[:STEP_BYTES]
+
+
+def _checked(text: str) -> str:
+    crc, _, rest = text.strip().partition(" ")
+    return rest if crc == f"{crc32(rest.encode()):08x}" else ""
+
+
+def _moment_of(saved: Saved | None, boot_id: str) -> str:
+    return NO_STEP if saved is None or saved.boot_id != boot_id else repr(saved.boottime_ms)

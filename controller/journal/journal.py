@@ -13,7 +13,7 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -165,17 +165,26 @@ class Journal:
             self._pending.add(rows, saved, delivered)
             self._checkpoint()
             return
-        if saved is not None and self.newest is not None:
-            self.newest.note(saved)
-        if self._append_log.torn:
-            self._checkpoint()
-        fields = self._known if saved is None else saved.fields()
-        self._append_log.add(line_of(rows, fields, delivered, self._known))
-        self._known = fields
+        with self._noted(saved):
+            self._append(self._append_log, rows, saved, delivered)
         self._pending.add(rows, saved, delivered)
         self._carried = self._carried or (saved is not None and self.doubt is not None)
         if self._pending.size >= CHECKPOINT_SIZE:
             self._checkpoint()
+
+    def _noted(self, saved: Saved | None) -> AbstractContextManager[None]:
+        if saved is None or self.newest is None:
+            return nullcontext()
+        return self.newest.writing(saved)
+
+    def _append(
+        self, log: AppendLog, rows: Sequence[Row], saved: Saved | None, delivered: int | None
+    ) -> None:
+        if log.torn:
+            self._checkpoint()
+        fields = self._known if saved is None else saved.fields()
+        log.add(line_of(rows, fields, delivered, self._known))
+        self._known = fields
 
     def sync(self) -> None:
         """Return once all that was written survives a power cut."""

@@ -25,7 +25,7 @@ from threading import Lock, Thread
 from controller.clock import boot_id
 from controller.journal.checks import row_problem
 from controller.journal.database import NewerJournalError
-from controller.journal.doubt import RESTORED, DoubtMark, NewestStep
+from controller.journal.doubt import RESTORED, UNWRITTEN, DoubtMark, NewestStep
 from controller.journal.journal import (
     CHECKED_ROWS,
     EVENTS,
@@ -216,11 +216,12 @@ def _with_doubts(found: _Found, journal: Journal, tonight: Sequence[Row]) -> Ope
     except BaseException:
         journal.close()
         raise
+    newest.written = journal.saved()
     journal.newest = newest
     warning = "; ".join(dict.fromkeys(found.reasons))
     if warning:
         warning = f"journal {found.file}: {warning}; confirm the guest count on the page"
-    damaged = bool(found.reasons) and found.reasons[0] != RESTORED
+    damaged = found.reasons[:1] != [RESTORED] and bool(set(found.reasons) - {UNWRITTEN})
     return Opened(journal, bool(warning), warning, tonight, damaged)
 
 
@@ -231,8 +232,8 @@ def _reasons(found: _Found, journal: Journal, newest: NewestStep, empty: bool) -
         yield f"{len(journal.left_out)} of its rows made no sense and are left out"
     if empty:
         yield "it was empty"
-    if newest.is_missing_from(journal.saved(), boot_id()):
-        yield "it does not end with the newest step: it was cut, or is an older copy"
+    if missing := newest.missing_from(journal.saved(), boot_id()):
+        yield missing
 
 
 # --- a file that is damaged as a whole ------------------------------------------------------------
@@ -252,6 +253,7 @@ def _start_new(found: _Found, why: str) -> Opened:
     except (sqlite3.Error, OSError) as error:
         return _in_memory(file, f"{why}; {error}")
     journal.doubt, journal.newest = found.mark, NewestStep(file)
+    journal.newest.written = journal.saved()
     warning = f"journal {file} is damaged ({why}): kept as {aside}, a new one is begun"
     return Opened(journal, doubt=True, warning=warning, tonight=tonight, damaged=True)
 

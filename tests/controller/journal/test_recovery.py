@@ -18,7 +18,7 @@ from controller.journal import journal as module
 from controller.journal import recovery
 from controller.journal.checks import LAST_SEQ, checksum, mark_problem, moment_problem, row_problem
 from controller.journal.database import connect
-from controller.journal.doubt import DoubtMark, NewestStep
+from controller.journal.doubt import CUT, UNWRITTEN, DoubtMark, NewestStep
 from controller.journal.journal import Journal, append_log_path, read_last
 from controller.journal.records import Saved
 from controller.journal.recovery import open_journal
@@ -422,22 +422,77 @@ def test_newest_step_that_cannot_be_written_or_read_asks(path: Path) -> None:
     newest = NewestStep(path)
     newest.path.unlink()
     newest.path.mkdir()
-    newest.note(step(3))
+    wrote(newest, step(3))
     newest.close()
     assert open_journal(path).doubt
 
 
+def wrote(newest: NewestStep, saved: Saved) -> None:
+    with newest.writing(saved):
+        pass
+
+
 def test_step_of_another_boot_says_nothing_of_this_one(path: Path) -> None:
     newest = NewestStep(path)
-    newest.note(saved(3))
-    assert not newest.is_missing_from(saved(2), boot_id())
-    assert not newest.is_missing_from(None, boot_id())
-    assert newest.is_missing_from(step(2), boot_id())
-    newest.note(step(3))
-    assert newest.is_missing_from(saved(2), boot_id())
-    assert newest.is_missing_from(None, boot_id())
-    assert not newest.is_missing_from(step(3), boot_id())
+    wrote(newest, saved(3))
+    assert newest.missing_from(saved(2), boot_id()) == ""
+    assert newest.missing_from(None, boot_id()) == ""
+    assert newest.missing_from(step(2), boot_id()) == CUT
+    wrote(newest, step(3))
+    assert newest.missing_from(saved(2), boot_id()) == CUT
+    assert newest.missing_from(None, boot_id()) == CUT
+    assert newest.missing_from(step(3), boot_id()) == ""
     newest.close()
+
+
+def test_process_killed_before_a_step_is_written_asks_and_is_no_damage(path: Path) -> None:
+    filled(path, 3)
+    journal = open_journal(path).journal
+    assert journal.newest is not None
+    journal.newest.writing(step(4)).__enter__()  # and no more
+    journal.close()
+    opened = open_journal(path)
+    assert opened.doubt
+    assert not opened.damaged
+    assert UNWRITTEN in opened.warning
+    opened.journal.close()
+    opened = open_journal(path)  # a start that is killed as well
+    assert opened.doubt
+    assert not opened.damaged
+    opened.journal.close()
+
+
+def test_process_killed_after_a_step_is_written_lacks_nothing(path: Path) -> None:
+    filled(path, 3)
+    newest = NewestStep(path)
+    newest.written = step(2)
+    newest.writing(step(3)).__enter__()  # it was written, and that was not noted
+    newest.close()
+    opened = open_journal(path)
+    assert not opened.doubt
+    opened.journal.close()
+
+
+def test_first_step_of_a_boot_that_was_not_written_is_no_damage(path: Path) -> None:
+    newest = NewestStep(path)
+    newest.written = saved(9)  # of another boot
+    newest.writing(step(1)).__enter__()
+    assert newest.missing_from(saved(9), boot_id()) == UNWRITTEN
+    assert newest.missing_from(None, boot_id()) == UNWRITTEN
+    newest.close()
+
+
+def test_steps_that_a_disk_refused_are_missed(path: Path) -> None:
+    filled(path, 3)
+    journal = open_journal(path).journal
+    assert journal.newest is not None
+    with pytest.raises(OSError, match="full"), journal.newest.writing(step(4)):
+        raise OSError("the disk is full")
+    journal.close()
+    opened = open_journal(path)
+    assert opened.damaged
+    assert CUT in opened.warning
+    opened.journal.close()
 
 
 # --- a disk that does not answer, and the last wall -----------------------------------------------
