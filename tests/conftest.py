@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import examples
-from tests.support.wait import HANGS_S, eventually
+from tests.support.wait import eventually
 
 examples.draw_the_same_everywhere()
 
@@ -105,9 +105,16 @@ class Broker:
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(how)
-            self._process.wait(HANGS_S)
+            eventually(lambda: self._ended_by(how))
             self._process = None
+
+    def _ended_by(self, how: signal.Signals) -> bool:
+        """Ask it to end. A broker that listens, and is not in its loop yet, forgets the signal."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        return self._process.returncode is not None
 
 
 @pytest.fixture
