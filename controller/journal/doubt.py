@@ -103,7 +103,7 @@ class NewestStep:
 
     def missing_from(self, saved: Saved | None, boot_id: str) -> str:
         """Return how a journal that ends with ``saved`` lacks the newest step; "" if it has it."""
-        boot, *moments = _checked(self._read()).split() or [""]
+        boot, *moments = _checked(self._read()).split(" ")  # a Mac's boot has no name
         ends_with = _moment_of(saved, boot_id)
         if ends_with in moments[-1:]:
             return ""
@@ -131,7 +131,7 @@ def _text_of(written: Saved | None, newest: Saved) -> bytes:
 
 
 def _checked(text: str) -> str:
-    crc, _, rest = text.strip().partition(" ")
+    crc, _, rest = text.rstrip().partition(" ")
     return rest if crc == f"{crc32(rest.encode()):08x}" else ""
 
 
