@@ -70,12 +70,16 @@ COMMANDS: Mapping[str, str | None] = {
     "room_empty": None,
     "undo": None,
     "self_test": None,
+    "watch_wiring": None,
     "ring_chime": "tone",
 }
 #: Commands that name what they are about, and the key of that name: an id in the snapshot.
 REFERENCES: Mapping[str, str] = {"answer_question": "question", "undo": "undoes"}
-#: What the page may ask for: it has no button for the chime, which is heard only where it rings.
-PAGE_COMMANDS = tuple(name for name in COMMANDS if name != "ring_chime")
+#: What has no button on the page: the chime is heard only where it rings, and the drawing of the
+#: wires asks by itself while somebody looks at it.
+WITHOUT_BUTTON = frozenset({"ring_chime", "watch_wiring"})
+#: What the page's buttons may ask for.
+PAGE_COMMANDS = tuple(name for name in COMMANDS if name not in WITHOUT_BUTTON)
 #: A release that names no party is for so many guests.
 USUAL_PARTY = 1
 #: What `ring_chime` may ring; ``evacuate`` rings for an evacuation and for nothing else.
@@ -306,4 +310,9 @@ class StartSelfTest:
     """Start the self-test: the raw edges of each line are checked."""
 
 
-Effect = Set | Chime | Note | Answer | StartSelfTest
+@dataclass(frozen=True, slots=True)
+class WatchWiring:
+    """Publish for a while how each wire stands: somebody looks at the drawing of the header."""
+
+
+Effect = Set | Chime | Note | Answer | StartSelfTest | WatchWiring

@@ -42,6 +42,11 @@ class StrikeCutoff:
                 self._changed.notify()
                 self._output.on()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the strike is driven to on now."""
+        return self._due_s is not None
+
     def close(self) -> None:
         """Switch the strike off and end the thread."""
         self.set(False)

@@ -198,6 +198,15 @@ class Pins:
             self._set_level(self._outputs[line], level, blink)
             self._levels[line] = (level, blink)
 
+    def driven(self) -> dict[str, tuple[bool, bool]]:
+        """Return for each output whether it is switched on now, and whether it blinks."""
+        levels = {line: self._levels.get(line, (False, False)) for line in self._outputs}
+        if "chime" in levels:
+            levels["chime"] = (bool(self._outputs["chime"].is_active), False)
+        if self._cutoff is not None:
+            levels["strike"] = (self._cutoff.is_on, False)
+        return levels
+
     def _set_level(self, output: Any, level: bool, blink: bool) -> None:
         if level and blink:
             output.blink(BLINK_S, BLINK_S)

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from controller.events import TONES, USUAL_PARTY, Answer, Command, Reason, StartSelfTest
+from controller.events import (
+    TONES,
+    USUAL_PARTY,
+    Answer,
+    Command,
+    Reason,
+    StartSelfTest,
+    WatchWiring,
+)
 from controller.rules import occupancy as people
 from controller.rules import undo
 from controller.rules.question import Question
@@ -220,6 +228,12 @@ def _self_test(transition: Transition, command: Command) -> Reason | None:
     return None
 
 
+def _watch_wiring(transition: Transition, command: Command) -> Reason | None:
+    """Let the wires be shown; it changes nothing, so it is permitted at any time."""
+    transition.effects.append(WatchWiring())
+    return None
+
+
 HANDLERS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "access_door": _access_door,
     "release_cancel": _release_cancel,
@@ -239,4 +253,5 @@ HANDLERS: dict[str, Callable[[Transition, Command], Reason | None]] = {
     "undo": undo.take_back,
     "ring_chime": _ring_chime,
     "self_test": _self_test,
+    "watch_wiring": _watch_wiring,
 }

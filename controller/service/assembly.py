@@ -41,6 +41,7 @@ from controller.service.night import Night, noon_before
 from controller.service.publisher import Item, LinkMaker, Publisher
 from controller.service.reporter import Integrations, Origin, Reporter
 from controller.service.selftest import PAGE_LIMIT_S, SelfTest, SelfTestHost
+from controller.service.wiring import Wiring, WiringHost
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder, flights
 
@@ -222,6 +223,7 @@ def _components(config: Config, world: World, base: _Base) -> Components:
     publisher = _publisher(config, world, base, reporter)
     host = SelfTestHost(base.clock, base.engine, publisher, base.queue)
     self_test = SelfTest(input_lines(config), host, world.self_test_s, world.on_progress)
+    wiring = _wiring(config, base, publisher)
     flight, notifier = FlightRecorder(flights(config.journal.path)), Notifier()
     heartbeat = Heartbeat(
         clock=base.clock,
@@ -231,6 +233,7 @@ def _components(config: Config, world: World, base: _Base) -> Components:
         reporter=reporter,
         publisher=publisher,
         self_test=self_test,
+        wiring=wiring,
         flight=flight,
         notifier=notifier,
         keep_days=config.journal.keep_days,
@@ -243,9 +246,20 @@ def _components(config: Config, world: World, base: _Base) -> Components:
         publisher=publisher,
         flight=flight,
         self_test=self_test,
+        wiring=wiring,
         heartbeat=heartbeat,
         notifier=notifier,
     )
+
+
+def _wiring(config: Config, base: _Base, publisher: Publisher) -> Wiring:
+    host = WiringHost(
+        now_ms=base.clock.now_ms,
+        driven=base.pins.driven,
+        faults=lambda: base.engine.state.faults,
+        publish=publisher.publish_live,
+    )
+    return Wiring({**input_lines(config), **output_lines(config)}, config.sensing, host)
 
 
 def _reporter(config: Config, base: _Base) -> Reporter:

@@ -18,6 +18,7 @@ from controller.rules.state import RuleSettings, State, door_mode
 from controller.service.publisher import Item, Publisher
 from controller.service.reporter import Reporter
 from controller.service.selftest import SelfTest
+from controller.service.wiring import Wiring
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder
 
@@ -111,6 +112,7 @@ class Heartbeat:
     reporter: Reporter
     publisher: Publisher
     self_test: SelfTest
+    wiring: Wiring
     flight: FlightRecorder
     notifier: Notifier
     keep_days: int = 400
@@ -137,6 +139,7 @@ class Heartbeat:
             self.queue.put(edge)
         self.publisher.catch_up()
         self.publisher.watch_disk(self.engine.state)
+        self.wiring.tick()
         self._ticks += 1
         if self._ticks % TICKS_PER_HEARTBEAT == 0:
             self._beat()

@@ -15,7 +15,16 @@ from time import monotonic
 
 from controller.clock import Clock, believable, wall_s
 from controller.engine import Engine, TimedEffects
-from controller.events import Chime, Command, Edge, Fault, Set, Started, StartSelfTest
+from controller.events import (
+    Chime,
+    Command,
+    Edge,
+    Fault,
+    Set,
+    Started,
+    StartSelfTest,
+    WatchWiring,
+)
 from controller.gpio.pins import Pins
 from controller.integrations.announcements import Repeat
 from controller.mqtt.inbox import Inbox, Now
@@ -25,6 +34,7 @@ from controller.service.heartbeat import Heartbeat
 from controller.service.publisher import Item, Publisher
 from controller.service.reporter import Reporter
 from controller.service.selftest import SelfTest
+from controller.service.wiring import Wiring
 from controller.systemd import Notifier
 from controller.trace import FlightRecorder
 
@@ -62,6 +72,7 @@ class Components:
     publisher: Publisher
     flight: FlightRecorder
     self_test: SelfTest
+    wiring: Wiring
     heartbeat: Heartbeat
     notifier: Notifier
 
@@ -113,6 +124,7 @@ class Loop:
         for edge in edges:
             self._components.flight.edge(edge)
             self._perform(_without_outputs(self._engine.edge(edge)))
+            self._components.wiring.edge(edge)
         self._perform(self._engine.active_outputs())
         self._components.publisher.start(self.state)
         self._components.notifier.ready()
@@ -179,6 +191,7 @@ class Loop:
         self._lost_edges = self._lost_edges + 1 if edge.resync else 0
         self._perform(self._engine.edge(edge))
         self._components.self_test.edge(edge)
+        self._components.wiring.edge(edge)
         if self._lost_edges >= LOST_IN_A_ROW:
             raise RuntimeError("the pins report no edges any more: start again with fresh ones")
 
@@ -207,8 +220,11 @@ class Loop:
     def _without_names(self, command: Command) -> Command | None:
         """Return a command as a trace has it, in which nothing has a name; None if it can't be.
 
-        There an answer is to the open question, and `undo` counts from the newest, which is 0.
+        There an answer is to the open question, and `undo` counts from the newest, which is 0. Who
+        looks at the wires leaves no trace.
         """
+        if command.name == "watch_wiring":
+            return None
         question, grant = self.state.question, self.state.grant
         if command.name == "answer_question":
             return command if question is not None and command.question == question.id else None
@@ -233,6 +249,8 @@ class Loop:
                 self._components.pins.chime(effect.tone)
             elif isinstance(effect, StartSelfTest):
                 self._components.self_test.begin()
+            elif isinstance(effect, WatchWiring):
+                self._components.wiring.watch()
         self._components.publisher.record(effects, self.state)
 
     def _publish_state(self) -> None:

@@ -136,6 +136,8 @@ class Publisher:
             if record.urgent:  # who asked for it finds it done
                 messages += reporter.changed_messages(state)
             self._commit_and_publish(record, messages)
+        else:  # nothing to keep, but somebody may wait for an answer
+            self.publish_in_turn(reporter.one_shot_messages(effects))
         if reporter.state_changed and self.state_due_s == inf:
             self.state_due_s = monotonic() + STATE_DELAY_S
 
@@ -179,9 +181,16 @@ class Publisher:
 
     def publish_latest(self, name: str, values: Mapping[str, Any]) -> None:
         """Publish a latest value that is not of the rules, retained, from any thread."""
+        self._publish_value(name, values, retain=True)
+
+    def publish_live(self, name: str, values: Mapping[str, Any]) -> None:
+        """Publish a value for who listens now; no broker keeps it. From any thread."""
+        self._publish_value(name, values, retain=False)
+
+    def _publish_value(self, name: str, values: Mapping[str, Any], *, retain: bool) -> None:
         at = codec.iso(self._clock.wall_s())
         payload = codec.encode({"boot": self._origin.boot, "at": at, **values})
-        self.publish(Message(self._origin.topics(name), payload, retain=True))
+        self.publish(Message(self._origin.topics(name), payload, retain=retain))
 
     def catch_up(self) -> None:
         """Go on with events that the broker has not got; to be called ten times a second."""

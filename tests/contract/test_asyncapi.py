@@ -75,6 +75,8 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         demo.simulator.act("walk_in")
         eventually(lambda: demo.mqtt.events("passage_seen"))
         assert demo.mqtt.ask("self_test")["ok"]
+        assert demo.mqtt.ask("watch_wiring")["ok"]
+        eventually(lambda: demo.mqtt.all("wiring"))
         demo.running.loop.post(demo.running.self_test.end)
         eventually(lambda: demo.mqtt.events("self_tested"))
         published += ours(demo)

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from gpiozero.pins.mock import MockFactory
 
 from controller.cli.main import main
+from controller.config.header import GROUNDS, HEADER, POWER
 from controller.config.settings import WIRING, LineSettings
-from controller.gpio.header import GROUNDS, HEADER, NOTES, POWER, svg, table
+from controller.gpio.header import NOTES, svg, table
 
 PICTURE = Path(__file__).parents[3] / "web" / "pictures" / "wiring.svg"
 SVG = "{http://www.w3.org/2000/svg}"

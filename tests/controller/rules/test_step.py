@@ -8,6 +8,7 @@ from msgspec import structs
 from controller.events import (
     COMMANDS,
     SWITCHES,
+    Answer,
     Command,
     Contact,
     Fault,
@@ -19,6 +20,7 @@ from controller.events import (
     Started,
     StartSelfTest,
     Tick,
+    WatchWiring,
 )
 from controller.rules import commands, handlers
 from controller.rules.state import State, door_mode, lock_state
@@ -798,6 +800,15 @@ def test_every_switch_and_every_command_has_its_handler() -> None:
 
 
 # --- the self-test -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("guests", [0, 2])
+def test_watch_wiring_is_answered_and_changes_nothing_at_any_time(guests: int) -> None:
+    room = Room()
+    room.command("set_count", guests)
+    before = room.state
+    assert room.step(Command(0.0, "watch_wiring", id="1")) == [WatchWiring(), Answer("1", ok=True)]
+    assert room.state == before
 
 
 def test_self_test_starts_in_an_empty_room_only_and_changes_nothing() -> None:
