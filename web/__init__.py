@@ -30,6 +30,7 @@ from web.mirror import LinkFactory, Mirror
 from web.nights.feed import Feed
 from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
+from web.presentation.wiring import WiringView
 from web.routes.metrics import metrics_routes
 from web.routes.nights import nights_routes
 from web.routes.page import AppContext, page
@@ -38,6 +39,7 @@ from web.routes.simulator import ACTIONS, Simulator, simulator_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
 from web.routes.venues import Venues, venues_routes
+from web.routes.wiring import wiring_routes
 from web.security.gate import DerivedKeySessions, gate
 from web.security.hosts import Hosts
 from web.security.pairing import AttemptLimiter, Pairing, page_url
@@ -88,6 +90,7 @@ def create_app(
     csrf = CSRFProtect(app)
     app.register_blueprint(page)
     app.register_blueprint(phones_routes(web.public_url, own_url))
+    app.register_blueprint(wiring_routes(WiringView(mirror, config.lines)))
     app.register_blueprint(metrics_routes(mirror, web.metrics_token))
     if venues is not None:
         app.register_blueprint(venues_routes(venues, mirror))

@@ -45,7 +45,16 @@ ALERTS: Mapping[str, str] = {
     "event/locked_open": "evacuation",
     "event/fault": "fault",
 }
-SUBSCRIPTIONS = ("status", "state", "heartbeat", "night", "result", "event/+", "self_test")
+SUBSCRIPTIONS = (
+    "status",
+    "state",
+    "heartbeat",
+    "night",
+    "result",
+    "event/+",
+    "self_test",
+    "wiring",
+)
 
 
 class LinkFactory(Protocol):

@@ -13,6 +13,7 @@ import web
 from tests.browser.conftest import SCREENSHOTS
 from tests.browser.states import STATES, evening
 from tests.support.fake_controller import FakeController, FakeSimulator, Serving, page_of
+from tests.support.wires import every_wire
 
 SCREENS = {
     "320x560": (320, 560),
@@ -90,6 +91,19 @@ def test_page_for_a_stranger(controller: FakeController, tmp_path: Path, open_pa
         keep(page, "wrong-link-360x640-it-dark")
 
 
+def show_wires(controller: FakeController, page: Page, url: str) -> None:
+    """Open the drawing of the header, a beam broken and a button pressed."""
+    wires = every_wire(beam_outer=True, release_button=True, strike=True)
+    moved = {"beam_outer": (3.0, 1, 0), "release_button": (0.4, 3, 1), "door_knock": (41.0, 12, 0)}
+    for wire in wires["lines"]:
+        if wire["line"] in moved:
+            wire["last_edge_s"], wire["edges"], wire["noise"] = moved[wire["line"]]
+    controller.publish("wiring", wires)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"{url}/wiring")
+    expect(page.locator("svg [data-wire=strike]")).to_have_attribute("data-state", "active")
+
+
 PICTURES = Path(web.__file__).parent / "pictures"
 
 
@@ -118,5 +132,7 @@ def test_pictures_of_the_readme_are_of_this_page(
                 page.locator(".tonight").screenshot(path=str(PICTURES / f"{name}.png"))
             else:
                 page.screenshot(path=str(PICTURES / f"{name}.png"))
+        show_wires(controller, page, serving.url)
+        page.screenshot(path=str(PICTURES / "wires.png"))
     mark.write_text(f"{now}\n")
     controller.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -143,7 +143,11 @@ def home() -> str:
 
 def _links() -> list[tuple[str, str]]:
     """Return the other pages that this house has, with their names."""
-    pages = {"/venues": _("All bars"), "/phones": _("Paired phones")}
+    pages = {
+        "/wiring": _("Wires, live"),
+        "/venues": _("All bars"),
+        "/phones": _("Paired phones"),
+    }
     rules = {rule.rule for rule in current_app.url_map.iter_rules()}
     return [(address, words) for address, words in pages.items() if address in rules]
 
@@ -228,6 +232,11 @@ def night() -> str:
 @page.get("/events")
 def events() -> ResponseReturnValue:
     """Stream the whole state as server-sent events; 503 when there are too many streams."""
+    return event_stream(lambda goes_on: context().streams.follow(_full_state, goes_on))
+
+
+def event_stream(follow: Callable[[Callable[[], bool]], Iterator[str]]) -> ResponseReturnValue:
+    """Answer with the events of ``follow(goes_on)``, as long as this phone is paired and there."""
     app = context()
     if not app.streams.enter():
         return jsonify(ok=False, reason="TooManyStreams"), 503, {"Retry-After": str(RETRY_STREAM_S)}
@@ -240,8 +249,7 @@ def events() -> ResponseReturnValue:
         app.phones.saw(phone.id)
         return True
 
-    stream = stream_with_context(app.streams.follow(_full_state, may_continue))
-    response = Response(stream, mimetype="text/event-stream")
+    response = Response(stream_with_context(follow(may_continue)), mimetype="text/event-stream")
     response.call_on_close(app.streams.leave)
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
@@ -292,19 +300,22 @@ def command(name: str) -> ResponseReturnValue:
     try:
         fields = _fields_of(name)
     except ValueError:
-        return _answer(Outcome("refused", "Malformed"), 400)
+        return answer(Outcome("refused", "Malformed"), 400)
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
         return render_template("sure.html", name=name, number=fields, question=question)
     tap = str(_body().get("tap", ""))
     tap = tap if TAP.fullmatch(tap) else ""
-    return _answer(context().mirror.command(name, by=g.phone.name, tap=tap, **fields))
+    return answer(context().mirror.command(name, by=g.phone.name, tap=tap, **fields))
 
 
-def _answer(outcome: Outcome, status: int | None = None) -> ResponseReturnValue:
+def answer(
+    outcome: Outcome, status: int | None = None, back: str = "page.home"
+) -> ResponseReturnValue:
+    """Answer how a command ended: to a form with the page that it goes ``back`` to."""
     if wants_page():
         flash(outcome_words(outcome), outcome.state)
-        return redirect(url_for("page.home"), 303)
+        return redirect(url_for(back), 303)
     body = {
         "ok": outcome.ok,
         "reason": outcome.reason,

@@ -18,6 +18,10 @@ REPEAT_S = 1.0
 RETRY_MS = 2000
 
 Render = Callable[[MirrorView], str]
+#: Returns the newest data and its version.
+Newest = Callable[[], tuple[int, str]]
+#: Returns when there is a newer version than this, or after so many seconds.
+Wait = Callable[[int, float], None]
 
 
 def sse_event(number: int, data: str) -> str:
@@ -61,11 +65,20 @@ class Streams:
 
     def follow(self, state: Render, goes_on: Callable[[], bool]) -> Iterator[str]:
         """Yield whole states while ``goes_on()``, at most for the lifetime; call `enter` before."""
+
+        def newest() -> tuple[int, str]:
+            mirror_view = self._mirror.view()
+            return mirror_view.version, state(mirror_view)
+
+        return self.send(newest, self._mirror.wait, goes_on)
+
+    def send(self, newest: Newest, wait: Wait, goes_on: Callable[[], bool]) -> Iterator[str]:
+        """Yield the ``newest`` data whenever ``wait`` returns; otherwise like `follow`."""
         until_s = time.monotonic() + self._lifetime_s
         number = 0
         yield f": backdoor\nretry: {RETRY_MS}\n\n"
         while goes_on() and not self._closing and time.monotonic() < until_s:
-            mirror_view = self._mirror.view()
+            version, data = newest()
             number += 1
-            yield sse_event(number, state(mirror_view))
-            self._mirror.wait(mirror_view.version, REPEAT_S)
+            yield sse_event(number, data)
+            wait(version, REPEAT_S)

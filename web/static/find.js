@@ -2,7 +2,7 @@
 // that a link from another site left out comes along when the page itself asks.
 "use strict";
 (() => {
-  const to = /^\/(venues|phones)?$/.test(location.pathname) ? location.pathname : "/";
+  const to = /^\/(venues|phones|wiring)?$/.test(location.pathname) ? location.pathname : "/";
   let asking = false;
   async function look() {
     if (document.hidden || asking) return;
