@@ -103,11 +103,12 @@ class NewestStep:
 
     def missing_from(self, saved: Saved | None, boot_id: str) -> str:
         """Return how a journal that ends with ``saved`` lacks the newest step; "" if it has it."""
-        boot, *moments = _checked(self._read()).split(" ")  # a Mac's boot has no name
+        text = _checked(self._read())
+        boot, *moments = text.split(" ")  # a Mac's boot has no name
         ends_with = _moment_of(saved, boot_id)
         if ends_with in moments[-1:]:
             return ""
-        if boot != boot_id:
+        if not text or boot != boot_id:
             return CUT if ends_with != NO_STEP else ""
         return UNWRITTEN if ends_with in moments[:1] else CUT
 
