@@ -67,12 +67,16 @@ class Journal:
         self._append_log: AppendLog | None = None
         #: The fields of the state as the lines of the append log give them so far.
         self._known: Mapping[str, Any] = {}
+        #: Of a log without lines: the last event in the database, for the first line to say.
+        self._base: int | None = None
         #: Whether a state was written since the start: after a doubt it carries the doubt.
         self._carried = False
         #: Whether the last process ended without `finish`: a crash, a kill or a power cut.
         self.unfinished = False
         #: Whether the append log is damaged after its whole lines.
         self.damaged_log = False
+        #: Which events may be missing between the database and the append log, "" if none is.
+        self.gap = ""
         #: What made no sense when it was read, and was left out: why, by the number of the event.
         self.left_out: dict[int, str] = {}
         #: For a journal at work: is there doubt that no written state carries yet, and which step
@@ -104,7 +108,9 @@ class Journal:
             if self._is_older(pending):
                 self.damaged_log = True  # somebody put it beside a newer database
             else:
+                self._note_gap(pending.base)
                 self._pending = pending
+            self._base = self._newest_kept()  # of a log that has lines the checkpoint says it anew
         except BaseException:
             self.close()
             raise
@@ -115,6 +121,19 @@ class Journal:
             return max(pending.events) < self.last_seq()
         kept, logged = self._saved(), pending.saved
         return kept is not None and logged is not None and logged.t_ms < kept.t_ms
+
+    def _note_gap(self, base: int) -> None:
+        """Note what the database has lost since the append log was begun after event ``base``.
+
+        SQLite says nothing of a WAL file that is cut or spoilt: it goes back to an older state.
+        """
+        kept = self._newest_kept()
+        if kept < base:
+            self.gap = f"events {kept + 1} to {base}"
+
+    def _newest_kept(self) -> int:
+        """Return the number of the newest event in the database, of whatever soundness; or 0."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
 
     @property
     def in_memory(self) -> bool:
@@ -183,8 +202,8 @@ class Journal:
         if log.torn:
             self._checkpoint()
         fields = self._known if saved is None else saved.fields()
-        log.add(line_of(rows, fields, delivered, self._known))
-        self._known = fields
+        log.add(line_of(rows, fields, delivered, self._known, self._base))
+        self._known, self._base = fields, None
 
     def sync(self) -> None:
         """Return once all that was written survives a power cut."""
@@ -214,7 +233,7 @@ class Journal:
         self._pending = PendingSteps()
         if self._append_log is not None:
             self._append_log.clear()
-            self._known = {}
+            self._known, self._base = {}, self._newest_kept()
 
     def _commit(self, pending: PendingSteps) -> None:
         with transaction(self._db):
@@ -277,6 +296,7 @@ class Journal:
                 delivered = self.delivered()
                 mark = (delivered, checksum(delivered))
                 self._db.execute("UPDATE mark SET delivered = ?, crc = ?", mark)
+        self._base = self._newest_kept()
 
     def _with_pending(self, rows: list[Row], seq: int = 0) -> list[Row]:
         return rows + self._pending.after(rows[-1].seq if rows else seq)

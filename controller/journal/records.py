@@ -97,6 +97,8 @@ class PendingSteps:
     delivered: int | None = None
     #: Steps and events.
     size: int = 0
+    #: The number of the last event before these steps, where the append log says so.
+    base: int = 0
 
     def add(self, rows: Sequence[Row], saved: Saved | None, delivered: int | None) -> None:
         """Add one more step."""
@@ -111,11 +113,15 @@ class PendingSteps:
 
 
 class _Step(Struct, array_like=True):
-    """One step as a line has it; ``fresh`` are the fields that differ from the line before."""
+    """One step as a line has it; ``fresh`` are the fields that differ from the line before.
+
+    ``base``, in the first line only, is the last event in the database when the log was begun.
+    """
 
     rows: list[tuple[int, float, float, str, Raw]]
     fresh: dict[str, Any] | None
     delivered: int | None
+    base: int | None = None
 
 
 def text_of(state: Mapping[str, Any]) -> str:
@@ -132,16 +138,24 @@ def state_of(text: str) -> Any:
 
 
 def line_of(
-    rows: Sequence[Row], fields: Mapping[str, Any], delivered: int | None, known: Mapping[str, Any]
+    rows: Sequence[Row],
+    fields: Mapping[str, Any],
+    delivered: int | None,
+    known: Mapping[str, Any],
+    base: int | None = None,
 ) -> bytes:
-    """Return one step as a line of JSON; of the saved ``fields`` only what is not ``known``."""
+    """Return one step as a line of JSON; of the saved ``fields`` only what is not ``known``.
+
+    ``base`` is for the first line of a log: the last event that is in the database.
+    """
     fresh = {
         name: value
         for name, value in fields.items()
         if (old := known.get(name, MISSING)) is not value and old != value
     }
     events = [(*row[:4], Raw(row.data.encode())) for row in rows]
-    return _ENCODER.encode((events, fresh or None, delivered))
+    step = (events, fresh or None, delivered)
+    return _ENCODER.encode(step if base is None else (*step, base))
 
 
 def read_steps(lines: Iterable[bytes]) -> tuple[PendingSteps, bool]:
@@ -159,6 +173,7 @@ def read_steps(lines: Iterable[bytes]) -> tuple[PendingSteps, bool]:
         if any(map(row_problem, rows)) or (saved and moment_problem(saved[:4])):
             return pending, True
         pending.add(rows, saved, step.delivered)
+        pending.base = step.base or pending.base
     return pending, False
 
 

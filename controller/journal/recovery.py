@@ -228,6 +228,8 @@ def _with_doubts(found: _Found, journal: Journal, tonight: Sequence[Row]) -> Ope
 def _reasons(found: _Found, journal: Journal, newest: NewestStep, empty: bool) -> Iterable[str]:
     if journal.damaged_log:
         yield "its newest part is damaged"
+    if journal.gap:
+        yield f"it has lost {journal.gap}"
     if journal.left_out:
         yield f"{len(journal.left_out)} of its rows made no sense and are left out"
     if empty:

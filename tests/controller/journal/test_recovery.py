@@ -16,11 +16,12 @@ import pytest
 from controller.clock import boot_id
 from controller.journal import journal as module
 from controller.journal import recovery
+from controller.journal.append_log import AppendLog
 from controller.journal.checks import LAST_SEQ, checksum, mark_problem, moment_problem, row_problem
 from controller.journal.database import connect
 from controller.journal.doubt import CUT, UNWRITTEN, DoubtMark, NewestStep
 from controller.journal.journal import Journal, append_log_path, read_last
-from controller.journal.records import Saved
+from controller.journal.records import Saved, line_of
 from controller.journal.recovery import open_journal
 from tests.support.rows import NINE_S, remembers_nothing, row, saved
 
@@ -382,6 +383,79 @@ def test_append_log_cut_between_two_steps_asks(path: Path) -> None:
     again = open_journal(path)
     assert again.journal.saved() == step(1)
     assert again.doubt
+    again.journal.close()
+
+
+@pytest.mark.parametrize(("older", "lost"), [(3, "events 4 to 6"), (5, "events 6 to 6")])
+def test_events_lost_between_an_older_database_and_the_newest_log_ask(
+    older: int, lost: str, path: Path, tmp_path: Path
+) -> None:
+    """The newest state is there, and yet something of tonight is not."""
+    shutil.copy(filled(path, older), tmp_path / "older")
+    opened = open_journal(filled(path, 6))
+    opened.journal.write([row(7)], step(7))
+    opened.journal.close()
+    shutil.copy(tmp_path / "older", path)
+    again = open_journal(path)
+    assert again.journal.saved() == step(7)
+    assert again.damaged
+    assert f"it has lost {lost}" in again.warning
+    assert reason(path)
+    again.journal.write([row(8)], step(8))
+    again.journal.close()
+    assert f"it has lost {lost}" in reason(path), "not synced yet, so the doubt stays"
+
+
+def test_wal_that_is_cut_after_a_checkpoint_asks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite goes back to before it without a word."""
+    monkeypatch.setattr(module, "CHECKPOINT_SIZE", 20)
+    opened = open_journal(path)
+    wal = path.with_name(f"{path.name}-wal")
+    try:
+        for seq in range(1, 16):
+            opened.journal.write([row(seq)], step(seq), seq)
+        whole = [file.read_bytes() for file in (path, append_log_path(path), wal)]
+    finally:
+        opened.journal.close()
+    for file, data in zip((path, append_log_path(path), wal), whole, strict=True):
+        file.write_bytes(data)
+    sound = open_journal(path)
+    assert not sound.doubt, "as a kill leaves it"
+    sound.journal.close()
+    append_log_path(path).write_bytes(whole[1])
+    path.write_bytes(whole[0])
+    wal.write_bytes(whole[2][:-1000])
+    again = open_journal(path)
+    assert again.journal.saved() == step(15)
+    assert again.damaged
+    assert "it has lost events" in again.warning
+    again.journal.close()
+
+
+def test_append_log_of_before_the_base_was_written_is_read(path: Path) -> None:
+    filled(path, 2)
+    log = AppendLog(append_log_path(path))
+    log.add(line_of([row(9)], step(9).fields(), None, {}))
+    log.close()
+    with NewestStep(path).writing(step(9)):
+        pass
+    again = open_journal(path)
+    assert not again.doubt
+    assert again.journal.last_seq() == 9
+    again.journal.close()
+
+
+def test_row_with_a_huge_number_that_is_left_out_makes_no_gap(path: Path) -> None:
+    filled(path, 3)
+    spoil(path, "UPDATE event SET seq = 9999999 WHERE seq = 2")
+    opened = open_journal(path)
+    opened.journal.write([row(4)], step(4))
+    opened.journal.sync()
+    opened.journal.close()
+    again = open_journal(path)
+    assert not again.doubt
     again.journal.close()
 
 

@@ -29,6 +29,8 @@ from typing import Any
 from unittest.mock import patch
 
 from controller.journal import journal
+from controller.journal.journal import read_last
+from controller.journal.records import Row
 from controller.mqtt.memory import InMemoryBroker
 from controller.rules.occupancy import Occupancy
 from controller.rules.state import State
@@ -53,6 +55,7 @@ class Evening:
     left: dict[str, Path]
     older: list[Path]
     boottime_ms: float
+    events: list[Row]
 
 
 def evening(folder: Path) -> Evening:
@@ -75,9 +78,10 @@ def evening(folder: Path) -> Evening:
     killed = older.pop()
     left = {"killed": killed, "stopped": _copied(live, folder / "stopped")}
     with closing(journal.Journal(_copied(killed, folder / "look") / "journal.db")) as seen:
-        saved = seen.saved()
+        saved, events = seen.saved(), seen.since(0)
     assert saved is not None
-    return Evening(left, older, saved.boottime_ms)
+    assert [row.seq for row in events] == list(range(1, len(events) + 1))
+    return Evening(left, older, saved.boottime_ms, events)
 
 
 def _copied(live: Path, to: Path) -> Path:
@@ -188,14 +192,24 @@ def start(folder: Path, boottime_ms: float, *, safe: bool = False) -> State:
     return running.loop.state
 
 
-def check(state: State, truth: int = TRUTH) -> str:
-    """Check what a start says after harm; return ``certain`` or ``asks``."""
+def check(state: State, folder: Path, played: Evening) -> str:
+    """Check what a start in ``folder`` says after harm; return ``certain`` or ``asks``.
+
+    It is certain only where the harm took nothing: harm may hit what no file needs.
+    """
     names = {fault.name for fault in state.faults}
     if state.occupancy.certain:
-        assert state.occupancy == Occupancy(truth, truth, truth), state.occupancy
+        assert state.occupancy == Occupancy(TRUTH, TRUTH, TRUTH), state.occupancy
+        assert is_whole(folder, played), "events are lost, and it does not ask"
         return "certain"
     assert names & NAMED, "it asks and does not say why"
     return "asks"
+
+
+def is_whole(folder: Path, played: Evening) -> bool:
+    """Return whether every event of the evening is in the journal, as it was written."""
+    kept = read_last(str(folder / "journal.db"), 10 * len(played.events))
+    return kept[: len(played.events)] == played.events
 
 
 def rot(
@@ -206,6 +220,7 @@ def rot(
     for name, left in played.left.items():  # without harm both are certain: the check can fail
         unharmed = start(_copied(left, folder / f"unharmed-{name}"), played.boottime_ms)
         assert unharmed.occupancy == Occupancy(TRUTH, TRUTH, TRUTH)
+        assert is_whole(folder / f"unharmed-{name}", played)
         assert not unharmed.faults
     done: Counter[str] = Counter()
     for number in range(share[0], rounds, share[1]):
@@ -215,7 +230,7 @@ def rot(
         shutil.copytree(played.left[chance.choice(("killed", "stopped"))], spoilt)
         name, harm = spoil(spoilt, chance, played.older)
         try:
-            done[_round(spoilt, played.boottime_ms, safe_first=chance.random() < 0.5)] += 1
+            done[_round(spoilt, played, safe_first=chance.random() < 0.5)] += 1
         except BaseException as error:
             error.add_note(f"round {number}: {name}: {harm}")
             raise
@@ -224,15 +239,15 @@ def rot(
     return dict(done)
 
 
-def _round(spoilt: Path, boottime_ms: float, *, safe_first: bool) -> str:
+def _round(spoilt: Path, played: Evening, *, safe_first: bool) -> str:
     """Start on a spoilt directory: as it is, or after safe mode has been there."""
     if safe_first:
-        assert not start(spoilt, boottime_ms, safe=True).occupancy.certain
-        assert not start(spoilt, boottime_ms).occupancy.certain
+        assert not start(spoilt, played.boottime_ms, safe=True).occupancy.certain
+        assert not start(spoilt, played.boottime_ms).occupancy.certain
         return "safe mode"
-    said = check(start(spoilt, boottime_ms))
+    said = check(start(spoilt, played.boottime_ms), spoilt, played)
     if said == "asks":
-        assert not start(spoilt, boottime_ms).occupancy.certain, "the doubt was forgotten"
+        assert not start(spoilt, played.boottime_ms).occupancy.certain, "the doubt was forgotten"
     return said
 
 
@@ -406,16 +421,17 @@ def processes(
         lost = number % 2 == 1
         for file in spoilt.glob("journal.db*") if lost else ():
             file.write_bytes(chance.randbytes(3000))
-        harm = "all lost" if lost else spoil(spoilt, chance, played.older)
+        harm = "all lost" if lost else str(spoil(spoilt, chance, played.older))
         unit = Unit(spoilt)
         for _ in range(chance.randint(0, 3)):
             unit.killed_after(chance.uniform(0.0, 0.8))
             done["kills"] += 1
         safe = chance.random() < 0.3
         status = unit.status(safe=safe)
-        # Harm may hit what nobody needs: then it is certain, and right.
-        right = not (lost or safe) and status.startswith(f"STATUS={TRUTH} of ")
-        assert right or "?" in status, f"{harm}: {status}: {unit.log()}"
+        if "?" not in status:
+            certain = status.startswith(f"STATUS={TRUTH} of ") and not (lost or safe)
+            assert certain, f"{harm}: {status}: {unit.log()}"
+            assert is_whole(spoilt, played), f"{harm}: events are lost: {status}: {unit.log()}"
         done["safe mode" if safe else "starts"] += 1
         unit.close()
         tell(f"{number}/{rounds} real starts")
