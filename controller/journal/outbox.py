@@ -42,6 +42,8 @@ class Outbox:
         self.delivered = delivered
         self._sent = delivered
         self._newest = newest
+        #: Events up to this one may have been sent before: by this run, or by one before it.
+        self.sent_before = newest
         self._now_s = now_s
         self._online = False
         self._up_at_s: float | None = None
@@ -113,6 +115,7 @@ class Outbox:
         if not (self._online and self._room()):
             return False
         self._sent = row.seq
+        self.sent_before = max(self.sent_before, row.seq)
         return True
 
     def _remember(self) -> None:

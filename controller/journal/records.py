@@ -62,7 +62,7 @@ class Row(NamedTuple):
     def to_json(self, late_s: float | None = None) -> str:
         """Return the event as it is published, JSON text.
 
-        ``late_s`` says of an event that is not sent at once how long ago it was, by our own clock.
+        ``late_s`` says of an event that is not live how long ago it was, by our own clock.
         """
         late = "" if late_s is None else f'"late_s":{max(late_s, 0.0):.3f},'
         if self.data.startswith('{"seq":'):

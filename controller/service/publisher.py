@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Delay between an event and the snapshot that follows it: gives other threads time to run first.
 STATE_DELAY_S = 0.001
+#: An event that is sent for the first time and sooner than this is live, and does not say its age.
+LATE_S = 1.0
 #: Commands waiting in the queue beyond this are dropped: a flood must not cost memory.
 COMMANDS_WAITING = 1000
 #: How long it is shown that another client came with our id: whether it is over, nobody can tell.
@@ -246,7 +248,8 @@ class Publisher:
     def _publish_written(
         self, rows: Sequence[Row], messages: Sequence[Message], stalls: int
     ) -> None:
-        self._publish_events(self._outbox.committed(rows))
+        sent_before = self._outbox.sent_before
+        self._publish_events(self._outbox.committed(rows), sent_before)
         for message in messages:
             overtaken = stalls < self._stalls and message.topic in self._overtaken
             if not (overtaken and message.retain):
@@ -254,20 +257,26 @@ class Publisher:
         for row in rows:
             log.info("%s %s", row.name, row.to_json())
 
-    def _publish_events(self, rows: Sequence[Row], *, late: bool = False) -> None:
-        """Publish events; who gets one late may have had it before, so it says that it is late."""
-        now_s = self._clock.wall_s()
+    def _publish_events(self, rows: Sequence[Row], sent_before: int) -> None:
+        """Publish events; one that may have been sent before, or is old, says how late it is.
+
+        By house time, which a wall clock that is set meanwhile does not move.
+        """
         for row in rows:
-            topic = self._origin.topics(f"event/{row.name}")
-            payload = row.to_json(now_s - row.at_s if late else None).encode()
-            self._link.publish(Message(topic, payload, qos=1), ack=row.seq)
+            age_s = (self._clock.now_ms() - row.t_ms) / 1000
+            late_s = age_s if row.seq <= sent_before or age_s >= LATE_S else None
+            message = Message(
+                self._origin.topics(f"event/{row.name}"), row.to_json(late_s).encode(), qos=1
+            )
+            self._link.publish(message, ack=row.seq)
 
     def _fetch(self, after: int | None) -> None:
         if after is not None:
             self._writer.fetch(after, WINDOW, partial(self._fetched, after))
 
     def _fetched(self, after: int, rows: Sequence[Row]) -> None:
-        self._publish_events(self._outbox.fetched(after, rows), late=True)
+        sent_before = self._outbox.sent_before
+        self._publish_events(self._outbox.fetched(after, rows), sent_before)
 
     # --- from the link's thread -------------------------------------------------------------------
 

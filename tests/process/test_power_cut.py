@@ -72,7 +72,7 @@ def test_power_cut_reuses_no_number(left: Path, monkeypatch: pytest.MonkeyPatch)
         kept = {row.seq: json.loads(row.to_json()) for row in rows}
         events = demo.mqtt.events("count_adjusted")
         for event in events:
-            event.pop("late_s", None)  # of those that come again
+            event.pop("late_s", None)  # of this delivery, not of the event: the journal has none
         assert all(kept[event["seq"]] == event for event in events)
 
 

@@ -23,16 +23,21 @@ class Post(RuleBasedStateMachine):
         self.journal = [row(seq) for seq in range(1, before + 1)]
         self.next = before + 1 + gap  # after a power cut numbers are left out
         self.heard: list[int] = []
+        self.sent: set[int] = set()
         self.flying: list[int] = []
         self.asked: list[int] = []
         self.online = False
-        self.start = min(before, delivered)
+        self.start, self.before = min(before, delivered), before
         self.now_s = 100.0
         self.outbox = Outbox(self.start, before, lambda: self.now_s)
 
-    def send(self, rows: list[Row]) -> None:
+    def send(self, rows: list[Row], sent_before: int) -> None:
         assert self.online or not rows, "nothing is sent while the broker is away"
         self.flying += [sent.seq for sent in rows]
+        for sent in rows:
+            again = sent.seq in self.sent or sent.seq <= self.before
+            assert again == (sent.seq <= sent_before), "what may come again is known"
+            self.sent.add(sent.seq)
 
     def ask(self, after: int | None) -> None:
         if after is not None:
@@ -43,14 +48,16 @@ class Post(RuleBasedStateMachine):
         new = [row(self.next + n) for n in range(count)]
         self.next += count
         self.journal += new
-        self.send(self.outbox.committed(new))
+        sent_before = self.outbox.sent_before
+        self.send(self.outbox.committed(new), sent_before)
 
     @rule()
     def journal_answers(self) -> None:
         for after in self.asked[:]:
             self.asked.remove(after)
             found = [r for r in self.journal if r.seq > after][:WINDOW]
-            self.send(self.outbox.fetched(after, found))
+            sent_before = self.outbox.sent_before
+            self.send(self.outbox.fetched(after, found), sent_before)
 
     @precondition(lambda self: not self.online)
     @rule()

@@ -34,6 +34,7 @@ from controller.mqtt.message import Message
 from controller.replay import replay, wired_by
 from controller.service.assembly import World, alone, assemble, simulated
 from controller.service.heartbeat import REREAD_S
+from controller.service.publisher import LATE_S
 from controller.trace import Row as TraceRow
 from tests.support.demo import Demo, demo_config, house, times_on
 from tests.support.wait import HANGS_S, eventually
@@ -299,6 +300,8 @@ def test_clean_restart_sends_no_event_again(tmp_path: Path) -> None:
         eventually(lambda: demo.mqtt.events("started"))
         seqs = [json.loads(message.payload)["seq"] for message in demo.mqtt.event_messages()]
         assert seqs[0] > json.loads(last.payload)["seq"]
+        # never sent before: it says how late it is only where this machine took so long
+        assert all(each.get("late_s", LATE_S) >= LATE_S for each in demo.mqtt.events("started"))
 
 
 def test_question_survives_a_restart_and_its_trace_has_only_its_own_answer(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from controller.mqtt.message import Message, Topics
 from controller.rules.state import State
 from controller.service.assembly import alone
 from controller.service.night import Night
-from controller.service.publisher import COMMANDS_WAITING, Item, Publisher
+from controller.service.publisher import COMMANDS_WAITING, LATE_S, Item, Publisher
 from controller.service.reporter import Integrations, Origin, Reporter
 from tests.support.hanging_journal import HangingJournal
 from tests.support.subscriber import InMemorySubscriber
@@ -34,8 +34,9 @@ KNOCK = Note("knock", {"place": "hatch", "raps": 2})
 class Desk:
     """A publisher with its journal, and all that a subscriber gets of it."""
 
-    def __init__(self, path: Path) -> None:
-        bus, clock = InMemoryBroker(), Clock()
+    def __init__(self, path: Path, origin_ms: float = 0.0) -> None:
+        bus, clock = InMemoryBroker(), Clock(origin_ms)
+        self.clock = clock
         self.path = path
         self.journal = HangingJournal(path)
         self.mqtt = InMemorySubscriber(bus)
@@ -101,22 +102,29 @@ def test_call_after_comes_when_all_before_it_is_published(desk: Desk) -> None:
     assert "event/knock" in called[0]
 
 
-def test_event_that_is_sent_later_says_how_late(tmp_path: Path) -> None:
+def test_event_that_may_have_been_sent_before_says_how_late(tmp_path: Path) -> None:
+    """By house time: that the wall clock was wrong when it happened changes nothing."""
     path = tmp_path / "journal.db"
     journal = Journal(path)
-    now_s = Clock().wall_s()
-    journal.write([Row(1, 1.0, now_s - 7.5, "knock", '{"boot":"before","place":"hatch"}')])
+    journal.write([Row(1, 1.0, 5.0, "knock", '{"boot":"before","place":"hatch"}')])
     journal.close()
-    desk = Desk(path)
+    desk = Desk(path, origin_ms=7501.0)
     desk.journal.free.set()
     eventually(lambda: desk.mqtt.events("knock"))
-    desk.reporter.seq = 1
-    desk.publisher.record([(2.0, Note("hatch_opened", {}))], State(t_ms=2.0, hatch="Open"))
-    eventually(lambda: desk.mqtt.events("hatch_opened"))
     desk.stop()
     (knock,) = desk.mqtt.events("knock")
     assert 7.5 <= knock["late_s"] <= 7.5 + HANGS_S
-    assert all("late_s" not in event for event in desk.mqtt.events("hatch_opened"))
+
+
+def test_event_that_is_live_does_not_say_its_age_and_one_that_waited_does(desk: Desk) -> None:
+    opened, waited = Note("hatch_opened", {}), Note("hatch_closed", {})
+    desk.journal.free.set()
+    t_ms = desk.clock.now_ms()
+    desk.publisher.record([(t_ms + 3_600_000, opened)], State(t_ms=t_ms, hatch="Open"))
+    desk.publisher.record([(t_ms - LATE_S * 1000, waited)], State(t_ms=t_ms, hatch="Closed"))
+    eventually(lambda: desk.mqtt.events("hatch_closed"))
+    assert "late_s" not in desk.mqtt.events("hatch_opened")[0]
+    assert desk.mqtt.events("hatch_closed")[0]["late_s"] >= LATE_S
 
 
 def test_state_is_due_once_for_many_changes(desk: Desk) -> None:

@@ -98,7 +98,9 @@ class Events:
         return self._by_seq
 
     def _take(self, event: Any) -> None:
-        event.pop("late_s", None)  # how late it comes: another time it says so, or more
+        # of this delivery, not of the event; who rings a bell goes by it
+        late_s = event.pop("late_s", None)
+        assert late_s is not None or event["seq"] not in self._by_seq, "again, as if it were new"
         if event["seq"] not in self._by_seq:
             self._by_seq[event["seq"]] = event
             self.order.append(event["seq"])
