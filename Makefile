@@ -272,8 +272,11 @@ lock:
 	@echo 'setuptools>=77' | $(LOCK) pyproject.toml - -o requirements.lock
 	@echo 'setuptools>=77' | $(LOCK) --extra notify -c requirements.lock pyproject.toml - -o requirements-notify.lock
 	@echo 'setuptools>=77' | $(LOCK) --extra postgres -c requirements.lock pyproject.toml - -o requirements-postgres.lock
-	@$(LOCK) --extra dev --extra pi --extra notify --extra postgres -c requirements.lock \
-	  -c requirements-notify.lock -c requirements-postgres.lock pyproject.toml -o requirements-dev.lock
+	@echo 'setuptools>=77' | $(LOCK) --extra centre -c requirements.lock \
+	  -c requirements-postgres.lock pyproject.toml - -o requirements-centre.lock
+	@$(LOCK) --extra dev --extra pi --extra notify --extra postgres --extra centre -c requirements.lock \
+	  -c requirements-notify.lock -c requirements-postgres.lock -c requirements-centre.lock \
+	  pyproject.toml -o requirements-dev.lock
 	@echo schemathesis | $(LOCK) - -o tests/tools/fuzz-page.lock
 	@echo atheris | $(LOCK) - -o tests/tools/fuzz.lock
 	@echo mutmut | $(LOCK) -c requirements.lock -c requirements-dev.lock - -o tests/tools/mutate.lock

@@ -21,6 +21,7 @@ from controller.config.settings import (
     WIRING,
     BackupSettings,
     BookSettings,
+    CentreSettings,
     Config,
     DeviceSettings,
     HomeAssistant,
@@ -129,6 +130,7 @@ class _Reader:
             web=Web(**groups.get("web", {})),
             journal=JournalSettings(**groups.get("journal", {})),
             nights=NightsSettings(**groups.get("nights", {})),
+            centre=CentreSettings(**groups.get("centre", {})),
             backup=BackupSettings(**groups.get("backup", {})),
             homeassistant=HomeAssistant(**groups.get("homeassistant", {})),
             book=BookSettings(**groups.get("book", {})),
@@ -229,6 +231,23 @@ class _Reader:
                 self._add_problem(section, name, problem)
         if bool(config.web.tls_cert) != bool(config.web.tls_key):
             self._add_problem("web", "tls_cert", "goes with tls_key; give both or neither")
+        self._centre(config)
+
+    def _centre(self, config: Config) -> None:
+        """Refuse what a centre can't work with."""
+        if not config.centre.servers:
+            return
+        if not config.nights.database:
+            self._add_problem(
+                "centre", "servers", "needs the history: name one in [nights] database"
+            )
+        for section, name, value in (
+            ("house", "venue", config.venue),
+            ("mqtt", "prefix", config.mqtt.prefix),
+        ):
+            if set(value) & set("*>"):
+                why = f'must not have "*" or ">" where there is a centre, got {_as_json(value)}'
+                self._add_problem(section, name, f"{why}; take another name")
 
     def _safe_strike(self, strike: LineSettings | None) -> None:
         """Refuse a strike that would open while the Pi starts."""

@@ -146,6 +146,19 @@ class NightsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CentreSettings:
+    """The centre of many bars: its NATS ``servers``; none, no centre.
+
+    A bar whose history is a file sends its events there; where the history is in a Postgres, this
+    is the centre itself, and ``backdoor centre`` writes it.
+    """
+
+    servers: tuple[str, ...] = ()
+    credentials: str = ""
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BackupSettings:
     """Where the nightly backup goes, and how many are kept; without a ``folder`` there is none."""
 
@@ -168,6 +181,7 @@ class Config:
     web: Web = field(default_factory=Web)
     journal: JournalSettings = field(default_factory=JournalSettings)
     nights: NightsSettings = field(default_factory=NightsSettings)
+    centre: CentreSettings = field(default_factory=CentreSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     book: BookSettings = field(default_factory=BookSettings)

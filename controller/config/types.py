@@ -197,6 +197,17 @@ def _database(value: object) -> str:
 
 
 database = ValueType('a SQLite file or "postgresql://user:password@host/name"', _database)
+_SERVER = re.compile(r"(?:(?:nats|tls)://)?[A-Za-z0-9._-]+(?::\d{1,5})?", re.ASCII)
+
+
+def _server(value: object) -> str:
+    found = _text(value)
+    if not _SERVER.fullmatch(found):
+        raise ValueError
+    return found
+
+
+servers = list_of(ValueType("", _server), 'a list of addresses like ["tls://centre1.example:4222"]')
 _DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _HOURS = re.compile(f"{_DAY}(-{_DAY})? {_CLOCK}-{_CLOCK}")

@@ -19,7 +19,9 @@ import pytest
 
 from tests.support.wait import eventually
 
-LOCKS = [Path(f"requirements{part}.lock") for part in ("", "-notify", "-postgres", "-dev")]
+LOCKS = [
+    Path(f"requirements{part}.lock") for part in ("", "-notify", "-postgres", "-centre", "-dev")
+]
 
 
 def without_makeflags(env: Mapping[str, str]) -> dict[str, str]:
@@ -277,8 +279,9 @@ def test_locks_have_all_that_pyproject_asks_for() -> None:
     wanted = [(project["dependencies"], LOCKS[0])]
     wanted += [([*project["dependencies"], *extras["notify"]], LOCKS[1])]
     wanted += [([*project["dependencies"], *extras["postgres"]], LOCKS[2])]
-    everything = (extras[name] for name in ("notify", "postgres", "dev", "pi"))
-    wanted += [([*project["dependencies"], *chain.from_iterable(everything)], LOCKS[3])]
+    wanted += [([*project["dependencies"], *extras["centre"]], LOCKS[3])]
+    everything = (extras[name] for name in ("notify", "postgres", "centre", "dev", "pi"))
+    wanted += [([*project["dependencies"], *chain.from_iterable(everything)], LOCKS[4])]
     for requirements, lock in wanted:
         locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==", lock.read_text(), re.MULTILINE))
         names = {re.split(r"[\[<>=~;\s]", name)[0].lower() for name in requirements}
@@ -286,10 +289,10 @@ def test_locks_have_all_that_pyproject_asks_for() -> None:
 
 
 def test_the_locks_agree() -> None:
-    run, notify, postgres, dev = (
+    run, notify, postgres, centre, dev = (
         dict(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==([\w.]+)", lock.read_text(), re.MULTILINE))
         for lock in LOCKS
     )
-    for extra in (notify, postgres):
+    for extra in (notify, postgres, centre):
         assert run.items() <= extra.items()
         assert {name: dev.get(name, version) for name, version in extra.items()} == extra

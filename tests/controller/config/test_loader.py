@@ -63,6 +63,12 @@ def test_wrong_duration_names_file_section_key_range_and_value() -> None:
         ("book", "names", "yes", 'must be true or false, got "yes"'),
         ("hatch_light", "payloads", {"on": 1}, "must be a table of texts"),
         ("homeassistant", "prefix", "a/+", "must be a topic without"),
+        (
+            "centre",
+            "servers",
+            ["https://a"],
+            'a list of addresses like ["tls://centre1.example:4222"]',
+        ),
         ("lines", "strike", 99, "pin must be a BCM pin from 0 to 27, got 99"),
         ("lines", "strike", {"pin": 16, "pul": "up"}, 'unknown key pul; did you mean "pull"?'),
         ("lines", "strike", {"pin": 16, "active": "on"}, 'active must be "high" or "low"'),
@@ -78,6 +84,24 @@ def test_each_mistake_names_place_and_expected_value(
     (problem,) = problems({section: {key: value}})
     assert problem.startswith(f"backdoor.toml: [{section}] {key}: ")
     assert says in problem
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "says"),
+    [
+        ("nights", "database", "", "[centre] servers: needs the history: name one in"),
+        ("house", "venue", "bar>", '[house] venue: must not have "*" or ">" where there is'),
+        ("mqtt", "prefix", "a/*", '[mqtt] prefix: must not have "*" or ">" where there is'),
+    ],
+)
+def test_what_a_centre_cannot_work_with_is_named(
+    section: str, name: str, value: str, says: str
+) -> None:
+    document = {section: {name: value}}
+    parse(document, "f.toml")
+    with pytest.raises(ConfigError) as caught:
+        parse({**document, "centre": {"servers": ["tls://a.example"]}}, "f.toml")
+    assert says in str(caught.value)
 
 
 def test_two_mistakes_of_one_line() -> None:
