@@ -27,7 +27,7 @@ from web.errors import error_response
 from web.language import current_language, init_languages, plural
 from web.lean import lean_files
 from web.mirror import LinkFactory, Mirror
-from web.nights.feed import Feed
+from web.nights.feed import History
 from web.presentation.bookings import BookingsView
 from web.presentation.selftest import SelfTestView
 from web.presentation.wiring import WiringView
@@ -53,7 +53,7 @@ def create_app(
     simulator: Simulator | None = None,
     wall: Callable[[], datetime] | None = None,
     speed: float = 1.0,
-    feed: Feed | None = None,
+    feed: History | None = None,
 ) -> Flask:
     """Return the page; start its link with ``app.extensions["backdoor"].mirror.start()``.
 

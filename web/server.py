@@ -36,7 +36,8 @@ from controller.mqtt.link import Link
 from controller.systemd import Notifier
 from web import create_app
 from web.mirror import Mirror
-from web.nights.feed import Feed
+from web.nights.database import is_postgres
+from web.nights.feed import CentreHistory, Feed, History
 from web.own_request import OwnRequest
 from web.reserve import IN_ALL, IN_ALL_KNOWN, Reserve
 from web.routes.streams import Streams
@@ -351,7 +352,7 @@ class Page(NamedTuple):
 
     mirror: Mirror
     server: Server
-    feed: Feed | None
+    feed: History | None
 
     def start(self) -> None:
         """Connect to the broker; the history is fed if there is to be one."""
@@ -375,7 +376,7 @@ def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> Page
     client_id = f"backdoor-web-{config.venue}"
     link = partial(links, client_id=client_id, on_ack=lambda _: None, will=None, birth=None)
     try:
-        feed = Feed(config, links) if config.nights.database else None
+        feed = _history(config, links)
         app = create_app(config, link=link, feed=feed, **demo)
         server = Server(app, config.web.host, config.web.port)
     except PairingError as error:
@@ -383,6 +384,22 @@ def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> Page
     except ServeError as error:
         raise ConfigError([f"{error}{ANOTHER_PORT if demo else ''}"]) from None
     return Page(app.extensions["backdoor"].mirror, server, feed)
+
+
+def _history(config: Config, links: Callable[..., Link]) -> History | None:
+    """Return what fills the history; None where there is none.
+
+    With a centre a bar's own also goes there, and the centre's is not for a page to write.
+    """
+    if not config.nights.database:
+        return None
+    if not config.centre.servers:
+        return Feed(config, links)
+    if is_postgres(config.nights.database):
+        return CentreHistory()
+    from web.centre.sender import Sender
+
+    return Feed(config, links, outgoing=partial(Sender, config))
 
 
 def serve_page(config: Config) -> None:

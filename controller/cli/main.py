@@ -411,6 +411,18 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
 @main.command()
 @config_option
 @set_option
+def centre(path: str | None, sets: tuple[str, ...]) -> None:
+    """Keep the history of many bars: from the NATS nodes of [centre] into Postgres."""
+    from web.centre.main import serve_centre
+
+    _log(logging.INFO)
+    with _user_errors():
+        serve_centre(_config(path, sets), _on_stop_signal)
+
+
+@main.command()
+@config_option
+@set_option
 @click.option("--test", "testing", is_flag=True, help="Send one message to each address, and end.")
 def notify(path: str | None, sets: tuple[str, ...], testing: bool) -> None:
     """Tell a bartender whose page is closed: messages by ntfy, Telegram and a hundred others."""

@@ -30,6 +30,7 @@ HOMES: dict[str, str | tuple[str, ...]] = {
     "paho": "controller/mqtt/",
     "sqlite3": ("controller/journal/", "controller/maintenance/", "web/nights/database"),
     "psycopg": "web/nights/database",
+    "nats": "web/centre/",
     "click": "controller/cli/",
     "flask": "web/",
     "flask_babel": "web/",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -23,8 +24,6 @@ BUSY_S = 5.0
 CONNECT_S = 3
 #: A question to Postgres that takes longer is given up, in milliseconds.
 STATEMENT_MS = 10_000
-#: The number of our lock among Postgres' advisory locks: "nights".
-LOCK_NUMBER = 0x6E6967687473
 
 
 class StoreError(Exception):
@@ -46,8 +45,14 @@ class Database(Protocol):
     def commit(self) -> None:
         """Make all since the last commit last."""
 
-    def lock(self) -> bool:
-        """Return whether this connection alone may write from now on, until it is closed."""
+    def lock(self, what: str = "nights") -> bool:
+        """Return whether this connection alone may do ``what`` from now on, until it is closed."""
+
+    def share(self) -> bool:
+        """Return whether this connection and others that share it may write, until it is closed."""
+
+    def hold(self, what: str) -> None:
+        """Wait until no other connection holds this, and hold it until the commit."""
 
     def close(self) -> None:
         """Close it; what is not committed is undone."""
@@ -122,7 +127,7 @@ class _Sqlite:
         except sqlite3.Error as error:
             raise self._problem(error) from None
 
-    def lock(self) -> bool:
+    def lock(self, what: str = "nights") -> bool:
         if self._lock is None:
             try:
                 handle = os.open(f"{self.name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
@@ -135,6 +140,12 @@ class _Sqlite:
                 return False
             self._lock = handle
         return True
+
+    def share(self) -> bool:
+        return self.lock()
+
+    def hold(self, what: str) -> None:
+        """Do nothing: a file has one writer, the one that has the lock."""
 
     def close(self) -> None:
         with suppress(sqlite3.Error):
@@ -208,10 +219,19 @@ class _Postgres:
         except self._error as error:
             raise self._problem(error) from None
 
-    def lock(self) -> bool:
-        got = bool(self.rows("SELECT pg_try_advisory_lock(?)", (LOCK_NUMBER,))[0][0])
+    def lock(self, what: str = "nights") -> bool:
+        return self._got("SELECT pg_try_advisory_lock(?)", what)
+
+    def share(self) -> bool:
+        return self._got("SELECT pg_try_advisory_lock_shared(?)", "nights")
+
+    def _got(self, sql: str, what: str) -> bool:
+        got = bool(self.rows(sql, (lock_number(what),))[0][0])
         self.commit()
         return got
+
+    def hold(self, what: str) -> None:
+        self.rows("SELECT pg_advisory_xact_lock(?)", (lock_number(what),))
 
     def close(self) -> None:
         with suppress(self._error):
@@ -224,6 +244,13 @@ class _Postgres:
         return StoreError(
             f"[nights] database: {self.name}: {why}; is the server there, and the user allowed?"
         )
+
+
+def lock_number(what: str) -> int:
+    """Return the number of a lock among Postgres' advisory locks."""
+    name = what.encode()
+    short = name if len(name) < 8 else hashlib.sha256(name).digest()[:8]
+    return int.from_bytes(short, "big", signed=True)
 
 
 def _percent(sql: str) -> str:

@@ -135,7 +135,11 @@ KEPT: Mapping[str, Mapping[str, Keep]] = {
 
 def parse(venue: str, name: str, payload: bytes) -> Event:
     """Return the event of a message; raise ValueError for one that no controller of ours sends."""
-    told = json_object(payload, seq=int, boot=str)
+    return event_of(venue, name, json_object(payload, seq=int, boot=str))
+
+
+def event_of(venue: str, name: str, told: Mapping[str, Any]) -> Event:
+    """Return the event of a message's object, as `parse` does."""
     seq, boot, t_ms = told["seq"], told["boot"], told.get("t_ms")
     if isinstance(seq, bool) or not 0 < seq < LAST_SEQ:
         raise ValueError("seq is no number of an event")

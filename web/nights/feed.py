@@ -54,6 +54,52 @@ class FeedStatus:
     writing: bool = False
 
 
+class Outgoing(Protocol):
+    """Sends what is in the outbox to the centre of many bars, from `start` to `stop`."""
+
+    problem: str
+
+    def start(self) -> None:
+        """Begin in the background."""
+
+    def wake(self) -> None:
+        """Say that there is more."""
+
+    def stop(self) -> None:
+        """Leave; what is not acknowledged stays in the outbox."""
+
+
+class History(Protocol):
+    """What fills the history that the page shows."""
+
+    @property
+    def status(self) -> FeedStatus:
+        """How it stands."""
+
+    @property
+    def centre_problem(self) -> str:
+        """Why the centre does not take events now, in words; empty also where there is none."""
+
+    def start(self) -> None:
+        """Begin in the background."""
+
+    def stop(self) -> None:
+        """Leave."""
+
+
+class CentreHistory:
+    """The history of many bars: `backdoor centre` fills it, and this page only reads it."""
+
+    status = FeedStatus()
+    centre_problem = ""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
 class Feed:
     """Keeps the store up to date in a thread of its own, from `start` to `stop`."""
 
@@ -64,7 +110,9 @@ class Feed:
         *,
         now_s: Callable[[], float] = time,
         open_database: Callable[[str], Database] | None = None,
+        outgoing: Callable[[str], Outgoing] | None = None,
     ) -> None:
+        """``outgoing`` makes for a store's id what sends its events to a centre."""
         self._address = config.nights.database
         self._keep = config.nights.keep_nights
         self._prefix, self._venue = config.mqtt.prefix, config.venue
@@ -74,6 +122,8 @@ class Feed:
         self._open = open_database or (lambda address: connect(address, writing=True))
         self._lock = Lock()
         self._store: Store | None = None
+        self._make_outgoing = outgoing
+        self._outgoing: Outgoing | None = None
         self._broken = ""
         self._problems = 0
         self._wake = Flag()
@@ -125,7 +175,8 @@ class Feed:
                 self.status = FeedStatus()
                 if self._stopping or self._wake.wait(RETRY_S[0]):
                     return
-            self._feed(Store(database, self._capacities, self._now_s))
+            outbox_of = self._venue if self._make_outgoing else ""
+            self._feed(Store(database, self._capacities, self._now_s, outbox_of=outbox_of))
         finally:
             database.close()
 
@@ -143,15 +194,28 @@ class Feed:
             commit=self._commit,
         )
         link.start()
+        self._start_outgoing(store.id)
         self._say("")
         try:
             self._work(store)
         finally:
             link.stop()
+            if self._outgoing is not None:
+                self._outgoing.stop()
             with self._lock:
                 self._store = None
         if not self._broken:
             store.fold_changed()
+
+    def _start_outgoing(self, store_id: str) -> None:
+        if self._make_outgoing is not None:
+            self._outgoing = self._make_outgoing(store_id)
+            self._outgoing.start()
+
+    @property
+    def centre_problem(self) -> str:
+        """Why the centre does not take events now, in words; empty also where there is none."""
+        return self._outgoing.problem if self._outgoing is not None else ""
 
     def _work(self, store: Store) -> None:
         forget_s = 0.0
@@ -202,3 +266,5 @@ class Feed:
         if self._broken:
             self._wake.set()
             raise LinkError("the nights' store takes nothing; its events stay here")
+        if self._outgoing is not None:
+            self._outgoing.wake()

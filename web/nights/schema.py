@@ -14,6 +14,11 @@ VERSION = 1
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # Which store sent the events of a run, and when the first and the last of them came.
+    "CREATE TABLE IF NOT EXISTS source ("
+    " venue TEXT NOT NULL, boot TEXT NOT NULL, store TEXT NOT NULL, places INTEGER NOT NULL,"
+    " first_s DOUBLE PRECISION NOT NULL, last_s DOUBLE PRECISION NOT NULL,"
+    " PRIMARY KEY (venue, boot))",
     # Which numbers have come, as ranges: what is not in one is missing, what is comes twice.
     "CREATE TABLE IF NOT EXISTS seen ("
     " venue TEXT NOT NULL, boot TEXT NOT NULL, first_seq BIGINT NOT NULL, last_seq BIGINT NOT NULL,"
@@ -46,6 +51,7 @@ TABLES = (
 
 def prepare(database: Database) -> str:
     """Make what is missing and return the store's own id; raise StoreError for a newer version."""
+    database.hold("schema")  # two that make the same table at once would fail
     for table in TABLES:
         database.rows(table)
     database.rows("UPDATE meta SET value = value")  # proves that it can be written

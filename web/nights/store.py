@@ -1,8 +1,9 @@
 """Writing into the store: each event once, and the nights that it changes folded again.
 
-Used by one thread. An event is known by venue, run (``boot``) and number (``seq``): the ranges of
-numbers that have come are kept, so an event that comes twice is found at once, and a number that
-never comes stays a gap that can be shown.
+Used by one thread; a centre's store also by several processes, each with a `Store` of its own. An
+event is known by venue, run (``boot``) and number (``seq``): the ranges of numbers that have come
+are kept, so an event that comes twice is found at once, and a number that never comes stays a gap
+that can be shown.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from controller.codec import decode
+from web.nights import outbox
 from web.nights.database import Database, Row
 from web.nights.events import KEPT, Event, night_of
 from web.nights.fold import TOTALS, Folded, fold
@@ -57,12 +59,24 @@ class Store:
 
     ``now_s`` is the wall clock, seconds since 1970. All methods may raise `StoreError`: then
     nothing since the last commit is kept, and the store is to be closed and opened again.
+
+    ``outbox_of`` names the venue whose events also go into the outbox. ``shared``: others write at
+    the same time, so nothing that was read is remembered after the commit, and the venues of
+    one transaction are locked in their order: add events sorted by venue.
     """
 
     def __init__(
-        self, database: Database, capacities: Mapping[str, int], now_s: Callable[[], float]
+        self,
+        database: Database,
+        capacities: Mapping[str, int],
+        now_s: Callable[[], float],
+        *,
+        outbox_of: str = "",
+        shared: bool = False,
     ) -> None:
         self._db = database
+        self._outbox_of, self._shared = outbox_of, shared
+        self._to_send: list[Event] = []
         self._capacities = capacities
         self._now_s = now_s
         self._runs: dict[tuple[str, str], _Run] = {}
@@ -70,12 +84,16 @@ class Store:
         self._changed_nights: set[tuple[str, str]] = set()
         self._events: list[tuple[object, ...]] = []
         self.id = prepare(database)
+        if outbox_of:
+            outbox.prepare(database)
 
     def add(self, event: Event) -> bool:
         """Take one event; return whether it is new. It lasts from `commit` on."""
         run = self._run(event.venue, event.boot)
         if any(part.first <= event.seq <= part.last for part in run.ranges):
             return False
+        if event.venue == self._outbox_of:
+            self._to_send.append(event)
         if event.at_s:
             run.offset_s = event.at_s - event.t_ms / 1000
         offset_s = run.offset_s
@@ -90,7 +108,11 @@ class Store:
     def _run(self, venue: str, boot: str) -> _Run:
         """Return what is known of a run; only the newest runs stay in memory."""
         key = (venue, boot)
-        if key not in self._runs:
+        if key not in self._runs and self._shared:
+            if not any(venue == other for other, _ in self._runs):
+                self._db.hold(f"venue {venue}")
+            self._runs[key] = self._read_run(key)
+        elif key not in self._runs:
             self._flush()
             while len(self._runs) >= MOST_RUNS:
                 del self._runs[next(iter(self._runs))]
@@ -103,12 +125,17 @@ class Store:
             " ORDER BY first_seq",
             key,
         )
-        times = self._db.rows(
-            "SELECT at_s, t_ms FROM event WHERE venue = ? AND boot = ? ORDER BY seq DESC", key
+        timed = self._db.rows(
+            "SELECT at_s, t_ms FROM event WHERE venue = ? AND boot = ? AND at_s > 0"
+            " ORDER BY seq DESC LIMIT 1",
+            key,
         )
-        offset_s = next((at_s - t_ms / 1000 for at_s, t_ms in times if at_s), None)
-        unplaced = not all(at_s for at_s, _ in times)
-        return _Run([Seen(*row) for row in ranges], offset_s, unplaced)
+        unplaced = self._db.rows(
+            "SELECT 1 FROM event WHERE venue = ? AND boot = ? AND night = ? LIMIT 1",
+            (*key, UNKNOWN),
+        )
+        offset_s = next((at_s - t_ms / 1000 for at_s, t_ms in timed), None)
+        return _Run([Seen(*row) for row in ranges], offset_s, bool(unplaced))
 
     def _mark_seen(self, event: Event, at_s: float, run: _Run) -> None:
         """Add the number to the ranges of its run; a gap that it fills is one no more."""
@@ -133,6 +160,8 @@ class Store:
         """Make all that was added last."""
         self._flush()
         self._db.commit()
+        if self._shared:
+            self._runs = {}
 
     def _flush(self) -> None:
         """Write what was added, in a few statements for all of it."""
@@ -149,6 +178,8 @@ class Store:
                 "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 self._events,
             )
+        if self._to_send:
+            outbox.put(self._db, self._to_send)
         for key in runs:
             self._place(key)
         nights = sorted(self._changed_nights)
@@ -158,6 +189,7 @@ class Store:
             [(venue, night, weekday(night)) for venue, night in nights],
         )
         self._events, self._changed_runs, self._changed_nights = [], set(), set()
+        self._to_send = []
 
     def _place(self, key: tuple[str, str]) -> None:
         """Give the events of before the clock was set the time that they must have had."""
@@ -184,6 +216,8 @@ class Store:
         self._flush()
         changed = self._db.rows("SELECT venue, night FROM night WHERE dirty = 1")
         for venue, night in changed:
+            if self._shared:
+                self._take_night(venue, night)
             capacity = self._capacities.get(venue, USUAL_CAPACITY)
             events = events_of(self._db, venue, night)
             folded = fold(events, capacity, self._now_s())
@@ -192,6 +226,11 @@ class Store:
             self._write(venue, night, folded)
         self._db.commit()
         return len(changed)
+
+    def _take_night(self, venue: str, night: str) -> None:
+        """Let no other process change this night until it is written: its row is locked first."""
+        self._db.commit()
+        self._db.rows("UPDATE night SET dirty = 0 WHERE venue = ? AND night = ?", (venue, night))
 
     def _write(self, venue: str, night: str, folded: Folded) -> None:
         key, day = (venue, night), weekday(night)

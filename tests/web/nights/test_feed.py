@@ -185,8 +185,14 @@ class Failing:
     def commit(self) -> None:
         self._real.commit()
 
-    def lock(self) -> bool:
-        return self._real.lock()
+    def lock(self, what: str = "nights") -> bool:
+        return self._real.lock(what)
+
+    def share(self) -> bool:
+        return self._real.share()
+
+    def hold(self, what: str) -> None:
+        self._real.hold(what)
 
     def close(self) -> None:
         self._real.close()

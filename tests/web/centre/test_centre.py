@@ -1,0 +1,132 @@
+"""From a bar's outbox by a real nats-server into a real Postgres: each event once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.centre import bar, centre, ranges, rows
+from tests.support.nats import Node
+from tests.support.postgres import Postgres
+from tests.support.wait import eventually
+from web.nights.database import Row, StoreError
+
+
+def come(database: str) -> list[Row]:
+    """Return which numbers have come; nothing while there is no store yet."""
+    with suppress(StoreError):
+        return ranges(database)
+    return []
+
+
+def test_events_of_two_bars_come_once_and_in_order(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url], "a") as a, bar(tmp_path, [node.url], "b") as b:
+        a.happen(range(1, 1201))
+        a.start()
+        b.start()
+        with centre(database, [node.url]):
+            b.happen([1])
+            b.happen([2])
+            eventually(lambda: come(database) == [("a", "b1", 1, 1200), ("b", "b1", 1, 2)])
+            a.happen([1201])
+            eventually(lambda: ("a", "b1", 1, 1201) in come(database))
+        eventually(lambda: a.waiting() == b.waiting() == 0)
+    assert rows(database, "SELECT venue, COUNT(*) FROM event GROUP BY 1 ORDER BY 1") == [
+        ("a", 1201),
+        ("b", 2),
+    ]
+
+
+def test_node_that_is_away_costs_nothing_and_its_return_is_found(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url]) as one:
+        sender = one.start()
+        with centre(database, [node.url]):
+            one.happen(range(1, 11))
+            eventually(lambda: come(database) == [("bar", "b1", 1, 10)])
+            node.kill()
+            one.happen(range(11, 61))
+            eventually(lambda: sender.problem)
+            assert one.waiting() == 50
+            node.start()
+            eventually(lambda: come(database) == [("bar", "b1", 1, 60)])
+        eventually(lambda: one.waiting() == 0 and not sender.problem)
+
+
+def test_batch_whose_answer_was_lost_is_not_there_twice(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    """Half are in NATS and the bar does not know: all are sent again, each is there once."""
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]) as consumer:
+        one.happen(range(1, 6))
+        kept = rows(str(tmp_path / "bar.db"), "SELECT * FROM outbox")
+        one.start()
+        eventually(lambda: come(database) == [("bar", "b1", 1, 5)])
+        eventually(lambda: one.waiting() == 0)
+        one.database.many("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
+        one.happen(range(6, 11))
+        eventually(lambda: come(database) == [("bar", "b1", 1, 10)])
+        eventually(lambda: one.waiting() == 0)
+        assert consumer.written == 10
+    assert messages(node) == 10
+
+
+def test_two_bars_with_one_name_and_one_number_are_two(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    """Each has its own run, so nothing of either is taken for the other's."""
+    database = postgres.new_database()
+    (tmp_path / "other").mkdir()
+    with bar(tmp_path, [node.url]) as one, bar(tmp_path / "other", [node.url]) as two:
+        one.happen(range(1, 11), boot="b1")
+        two.happen(range(5, 8), boot="b2")
+        one.start()
+        two.start()
+        with centre(database, [node.url]):
+            eventually(lambda: come(database) == [("bar", "b1", 1, 10), ("bar", "b2", 5, 7)])
+
+
+def test_message_that_makes_no_sense_is_named_and_left_out(
+    tmp_path: Path, node: Node, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]):
+        one.happen([1])
+        one.start()
+        eventually(lambda: come(database))
+        asyncio.run(publish(node, "backdoor.bar.event.entry", b"rubbish"))
+        one.happen([2])
+        eventually(lambda: come(database) == [("bar", "b1", 1, 2)])
+    assert "backdoor.bar.event.entry: left out, " in caplog.text
+
+
+async def publish(node: Node, subject: str, payload: bytes) -> None:
+    """Publish as anybody may who is let in."""
+    import nats
+
+    client = await nats.connect(node.url)
+    await client.publish(subject, payload)
+    await client.close()
+
+
+def messages(node: Node) -> int:
+    """Return how many events the stream holds."""
+
+    async def ask() -> int:
+        import nats
+
+        client = await nats.connect(node.url)
+        found = await client.jetstream().stream_info("backdoor-events")
+        await client.close()
+        return found.state.messages
+
+    return asyncio.run(ask())

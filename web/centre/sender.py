@@ -1,0 +1,208 @@
+"""The bar's side: what is in the outbox goes to the centre, in order, until that has it.
+
+Events go in batches that JetStream takes wholly or not at all, one batch after the other, so they
+stand there in their order whatever breaks. If an answer is lost nobody knows whether the batch was
+taken: then its events are sent one by one, each when the one before is acknowledged, and JetStream
+drops those that it has. What is acknowledged is deleted here. Nothing comes in by this connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from controller.config.settings import Config
+from web.centre import wire
+from web.centre.nats import (
+    ANSWER_S,
+    RETRY_S,
+    CentreError,
+    ask,
+    check_library,
+    close,
+    connect,
+    endless,
+    words,
+)
+from web.nights import outbox
+from web.nights.database import Database, StoreError
+from web.nights.database import connect as open_database
+from web.nights.events import Event
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+log = logging.getLogger(__name__)
+
+#: JetStream takes 1,000 messages in one batch.
+BATCH = 500
+#: The outbox is looked at this often, also if nobody says that there is something in it.
+LOOK_EVERY_S = 5.0
+STOP_S = 3.0
+#: A batch, from its first event to the answer.
+BATCH_S = 2 * ANSWER_S
+#: JetStream's numbers: it takes 50 batches at a time; ours for a server that takes none.
+TOO_MANY_BATCHES, NO_BATCHES = 10210, 1
+BATCH_AGAIN_S = (0.1, 1.0)
+
+
+class Sender:
+    """Sends from `start` to `stop`, once, in a thread of its own; `wake` says that there is more.
+
+    ``store_id`` names the store whose outbox it is. ``problem`` says in words why the centre does
+    not take events now, or is empty.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store_id: str,
+        *,
+        open_store: Callable[[str], Database] | None = None,
+    ) -> None:
+        self._settings, self._venue = config.centre, config.venue
+        self._prefix, self._capacity = config.mqtt.prefix, config.rules.capacity
+        self._address = config.nights.database
+        self._open = open_store or (lambda address: open_database(address, writing=True))
+        self._servers = endless(config.centre.servers)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._come: asyncio.Event | None = None
+        self._stopping = False
+        self._store = store_id
+        self.problem = ""
+        self._thread = Thread(target=self._run, name="centre", daemon=True)
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say from any thread that something is in the outbox."""
+        loop, come = self._loop, self._come
+        if loop is not None and come is not None:
+            try:
+                loop.call_soon_threadsafe(come.set)
+            except RuntimeError:  # closed in this moment: it has ended
+                return
+
+    def stop(self) -> None:
+        """Leave; what is not acknowledged stays in the outbox."""
+        self._stopping = True
+        self.wake()
+        self._thread.join(STOP_S)
+
+    # --- the sender's thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            check_library()
+        except CentreError as error:
+            self._say(str(error))
+            return
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._come = asyncio.get_running_loop(), asyncio.Event()
+        delay_s = RETRY_S[0]
+        while not self._stopping:
+            began_s = monotonic()
+            try:
+                await self._session()
+            except (CentreError, StoreError) as error:
+                self._say(str(error))
+            except Exception as error:
+                log.exception("centre: unexpected error; it begins again. Please report this")
+                self._say(f"internal error: {error!r}")
+            steady = monotonic() - began_s > RETRY_S[1]
+            delay_s = RETRY_S[0] if steady else min(2 * delay_s, RETRY_S[1])
+            if not self._stopping:
+                await self._pause(delay_s, until_woken=False)
+
+    async def _pause(self, seconds: float, *, until_woken: bool = True) -> None:
+        """Wait; a new event ends it only where there is somebody to send it to."""
+        assert self._come is not None
+        end_s = monotonic() + seconds
+        while not self._stopping and (left_s := end_s - monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._come.wait(), left_s)
+            except TimeoutError:
+                return
+            self._come.clear()
+            if until_woken:
+                return
+
+    def _say(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            log.warning("centre: %s; the events wait here", problem)
+        if not problem and self.problem:
+            log.warning("centre: it takes events again")
+        self.problem = problem
+
+    async def _session(self) -> None:
+        """Send until we are to stop, or the connection or the store fails."""
+        database = self._open(self._address)
+        try:
+            client = await connect(self._settings, next(self._servers), wire.token(self._venue))
+            try:
+                await self._send_all(database, client)
+            finally:
+                await close(client)
+        finally:
+            database.close()
+
+    async def _send_all(self, database: Database, client: Client) -> None:
+        while not self._stopping:
+            found = outbox.first(database, BATCH)
+            if found:
+                await self._send(client, [event for _, event in found])
+                outbox.acknowledged(database, found[-1][0])
+            if client.is_closed:
+                raise CentreError("the connection ended")
+            self._say("")
+            if len(found) < BATCH:
+                await self._pause(LOOK_EVERY_S)
+
+    async def _send(self, client: Client, events: list[Event]) -> None:
+        """Return when JetStream has these events; raise CentreError."""
+        while len(events) > 1:
+            try:
+                await asyncio.wait_for(self._send_batch(client, events), BATCH_S)
+            except TimeoutError:
+                raise CentreError(words(TimeoutError())) from None
+            except CentreError as error:
+                if error.code == TOO_MANY_BATCHES:
+                    await self._pause(random.uniform(*BATCH_AGAIN_S), until_woken=False)
+                    continue
+                if error.code == 0:
+                    raise
+                break  # there already, or a server without batches
+            return
+        for event in events:
+            subject, body = self._message(event)
+            await ask(client, subject, body, {wire.MESSAGE_ID: wire.message_id(event)})
+
+    async def _send_batch(self, client: Client, events: list[Event]) -> None:
+        """Send all at once; the answer comes for the last one."""
+        batch = uuid.uuid4().hex
+        for number, event in enumerate(events, 1):
+            subject, body = self._message(event)
+            headers = {
+                wire.MESSAGE_ID: wire.message_id(event),
+                "Nats-Batch-Id": batch,
+                "Nats-Batch-Sequence": str(number),
+            }
+            if number < len(events):
+                await client.publish(subject, body, headers=headers)
+            else:
+                answer = await ask(client, subject, body, {**headers, "Nats-Batch-Commit": "1"})
+                if answer.get("count") != len(events):
+                    raise CentreError("this server knows no batches", NO_BATCHES)
+
+    def _message(self, event: Event) -> tuple[str, bytes]:
+        return wire.subject(self._prefix, event), wire.body(event, self._store, self._capacity)
