@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from controller.config.brokers import hosts
 from controller.config.notify import SEVERITIES
 from controller.config.types import (
     ValueType,
@@ -123,12 +124,16 @@ KEYS: tuple[Key, ...] = (
         "rhythms with a name: `backdoor self-test --learn NAME` takes one down"),
     Key("pins", "factory", "root", "factory", choice("gpiod", "lgpio", "rpigpio", "mock"),
         "which gpiozero backend drives the pins"),
-    Key("mqtt", "host", "mqtt", "host", text, 'the broker; "" runs without one'),
+    Key("mqtt", "host", "mqtt", "host", hosts,
+        'the broker; a list is tried in order, each with keys of its own; "" runs without one'),
     Key("mqtt", "port", "mqtt", "port", whole(1, 65535), "the broker's port"),
     Key("mqtt", "username", "mqtt", "username", text, 'user name at the broker; "" for none'),
     Key("mqtt", "password", "mqtt", "password", text, "password at the broker"),
     Key("mqtt", "prefix", "mqtt", "prefix", topic, "first part of every topic"),
     Key("mqtt", "protocol", "mqtt", "protocol", whole(4, 5), "MQTT version: 4 is 3.1.1, or 5"),
+    Key("mqtt", "tls", "mqtt", "tls", flag, "whether the connection is encrypted"),
+    Key("mqtt", "ca", "mqtt", "ca", text,
+        'file with the certificates that are trusted then; "" for the system\'s'),
     Key("mqtt", "command_max_age", "root", "command_max_age_s", seconds(1, 60, scale=1.0),
         "an older command is refused, and one whose clock is further ahead of ours"),
     Key("web", "host", "web", "host", text, "address that the page listens on"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from controller.config.brokers import Broker, HostEntry, at
 from controller.config.notify import Notify
 from controller.events import INPUT_LINES, OUTPUT_LINES
 from controller.rules.state import RuleSettings
@@ -54,14 +55,24 @@ WIRING: Mapping[str, LineSettings] = {
 
 @dataclass(frozen=True, slots=True)
 class Mqtt:
-    """The broker; no ``host`` means none."""
+    """The broker, or several that are tried in order; no ``host`` means none."""
 
-    host: str = "127.0.0.1"
+    host: str | tuple[HostEntry, ...] = "127.0.0.1"
     port: int = 1883
     username: str = ""
     password: str = field(default="", repr=False)
     prefix: str = "backdoor"
     protocol: int = 4
+    tls: bool = False
+    ca: str = ""
+
+    def brokers(self) -> tuple[Broker, ...]:
+        """Return the brokers in the order in which they are tried."""
+        names = ("port", "username", "password", "protocol", "tls", "ca")
+        section = {name: getattr(self, name) for name in names}
+        if isinstance(self.host, str):
+            return (at(self.host, section),) if self.host else ()
+        return tuple(entry.broker(section) for entry in self.host)
 
 
 @dataclass(frozen=True, slots=True)

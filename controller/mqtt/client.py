@@ -28,11 +28,20 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from controller.mqtt.connection import CONNECT_LIMIT_S, STOP_LIMIT_S, Connection
-from controller.mqtt.link import LinkError, LostError, Peer, SilentError, check_topic
+from controller.mqtt.failover import Brokers, watch
+from controller.mqtt.link import (
+    LinkError,
+    LostError,
+    MovedError,
+    Peer,
+    SilentError,
+    check_topic,
+)
 from controller.mqtt.message import Message
 from controller.mqtt.send_queue import SendQueue
 
 if TYPE_CHECKING:
+    from controller.config.brokers import Broker
     from controller.config.settings import Mqtt
 
 log = logging.getLogger(__name__)
@@ -52,7 +61,7 @@ EACH_ITS_OWN = "give each its own (systemd/install has a broker do that)"
 
 
 class MqttLink:
-    """A `Link` to a real broker, MQTT 3.1.1 or 5.
+    """A `Link` to a real broker, MQTT 3.1.1 or 5; of several, to the first that works.
 
     ``on_down(reason)`` is called when the broker is lost or cannot be reached, once per reason;
     ``on_thrown_out()`` when another client comes with our id again and again: from then on the link
@@ -78,7 +87,7 @@ class MqttLink:
         kept_s: int = 3600,
         commit: Callable[[], None] | None = None,
     ) -> None:
-        self._settings = settings
+        self._brokers = Brokers(settings.brokers())
         topics = tuple(subscriptions)
         self._peer = Peer(
             client_id,
@@ -96,7 +105,6 @@ class MqttLink:
         self._on_down = on_down
         self._on_thrown_out = on_thrown_out
         self._named = client_id
-        self._broker = f"broker {settings.host}:{settings.port}"
         self._queue = SendQueue()
         self._connection: Connection | None = None
         self._up = False
@@ -105,8 +113,10 @@ class MqttLink:
         self._delay_s = BACKOFF_S[0]
         #: When the broker threw us out, monotonic seconds, and whether it was plain why.
         self._thrown_out: deque[tuple[float, bool]] = deque()
-        self._silent = False
-        self._reported = ""
+        #: Brokers that took everything and acknowledged nothing.
+        self._silent: set[Broker] = set()
+        #: The last reason that was reported of each broker.
+        self._reported: dict[Broker, str] = {}
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -119,6 +129,8 @@ class MqttLink:
 
     def start(self) -> None:
         """Connect, and stay connected, in the background."""
+        if self._brokers.several:
+            watch(self._brokers, lambda: self._peer, self._stopping, self._wake)
         self._thread.start()
 
     def publish(self, message: Message, ack: int | None = None) -> None:
@@ -149,12 +161,12 @@ class MqttLink:
     def _run(self) -> None:
         while not self._stopping.is_set():
             connection = Connection(
-                self._settings,
+                self._brokers.now,
                 self._peer,
                 self._queue,
                 self._wake_in,
-                lambda: self._last,
-                doubted=self._silent,
+                self._last_messages,
+                doubted=self._brokers.now in self._silent,
             )
             self._connection = connection
             try:
@@ -163,19 +175,27 @@ class MqttLink:
                 self._ended(connection, self._reason(connection, error))
             except Exception as error:
                 log.exception(
-                    "%s: unexpected error in the link; it connects again. Please report this",
-                    self._broker,
+                    "broker %s: unexpected error in the link; it connects again. Please report"
+                    " this",
+                    self._brokers.now,
                 )
                 self._ended(connection, f"internal error: {error!r}")
             self._up = False
             self._stopping.wait(self._delay_s)
 
+    def _last_messages(self) -> Sequence[Message] | None:
+        if self._last is None and self._brokers.better():
+            raise MovedError("an earlier broker of the list works again; we go back to it")
+        return self._last
+
     def _accepted(self) -> None:
-        self._up, self._silent = True, False
+        self._up = True
+        self._silent.discard(self._brokers.now)
         self._on_up()
 
     def _reason(self, connection: Connection, error: Exception) -> str:
-        self._silent = isinstance(error, SilentError) or self._silent
+        if isinstance(error, SilentError):
+            self._silent.add(self._brokers.now)
         if not isinstance(error, LostError):
             self._thrown_out.clear()  # a broker that was away explains what was before
             return str(error) if isinstance(error, LinkError) else f"cannot be reached ({error})"
@@ -207,19 +227,29 @@ class MqttLink:
         )
 
     def _ended(self, connection: Connection, why: str) -> None:
-        text = f"{self._broker}: {why}"
-        accepted_s = connection.accepted_s
-        steady = accepted_s is not None and monotonic() - accepted_s > TAKEOVER_S
+        broker = self._brokers.now
+        text = f"broker {broker}: {why}"
+        steady = _steady(connection)
         self._delay_s = BACKOFF_S[0] if steady else min(2 * self._delay_s, BACKOFF_S[1])
-        if steady or text != self._reported:
+        news = text != self._reported.get(broker)
+        if steady or news:
             log.warning("%s", text)
-        if self._up or text != self._reported:
+        if self._up or news:
             self._up = False
-            self._reported = text
+            self._reported[broker] = text
             self._call(lambda: self._on_down(text))
+        self._brokers.next(steady=steady)
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:
             callback()
         except Exception:  # an error in the callback must not end this thread
-            log.exception("%s: a callback on_down failed; please report this", self._broker)
+            log.exception(
+                "broker %s: a callback on_down failed; please report this", self._brokers.now
+            )
+
+
+def _steady(connection: Connection) -> bool:
+    """Return whether a connection lasted longer than a takeover takes."""
+    accepted_s = connection.accepted_s
+    return accepted_s is not None and monotonic() - accepted_s > TAKEOVER_S

@@ -28,7 +28,8 @@ from controller.mqtt.message import Message
 from controller.mqtt.send_queue import SendQueue
 
 if TYPE_CHECKING:
-    from controller.config.settings import Mqtt
+    from controller.config.brokers import Broker
+    from controller.mqtt.tls import TlsContext
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Connection:
     when there is something new to do; ``last_messages`` returns None until it is time to leave.
     """
 
-    settings: Mqtt
+    settings: Broker
     peer: Peer
     queue: SendQueue
     wake: socket.socket
@@ -103,6 +104,7 @@ class Connection:
     #: Held by the thread that uses the paho client.
     _client_lock: Lock = field(default_factory=Lock)
     _client: Client | None = None
+    _tls: TlsContext | None = None
     _send_error: Exception | None = None
     _announced: bool = False
     _refused: str = ""
@@ -121,6 +123,10 @@ class Connection:
 
     def run(self) -> None:
         """Connect and serve until we leave; raise `LinkError` or OSError if it ends otherwise."""
+        if self.settings.tls:
+            from controller.mqtt.tls import tls_context
+
+            self._tls = tls_context(self.settings.ca)
         client = self._new_client()
         try:
             durable_v5 = self.settings.protocol == 5 and self.peer.durable
@@ -138,6 +144,8 @@ class Connection:
             left: Any = client.socket()
             if left is not None:
                 left.close()
+            if self._tls is not None:
+                self._tls.close()
 
     def send_now(self) -> bool:
         """Send what is queued, from any thread, and return whether all of it was sent.
@@ -170,6 +178,8 @@ class Connection:
             manual_ack=self.peer.commit is not None,
         )
         client.connect_timeout = CONNECT_LIMIT_S
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         if self.settings.username:
             client.username_pw_set(self.settings.username, self.settings.password or None)
         will = self.peer.will
@@ -264,6 +274,8 @@ class Connection:
             return
         if mask & selectors.EVENT_READ:
             client.loop_read()
+            while _decrypted(client.socket()):
+                client.loop_read()
         if mask & selectors.EVENT_WRITE:
             client.loop_write()
 
@@ -357,6 +369,11 @@ class Connection:
             return False
         client.disconnect()
         return True
+
+
+def _decrypted(sock: Any) -> bool:
+    """Return whether TLS has read more than we took: no selector sees that."""
+    return hasattr(sock, "pending") and sock.pending() > 0
 
 
 def _cork(sock: Any, on: bool) -> None:

@@ -25,6 +25,10 @@ class LostError(LinkError):
         self.taken_over = taken_over
 
 
+class MovedError(LinkError):
+    """An earlier broker of the list works again: we leave this one for it."""
+
+
 class SilentError(LinkError):
     """The broker takes what we send, and acknowledges nothing."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from controller.config.brokers import read_hosts
 from controller.config.loader import parse
 from controller.config.settings import Config
 from controller.gpio.simulated import Simulator
@@ -75,10 +76,11 @@ def house(folder: Path, *sets: str, speed: float = 1.0) -> Iterator[Demo]:
 
 
 @contextmanager
-def house_on(folder: Path, port: int) -> Iterator[Demo]:
-    """Run a house whose broker is looked for at this port, until the end of the block."""
+def house_on(folder: Path, port: int, *others: int) -> Iterator[Demo]:
+    """Run a house whose broker is looked for at these ports, until the end of the block."""
     config = demo_config(folder, "door.release_time=0.5")
-    config = replace(config, mqtt=replace(config.mqtt, host="127.0.0.1", port=port))
+    hosts = read_hosts([f"127.0.0.1:{one}" for one in (port, *others)])
+    config = replace(config, mqtt=replace(config.mqtt, host=hosts))
     bus = InMemoryBroker()
     world = World(partial(simulated, config), link_maker(config))
     demo = Demo(assemble(config, world), InMemorySubscriber(bus), bus)

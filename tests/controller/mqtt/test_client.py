@@ -343,7 +343,8 @@ def test_refused_subscription_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     """mosquitto's access lists let every subscription pass; brokers with roles do not."""
     received = Received()
     peer = Peer("house", ("bar/cmd/+",), received.on_message, received.on_up, received.on_ack)
-    connection = Connection(Mqtt(), peer, SendQueue(), None, lambda: None)  # type: ignore[arg-type]
+    broker = Mqtt().brokers()[0]
+    connection = Connection(broker, peer, SendQueue(), None, lambda: None)  # type: ignore[arg-type]
     client = connection._new_client()
     refused = ReasonCode(PacketTypes.SUBACK, identifier=0x80)
     connection._on_subscribe(client, None, 1, [refused], None)
