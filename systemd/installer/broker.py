@@ -18,6 +18,7 @@ LOGINS = {
     "notify": "backdoor-notify",
     "homeassistant": "homeassistant",
     "guest": "guest",
+    "centre": "backdoor-centre",
 }
 #: Settings that we write too: with them the owner has a broker of his own.
 OWN = re.compile(r"^\s*(listener|port|allow_anonymous|password_file|acl_file)\b", re.MULTILINE)
@@ -70,6 +71,18 @@ ROLES = {
         "Whoever shall know whether there is room.",
         ("topic read {base}/status", "topic read {base}/occupancy", "topic read {base}/session"),
     ),
+    "centre": (
+        "The bridge to the centre of many bars. With --centre-commands it asks as well.",
+        (
+            "topic read {base}/status",
+            "topic read {base}/occupancy",
+            "topic read {base}/session",
+            "topic read {base}/door",
+            "topic read {base}/state",
+            "topic read {base}/night",
+            "#topic write {base}/cmd/+",
+        ),
+    ),
 }
 BROKER_TEXT = """\
 listener 1883{address}
@@ -84,9 +97,17 @@ max_queued_messages 50000
 """
 
 
-def broker(executor: Executor, config: str, lan: bool | None) -> None:
+def broker(
+    executor: Executor,
+    config: str,
+    lan: bool | None,
+    *,
+    centre: bool = False,
+    centre_commands: bool = False,
+) -> None:
     """Set up the broker for our clients; do not touch one that has rules of its own."""
-    logins = _logins()
+    logins = _logins(centre)
+    may_ask = {LOGINS["centre"]} if centre_commands else set()
     fresh = [_login(executor, name, user) for name, user in logins.items()]
     own = _own_rules()
     if own:
@@ -105,7 +126,7 @@ def broker(executor: Executor, config: str, lan: bool | None) -> None:
         _passwords(executor, logins, any(fresh)),
         executor.write(
             RIGHTS,
-            NOTE + _rights(logins, _base(config), _may_ask(executor, config)),
+            NOTE + _rights(logins, _base(config), _may_ask(executor, config) | may_ask),
             0o640,
             "mosquitto",
         ),
@@ -127,7 +148,7 @@ def _own_rules() -> Path | None:
     return next((file for file in there if OWN.search(file.read_text())), None)
 
 
-def _logins() -> dict[str, str]:
+def _logins(centre: bool) -> dict[str, str]:
     """Return the name of each login's file and its user.
 
     One login is one client at a time. A second display, or a second Home Assistant, gets a login of
@@ -136,9 +157,10 @@ def _logins() -> dict[str, str]:
     more = {}
     for file in sorted(ETC.glob("*-*.login")):
         role, _, name = file.stem.partition("-")
-        if role in LOGINS and NAME.fullmatch(name):
+        if role in LOGINS and role != "centre" and NAME.fullmatch(name):
             more[file.stem] = f"{LOGINS[role]}-{name}"
-    return LOGINS | more
+    usual = {role: user for role, user in LOGINS.items() if centre or role != "centre"}
+    return usual | more
 
 
 def _login(executor: Executor, name: str, user: str) -> bool:

@@ -144,6 +144,11 @@ def wants_messages(config: str) -> bool:
     return bool(section(config, "notify").get("urls"))
 
 
+def wants_centre(config: str) -> bool:
+    """Return whether the configuration's text names a centre."""
+    return bool(section(config, "centre").get("servers"))
+
+
 def wants_postgres(config: str) -> bool:
     """Return whether the configuration's text keeps the history in a Postgres."""
     database = section(config, "nights").get("database")

@@ -20,12 +20,15 @@ PARTS = (
     "requirements.lock",
     "requirements-notify.lock",
     "requirements-postgres.lock",
+    "requirements-centre.lock",
     "README.md",
 )
 #: How the name of a release ends that can send messages: it has ten packages more.
 NOTIFY = "-notify"
 #: One whose page can keep the history in a Postgres.
 POSTGRES = "-postgres"
+#: One whose page sends the events to a centre.
+CENTRE = "-centre"
 #: And one that sees the system's Python packages: only a pin library of apt's needs that.
 SYSTEM = "-system"
 #: This file says that the directory is complete.
@@ -46,6 +49,7 @@ def build(
     *,
     notify: bool,
     postgres: bool = False,
+    centre: bool = False,
     system: bool = False,
 ) -> Path:
     """Make the release's directory with its own Python packages, unless it is complete.
@@ -53,7 +57,7 @@ def build(
     It depends on nothing that Python finds on this machine: `-I` leaves out the environment and the
     user's own packages, nothing is built, and what pip looks at is the new directory alone.
     """
-    endings = ((SYSTEM, system), (POSTGRES, postgres), (NOTIFY, notify))
+    endings = ((SYSTEM, system), (CENTRE, centre), (POSTGRES, postgres), (NOTIFY, notify))
     release = RELEASES / (digest() + "".join(ending for ending, wanted in endings if wanted))
     if (release / WHOLE).exists():
         return release
@@ -64,7 +68,7 @@ def build(
     offline = ("--no-index", "--find-links", wheels) if wheels else ()
     # Nothing is resolved: the lock names every file, so no newer release can break this.
     # Each of the others has all of the first.
-    extras = [extra for extra, wanted in ((NOTIFY, notify), (POSTGRES, postgres)) if wanted] or [""]
+    extras = [extra for extra, wanted in endings[:0:-1] if wanted] or [""]
     locks = [f"-r{release}/requirements{extra}.lock" for extra in extras]
     exactly = ("--no-deps", "--require-hashes")
     venv = ("/usr/bin/python3", "-I", "-m", "venv")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -19,67 +17,9 @@ from controller.config.settings import Mqtt
 from controller.events import COMMANDS
 from controller.mqtt.message import Message
 from tests.conftest import Broker
+from tests.support.installer import STOCK, SYSTEMD
 from tests.support.links import Links
 from tests.support.wait import eventually
-
-SYSTEMD = Path(__file__).parents[2] / "systemd"
-STOCK = (
-    "# For more options see http://rptl.io/configtxt\ndtparam=audio=on\n\n[all]\nenable_uart=1\n"
-)
-
-
-@pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The modules, with every path of theirs below a directory of this test."""
-    monkeypatch.syspath_prepend(SYSTEMD)
-    from installer import broker, executor, machine
-
-    monkeypatch.setattr("shutil.chown", lambda *_: None)
-    firmware = tmp_path / "config.txt"
-    firmware.write_text(STOCK)
-    monkeypatch.setattr(machine, "FIRMWARE", firmware)
-    manager = tmp_path / "systemd"
-    monkeypatch.setattr(machine, "MANAGER", tuple(str(manager / name) for name in ("usr", "etc")))
-    for name in ("usr", "etc"):
-        (manager / name / "system.conf.d").mkdir(parents=True)
-    drop_ins = manager / "etc/system.conf.d"
-    monkeypatch.setattr(machine, "WATCHDOG", drop_ins / "90-backdoor.conf")
-    monkeypatch.setattr(machine, "FORMER_WATCHDOG", drop_ins / "60-backdoor.conf")
-    monkeypatch.setattr(machine, "CUSTOM", tmp_path / "raspi-firmware-custom")
-    monkeypatch.setattr(machine, "REBOOT", tmp_path / "reboot")
-    monkeypatch.setattr(broker, "ETC", tmp_path / "etc")
-    mosquitto = tmp_path / "mosquitto"
-    monkeypatch.setattr(broker, "MOSQUITTO", mosquitto)
-    monkeypatch.setattr(broker, "SETTINGS", mosquitto / "conf.d/backdoor.conf")
-    monkeypatch.setattr(broker, "PASSWORDS", mosquitto / "backdoor.passwd")
-    monkeypatch.setattr(broker, "RIGHTS", mosquitto / "backdoor.acl")
-    (tmp_path / "mosquitto/conf.d").mkdir(parents=True)
-    worker = remembering(executor.Executor)
-    yield SimpleNamespace(broker=broker, machine=machine, executor=worker, firmware=firmware)
-    for name in [name for name in sys.modules if name.split(".")[0] == "installer"]:
-        del sys.modules[name]
-
-
-def remembering(base: Any) -> Any:
-    """Return an executor that writes files, and only remembers the commands to run."""
-
-    class Remembering(base):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(dry_run=False)
-            self.ran: list[str] = []
-
-        def run(self, *command: str, check: bool = True) -> str:
-            self.ran.append(" ".join(command))
-            return ""
-
-        def log_step(self, text: str) -> None:
-            pass
-
-        @property
-        def notes(self) -> list[str]:
-            return list(self._notes)
-
-    return Remembering()
 
 
 def test_boot_sets_strike_pin_low_and_restore_undoes_it(parts: Any) -> None:

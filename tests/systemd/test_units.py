@@ -17,8 +17,10 @@ from tests.conftest import free_port
 from tests.support.wait import HANGS_S
 
 BACKUP = Path("systemd/backdoor-backup.service")
-#: Those that run all the time.
-UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP})
+#: The bridge to a centre: a mosquitto.
+CENTRE = Path("systemd/backdoor-centre.service")
+#: Those of ours that run all the time.
+UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP, CENTRE})
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
 #: Exposure of 1.5 of 10, in tenths.
 THRESHOLD = 15
@@ -89,7 +91,7 @@ def test_strike_off_runs_after_every_end_of_the_controller() -> None:
     assert Path("systemd/strike-off").exists()
 
 
-@pytest.mark.parametrize("unit", [*UNITS, BACKUP], ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, BACKUP, CENTRE], ids=lambda unit: unit.stem)
 def test_unit_passes_systemd_analyze(unit: Path, tmp_path: Path) -> None:
     """The program is not installed here, so another one stands in for it."""
     copy = tmp_path / unit.name
@@ -98,7 +100,7 @@ def test_unit_passes_systemd_analyze(unit: Path, tmp_path: Path) -> None:
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, CENTRE], ids=lambda unit: unit.stem)
 def test_unit_is_hardened(unit: Path) -> None:
     verdict = analyze(
         "security", "--offline=true", f"--threshold={THRESHOLD}", "--no-pager", str(unit)
@@ -120,6 +122,16 @@ def test_backup_is_hardened_as_far_as_root_can_be_and_begun_by_its_timer() -> No
     assert "OnCalendar=*-*-* 08:30\nPersistent=true" in timer.read_text()
     verdict = analyze("calendar", "*-*-* 08:30")
     assert verdict.returncode == 0
+
+
+def test_bridge_to_the_centre_sees_nothing_but_its_own_file() -> None:
+    service = settings(CENTRE)
+    assert service["LoadCredential"] == "bridge.conf:/etc/backdoor/centre-bridge.conf"
+    assert service["ExecStart"] == "/usr/sbin/mosquitto -c %d/bridge.conf"
+    assert service["DynamicUser"] == "yes"
+    assert "/var/lib/backdoor " in service["InaccessiblePaths"]
+    condition = "ConditionPathExists=/etc/backdoor/centre-bridge.conf"
+    assert condition in CENTRE.read_text()  # without a centre it does not start
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
