@@ -73,7 +73,7 @@ def bar(parts: Any, tmp_path: Path) -> Bar:
 
 
 def refused(bar: Bar, call: Callable[[], object]) -> str:
-    with pytest.raises(Exception, match=".") as caught:
+    with pytest.raises(Exception, match=r".") as caught:
         call()
     assert type(caught.value).__name__ == "StopError"
     return str(caught.value)
@@ -179,7 +179,7 @@ class Listener:
         self.client = Client(CallbackAPIVersion.VERSION2)
         if user:
             self.client.username_pw_set(user, password)
-        self.client.on_message = lambda _c, _d, m: self.latest.update({m.topic: m.payload})
+        self.client.on_message = lambda _c, _d, m: self.latest.update({m.topic: bytes(m.payload)})
         self.client.on_connect = lambda c, *_: c.subscribe("backdoor/#", 1)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
