@@ -1,8 +1,8 @@
 """How each wire stands: for whoever looks at the drawing of the header with a screwdriver in hand.
 
-It takes note of every edge, which costs a microsecond, and publishes (`wiring`) only while somebody
-looks: that page asks again and again (`watch_wiring`), and `WATCHED_S` after the last time nothing
-is sent any more. It reads, and decides nothing.
+It takes note of every edge, after the pins were set and in 3 us, and publishes (`wiring`) only
+while somebody looks: the page asks again and again (`watch_wiring`), and `WATCHED_S` after that
+nothing is sent any more. It reads, and decides nothing.
 """
 
 from __future__ import annotations
