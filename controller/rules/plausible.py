@@ -15,8 +15,8 @@ from controller.rules.state import UNDO_MS, State
 LAST_MS = 3.2e12
 #: No timer runs longer than this.
 LONGEST_TIMER_MS = 7 * 24 * 3_600_000.0
-#: More marks than a session that nobody ends has in ten years, at one a minute.
-MOST_MARKS = 6_000_000
+#: More marks than a session that nobody ends has in all that time, at one a minute.
+MOST_MARKS = int(LAST_MS / 60_000) + 100
 #: Knocks that can wait at a hatch where nobody ever answers.
 MOST_WAITING = 100_000
 

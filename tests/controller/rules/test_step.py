@@ -23,6 +23,7 @@ from controller.events import (
     WatchWiring,
 )
 from controller.rules import commands, handlers
+from controller.rules.plausible import problem
 from controller.rules.state import State, door_mode, lock_state
 from tests.support.rules_driver import Room, names, note, tones
 
@@ -329,6 +330,31 @@ def test_after_a_long_absence_only_the_last_mark_rings() -> None:
     effects = room.step(Started(room.now_ms, doubt=False))
     assert tones(effects) == ["overtime"]
     assert names(effects).count("session_time_up") == 1
+
+
+@pytest.mark.parametrize("overtime_ms", [60_000.0, 300_000.0])
+def test_clock_years_ahead_notes_the_last_missed_marks_only(overtime_ms: float) -> None:
+    room = Room(overtime_ms=overtime_ms)
+    room.passes(1)
+    years_ms = 20 * 365 * 86_400_000.0
+    room.now_ms += room.settings.session_ms + years_ms
+    effects = room.step(Started(room.now_ms, doubt=False))
+    over_s = [note.data["over_s"] for note in effects
+              if isinstance(note, Note) and note.name == "session_overtime"]  # fmt: skip
+    assert over_s == [(years_ms - late * overtime_ms) / 1000 for late in range(99, -1, -1)]
+    assert names(effects).count("session_warning") == 2
+    assert names(effects).count("session_time_up") == 1
+    assert tones(effects) == ["overtime"]
+    assert problem(room.state) == ""
+    assert tones(room.wait(overtime_ms / 1000)) == ["overtime"]  # and it goes on as ever
+
+
+def test_absence_of_a_night_notes_every_mark() -> None:
+    room = Room()
+    room.passes(1)
+    room.now_ms += room.settings.session_ms + 8 * 3_600_000
+    effects = room.step(Started(room.now_ms, doubt=False))
+    assert names(effects).count("session_overtime") == 8 * 12
 
 
 def test_session_ends_when_the_room_is_verified_empty() -> None:
