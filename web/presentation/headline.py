@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from web.language import _, plural
+from web.language import _, lazy, plural
 from web.messages import number
 from web.mirror import MirrorView
 from web.presentation.labels import fault_words, refusal_words, span
@@ -94,8 +94,13 @@ def _last_call(room: Room) -> str:
     return _("Last call: %(time)s left.", time=span(room.left_s))
 
 
-def _alarm(name: str) -> Callable[[Room], bool]:
-    return lambda room: room.door.get("alarm") == name
+def _door(name: str, alarm: str, words: object) -> Fact:
+    """Return an alarm of the door: the same words stand above all, or below a worse one."""
+
+    def said(room: Room) -> str:
+        return str(words)
+
+    return Fact(name, Severity.ALARM, lambda room: room.door.get("alarm") == alarm, said, said)
 
 
 FACTS: tuple[Fact, ...] = (
@@ -113,13 +118,7 @@ FACTS: tuple[Fact, ...] = (
         lambda room: _("Nobody can be let in: the lock is not locked."),
         notice=lambda room: _("The lock is not locked."),
     ),
-    Fact(
-        "forced",
-        Severity.ALARM,
-        _alarm("DoorForcedOpen"),
-        lambda room: _("The door was forced open."),
-        notice=lambda room: _("The door was forced open."),
-    ),
+    _door("forced", "DoorForcedOpen", lazy("The door was forced open.")),
     Fact(
         "over",
         Severity.ALARM,
@@ -127,13 +126,7 @@ FACTS: tuple[Fact, ...] = (
         _too_many,
         notice=_over,
     ),
-    Fact(
-        "open",
-        Severity.ALARM,
-        _alarm("DoorOpenTooLong"),
-        lambda room: _("The door has been open too long."),
-        notice=lambda room: _("The door has been open too long."),
-    ),
+    _door("open", "DoorOpenTooLong", lazy("The door has been open too long.")),
     Fact(
         "overtime",
         Severity.ALARM,
