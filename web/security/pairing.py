@@ -58,8 +58,8 @@ class Pairing:
 
     def rotate(self) -> None:
         """Replace the secret: every paired phone is thrown out."""
-        with self._with_reason():
-            os.replace(self._write_temporary(), self._path)
+        with self._with_reason(), self._temporary() as temporary:
+            os.replace(temporary, self._path)
 
     def matches(self, candidate: str) -> bool:
         """Return whether it is the secret; the time that it takes shows nothing."""
@@ -95,20 +95,27 @@ class Pairing:
 
     def _create(self) -> None:
         """Make the file; when another process was quicker, its secret is the one."""
-        temporary = self._write_temporary()
-        with contextlib.suppress(FileExistsError):
+        with self._temporary() as temporary, contextlib.suppress(FileExistsError):
             os.link(temporary, self._path)
-        os.unlink(temporary)
 
-    def _write_temporary(self) -> Path:
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """Give a new secret in a file beside ours, with its rights; the file is gone in the end."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = write_beside(self._path, secrets.token_urlsafe(SECRET_BYTES) + "\n")
+        try:
+            self._give_rights(beside)
+            yield beside
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _give_rights(self, beside: Path) -> None:
+        """Let those read it who may read ours."""
         if self._path.exists():  # the page may be another user of the file's group
             beside.chmod(self._path.stat().st_mode & 0o640)
         if os.geteuid() == 0:  # `sudo backdoor pair`: the page's own user must still read it
             owner = (self._path if self._path.exists() else self._path.parent).stat()
             os.chown(beside, owner.st_uid, owner.st_gid)
-        return beside
 
     @contextlib.contextmanager
     def _with_reason(self) -> Iterator[None]:

@@ -106,6 +106,13 @@ class Hands:
         return self.s
 
 
+def test_secret_that_cannot_be_replaced_leaves_no_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    with pytest.raises(PairingError, match="cannot use the pairing secret"):
+        Pairing(tmp_path / "secret").rotate()
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
 def test_attempts_that_fail_wait_longer_and_longer_per_address() -> None:
     attempts = AttemptLimiter(Hands())
     waits = [attempts.failed("a") for _ in range(FREE_ATTEMPTS + 8)]
