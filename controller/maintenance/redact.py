@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 from controller.config import types
+from controller.config.brokers import hosts
 from controller.config.schema import KEYS
 
 #: Types of value in which an owner may write anything.
@@ -21,7 +22,7 @@ FREE = frozenset(
     {
         types.text, types.texts, types.topic, types.topic_level, types.topic_or_none,
         types.device_name, types.rhythms, types.payloads, types.addresses,
-        types.database,
+        types.database, types.servers, types.part_name, hosts,
     }
 )  # fmt: skip
 REMOVED = "(removed)"

@@ -204,7 +204,7 @@ def test_who_takes_the_controllers_id_keeps_it_away_no_longer_and_is_told(
     monkeypatch.setattr("controller.service.publisher.THROWN_OUT_SHOWN_S", 3.0)
     id_ = f"backdoor-bar-{socket.gethostname()}"[:60]
     with closing(Subscriber(broker.port)) as mqtt, house_on(tmp_path, broker.port) as demo:
-        eventually(lambda: mqtt.status() == "online")
+        eventually(lambda: mqtt.status() == "online" and mqtt.last("state"))
 
         def told() -> bool:
             comes_as(broker, id_)

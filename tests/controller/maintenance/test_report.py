@@ -14,10 +14,11 @@ from time import time
 import pytest
 
 from controller.config.loader import parse
+from controller.config.schema import KEYS, Key
 from controller.events import Edge
 from controller.journal.journal import Journal
 from controller.journal.records import Row
-from controller.maintenance.redact import REMOVED, Redactor
+from controller.maintenance.redact import REMOVED, Redactor, secrets_of, shown_configuration
 from controller.replay import replay, wired_by
 from controller.trace import FlightRecorder, flights, load_trace
 
@@ -172,6 +173,18 @@ def test_a_broken_configuration_still_gives_a_report(house: Path, text: str) -> 
     assert "the report is made all the same" in said
     assert SECRET not in "\n".join(files.values())
     assert "machine.txt" in files
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.section}.{key.name}")
+def test_key_that_takes_any_text_is_not_shown(key: Key) -> None:
+    for value in (NAME, f"/{NAME}", f"tls://{NAME}:4222", [NAME], [{"host": NAME}], {"a": NAME}):
+        try:
+            key.type.read(value)
+        except (ValueError, ExceptionGroup):
+            continue
+        shown = shown_configuration({key.section: {key.name: value}})
+        assert NAME not in shown
+        assert NAME in "".join(secrets_of({key.section: {key.name: value}}))
 
 
 def test_redactor_spares_short_and_usual_words() -> None:
