@@ -52,9 +52,11 @@ logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 THREADS = 32
 STRANGERS_AT_ONCE = 1  # thread: a crowd that asks must not take the interpreter from the rest
+RESTS, MOST_REST_S = 4, 0.1  # times as long as an answer took
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one phone: more only hides that it is gone
 CHECK_EVERY_S = 1.0
 ACCEPTS_AT_ONCE = 16  # fewer than one address may have: each is heard before it must go
+REFUSED_AT_ONCE = 256  # a turn of the loop costs as much as some twenty of them
 ACCEPT_AGAIN_S = 0.2  # after the system had no place for a connection
 CONNECTIONS_A_PHONE = 3  # at most, while it behaves: its stream, what it asks, and one that ends
 SAY_CLOSED_EVERY_S = 60.0
@@ -158,6 +160,20 @@ class EncryptedChannel(TlsChannel, Channel):
     """The same over TLS."""
 
 
+class Stranger:
+    """A request of a stranger; its thread rests after it, so that a crowd leaves time to others."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.cancel = channel.cancel
+
+    def service(self) -> None:
+        """Answer, then rest."""
+        began_s = time.monotonic()
+        self._channel.service()
+        time.sleep(min((time.monotonic() - began_s) * RESTS, MOST_REST_S))
+
+
 class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     """The listening socket; one that it cannot take ends nobody else's."""
 
@@ -188,37 +204,41 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
 
     def handle_accept(self) -> None:
         """Take some of those who wait; one that ends meanwhile costs nobody else his turn."""
-        for _ in range(ACCEPTS_AT_ONCE):
+        places = ACCEPTS_AT_ONCE
+        for _ in range(REFUSED_AT_ONCE):
             try:
                 taken = self.accept()
                 if taken is None:
                     return
-                self._take(*taken)
+                places -= self._take(*taken)
             except OSError as error:
                 if error.errno in NO_PLACE:
                     log.warning("no place for another connection: %s", error.strerror)
                     self._accept_again_s = time.monotonic() + ACCEPT_AGAIN_S
                     return
+            if not places:
+                return
 
-    def _take(self, taken: socket.socket, address: tuple[Any, ...]) -> None:
+    def _take(self, taken: socket.socket, address: tuple[Any, ...]) -> bool:
         """Make its channel; a stranger too many costs the oldest of the address with the most.
 
-        Its TLS begins when its first bytes are here.
+        Its TLS begins when its first bytes are here. Return False if it was refused.
         """
         own = address[:2] == self.own_request_from[:2]
         if not own and self.reserve.refuses(address[0]):
             taken.close()
-            return
+            return False
         try:
             self.set_socket_options(taken)
             taken = self._with_tls(taken)
             channel = self.channel_class(self, taken, address, self.adj, map=self._map)
         except OSError:  # it has hung up already
             taken.close()
-            return
+            return False
         victim = None if own else self.reserve.came(channel, address[0])
         if victim is not None:
             victim.handle_close()
+        return True
 
     def _with_tls(self, taken: socket.socket) -> socket.socket:
         if self._context is None:
@@ -231,7 +251,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         if self._is_paired(task.cookie):
             self.reserve.showed_pairing(task, task.addr[0])
         elif task.addr[:2] != self.own_request_from[:2]:
-            self._strangers.add_task(task)
+            self._strangers.add_task(Stranger(task))
             return
         self.task_dispatcher.add_task(task)
 

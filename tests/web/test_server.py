@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import errno
-import http.client
-import re
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from tests.support import crowd
+from controller.config.schema import KEYS
 from tests.support.certificate import make_certificate
 from tests.support.fake_controller import FakeController, Serving, page_of
+from tests.support.paired_phone import PairedPhone, a_crowd, a_page
 from tests.support.wait import HANGS_S, eventually
 from web.own_request import OwnRequest
-from web.server import Server
+from web.server import Server, Stranger
 
 
 @pytest.fixture
@@ -34,67 +30,9 @@ def controller() -> Iterator[FakeController]:
     controller.stop()
 
 
-class PairedPhone:
-    """Asks over real connections, with TLS where the page has it."""
-
-    def __init__(self, serving: Serving, *, tls: bool) -> None:
-        self._port, self._tls = serving.server.port, tls
-        self._headers = {"Referer": f"{'https' if tls else 'http'}://127.0.0.1:{self._port}/"}
-        secret = serving.app.extensions["backdoor"].pairing.secret
-        self.kept = self.connect()
-        self._ask(self.kept, "GET", f"/pair/{secret}")
-        status, page = self._ask(self.kept, "GET", "/")
-        token = re.search(r'data-csrf="([^"]+)"', page)
-        assert status == 200
-        assert token
-        self._headers |= {"X-CSRFToken": token[1], "Accept": "application/json"}
-
-    def connect(self) -> http.client.HTTPConnection:
-        if not self._tls:
-            return http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWERED_S)
-        context = ssl._create_unverified_context()
-        return http.client.HTTPSConnection(
-            "127.0.0.1", self._port, context=context, timeout=ANSWERED_S
-        )
-
-    def _ask(
-        self, connection: http.client.HTTPConnection, method: str, path: str
-    ) -> tuple[int, str]:
-        connection.request(method, path, headers=self._headers)
-        answer = connection.getresponse()
-        cookie = answer.headers["Set-Cookie"]
-        if cookie:
-            self._headers["Cookie"] = cookie.partition(";")[0]
-        return answer.status, answer.read().decode()
-
-    def command(self, connection: http.client.HTTPConnection) -> int:
-        return self._ask(connection, "POST", "/command/staff_pass")[0]
-
-    def command_on_a_new_connection(self) -> int:
-        connection = self.connect()
-        try:
-            return self.command(connection)
-        finally:
-            connection.close()
-
-
-#: Some 0.1 s on a machine that has nothing else to do; who was kept out waits for ever.
-ANSWERED_S = 20.0
-
-
-@contextmanager
-def a_crowd(serving: Serving, manner: str) -> Iterator[None]:
-    """Hold 2,000 connections from 50 addresses until the end of the block."""
-    program = [sys.executable, crowd.__file__, str(serving.server.port), manner, "2000", "50"]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as here:
-        assert here.stdin
-        assert here.stdout
-        try:
-            if manner != "shake":  # that many handshakes take a while
-                assert here.stdout.readline() == b"here\n"
-            yield
-        finally:
-            here.stdin.close()
+def paired_phone(serving: Serving, *, tls: bool) -> PairedPhone:
+    secret = serving.app.extensions["backdoor"].pairing.secret
+    return PairedPhone(serving.server.port, secret, tls=tls)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +52,8 @@ def test_crowd_of_2000_keeps_no_paired_phone_out(
     files = make_certificate(tmp_path) if tls else ("", "")
     app = page_of(controller, tmp_path, tls_cert=files[0], tls_key=files[1])
     with Serving(app) as serving:
-        phone = PairedPhone(serving, tls=tls)
-        with a_crowd(serving, manner):
+        phone = paired_phone(serving, tls=tls)
+        with a_crowd(serving.server.port, manner):
             for _ in range(15):
                 assert phone.command(phone.kept) == 200
                 assert phone.command_on_a_new_connection() == 200
@@ -126,17 +64,70 @@ def test_crowd_of_2000_keeps_no_paired_phone_out(
 def test_phone_that_is_new_is_paired_in_spite_of_a_crowd(
     controller: FakeController, tmp_path: Path
 ) -> None:
-    with Serving(page_of(controller, tmp_path)) as serving, a_crowd(serving, "drip"):
-        phone = PairedPhone(serving, tls=False)
+    with Serving(page_of(controller, tmp_path)) as serving, a_crowd(serving.server.port, "drip"):
+        phone = paired_phone(serving, tls=False)
         assert phone.command(phone.kept) == 200
         phone.kept.close()
+
+
+def test_page_with_the_most_streams_stays_below_1024_open_files(
+    controller: FakeController, tmp_path: Path
+) -> None:
+    """systemd's soft limit, and the highest that `select` knows: some library may use it."""
+    most = next(key for key in KEYS if (key.section, key.name) == ("web", "max_streams"))
+    assert most.type.expected.endswith("to 200")
+    app = page_of(controller, tmp_path, max_streams=200)
+    with Serving(app) as serving:
+        assert serving.server._listener.adj.connection_limit <= 1024 - 100
+
+
+def test_page_under_a_soft_limit_of_1024_answers_hundreds_of_phones_in_a_crowd(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with a_page(200, 1024) as (port, secret), a_crowd(port, "idle"):
+        phone = PairedPhone(port, secret)
+        phones = [phone.connect() for _ in range(200)]
+        assert {phone.command(one) for one in phones} == {200}
+        assert phone.command_on_a_new_connection() == 200
+        assert {phone.command(one) for one in phones[::20]} == {200}, "none was closed"
+        for one in [*phones, phone.kept]:
+            one.close()
+    assert "no place" not in capfd.readouterr().err
+
+
+def test_who_is_refused_costs_no_turn_of_the_loop(
+    controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A paired phone waits behind all of them in the kernel's queue."""
+    server = Server(page_of(controller, tmp_path), "127.0.0.1", 0)
+    waiting = [socket.socket() for _ in range(200)]
+    listener = server._listener
+    monkeypatch.setattr(listener, "accept", lambda: (waiting.pop(), ("127.0.0.2", 9)))
+    monkeypatch.setattr(listener.reserve, "refuses", lambda address: True)
+    with pytest.raises(IndexError):
+        listener.handle_accept()
+    assert waiting == []
+    server.stop()
+    server.serve()
+
+
+def test_thread_of_strangers_rests_after_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    now_s = iter([10.0, 10.02, 20.0, 29.0])
+    monkeypatch.setattr("web.server.time.monotonic", lambda: next(now_s))
+    monkeypatch.setattr("web.server.time.sleep", rests.append)
+    answered = Mock()
+    for _ in range(2):
+        Stranger(answered).service()
+    assert answered.service.call_count == 2
+    assert rests == [pytest.approx(0.08), 0.1]
 
 
 def test_listening_socket_outlives_a_system_without_a_place(
     controller: FakeController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Serving(page_of(controller, tmp_path)) as serving:
-        phone = PairedPhone(serving, tls=False)
+        phone = paired_phone(serving, tls=False)
         listener = serving.server._listener
         accept, wanted = type(listener).accept, [errno.EMFILE, errno.ECONNABORTED, errno.ENOBUFS]
 
@@ -208,7 +199,7 @@ def test_page_asks_itself_where_it_listens(
 def test_request_to_itself_has_a_place_in_a_crowd(
     controller: FakeController, tmp_path: Path
 ) -> None:
-    with Serving(page_of(controller, tmp_path)) as serving, a_crowd(serving, "ask"):
+    with Serving(page_of(controller, tmp_path)) as serving, a_crowd(serving.server.port, "ask"):
         assert all(serving.server._own_request.is_answered() for _ in range(5))
 
 
