@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CONNECT_S = 3
 #: No answer for so long: the node, or the one that leads, is gone or frozen.
 ANSWER_S = 5.0
+#: A bar asks again sooner at first: what comes twice is known, and a new leader is there in two.
+FIRST_ANSWER_S = 2.0
 #: A silent connection is asked this often whether it is there; the second silence ends it.
 PING_S = 3
 #: Between two attempts, growing from the first to the second.
@@ -75,7 +77,7 @@ async def connect(settings: CentreSettings, server: str, name: str) -> Client:
                 error_cb=_quiet,
                 **_secrets(settings),
             ),
-            2 * CONNECT_S,
+            CONNECT_S,
         )
     except Exception as error:  # noqa: BLE001 - of many kinds, and each ends this connection
         await close(client)
@@ -107,14 +109,19 @@ async def close(client: Client) -> None:
 
 
 async def ask(
-    client: Client, subject: str, payload: bytes, headers: Mapping[str, str] | None = None
+    client: Client,
+    subject: str,
+    payload: bytes,
+    headers: Mapping[str, str] | None = None,
+    *,
+    within_s: float = ANSWER_S,
 ) -> dict[str, Any]:
     """Return JetStream's answer to a message; raise CentreError for none, or for an error."""
     from nats.errors import NoRespondersError
 
     try:
         answer = await client.request(
-            subject, payload, timeout=ANSWER_S, headers=dict(headers) if headers else None
+            subject, payload, timeout=within_s, headers=dict(headers) if headers else None
         )
         found = json.loads(answer.data)
     except NoRespondersError:

@@ -21,6 +21,7 @@ from controller.config.settings import Config
 from web.centre import wire
 from web.centre.nats import (
     ANSWER_S,
+    FIRST_ANSWER_S,
     RETRY_S,
     CentreError,
     ask,
@@ -45,8 +46,8 @@ BATCH = 500
 #: The outbox is looked at this often, also if nobody says that there is something in it.
 LOOK_EVERY_S = 5.0
 STOP_S = 3.0
-#: A batch, from its first event to the answer.
-BATCH_S = 2 * ANSWER_S
+#: Of a machine that is busy the answer may come late.
+LONGEST_ANSWER_S = 16.0
 #: JetStream's numbers: it takes 50 batches at a time; ours for a server that takes none.
 TOO_MANY_BATCHES, NO_BATCHES = 10210, 1
 BATCH_AGAIN_S = (0.1, 1.0)
@@ -75,6 +76,7 @@ class Sender:
         self._come: asyncio.Event | None = None
         self._stopping = False
         self._store = store_id
+        self._answer_s = FIRST_ANSWER_S
         self.problem = ""
         self._thread = Thread(target=self._run, name="centre", daemon=True)
 
@@ -160,7 +162,7 @@ class Sender:
         while not self._stopping:
             found = outbox.first(database, BATCH)
             if found:
-                await self._send(client, [event for _, event in found])
+                await self._send_patiently(client, [event for _, event in found])
                 outbox.acknowledged(database, found[-1][0])
             if client.is_closed:
                 raise CentreError("the connection ended")
@@ -168,11 +170,21 @@ class Sender:
             if len(found) < BATCH:
                 await self._pause(LOOK_EVERY_S)
 
+    async def _send_patiently(self, client: Client, events: list[Event]) -> None:
+        """Send, and wait longer for the answer the next time if none came."""
+        try:
+            await self._send(client, events)
+        except CentreError:
+            self._answer_s = min(2 * self._answer_s, LONGEST_ANSWER_S)
+            raise
+        self._answer_s = FIRST_ANSWER_S
+
     async def _send(self, client: Client, events: list[Event]) -> None:
         """Return when JetStream has these events; raise CentreError."""
         while len(events) > 1:
             try:
-                await asyncio.wait_for(self._send_batch(client, events), BATCH_S)
+                limit_s = self._answer_s + ANSWER_S
+                await asyncio.wait_for(self._send_batch(client, events), limit_s)
             except TimeoutError:
                 raise CentreError(words(TimeoutError())) from None
             except CentreError as error:
@@ -185,7 +197,8 @@ class Sender:
             return
         for event in events:
             subject, body = self._message(event)
-            await ask(client, subject, body, {wire.MESSAGE_ID: wire.message_id(event)})
+            headers = {wire.MESSAGE_ID: wire.message_id(event)}
+            await ask(client, subject, body, headers, within_s=self._answer_s)
 
     async def _send_batch(self, client: Client, events: list[Event]) -> None:
         """Send all at once; the answer comes for the last one."""
@@ -200,7 +213,8 @@ class Sender:
             if number < len(events):
                 await client.publish(subject, body, headers=headers)
             else:
-                answer = await ask(client, subject, body, {**headers, "Nats-Batch-Commit": "1"})
+                headers["Nats-Batch-Commit"] = "1"
+                answer = await ask(client, subject, body, headers, within_s=self._answer_s)
                 if answer.get("count") != len(events):
                     raise CentreError("this server knows no batches", NO_BATCHES)
 

@@ -98,10 +98,10 @@ class Store:
             run.offset_s = event.at_s - event.t_ms / 1000
         offset_s = run.offset_s
         at_s = event.at_s or (0.0 if offset_s is None else offset_s + event.t_ms / 1000)
-        self._mark_seen(event, at_s, run)
+        night = night_of(at_s) if at_s else UNKNOWN
+        self._mark_seen(event, at_s, night, run)
         if event.name in KEPT:
             run.unplaced = run.unplaced or not at_s
-            night = night_of(at_s) if at_s else UNKNOWN
             self._events.append((*event[:3], night, event.t_ms, at_s, event.name, event.text))
         return True
 
@@ -137,7 +137,7 @@ class Store:
         offset_s = next((at_s - t_ms / 1000 for at_s, t_ms in timed), None)
         return _Run([Seen(*row) for row in ranges], offset_s, bool(unplaced))
 
-    def _mark_seen(self, event: Event, at_s: float, run: _Run) -> None:
+    def _mark_seen(self, event: Event, at_s: float, night: str, run: _Run) -> None:
         """Add the number to the ranges of its run; a gap that it fills is one no more."""
         whole, others = Seen(event.seq, event.seq, at_s, at_s), []
         for part in run.ranges:
@@ -150,7 +150,8 @@ class Store:
                 others.append(part)
         run.ranges = sorted([*others, whole], key=lambda part: part.first)
         self._changed_runs.add((event.venue, event.boot))
-        self._touch(event.venue, at_s)
+        if night != UNKNOWN:
+            self._changed_nights.add((event.venue, night))
 
     def _touch(self, venue: str, at_s: float) -> None:
         if at_s:
@@ -174,10 +175,7 @@ class Store:
                 [(*key, part.first, part.last, part.first_s, part.last_s) for part in parts],
             )
         if self._events:
-            self._db.many(
-                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                self._events,
-            )
+            self._db.insert("event", self._events)
         if self._to_send:
             outbox.put(self._db, self._to_send)
         for key in runs:

@@ -182,6 +182,9 @@ class Failing:
             raise StoreError(Failing.broken)
         self._real.many(sql, values)  # type: ignore[arg-type]
 
+    def insert(self, table: str, values: Sequence[Sequence[object]]) -> None:
+        self._real.insert(table, values)
+
     def commit(self) -> None:
         self._real.commit()
 
