@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from controller.cli.bars import bar, node
+
 if TYPE_CHECKING:
     from controller.config.settings import Config
 
@@ -408,16 +410,23 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
         serve_page(with_login(_config(path, sets)))
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @config_option
 @set_option
-def centre(path: str | None, sets: tuple[str, ...]) -> None:
+@click.pass_context
+def centre(context: click.Context, path: str | None, sets: tuple[str, ...]) -> None:
     """Keep the history of many bars: from the NATS nodes of [centre] into Postgres."""
+    if context.invoked_subcommand is not None:
+        return
     from web.centre.main import serve_centre
 
     _log(logging.INFO)
     with _user_errors():
         serve_centre(_config(path, sets), _on_stop_signal)
+
+
+centre.add_command(bar)
+centre.add_command(node)
 
 
 @main.command()

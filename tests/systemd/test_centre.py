@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import socket
 import subprocess
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.conftest import Broker, free_port
+from tests.support.certificate import make_certificate
 from tests.support.nats import Node, nats_nodes
+from tests.support.secured_centre import Centre
 from tests.support.wait import eventually
 
 SHIPPED = Path("systemd/backdoor.toml").read_text()
@@ -174,9 +177,11 @@ def test_venue_that_nats_would_split_is_refused(parts: Any, tmp_path: Path) -> N
 class Listener:
     """An MQTT client that keeps the latest of each topic."""
 
-    def __init__(self, port: int, user: str = "", password: str = "") -> None:
+    def __init__(self, port: int, user: str = "", password: str = "", ca: str = "") -> None:
         self.latest: dict[str, bytes] = {}
         self.client = Client(CallbackAPIVersion.VERSION2)
+        if ca:
+            self.client.tls_set(ca)
         if user:
             self.client.username_pw_set(user, password)
         self.client.on_message = lambda _c, _d, m: self.latest.update({m.topic: bytes(m.payload)})
@@ -186,6 +191,7 @@ class Listener:
         eventually(self.client.is_connected)
 
     def say(self, topic: str, payload: str, *, retain: bool = True) -> None:
+        """Publish, and return once the broker has it."""
         self.client.publish(f"backdoor/bar/{topic}", payload, 1, retain).wait_for_publish(60)
 
     def close(self) -> None:
@@ -198,8 +204,8 @@ def house(bar: Bar, make_broker: Callable[..., Broker], tmp_path: Path) -> Itera
     """Start the bar's broker as installed, and the bridge to a port; return the controller."""
     made: list[Listener] = []
 
-    def start(port: int, **given: Any) -> Listener:
-        bar.join(f"127.0.0.1:{port}", **given)
+    def start(port: int, host: str = "127.0.0.1", **given: Any) -> Listener:
+        bar.join(f"{host}:{port}", **given)
         etc, broker = bar.parts.broker.ETC, bar.parts.broker
         passwords, rights = tmp_path / "passwords", tmp_path / "rights"
         passwords.write_text("".join(file.read_text() for file in sorted(etc.glob("*.login"))))
@@ -255,9 +261,8 @@ def test_command_from_the_centre_comes_in_only_if_the_bar_opted_in(
     house: Any, nats: Node, opted_in: bool
 ) -> None:
     controller = house(nats.mqtt_port, centre_commands=opted_in or None)
-    controller.say("status", "online")
     with closing(Listener(nats.mqtt_port)) as centre:
-        eventually(lambda: centre.latest)
+        eventually(lambda: controller.say("status", "online") or centre.latest)
         for number in range(3):
             centre.say("cmd/block_door", str(number), retain=False)
         centre.say("state", "forged")
@@ -267,6 +272,42 @@ def test_command_from_the_centre_comes_in_only_if_the_bar_opted_in(
             eventually(lambda: controller.latest.get("backdoor/bar/cmd/block_door") == b"2")
     assert ("backdoor/bar/cmd/block_door" in controller.latest) == opted_in
     assert "backdoor/bar/state" not in controller.latest
+
+
+def test_bridge_goes_by_tls_with_the_bars_own_rights(
+    bar: Bar, house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what `backdoor centre bar add` wrote, at a node as `backdoor centre node` configures."""
+    certificate, _ = make_certificate(tmp_path)
+    monkeypatch.setattr(bar.parts.centre, "LOOPBACK", ())  # as a host elsewhere
+    centre = Centre(tmp_path / "centre", tmp_path)
+    centre.folder.mkdir()
+    bar.credentials.write_text(f"bar:{centre.add('bar')}")
+    with running(centre):
+        controller = house(centre.server.mqtt_port, host="localhost", centre_ca=certificate)
+        with closing(centre_listener(centre, certificate)) as seen:
+            eventually(lambda: controller.say("state", "now") or seen.latest)
+            centre.run("bar", "revoke", "bar")  # its Pi was stolen
+            log = centre.folder / "log"
+            refused = 'authentication error - User "bar"'
+            eventually(lambda: refused in log.read_text())  # it was thrown out, and tried again
+            controller.say("state", "stolen")
+            before = log.read_text().count(refused)
+            eventually(lambda: log.read_text().count(refused) > before)
+            assert seen.latest == {"backdoor/bar/state": b"now"}
+
+
+@contextmanager
+def running(centre: Centre) -> Iterator[None]:
+    centre.server.start()
+    try:
+        yield
+    finally:
+        centre.server.kill()
+
+
+def centre_listener(centre: Centre, certificate: str) -> Listener:
+    return Listener(centre.server.mqtt_port, "centre", centre.password(), certificate)
 
 
 class HostileCentre:
@@ -290,13 +331,16 @@ class HostileCentre:
     def _treat(self, client: socket.socket) -> None:
         client.recv(1000)
         client.sendall(b"\x20\x02\x00\x00")
-        for _ in range(3):
-            for topic in (b"backdoor/bar/cmd/access_door", b"backdoor/bar/state"):
-                body = len(topic).to_bytes(2, "big") + topic + b"forged"
-                client.sendall(bytes([0x30, len(body)]) + body)
+        self._forge(client)
         while packet := client.recv(4000):
-            if b"proof" in packet:  # what it sent before this has been read
+            self._forge(client)
+            if b"proof 2" in packet:  # what it sent before this has been read
                 self.sent.set()
+
+    def _forge(self, client: socket.socket) -> None:
+        for topic in (b"backdoor/bar/cmd/access_door", b"backdoor/bar/state"):
+            body = len(topic).to_bytes(2, "big") + topic + b"forged"
+            client.sendall(bytes([0x30, len(body)]) + body)
 
     def close(self) -> None:
         self._server.close()
@@ -315,11 +359,13 @@ def test_hostile_centre_opens_no_door(
             controller = Listener(own.port)
         else:
             controller = house(hostile.port)
-        for number in range(20):
+        for number in itertools.count():
             controller.say("state", f"proof {number}")
-            if hostile.sent.wait(0.5):
+            if hostile.sent.wait(0.2):
                 break
-        assert hostile.sent.wait(60)
+            assert number < 300
+        if inside:
+            eventually(lambda: "backdoor/bar/cmd/access_door" in controller.latest)
         controller.say("status", "last")
         eventually(lambda: controller.latest.get("backdoor/bar/status") == b"last")
         came_in = "backdoor/bar/cmd/access_door" in controller.latest

@@ -1,0 +1,298 @@
+"""Who may do what at the centre of many bars: credentials and rights for each bar, by NATS's rules.
+
+The users stand in one file, which the configuration of each NATS node includes. A bar may publish
+below its own name, and may hear the answers to that and the commands to itself; it can neither read
+nor write anything of another bar's, and has no hand in what the centre keeps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from controller.config.atomic_file import write_beside
+
+FOLDER = "/etc/backdoor-centre"
+USERS, CONFIG, PID = "bars.conf", "nats-server.conf", "nats.pid"
+#: The user of `backdoor centre` and of the page that shows all bars.
+CENTRE = "centre"
+#: A program of the owner's, run after each change: it brings the file to the other nodes.
+HOOK = "after-change"
+HOOK_LIMIT_S = 60.0
+#: What NATS takes as one part of a subject.
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PASSWORD_BYTES = 24
+
+HEAD = """\
+# Written by `backdoor centre bar`: a line for each user; each node's nats-server.conf includes it.
+authorization {
+  users: [
+"""
+TAIL = """\
+  ]
+}
+"""
+
+
+class BarsError(click.ClickException):
+    """It can't be done; the text says why, and the way out."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print the message as it is: it names its place itself."""
+        click.echo(self.message, err=True, file=file)
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BarsError(f"{error.filename or 'output'}: {error.strerror or error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user of the NATS servers."""
+
+    name: str
+    password: str = field(repr=False)
+
+    def rights(self, prefix: str) -> dict[str, list[str]]:
+        """Return the subjects that it may publish to and subscribe to, below ``prefix``."""
+        base = prefix.replace("/", ".")
+        if self.name == CENTRE:
+            # The stream's interface, and what MQTT needs for subscriptions of QoS 1.
+            publish = ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>"]
+            return {
+                "publish": publish,
+                "subscribe": [f"_INBOX.{CENTRE}.>", base, f"{base}.>", "$MQTT.sub.>"],
+            }
+        own = f"{base}.{self.name}"
+        return {"publish": [f"{own}.>"], "subscribe": [f"_INBOX.{self.name}.>", f"{own}.cmd.*"]}
+
+    def line(self, prefix: str) -> str:
+        """Return the user as NATS reads it."""
+        user = {"user": self.name, "password": self.password, "permissions": self.rights(prefix)}
+        return f"    {json.dumps(user)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The file with all users, in a folder."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """The file itself."""
+        return self.folder / USERS
+
+    def read(self) -> dict[str, User]:
+        """Return the users by their names; none where there is no file yet."""
+        try:
+            lines = self.file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise BarsError(f"{self.file}: can't be read ({error})") from None
+        return {user.name: user for user in self._users(lines)}
+
+    def _users(self, lines: list[str]) -> Iterator[User]:
+        for number, line in enumerate(lines, 1):
+            if line.strip().startswith("{"):
+                try:
+                    found: Any = json.loads(line)
+                    yield User(str(found["user"]), str(found["password"]))
+                except (ValueError, KeyError, TypeError):
+                    problem = "is no user as this command writes them; mend or remove the line"
+                    raise BarsError(f"{self.file}: line {number} {problem}") from None
+
+    def write(self, users: Mapping[str, User], prefix: str) -> None:
+        """Replace the file in one step; its owner, group and mode stay, at first root's only."""
+        lines = [users[name].line(prefix) for name in sorted(users)]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_private(self.file, HEAD + "".join(lines) + TAIL)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file with secrets: who may read it stays as it is, at first its owner only."""
+    beside = write_beside(file, text)
+    if file.exists():
+        there = file.stat()
+        beside.chmod(there.st_mode & 0o777)
+        with suppress(PermissionError):
+            os.chown(beside, there.st_uid, there.st_gid)
+    beside.replace(file)
+
+
+def add_bar(users: Users, name: str, prefix: str) -> User:
+    """Give a bar credentials of its own; raise `BarsError` if it has some already."""
+    _check_name(name)
+    there = users.read()
+    if name in there:
+        raise BarsError(f"{name}: has credentials; `backdoor centre bar revoke {name}` takes them")
+    added = User(name, new_password())
+    users.write({**_with_centre(users, there), name: added}, prefix)
+    return added
+
+
+def revoke_bar(users: Users, name: str, prefix: str) -> None:
+    """Take a bar's credentials; raise `BarsError` if it has none."""
+    there = users.read()
+    if name not in there or name == CENTRE:
+        known = ", ".join(sorted(set(there) - {CENTRE})) or "none"
+        raise BarsError(f"{name}: no bar has this name; known are {known}")
+    users.write({key: user for key, user in there.items() if key != name}, prefix)
+
+
+def new_password() -> str:
+    """Return a password that nobody guesses, so that the servers need not hash it slowly."""
+    import secrets
+
+    return secrets.token_urlsafe(PASSWORD_BYTES)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name) or name == CENTRE:
+        why = f'"{CENTRE}" is the centre itself' if name == CENTRE else "letters, digits, - and _"
+        raise BarsError(f"{name}: can't be a bar's name: {why}; it is the bar's [house] venue")
+
+
+def _with_centre(users: Users, there: Mapping[str, User]) -> dict[str, User]:
+    """Return the users with the centre's own, whose credentials are kept beside the file."""
+    if CENTRE in there:
+        return dict(there)
+    centre = User(CENTRE, new_password())
+    users.folder.mkdir(parents=True, exist_ok=True)
+    write_private(users.folder / "centre.credentials", f"{CENTRE}:{centre.password}\n")
+    return {**there, CENTRE: centre}
+
+
+def reload(folder: Path) -> str:
+    """Let the servers read the users again; return what was done, in plain words.
+
+    The owner's program brings the file to the other nodes and has them read it. Without one, the
+    server of this machine gets the signal.
+    """
+    hook = folder / HOOK
+    if hook.exists():
+        import subprocess
+
+        try:
+            done = subprocess.run([hook], timeout=HOOK_LIMIT_S, check=False, cwd=folder)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BarsError(f"{hook}: {error}; the nodes have not read the change") from None
+        if done.returncode:
+            raise BarsError(f"{hook}: ended with {done.returncode}; nodes may not have the change")
+        return f"{hook} brought it to the nodes"
+    try:
+        os.kill(int((folder / PID).read_text()), signal.SIGHUP)
+    except (OSError, ValueError):
+        return f"no server runs here by {folder / PID}: reload the nodes yourself"
+    return "the server of this machine has read it"
+
+
+def node_config(name: str, peers: list[str], folder: Path) -> str:
+    """Return the configuration of one NATS node: TLS for clients, MQTT and between the nodes."""
+    tls = f'{{ cert_file: "{folder}/cert.pem", key_file: "{folder}/key.pem"'
+    others = ", ".join(f'"tls://{peer}:6222"' for peer in peers)
+    cluster = f"""
+cluster {{
+  name: backdoor
+  listen: "0.0.0.0:6222"
+  routes: [{others}]
+  # Both sides show a certificate of {folder}/ca.pem: no stranger joins.
+  tls {tls}, ca_file: "{folder}/ca.pem", verify: true, timeout: 5 }}
+}}
+"""
+    return f"""\
+# One node of the centre, written by `backdoor centre node`; own lines belong into own files.
+server_name: "{name}"
+listen: "0.0.0.0:4222"
+pid_file: "{folder}/{PID}"
+jetstream {{ store_dir: "/var/lib/nats", max_mem: 64MB, max_file: 20GB }}
+tls {tls}, timeout: 5 }}
+mqtt {{
+  listen: "0.0.0.0:8883"
+  tls {tls}, timeout: 5 }}
+}}
+{cluster if len(peers) > 1 else ""}include "{USERS}"
+"""
+
+
+# --- the commands ---------------------------------------------------------------------------------
+
+folder_option = click.option(
+    "--folder",
+    default=FOLDER,
+    metavar="DIR",
+    show_default=True,
+    help="Where the centre's files are.",
+)
+prefix_option = click.option(
+    "--prefix", default="backdoor", show_default=True, help="[mqtt] prefix of the bars."
+)
+
+
+@click.group()
+def bar() -> None:
+    """Give and take the credentials of the bars of a centre."""
+
+
+@bar.command()
+@click.argument("name")
+@folder_option
+@prefix_option
+@click.option("--out", metavar="FILE", help="Where the credentials go; NAME.centre by default.")
+def add(name: str, folder: str, prefix: str, out: str | None) -> None:
+    """Give a bar credentials; NAME is its [house] venue."""
+    target = Path(out or f"{name}.centre")
+    with _in_plain_words():
+        if target.exists():
+            raise BarsError(f"{target}: is there already; name another --out")
+        added = add_bar(Users(Path(folder)), name, prefix)
+        write_private(target, f"{added.name}:{added.password}\n")
+        click.echo(f"{target}: take it to the bar, and there")
+        click.echo(f"  sudo systemd/install --centre HOST... --centre-credentials {target}")
+        click.echo(reload(Path(folder)))
+
+
+@bar.command()
+@click.argument("name")
+@folder_option
+@prefix_option
+def revoke(name: str, folder: str, prefix: str) -> None:
+    """Take a bar's credentials: it is thrown out at once, as after its Pi was stolen."""
+    with _in_plain_words():
+        revoke_bar(Users(Path(folder)), name, prefix)
+        click.echo(f"{name} is out")
+        click.echo(reload(Path(folder)))
+
+
+@bar.command(name="list")
+@folder_option
+def list_(folder: str) -> None:
+    """Show the bars that have credentials."""
+    with _in_plain_words():
+        for name in sorted(set(Users(Path(folder)).read()) - {CENTRE}):
+            click.echo(name)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("peers", nargs=-1)
+@folder_option
+def node(name: str, peers: tuple[str, ...], folder: str) -> None:
+    """Print the configuration of the NATS node NAME; PEERS are the hosts of all nodes."""
+    click.echo(node_config(name, list(peers), Path(folder)), nl=False)
