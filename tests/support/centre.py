@@ -57,6 +57,10 @@ class Bar:
         if self.sender is not None:
             self.sender.wake()
 
+    def configure(self, centre: CentreSettings) -> None:
+        """Send with these credentials."""
+        self._config = replace(self._config, centre=centre)
+
     def start(self) -> Sender:
         """Begin to send."""
         self.sender = Sender(self._config, self.store.id)

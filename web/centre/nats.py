@@ -79,6 +79,8 @@ async def connect(settings: CentreSettings, server: str, name: str) -> Client:
             ),
             CONNECT_S,
         )
+    except CentreError:
+        raise
     except Exception as error:  # noqa: BLE001 - of many kinds, and each ends this connection
         await close(client)
         raise CentreError(f"[centre] servers: {server}: {words(error)}") from None
@@ -86,14 +88,27 @@ async def connect(settings: CentreSettings, server: str, name: str) -> Client:
 
 
 def _secrets(settings: CentreSettings) -> dict[str, Any]:
-    """Return the arguments for credentials and certificates; raise OSError for a missing file."""
+    """Return the arguments for credentials and certificates.
+
+    Raise OSError for a file that can't be read, CentreError for one that makes no sense.
+    """
     found: dict[str, Any] = {}
     if any(server.startswith("tls://") for server in settings.servers):
         found["tls"] = ssl.create_default_context(cafile=settings.ca or None)
     if settings.credentials:
-        Path(settings.credentials).read_bytes()
-        found["user_credentials"] = settings.credentials
+        found |= _login(settings.credentials)
     return found
+
+
+def _login(file: str) -> dict[str, str]:
+    """Return who we are: ``user:password``, or a file of credentials as NATS's own tools make."""
+    text = Path(file).read_text(encoding="utf-8").strip()
+    if text.startswith("-----BEGIN NATS"):
+        return {"user_credentials": file}
+    user, colon, password = text.partition(":")
+    if not (user and colon and password) or "\n" in text:
+        raise CentreError(f"{file}: must be one line, user:password, as the centre wrote it")
+    return {"user": user, "password": password}
 
 
 async def _quiet(_error: Exception) -> None:

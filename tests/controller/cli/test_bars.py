@@ -16,9 +16,13 @@ from nats.aio.client import Client
 
 from controller.cli.bars import BarsError, User, Users, node_config, reload
 from controller.cli.main import main
+from controller.config.settings import CentreSettings
+from tests.support.centre import bar
 from tests.support.certificate import make_certificate
 from tests.support.secured_centre import Centre
 from tests.support.wait import HANGS_S, eventually
+from web.centre.nats import CentreError, connect
+from web.centre.stream import ensure
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def trial(steps: Callable[[], Awaitable[None]]) -> None:
 
 
 def test_bar_writes_its_own_subjects_only_and_reads_nobodys(centre: Centre) -> None:
-    bar, nook = centre.add("bar"), centre.add("nook")
+    first, second = centre.add("bar"), centre.add("nook")
     centre.server.start()
 
     async def steps() -> None:
@@ -73,7 +77,7 @@ def test_bar_writes_its_own_subjects_only_and_reads_nobodys(centre: Centre) -> N
 
         await owner.subscribe("backdoor.>", cb=note)
         await owner.jetstream().add_stream(name="events", subjects=["backdoor.*.event.*"])
-        one = await join(centre, "bar", bar, errors)
+        one = await join(centre, "bar", first, errors)
         ack = await one.request("backdoor.bar.event.entry", b"{}", timeout=HANGS_S)
         assert json.loads(ack.data)["seq"] == 1  # JetStream has it, and the answer came
         wrong = ["backdoor.nook.event.entry", "backdoor.nook.state", "$JS.API.STREAM.DELETE.events"]
@@ -92,7 +96,7 @@ def test_bar_writes_its_own_subjects_only_and_reads_nobodys(centre: Centre) -> N
         for subject in others:
             await one.subscribe(subject, cb=overhear)
         await soon(lambda: len(errors) == len(others))
-        two = await join(centre, "nook", nook, errors)
+        two = await join(centre, "nook", second, errors)
         await two.request("backdoor.nook.event.exit", b"{}", timeout=HANGS_S)
         await soon(lambda: "backdoor.nook.event.exit" in got)
         assert got == ["backdoor.bar.event.entry", "backdoor.nook.event.exit"]
@@ -104,19 +108,19 @@ def test_bar_writes_its_own_subjects_only_and_reads_nobodys(centre: Centre) -> N
 
 
 def test_strangers_and_wrong_certificates_stay_out(centre: Centre) -> None:
-    bar = centre.add("bar")
+    first = centre.add("bar")
     centre.add("nook")
     centre.server.start()
 
     async def steps() -> None:
-        for name, password in (("bar", "guessed"), ("nook", bar), ("stranger", bar), ("", "")):
+        for name, password in (("bar", "guessed"), ("nook", first), ("stranger", first), ("", "")):
             with pytest.raises(Exception, match=r"(?i)authorization|empty response|closed"):
                 await join(centre, name, password, [])
         with pytest.raises(ssl.SSLCertVerificationError):
             await nats.connect(
                 centre.server.url,
                 user="bar",
-                password=bar,
+                password=first,
                 allow_reconnect=False,
                 tls=ssl.create_default_context(),  # as a bar that trusts only public certificates
                 max_reconnect_attempts=0,
@@ -131,13 +135,13 @@ async def ignore(_error: Exception) -> None:
 
 
 def test_stolen_bar_is_thrown_out_by_one_command(centre: Centre) -> None:
-    bar, nook = centre.add("bar"), centre.add("nook")
+    first, second = centre.add("bar"), centre.add("nook")
     centre.server.start()
 
     async def steps() -> None:
         stolen, other = (
-            await join(centre, "bar", bar, []),
-            await join(centre, "nook", nook, []),
+            await join(centre, "bar", first, []),
+            await join(centre, "nook", second, []),
         )
         done = await asyncio.to_thread(centre.run, "bar", "revoke", "bar")
         assert (done.exit_code, done.output) == (
@@ -146,11 +150,11 @@ def test_stolen_bar_is_thrown_out_by_one_command(centre: Centre) -> None:
         )
         await soon(lambda: stolen.is_closed)
         with pytest.raises(Exception, match=r"(?i)authorization|empty response|closed"):
-            await join(centre, "bar", bar, [])
+            await join(centre, "bar", first, [])
         assert other.is_connected  # the rest does not notice
         await other.flush(timeout=int(HANGS_S))
         again = await asyncio.to_thread(centre.add, "bar")
-        assert again != bar
+        assert again != first
         back = None
         while back is None:  # the server reads its file a moment after the signal
             try:
@@ -161,6 +165,38 @@ def test_stolen_bar_is_thrown_out_by_one_command(centre: Centre) -> None:
             await client.close()
 
     trial(steps)
+
+
+def test_outbox_and_stream_work_with_the_credentials_that_were_written(
+    centre: Centre, tmp_path: Path
+) -> None:
+    """The page of a real bar sends, with its rights; the centre's own user keeps the stream."""
+    file = tmp_path / "bar.credentials"
+    file.write_text(f"bar:{centre.add('bar')}\n")
+    centre.server.start()
+    url, ca = centre.server.url, str(centre.certificates / "cert.pem")
+    own = CentreSettings((url,), str(centre.folder / "centre.credentials"), ca)
+
+    async def steps() -> None:
+        client = await connect(own, url, "centre")
+        await ensure(client, "backdoor")
+        await client.close()
+
+    trial(steps)
+    with bar(tmp_path, [url]) as one:
+        one.configure(CentreSettings((url,), str(file), ca))
+        one.happen(range(1, 4))
+        one.start()
+        eventually(lambda: one.waiting() == 0)
+
+
+@pytest.mark.parametrize("text", ["", "bar", "bar:", ":secret", "bar:secret\nmore"])
+def test_credentials_that_make_no_sense_are_named(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "bar.credentials"
+    file.write_text(text)
+    settings = CentreSettings(("nats://127.0.0.1:1",), str(file))
+    with pytest.raises(CentreError, match=r"bar.credentials: must be one line, user:password"):
+        asyncio.run(connect(settings, settings.servers[0], "bar"))
 
 
 # --- the command ----------------------------------------------------------------------------------
