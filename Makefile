@@ -19,7 +19,7 @@ WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
 SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
 .PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip check lint \
-  deb chaos model soak fuzz fuzz-page mutate bench lock clean new-venv test-page
+  deb chaos model soak fuzz fuzz-page mutate bench lock lock-ha clean new-venv test-page
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -27,7 +27,7 @@ menu:
 	@echo 'make test    run all tests, with coverage'
 	@echo 'make check   lint, types and all tests: what CI runs'
 	@echo 'make deb     make the Debian packages (arm64, amd64) in dist/'
-	@echo 'make test-ha try it in a real Home Assistant; HA_BASE=python3.13'
+	@echo 'make test-ha try it in real Home Assistants, 2025 and 2026; HA_VERSION=2026.11.0'
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make test-forky      the quick tests on Python 3.14, on a Debian of its own (root)'
 	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
@@ -39,7 +39,7 @@ menu:
 	@echo 'make test-page  the page'"'"'s marks by Lighthouse, 95 at least (needs npm)'
 	@echo 'make mutate  break each rule and see that a test minds; ARGS=rules'
 	@echo 'make bench   measure, and print the figures'
-	@echo 'make lock    renew the lock files (needs uv)'
+	@echo 'make lock    renew the lock files (needs uv); make lock-ha those of Home Assistant'
 	@echo 'make clean   remove what make made'
 
 setup: $(VENV)/run.stamp
@@ -145,21 +145,13 @@ bench: dev
 	@for bench in tests/tools/bench/bench_*.py; do \
 	  $(BIN)/python -m tests.tools.bench.$$(basename $$bench .py) $(ARGS) || exit 1; done
 
-# A real Home Assistant in an environment of its own; the first time takes some minutes.
-HA_BASE ?= python3.13
-HA_VERSION ?= 2025.4.4
+# Real Home Assistants, each in an environment or a Debian of its own: the first time takes minutes.
+test-ha: dev
+	@ARGS='$(ARGS)' $(BIN)/python -m tests.homeassistant.releases $(HA_VERSION)
 
-test-ha: dev .venv-ha/$(HA_VERSION).stamp
-	@HA_PYTHON=$(CURDIR)/.venv-ha/bin/python $(BIN)/pytest tests/homeassistant $(ARGS)
-
-.venv-ha/$(HA_VERSION).stamp:
-	@echo 'installing Home Assistant $(HA_VERSION) ...'
-	@$(HA_BASE) -m venv --clear .venv-ha
-	@.venv-ha/bin/pip install --quiet --disable-pip-version-check homeassistant==$(HA_VERSION)
-	@.venv-ha/bin/python -m tests.homeassistant.needs > .venv-ha/needs.txt
-	@.venv-ha/bin/pip install --quiet --disable-pip-version-check -r .venv-ha/needs.txt \
-	  -c "$$(echo .venv-ha/lib/python3*/site-packages/homeassistant/package_constraints.txt)"
-	@touch $@
+lock-ha: dev
+	@test -x $(BIN)/uv || $(PIP) uv
+	@$(BIN)/python -m tests.homeassistant.lock $(HA_VERSION)
 
 # --- set-up: done again only when a lock file or pyproject.toml changes --------------------------
 

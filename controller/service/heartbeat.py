@@ -79,16 +79,16 @@ class Signal:
 class StartTime:
     """When the controller started: the same second in each heartbeat, until the clock is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began_ms = clock.now_ms()
         self._at_s = 0
 
-    def tell(self, at_s: float) -> None:
-        """Take what the clocks say now (seconds since 1970); two readings differ a little."""
+    def at(self) -> str:
+        """Return it as ISO 8601 in UTC; two readings of the clocks differ a little."""
+        at_s = self._clock.wall_s() - (self._clock.now_ms() - self._began_ms) / 1000
         if abs(at_s - self._at_s) > CLOCK_SET_S:
             self._at_s = round(at_s)
-
-    def at(self) -> str:
-        """Return it as ISO 8601 in UTC."""
         return iso(self._at_s)
 
 
@@ -123,9 +123,12 @@ class Heartbeat:
     commands_dropped: int = 0
     _began_s: float = field(default_factory=monotonic)
     _signal: Signal = field(default_factory=Signal)
-    _started: StartTime = field(default_factory=StartTime)
+    _started: StartTime = field(init=False)
     _ticks: int = TICKS_PER_HEARTBEAT - 1  # the first heartbeat comes at once
     _flood: bool = False
+
+    def __post_init__(self) -> None:
+        self._started = StartTime(self.clock)
 
     def tick(self) -> None:
         """Read the levels again; once a second publish that the loop works and the pins answer."""
@@ -161,7 +164,6 @@ class Heartbeat:
         self._clean_up()
         self.publisher.publish_in_turn(self.reporter.periodic_messages(self.engine.state))
         uptime_s = monotonic() - self._began_s
-        self._started.tell(self.clock.wall_s() - uptime_s)
         loop, signal = self.latency.as_dict(), self._signal.as_dict(uptime_s)
         self.publisher.publish(
             self.reporter.heartbeat(uptime_s, loop=loop, started_at=self._started.at(), **signal)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import free_port
+from tests.homeassistant.releases import VERSION, command
 from tests.support.wait import eventually
 
-#: The Python of an environment that has Home Assistant; see ``make test-ha``.
-HA_PYTHON = os.environ.get("HA_PYTHON", "")
 CONFIGURATION = """
 homeassistant: {{ name: Bar, unit_system: metric, time_zone: Europe/Rome }}
 http: {{ server_host: 127.0.0.1, server_port: {port} }}
 logger: {{ default: warning }}
+recorder: {{ commit_interval: 1 }}
 """
 #: One automation of each blueprint, with a script in place of the phone.
 AUTOMATIONS = """
@@ -53,8 +54,8 @@ automation:
       input: {ends: sensor.backdoor_bar_session_ends, minutes: 180, phone: script.phone}
 """
 BLUEPRINTS = Path(__file__).parents[2] / "controller/integrations/blueprints"
-#: What this bare Home Assistant misses on its own account.
-NOT_OURS = ("Skipping pip installation", "libturbojpeg", "[haffmpeg.")
+#: What this bare Home Assistant misses on its own account, or takes long for on a busy machine.
+NOT_OURS = ("Skipping pip installation", "libturbojpeg", "[haffmpeg.", "Updating state for ")
 CLIENT = "http://127.0.0.1/"
 
 
@@ -66,16 +67,25 @@ class HomeAssistant:
         self._port = free_port()
         self._token = ""
         self._process: subprocess.Popen[bytes] | None = None
+        #: Of the runs before this one, each of which begins its log anew.
+        self._complaints: list[str] = []
         folder.mkdir()
         text = CONFIGURATION.format(port=self._port) + AUTOMATIONS
         (folder / "configuration.yaml").write_text(text)
+        # the newer ones try such settings for five minutes, unless they were kept before
+        kept = {"server_host": ["127.0.0.1"], "server_port": self._port}
+        (folder / ".storage").mkdir()
+        (folder / ".storage/http").write_text(
+            json.dumps({"version": 1, "minor_version": 1, "key": "http", "data": kept})
+        )
         shutil.copytree(BLUEPRINTS, folder / "blueprints/automation/backdoor")
 
     def start(self) -> None:
         """Start, and return when it answers and has done what it does at its start."""
         with (self._folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                [HA_PYTHON, "-m", "homeassistant", "--config", str(self._folder), "--skip-pip"],
+                command(VERSION, self._folder),
+                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
@@ -92,6 +102,8 @@ class HomeAssistant:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)
+        self._complaints = self.complaints()
+        (self._folder / "home-assistant.log").unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -119,7 +131,8 @@ class HomeAssistant:
         url = f"http://127.0.0.1:{self._port}{path}"
         request = urllib.request.Request(url, data=body, headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=15) as answer:
-            return json.loads(answer.read())
+            text = answer.read().decode()
+        return json.loads(text) if "json" in answer.headers["Content-Type"] else text
 
     def get(self, path: str) -> Any:
         """Return what its API says."""
@@ -134,11 +147,15 @@ class HomeAssistant:
         """Fire an event, as the app on a phone does."""
         self._ask("POST", f"/api/events/{event}", data)
 
-    def join(self, host: str, port: int) -> None:
+    def render(self, template: str) -> str:
+        """Return what a template gives."""
+        return str(self._ask("POST", "/api/template", {"template": template}))
+
+    def join(self, host: str, port: int, **login: str) -> None:
         """Set up MQTT by the form that the user fills in."""
         flows = "/api/config/config_entries/flow"
         flow = self._ask("POST", flows, {"handler": "mqtt"})
-        settings: dict[str, Any] = {"broker": host, "port": port}
+        settings: dict[str, Any] = {"broker": host, "port": port, **login}
         # newer releases ask for the rest of it in a part of the form that is folded up
         parts = [field for field in flow["data_schema"] if field.get("type") == "expandable"]
         plain = {"set_client_cert": False, "set_ca_cert": "off", "transport": "tcp"}
@@ -154,11 +171,25 @@ class HomeAssistant:
         found = self.states().get(entity)
         return "" if found is None else str(found["state"])
 
+    def recorded(self, names: str) -> list[tuple[str, str]]:
+        """Return each row that its recorder wrote of entities (``LIKE``), with the state."""
+        query = (
+            "SELECT states_meta.entity_id, coalesce(state, '') FROM states JOIN states_meta"
+            " USING (metadata_id) WHERE states_meta.entity_id LIKE ? ORDER BY state_id"
+        )
+        database = sqlite3.connect(f"file:{self._folder}/home-assistant_v2.db?mode=ro", uri=True)
+        with closing(database):
+            return list(database.execute(query, (names,)))
+
+    def rings(self, bell: str) -> int:
+        """Return how often a bell rang: each ring is a time of its own."""
+        return len({state for _, state in self.recorded(bell) if "T" in state})
+
     def complaints(self) -> list[str]:
         """Return every warning and error in its log so far."""
         path = self._folder / "home-assistant.log"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [
+        return self._complaints + [
             line
             for line in lines
             if (" WARNING " in line or " ERROR " in line)

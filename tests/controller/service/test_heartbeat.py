@@ -1,12 +1,16 @@
-"""The loop's histogram and the radio's table."""
+"""The loop's histogram, when it started, and the radio's table."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from controller.service.heartbeat import BOUNDS_S, Latency, signal_dbm
+from controller.clock import Clock
+from controller.service.heartbeat import BOUNDS_S, Latency, StartTime, signal_dbm
+from tests.support.wait import eventually
+from tests.support.wall_clock import WallClock
 
 TABLE = """\
 Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE
@@ -30,3 +34,17 @@ def test_signal_is_none_without_a_readable_row(text: str, dbm: int | None, tmp_p
     (tmp_path / "wireless").write_text(text)
     assert signal_dbm(str(tmp_path / "wireless")) == dbm
     assert signal_dbm(str(tmp_path / "none")) is None
+
+
+def test_start_time_is_the_same_second_until_the_clock_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each change of it is a row in Home Assistant's recorder; a fast demo makes none either."""
+    wall, clock = WallClock(monkeypatch), Clock(speed=20)
+    started = StartTime(clock)
+    at = started.at()
+    eventually(lambda: clock.now_ms() > 10_000)
+    assert started.at() == at
+    wall.ahead_s = 60.0
+    later = started.at()
+    assert 59 <= (datetime.fromisoformat(later) - datetime.fromisoformat(at)).total_seconds() <= 61
