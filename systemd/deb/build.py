@@ -40,6 +40,8 @@ MARKER = re.compile(r" ;[^\\\n]*")
 #: The date of every file where none is named: the same source gives the same package.
 DATE_S = 1767225600
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+#: When else dpkg runs the postinst: with another Python of the system the release has none.
+TRIGGERS = "triggers"
 
 
 def tree(root: Path, version: str, arch: str, wheels: Path) -> None:
@@ -92,6 +94,7 @@ def control(folder: Path, version: str, arch: str, kib: int) -> None:
         text = text.replace(f"@{name}@", value)
     (folder / "control").write_text(text)
     (folder / "conffiles").write_text("/etc/default/backdoor\n")
+    put(HERE / TRIGGERS, folder / TRIGGERS)
     for name in SCRIPTS:
         shutil.copyfile(HERE / name, folder / name)
         (folder / name).chmod(0o755)

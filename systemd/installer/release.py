@@ -1,6 +1,7 @@
 """Releases: each in a directory named by its contents; a link points to the one in use."""
 
 import hashlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -80,6 +81,8 @@ def build(
     if system:  # only from here on, so that pip never takes one of apt's for a locked one
         executor.run(*venv, "--system-site-packages", "--without-pip", f"{release}/.venv")
     executor.run(python, "-I", "-m", "compileall", "-q", f"{release}/controller", f"{release}/web")
+    if not executor.dry_run:
+        os.sync()  # a power cut must not leave the next line without the files before it
     executor.write(release / WHOLE, "")
     return release
 
@@ -87,6 +90,11 @@ def build(
 def can_notify(release: Path) -> bool:
     """Return whether this release has what messages need."""
     return release.name.endswith(NOTIFY)
+
+
+def can_start(release: Path) -> bool:
+    """Return whether a release was made for the Python that the system has now."""
+    return Path(release, ".venv/lib/python{}.{}".format(*sys.version_info[:2])).is_dir()
 
 
 def digest() -> str:

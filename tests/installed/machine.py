@@ -11,6 +11,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -68,14 +69,14 @@ def key(*texts: str) -> str:
     return hashlib.sha256(" ".join(texts).encode()).hexdigest()[:8]
 
 
-def root_archive() -> Path:
-    """Return a Debian with the packages that the installer asks apt for, as an archive."""
+def root_archive(packages: str, hooks: tuple[str, ...] = ()) -> Path:
+    """Return a Debian with these packages, as an archive; hooks are mmdebstrap's, for its end."""
 
     def make(path: Path) -> None:
-        include = f"--include={PACKAGES}"
-        run("mmdebstrap", "-q", "--variant=minbase", "--format=tar", include, SUITE, str(path))
+        how = (f"--include={packages}", *(f"--customize-hook={hook}" for hook in hooks))
+        run("mmdebstrap", "-q", "--variant=minbase", "--format=tar", *how, SUITE, str(path))
 
-    return cached(f"{SUITE}-{key(SUITE, PACKAGES)}.tar", make)
+    return cached(f"{SUITE}-{key(SUITE, packages, *hooks)}.tar", make)
 
 
 def wheels() -> Path:
@@ -129,12 +130,13 @@ def leave(groups: list[Path]) -> None:
 class Machine:
     """The container; `boot` and `halt` may be called in turn."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, packages: str = PACKAGES, hooks: tuple[str, ...] = ()) -> None:
+        archive, wheel_folder = root_archive(packages, hooks), wheels()  # made before any mount
         self.root = folder / "root"
         self.root.mkdir()
         in_memory(self.root)
-        run("tar", "-C", str(self.root), "--numeric-owner", "-xf", str(root_archive()))
-        shutil.copytree(wheels(), self.root / "root/wheels")
+        run("tar", "-C", str(self.root), "--numeric-owner", "-xf", str(archive))
+        shutil.copytree(wheel_folder, self.root / "root/wheels")
         self.source = self.root / "root/backdoor"
         self.source.mkdir()
         for name in SOURCES:
@@ -209,6 +211,19 @@ class Machine:
             self._nspawn.wait(60)
             self._nspawn = None
             leave(own_groups())
+
+    def cut(self) -> None:
+        """Take its current away."""
+        assert self._nspawn is not None
+        os.kill(int(self.leader), signal.SIGKILL)
+        self._nspawn.wait(60)
+        self._nspawn = None
+        self.leader = ""
+        leave(own_groups())
+
+    def screen(self) -> str:
+        """Return what its console has shown."""
+        return self._log.read_text(errors="replace")
 
     def throw_away(self) -> None:
         """Remove its files, which are root's and many."""

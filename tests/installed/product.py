@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
-from tests.installed.machine import Machine
+from tests.installed.machine import Machine, run
 
 #: What a phone does: pair, then read the state.
 PHONE = """
@@ -53,3 +54,17 @@ def installed_files(machine: Machine) -> list[str]:
                        "-not", "-path", "/opt/backdoor.releases/*",
                        "-not", "-path", "/var/lib/dpkg/*")  # fmt: skip
     return sorted(found.split())
+
+
+def build(machine: Machine, version: str, arch: str = "", wheels: str = "root/wheels") -> str:
+    """Make a package of another release; return its path in the machine."""
+    script = machine.source / "systemd/deb/build.py"
+    readme = machine.source / "README.md"
+    text = readme.read_text()
+    readme.write_text(f"{text}\n{version}\n")
+    arch = arch or run("dpkg", "--print-architecture").strip()
+    out = machine.root / "root/debs"
+    run(sys.executable, str(script), "--version", version, "--arch", arch, "--out", str(out),
+        "--wheels", str(machine.root / wheels))  # fmt: skip
+    readme.write_text(text)
+    return f"/root/debs/backdoor_{version}_{arch}.deb"

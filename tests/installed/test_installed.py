@@ -396,6 +396,26 @@ def test_with_an_address_a_knock_is_told_by_a_user_of_its_own(machine: Machine) 
     machine.until(lambda: "Hatch: 1 waiting" in machine.do("cat", "/root/titles"))
 
 
+def test_all_services_fit_the_smallest_pi(machine: Machine) -> None:
+    """Of 512 MiB: what is in memory of each, and of all, pages that they share counted once."""
+    units = (CONTROLLER, PAGE, MESSAGES, "mosquitto")
+    pids = {unit: machine.show(unit, "MainPID") for unit in units}
+    rss, pss = (
+        {unit: memory_mib(machine, pid, kind) for unit, pid in pids.items()}
+        for kind in ("Rss", "Pss")
+    )
+    assert rss[CONTROLLER] <= 40, rss
+    assert rss[PAGE] <= 50, rss
+    assert sum(pss.values()) <= 130, pss
+
+
+def memory_mib(machine: Machine, pid: str, kind: str) -> float:
+    rollup = machine.do("cat", f"/proc/{pid}/smaps_rollup")
+    found = re.search(rf"^{kind}: +(\d+) kB", rollup, re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024
+
+
 def test_the_messages_user_can_do_nothing_to_the_controller(machine: Machine) -> None:
     for topic, may in (("cmd/answer_hatch", True), ("cmd/access_door", False), ("state", False)):
         said = client(machine, "notify-test", f"backdoor/bar/{topic}")

@@ -5,32 +5,16 @@ The tests follow one another like the life of one machine; each leaves it workin
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from tests.installed.machine import Machine, run
-from tests.installed.product import installed_files, release, set_count, state, working
+from tests.installed.machine import Machine
+from tests.installed.product import build, installed_files, release, set_count, state, working
 
 pytestmark = pytest.mark.timeout(300)
 
 #: No network: whatever is fetched fails.
 APT = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "--allow-downgrades")
 WAITING = "backdoor-upgrade"
-
-
-def build(machine: Machine, version: str) -> str:
-    """Make a package of another release; return its path in the machine."""
-    script = machine.source / "systemd/deb/build.py"
-    readme = machine.source / "README.md"
-    text = readme.read_text()
-    readme.write_text(f"{text}\n{version}\n")
-    arch = run("dpkg", "--print-architecture").strip()
-    out = machine.root / "root/debs"
-    run(sys.executable, str(script), "--version", version, "--arch", arch, "--out", str(out),
-        "--wheels", str(machine.root / "root/wheels"))  # fmt: skip
-    readme.write_text(text)
-    return f"/root/debs/backdoor_{version}_{arch}.deb"
 
 
 def status(machine: Machine) -> str:
@@ -65,6 +49,21 @@ def test_configured_again_changes_nothing(machine: Machine) -> None:
     before = release(machine), machine.show("backdoor-controller", "MainPID")
     assert "everything was as it should be" in machine.do("dpkg-reconfigure", "backdoor")
     assert (release(machine), machine.show("backdoor-controller", "MainPID")) == before
+
+
+def test_another_python_gets_a_release_of_its_own_at_once(machine: Machine) -> None:
+    """As after an upgrade from Debian 12 to 13: the former release has no Python any more."""
+    set_count(machine, 2)
+    before = release(machine)
+    machine.do("mv", before, f"{before}-old")
+    machine.do("ln", "-sfn", f"{before}-old", "/opt/backdoor")
+    machine.do("sh", "-c", f"mv {before}-old/.venv/lib/python3.* {before}-old/.venv/lib/python3.9")
+    machine.do("dpkg-trigger", "--by-package=python3-minimal", "/usr/bin/python3")
+    machine.do("dpkg", "--configure", "--pending")
+    assert release(machine) == before
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
+    assert status(machine) == "install ok installed 1.0"
 
 
 def test_upgrade_of_an_empty_room_is_done_at_once(

@@ -33,9 +33,9 @@ SYSTEMD = Path(__file__).parents[2] / "systemd"
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(SYSTEMD)
-    from installer import executor, machine, waiting
+    from installer import executor, machine, release, waiting
 
-    yield SimpleNamespace(executor=executor, machine=machine, waiting=waiting)
+    yield SimpleNamespace(executor=executor, machine=machine, release=release, waiting=waiting)
     for name in [name for name in sys.modules if name.split(".")[0] == "installer"]:
         del sys.modules[name]
 
@@ -94,6 +94,18 @@ def test_maintainer_script_is_a_sound_shell_script(name: str) -> None:
     checker = ["shellcheck", "-e", "SC1091"] if shutil.which("shellcheck") else ["sh", "-n"]
     done = subprocess.run([*checker, DEB / name], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_another_python_of_the_system_makes_the_release_anew(
+    package: Path, parts: Any, tmp_path: Path
+) -> None:
+    assert "interest-noawait /usr/bin/python3\n" in dpkg("-I", package, "triggers")
+    for name, here in (
+        (f"python{sys.version_info[0]}.{sys.version_info[1]}", True),
+        ("python3.9", False),
+    ):
+        (tmp_path / name / ".venv/lib" / name).mkdir(parents=True)
+        assert parts.release.can_start(tmp_path / name) is here
 
 
 def test_sysusers_makes_the_installers_users(parts: Any) -> None:
