@@ -1,24 +1,18 @@
-"""`backdoor backup`, `restore` and `report`: names, the machine's clock, the services."""
+"""`backdoor backup`: where it goes, what it is called, and what is said of it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from controller.config.loader import ConfigError, load
 from controller.config.settings import Config
 from controller.maintenance.archive import FORMAT, BackupError, Manifest, file_name, make, versions
 from controller.maintenance.contents import contents
-from controller.maintenance.report import Source, parts, save
 from controller.maintenance.rotation import STAMP, Kept, prune
 
 Echo = Callable[[str], None]
-UNITS = ("backdoor-controller", "backdoor-web", "backdoor-notify")
 
 
 def make_backup(config: Config, config_file: Path, target: Path | None, echo: Echo) -> None:
@@ -53,51 +47,3 @@ def _say_where(file: Path, config: Config, echo: Echo) -> None:
     if state.is_dir() and file.stat().st_dev == state.stat().st_dev:
         echo("it is on the same disk as what it saves: copy it to another one")
     echo("it holds the pairing secret and the passwords of the configuration: keep it to yourself")
-
-
-def make_report(config_file: Path, target: Path, echo: Echo, ask: Callable[[str], bool]) -> None:
-    """List what a report would hold, ask, and save it; a wrong configuration does not hinder it.
-
-    Raise BackupError when the controller's folder can't be read.
-    """
-    try:
-        config = load(str(config_file))
-    except (ConfigError, OSError) as error:
-        echo(f"{error}\n(the report is made all the same)")
-        config = Config()
-    source = Source(config_file, Path(config.journal.path), (Path(config.web.secret_file),))
-    now = datetime.now().astimezone()
-    found = parts(source, now.timestamp())
-    for part in found:
-        echo(f"{part.name:18} {len(part.text.encode()) / 1024:8.1f} KiB  {part.what}")
-    name = f"backdoor-report-{now.strftime(STAMP)}.zip"
-    file = target / name if target.is_dir() else target
-    if ask(f"Save it as {file}?"):
-        save(file, found)
-        echo(f"{file}: saved; look into it before you give it away")
-
-
-@contextmanager
-def services_stopped() -> Iterator[None]:
-    """Have no service running meanwhile, as root on a machine with systemd.
-
-    The strike goes off with the controller; the way out never needed it.
-    """
-    running = [unit for unit in UNITS if _is_active(unit)] if os.geteuid() == 0 else []
-    if running:
-        subprocess.run(["systemctl", "stop", *running], check=False)
-    try:
-        yield
-    finally:
-        if running:
-            subprocess.run(["systemctl", "start", *running], check=False)
-
-
-def _is_active(unit: str) -> bool:
-    try:
-        asked = subprocess.run(
-            ["systemctl", "is-active", "--quiet", unit], check=False, stderr=subprocess.DEVNULL
-        )
-    except FileNotFoundError:  # no systemd here
-        return False
-    return asked.returncode == 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import signal
 import sys
 import tempfile
@@ -65,26 +64,6 @@ def _config(path: str | None, sets: tuple[str, ...]) -> Config:
     from controller.config.loader import DEFAULT_PATH, load
 
     return load(path or DEFAULT_PATH, sets)
-
-
-@contextmanager
-def _as_owner(file: str) -> Iterator[None]:
-    """As root, be the user whose directory a file is in: for root a link there is a trap."""
-    folder = Path(file).parent
-    owner = folder.stat() if os.geteuid() == 0 and folder.is_dir() else None
-    if owner is None or owner.st_uid == 0:
-        yield
-        return
-    groups = os.getgroups()
-    os.setgroups([])
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
 
 
 @click.group(epilog="The configuration is /etc/backdoor/backdoor.toml unless --config names one.")
@@ -192,11 +171,12 @@ def journal(
     FROM and TO are times of day (21:30), the last ones that were, or ISO 8601.
     """
     from controller.journal.journal import read_last
+    from controller.maintenance.owner import as_owner
     from controller.trace import cut, flights
 
     with _user_errors():
         config = _config(path, sets)
-        with _as_owner(config.journal.path):
+        with as_owner(Path(config.journal.path).parent):
             if trace is None:
                 for row in read_last(config.journal.path, last):
                     click.echo(row.to_json())
@@ -227,13 +207,14 @@ def _moment(text: str) -> float:
 @click.option("--rotate", is_flag=True, help="Make a new secret: every paired phone is thrown out.")
 def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     """Print the link that pairs a phone, and the same as a QR code."""
+    from controller.maintenance.owner import as_owner
     from web import pair_link
     from web.security.pairing import Pairing, PairingError, qr_text
 
     with _user_errors():
         config = _config(path, sets)
         try:
-            with _as_owner(config.web.secret_file):
+            with as_owner(Path(config.web.secret_file).parent):
                 if rotate:
                     Pairing(Path(config.web.secret_file)).rotate()
                 link = pair_link(config)
@@ -275,10 +256,10 @@ def restore(backup: Path, path: str | None) -> None:
 
     As root on an installed machine it stops the services and starts them again.
     """
-    from controller.cli.backup import services_stopped
     from controller.config.loader import DEFAULT_PATH
     from controller.maintenance.archive import BackupError
     from controller.maintenance.restore import restore as restored
+    from controller.maintenance.services import services_stopped
 
     with _user_errors():
         try:
@@ -298,7 +279,7 @@ def report(target: Path | None, path: str | None, yes: bool) -> None:
 
     TARGET is a new file or a folder (default: here). What is in it is listed before it is saved.
     """
-    from controller.cli.backup import make_report
+    from controller.cli.report import make_report
     from controller.config.loader import DEFAULT_PATH
     from controller.maintenance.archive import BackupError
 

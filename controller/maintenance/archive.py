@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.maintenance.contents import CONFIGURATION, MANIFEST, Item
+from controller.maintenance.owner import owner
 
 #: Raised when an older program could no longer restore what is in it.
 FORMAT = 1
@@ -121,14 +122,6 @@ def _run_as_owner(parent: Path, items: list[Item], part: Path) -> None:
         )
     if done.returncode:
         raise BackupError(f"{done.stderr.strip().splitlines()[-1]}; no backup was made")
-
-
-def owner(folder: Path) -> dict[str, Any]:
-    """Return what makes a child process one of the folder's owner; nothing unless we are root."""
-    if os.geteuid() != 0:
-        return {}
-    found = folder.stat()
-    return {"user": found.st_uid, "group": found.st_gid, "extra_groups": []}
 
 
 def _manifest(manifest: Manifest, found: list[tuple[str, Path]]) -> Manifest:

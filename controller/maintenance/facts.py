@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
-UNITS = ("backdoor-controller", "backdoor-web", "backdoor-notify", "backdoor-safe", "mosquitto")
+from controller.maintenance.services import SERVICES
+
+OURS = (*SERVICES, "backdoor-safe")
 #: A question that hangs is not answered.
 LIMIT_S = 20.0
 MOST_LINES = 20_000
@@ -62,10 +64,10 @@ def machine() -> str:
 def services() -> str:
     """Return how the services are."""
     shown = "Id,ActiveState,SubState,Result,NRestarts,ExecMainStatus,ActiveEnterTimestamp"
-    return asked("systemctl", "show", f"--property={shown}", *UNITS)
+    return asked("systemctl", "show", f"--property={shown}", *OURS, "mosquitto")
 
 
-def logs(since_s: float, units: Sequence[str] = UNITS[:-1]) -> str:
+def logs(since_s: float, units: Sequence[str] = OURS) -> str:
     """Return what the services logged since then (seconds since 1970)."""
     chosen = [f"--unit={unit}" for unit in units]
     since = f"--since=@{since_s:.0f}"

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from controller.maintenance import facts
-from controller.maintenance.archive import COLLECT_S, BackupError, owner
+from controller.maintenance.archive import COLLECT_S, BackupError
 from controller.maintenance.gather import HIDDEN, JOURNAL, TRACE
+from controller.maintenance.owner import owner
 from controller.maintenance.redact import Redactor, secrets_of, shown_configuration
 
 DAY_S = 86_400.0

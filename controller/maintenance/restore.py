@@ -19,8 +19,9 @@ from controller.config import atomic_file
 from controller.config.loader import ConfigError, parse
 from controller.config.settings import Config
 from controller.journal.database import MIGRATIONS
-from controller.maintenance.archive import COLLECT_S, BackupError, Manifest, opened, owner
+from controller.maintenance.archive import COLLECT_S, BackupError, Manifest, opened
 from controller.maintenance.contents import CONFIGURATION, Item, Kind, contents
+from controller.maintenance.owner import owner
 
 #: A group that may read the pairing secret keeps that right: the page is another user.
 MODES = {"state/pairing.secret": 0o640}
