@@ -23,12 +23,14 @@ class ValueType:
     """A type of value; ``expected`` completes the sentence "must be ...".
 
     ``read`` converts a value of the file, or raises ValueError, or a group of them with one whole
-    sentence each. A ``secret`` value is never shown.
+    sentence each. A ``secret`` value is never shown. A ``known`` one is a number, a time or one of
+    our words: it can hold nothing that the owner would keep to himself.
     """
 
     expected: str
     read: Reader
     secret: bool = False
+    known: bool = False
 
 
 def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) -> ValueType:
@@ -41,7 +43,7 @@ def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) 
             raise ValueError
         return round(length_s * scale, 6)
 
-    return ValueType(f"{low:g} to {high:g} {unit}", read)
+    return ValueType(f"{low:g} to {high:g} {unit}", read, known=True)
 
 
 def _length_s(value: object) -> float:
@@ -67,7 +69,7 @@ def number(low: float, high: float, unit: str) -> ValueType:
             raise ValueError
         return found
 
-    return ValueType(f"{low:g} to {high:g} {unit}", read)
+    return ValueType(f"{low:g} to {high:g} {unit}", read, known=True)
 
 
 def number_or_zero(low: float, high: float, unit: str) -> ValueType:
@@ -77,7 +79,7 @@ def number_or_zero(low: float, high: float, unit: str) -> ValueType:
     def read(value: object) -> object:
         return 0.0 if _number(value) == 0 else known.read(value)
 
-    return ValueType(f"0 or {known.expected}", read)
+    return ValueType(f"0 or {known.expected}", read, known=True)
 
 
 def whole(low: int, high: int) -> ValueType:
@@ -88,7 +90,7 @@ def whole(low: int, high: int) -> ValueType:
             raise ValueError
         return value
 
-    return ValueType(f"a whole number from {low} to {high}", read)
+    return ValueType(f"a whole number from {low} to {high}", read, known=True)
 
 
 def choice(*values: str) -> ValueType:
@@ -99,7 +101,7 @@ def choice(*values: str) -> ValueType:
             raise ValueError
         return str(value)
 
-    return ValueType(" or ".join(f'"{value}"' for value in values), read)
+    return ValueType(" or ".join(f'"{value}"' for value in values), read, known=True)
 
 
 def _flag(value: object) -> bool:
@@ -137,7 +139,7 @@ def list_of(item_type: ValueType, expected: str) -> ValueType:
             raise ValueError
         return tuple(item_type.read(item) for item in value)
 
-    return ValueType(expected, read)
+    return ValueType(expected, read, known=item_type.known)
 
 
 def _name(value: object) -> str:
@@ -181,7 +183,7 @@ def _table_of_texts(value: object) -> dict[str, str]:
     return {str(key): _text(item) for key, item in value.items()}
 
 
-flag = ValueType("true or false", _flag)
+flag = ValueType("true or false", _flag, known=True)
 text = ValueType("text of at most 255 characters", _text)
 topic = ValueType('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
 topic_level = ValueType('one topic level without "/", "+", "#", "$" or spaces', _one_level)
@@ -240,9 +242,11 @@ def _quiet_hours(value: object) -> str:
 
 addresses = ValueType('a list of addresses like ["ntfy://host/topic"]', read_channels, secret=True)
 kinds = list_of(choice(*KINDS), f"a list of {', '.join(KINDS)}")
-quiet_hours = ValueType('"" or hours like "23:00-09:00"', _quiet_hours)
-openings = list_of(ValueType("", _opening), 'a list of hours like ["Mon-Sat 18:00-01:00"]')
-time_zone = ValueType('"" or a time zone like "Europe/Rome"', _zone)
+quiet_hours = ValueType('"" or hours like "23:00-09:00"', _quiet_hours, known=True)
+openings = list_of(
+    ValueType("", _opening, known=True), 'a list of hours like ["Mon-Sat 18:00-01:00"]'
+)
+time_zone = ValueType('"" or a time zone like "Europe/Rome"', _zone, known=True)
 device_name = ValueType('a device\'s name without "+", "#" or a slash at its ends', _name)
 part_name = ValueType('a name without "/", "+" or "#"', _part)
 topic_or_none = ValueType('"" or ' + topic.expected, _topic_or_none)

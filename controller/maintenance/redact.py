@@ -13,18 +13,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
-from controller.config import types
-from controller.config.brokers import hosts
 from controller.config.schema import KEYS
 
-#: Types of value in which an owner may write anything.
-FREE = frozenset(
-    {
-        types.text, types.texts, types.topic, types.topic_level, types.topic_or_none,
-        types.device_name, types.rhythms, types.payloads, types.addresses,
-        types.database, types.servers, types.part_name, hosts,
-    }
-)  # fmt: skip
 REMOVED = "(removed)"
 #: A shorter text is no secret, and stands in half of all words.
 SHORTEST = 3
@@ -54,10 +44,23 @@ def shown_configuration(document: Mapping[str, Any]) -> str:
 
 
 def _shown(section: str, name: str, value: object) -> str:
-    known = _TYPES.get((section, name))
-    if section == "lines" or (known is not None and known not in FREE):
+    if _is_known(section, name, value):
         return json.dumps(value, default=str)
     return json.dumps(value) if value in ("", [], {}) else f'"{REMOVED}"'
+
+
+def _is_known(section: str, name: str, value: object) -> bool:
+    """Return whether a value can be shown: a type that may hold anything is never, by default."""
+    if section == "lines":
+        return True
+    value_type = _TYPES.get((section, name))
+    if value_type is None or not value_type.known:
+        return False
+    try:
+        value_type.read(value)
+    except (ValueError, TypeError, OverflowError):
+        return False  # a password in the place of a port
+    return True
 
 
 def secrets_of(document: Mapping[str, Any]) -> set[str]:
@@ -65,7 +68,7 @@ def secrets_of(document: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     for section, keys in document.items():
         for name, value in keys.items() if isinstance(keys, dict) else ():
-            if section != "lines" and _TYPES.get((section, name), types.text) in FREE:
+            if not _is_known(section, name, value):
                 found.update(_texts(value))
     return found
 
