@@ -29,6 +29,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from controller.config.credentials import with_history_login
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
 from controller.mqtt.client import MqttLink
@@ -387,16 +388,22 @@ class Page(NamedTuple):
         self.mirror.stop()
 
 
-def page_server(config: Config, links: Callable[..., Link], **demo: Any) -> Page:
+def page_server(
+    config: Config,
+    links: Callable[..., Link],
+    *,
+    history_links: Callable[..., Link] | None = None,
+    **demo: Any,
+) -> Page:
     """Return the page, not started.
 
-    ``links`` makes links to the broker; ``demo`` are further arguments of `create_app`. What the
-    owner can mend is a ConfigError.
+    ``links`` makes links to the broker, ``history_links`` the history's own; ``demo`` are further
+    arguments of `create_app`. What the owner can mend is a ConfigError.
     """
     client_id = f"backdoor-web-{config.venue}"
     link = partial(links, client_id=client_id, on_ack=lambda _: None, will=None, birth=None)
     try:
-        feed = _history(config, links)
+        feed = _history(config, history_links or links)
         app = create_app(config, link=link, feed=feed, **demo)
         server = Server(app, config.web.host, config.web.port)
     except PairingError as error:
@@ -422,11 +429,17 @@ def _history(config: Config, links: Callable[..., Link]) -> History | None:
     return Feed(config, links, outgoing=partial(Sender, config))
 
 
+def installed_page(config: Config) -> Page:
+    """Return the page at a real broker, not started: it and its history are two clients there."""
+    history_links = partial(MqttLink, with_history_login(config).mqtt)
+    return page_server(config, partial(MqttLink, config.mqtt), history_links=history_links)
+
+
 def serve_page(config: Config) -> None:
     """Serve the page until SIGTERM; what the owner can mend is a ConfigError."""
     if not config.mqtt.host:
         raise ConfigError(['[mqtt] host: the page needs the broker, got ""; name one'])
-    page = page_server(config, partial(MqttLink, config.mqtt))
+    page = installed_page(config)
     notifier = Notifier()
     page.start()
     try:

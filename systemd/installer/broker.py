@@ -15,6 +15,7 @@ PASSWORDS, RIGHTS = MOSQUITTO / "backdoor.passwd", MOSQUITTO / "backdoor.acl"
 LOGINS = {
     "controller": "backdoor-controller",
     "web": "backdoor-web",
+    "nights": "backdoor-nights",
     "notify": "backdoor-notify",
     "homeassistant": "homeassistant",
     "guest": "guest",
@@ -45,6 +46,10 @@ ROLES = {
             "topic write {base}/cmd/+",
             "topic write {base}/book/next",
         ),
+    ),
+    "nights": (
+        "The page's history hears what happened: a client of its own, which needs its own login.",
+        ("topic read {base}/event/+",),
     ),
     "notify": (
         "The messages: they hear what happens and may answer a knock, and nothing else.",

@@ -175,6 +175,12 @@ def test_service_cannot_read_the_login_of_another(machine: Machine) -> None:
         assert machine.tell(*drop).returncode != 0
 
 
+def test_nobody_is_thrown_out_of_the_broker_by_another_of_ours(machine: Machine) -> None:
+    """The page and its history are two clients, and one login is one client at a time."""
+    log = machine.do("journalctl", "-q", "--no-pager", "-u", PAGE, "-u", CONTROLLER)
+    assert "someone else uses our client id" not in log
+
+
 def test_user_of_the_page_can_do_nothing_to_the_controller(machine: Machine) -> None:
     """Not read its journal, not send it a signal; only the pairing secret is for both."""
     page = ("setpriv", "--reuid=backdoor-web", "--regid=backdoor", "--clear-groups", "--")

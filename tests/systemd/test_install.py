@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,13 +14,15 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from controller.config.settings import Mqtt
+from controller.config.credentials import with_login
+from controller.config.settings import Config, Mqtt, NightsSettings, Web
 from controller.events import COMMANDS
 from controller.mqtt.message import Message
-from tests.conftest import Broker
+from tests.conftest import Broker, free_port
 from tests.support.installer import STOCK, SYSTEMD
 from tests.support.links import Links
 from tests.support.wait import eventually
+from web.server import installed_page
 
 
 def test_boot_sets_strike_pin_low_and_restore_undoes_it(parts: Any) -> None:
@@ -276,6 +279,43 @@ def test_no_login_throws_another_out_by_taking_its_id(
     links.stop()
 
 
+def test_page_and_its_history_do_not_throw_each_other_out(
+    parts: Any,
+    installed_broker: Callable[[], Broker],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are two clients, and the broker takes one login for one client."""
+    port = installed_broker().port
+    for name, of in (("broker", "web"), ("nights", "nights")):
+        (tmp_path / name).write_text((parts.broker.ETC / f"{of}.login").read_text())
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "pairing.secret").write_text(f"{'x' * 40}\n")
+    config = Config(
+        mqtt=Mqtt(port=port),
+        web=Web(host="127.0.0.1", port=free_port(), secret_file=str(tmp_path / "pairing.secret")),
+        nights=NightsSettings(database=str(tmp_path / "nights.db")),
+    )
+    user, password = login(parts, "controller")
+    house = Links(Mqtt(port=port, username=user, password=password))
+    page = installed_page(with_login(config))
+    serving = Thread(target=page.server.serve)
+    serving.start()
+    with caplog.at_level("INFO"):
+        page.start()
+        eventually(lambda: page.feed is not None and page.feed.status.writing)
+        link, received = house.up(birth=Message("backdoor/bar/status", b"online", 1, True))
+        link.publish(Message("backdoor/bar/event/entry", b"{}", 1), 7)
+        eventually(lambda: received.acks == [7] and "entry" in caplog.text)
+        page.stop()
+    page.server.stop()
+    serving.join()
+    house.stop()
+    assert "lost" not in caplog.text
+    assert "someone else" not in caplog.text
+
+
 def test_second_display_gets_a_login_of_its_own(
     parts: Any, installed_broker: Callable[[], Broker]
 ) -> None:
@@ -348,7 +388,7 @@ def test_configuration_from_windows_is_read(parts: Any, tmp_path: Path, encoding
 def test_passwords_are_made_once_and_differ(parts: Any) -> None:
     settings(parts)
     first = {file.name: file.read_text() for file in parts.broker.ETC.glob("*.login")}
-    assert len(first) == len(set(first.values())) == 5
+    assert len(first) == len(set(first.values())) == 6
     assert all(len(text.partition(":")[2].strip()) >= 32 for text in first.values())
     assert {file.stat().st_mode & 0o777 for file in parts.broker.ETC.iterdir()} == {0o600}
     settings(parts)

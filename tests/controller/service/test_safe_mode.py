@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from controller.config.credentials import with_login
+from controller.config.credentials import with_history_login, with_login
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
 from controller.events import OUTPUT_LINES, Command
@@ -170,3 +170,15 @@ def test_login_of_the_configuration_wins(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "broker").write_text("backdoor-web:secret\n")
     own = replace(Config(), mqtt=replace(Config().mqtt, username="me", password="mine"))
     assert with_login(own) == own
+    (tmp_path / "nights").write_text("backdoor-nights:other\n")
+    assert with_history_login(own) == own
+
+
+def test_history_has_a_login_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "broker").write_text("backdoor-web:secret\n")
+    page = with_login(Config())
+    assert with_history_login(page) == page  # of a unit of before
+    (tmp_path / "nights").write_text("backdoor-nights:other\n")
+    mqtt = with_history_login(page).mqtt
+    assert (mqtt.username, mqtt.password) == ("backdoor-nights", "other")
