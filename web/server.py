@@ -262,7 +262,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
             dispatcher.shutdown(timeout=2)
 
     def set_socket_options(self, conn: socket.socket) -> None:
-        """Let the kernel hold little for a phone, and say soon that it is gone."""
+        """Let the kernel hold only a few KiB for a phone, and say soon that it is gone."""
         conn.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if hasattr(socket, "TCP_USER_TIMEOUT"):

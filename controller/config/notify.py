@@ -1,4 +1,4 @@
-"""Who is told outside the page: the addresses of [notify], and what each is for.
+"""Who gets messages outside the page: the addresses of [notify], and what each is for.
 
 An address holds a secret (a token, a topic that nobody else knows), so no message here shows more
 of it than its scheme.

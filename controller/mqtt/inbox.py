@@ -34,7 +34,7 @@ PASSED = (500.0, 50.0)
 MILLISECONDS_FROM = 1e11
 #: Characters of the name of a phone.
 NAME_LIMIT = 40
-#: No command is told to be older, or more ahead, than this (seconds): a century.
+#: No command is said to be older, or more ahead, than this (seconds): a century.
 AGE_SHOWN_S = 3e9
 CAUSES = ("page", "homeassistant")
 

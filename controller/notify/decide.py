@@ -1,15 +1,15 @@
-"""What is told when: the controller's messages in, notices and withdrawals out. Pure.
+"""What is sent when: the controller's messages in, notices and withdrawals out. Pure.
 
 Rules, in this order:
 
-- A knock is told once for each waiting *party*, not for each rap: knocks that the house merges
-  (``[hatch] merge``) are one party. Nothing that is older than 30 s is told.
-- What stands (an alarm, a fault, too many guests, darkness) is told once and withdrawn when it is
+- A knock is sent once for each waiting *party*, not for each rap: knocks that the house merges
+  (``[hatch] merge``) are one party. Nothing that is older than 30 s is sent.
+- What stands (an alarm, a fault, too many guests, darkness) is sent once and withdrawn when it is
   over, whether that is heard as an event or seen in a snapshot.
 - An event that was delivered again (same boot, same seq) is not heard again, also across a restart
   of this service: `memory` is kept in a file.
 - A snapshot is the truth about what stands; an event that it already contains changes nothing.
-- Of one kind at most so many an hour are told; the rest are counted and told as one summary.
+- Of one kind at most so many an hour are sent; the rest are counted and sent as one summary.
 - `dark`: no heartbeat for 60 s. Whether the broker or the controller is silent, the words say.
 
 Time comes in with every call (`Now`), house time with the events; no clock is read here.
@@ -75,7 +75,7 @@ class Waiting:
     #: House time (ms) of the last rap, wall time (s) of the oldest party's first.
     last_ms: float = -1e15
     oldest_at_s: float = 0.0
-    #: The newest party has been told.
+    #: The newest party has been sent.
     announced: bool = False
 
     def clear(self) -> bool:
@@ -93,7 +93,7 @@ class Allowance:
     withheld: int = 0
 
     def take(self, t_s: float) -> bool:
-        """Return whether one more may be told now."""
+        """Return whether one more may be sent now."""
         self._forget(t_s)
         if len(self.sent_s) >= self.most:
             self.withheld += 1
@@ -102,7 +102,7 @@ class Allowance:
         return True
 
     def due_s(self) -> float:
-        """Return when the summary may be told; never without one."""
+        """Return when the summary may be sent; never without one."""
         return self.sent_s[0] + HOUR_S if self.withheld and self.sent_s else inf
 
     def summary(self, t_s: float) -> int:
@@ -180,7 +180,7 @@ class Snapshot(msgspec.Struct):
 
 
 class Memory(msgspec.Struct):
-    """What must survive a restart of this service, so that nothing is told twice."""
+    """What must survive a restart of this service, so that nothing is sent twice."""
 
     seen: list[tuple[str, int]] = []
     waiting: dict[str, Waiting] = {}
@@ -354,7 +354,7 @@ class Decider:
     # --- snapshots --------------------------------------------------------------------------------
 
     def _snapshot(self, seen: Snapshot, now: Now) -> list[Outgoing]:
-        """Put right what events have not told: some may be lost, and what stands must end."""
+        """Put right what events have not said: some may be lost, and what stands must end."""
         self.boot = seen.boot
         if seen.boot == self._newest[0] and seen.seq < self._newest[1]:
             return []  # made before the newest event: the next one is on its way

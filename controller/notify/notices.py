@@ -1,4 +1,4 @@
-"""What may be told: a notice for somebody's lock screen, and the withdrawal of one."""
+"""What may be sent: a notice for somebody's lock screen, and the withdrawal of one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Notice:
     data: Mapping[str, object] = field(default_factory=dict)
     #: Holds until it is withdrawn: worth a message after quiet hours or an outage too.
     standing: bool = False
-    #: Says that ``key`` is over: of use only to whom the beginning was told.
+    #: Says that ``key`` is over: of use only to whom the beginning was sent.
     ends: bool = False
     #: The place (hatch, door) whose knock an answer to this message answers.
     answers: str = ""

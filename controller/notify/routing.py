@@ -19,10 +19,10 @@ class Route:
     zone: tzinfo | None = None
 
     def delay_s(self, notice: Notice, wall_s: float) -> float | None:
-        """Return in how many seconds this address is told; None when not at all.
+        """Return in how many seconds this address gets it; None when not at all.
 
-        In quiet hours only what is critical is told at once; what still stands at their end is
-        told then, and all else is not.
+        In quiet hours only what is critical is sent at once; what still stands at their end is
+        sent then, and all else is not.
         """
         if notice.kind not in self.kinds or notice.rank < self.least:
             return None

@@ -51,7 +51,7 @@ def moment() -> Now:
 
 
 class Service:
-    """Runs until `stop`; ``folder`` keeps what must not be told twice, None keeps nothing."""
+    """Runs until `stop`; ``folder`` keeps what must not be sent twice, None keeps nothing."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Service:
     # --- the loop -------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Decide until told to stop."""
+        """Decide until `stop` is called."""
         for sender in self._senders:
             sender.start()
         if self._server is not None:
@@ -182,7 +182,7 @@ class Service:
         return outgoing
 
     def _remember(self, file: Path) -> None:
-        """Keep what must not be told twice: a file that is replaced whole, when it changes."""
+        """Keep what must not be sent twice: a file that is replaced whole, when it changes."""
         kept = msgspec.json.encode(self._decider.memory())
         if kept == self._kept:
             return

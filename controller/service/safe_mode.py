@@ -48,7 +48,7 @@ def kept(state: State) -> State:
 
 #: What systemd calls the controller's end, and what the page calls it.
 CAUSES = {"watchdog": "hung", "timeout": "hung", "oom-kill": "memory"}
-#: How a controller ends that was told to: then only its starts were too many.
+#: How a controller ends that was asked to: then only its starts were too many.
 TOLD_TO = ("", "0", "TERM")
 
 

@@ -140,7 +140,7 @@ def section(config: str, name: str) -> dict[str, Any]:
 
 
 def wants_messages(config: str) -> bool:
-    """Return whether the configuration's text names somebody who is told by message."""
+    """Return whether the configuration's text names somebody who gets messages."""
     return bool(section(config, "notify").get("urls"))
 
 

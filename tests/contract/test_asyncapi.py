@@ -84,7 +84,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
 
 
 def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
-    # States are told as often as there is time, events each once.
+    # States are sent as often as there is time, events each once.
     assert sum("/event/" in message.topic for message in heard) > 1500
     wrong = sorted({mistake for message in heard for mistake in mistakes(message)})
     assert wrong == []

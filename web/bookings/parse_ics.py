@@ -172,7 +172,7 @@ class Entry:
 
 
 def clean(title: str) -> str:
-    """Return a title in one line, without characters that a page can't show or would obey."""
+    """Return a title in one line, without characters that a page can't show or would follow."""
     shown = "".join(letter if letter.isprintable() else " " for letter in title)
     return " ".join(shown.split())[:TITLE_CHARACTERS]
 

@@ -146,7 +146,7 @@ def gate(
     """Add the checks before every request and the headers after it.
 
     ``own_url`` returns an address of the page that always works: whoever came by a name that is not
-    ours is told it.
+    ours is shown it.
     """
     app.session_interface = sessions
 
