@@ -130,7 +130,7 @@ class AnswerServer:
 
 
 def own_url(answer_url: str, public_url: str, port: int) -> str:
-    """Return the page's address for phones: as configured, or by the main page's host, or our name."""
+    """Return the page's address for phones: as configured, by the main page's host, or our name."""
     if answer_url:
         return answer_url.rstrip("/")
     host = public_url.partition("://")[2].partition("/")[0]
