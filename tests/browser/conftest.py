@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.bar import Bar, BarMaker
+from tests.support.fake_controller import FakeController
 from tests.support.wait import HANGS_S
 
 CHROMIUM = (
@@ -86,3 +87,13 @@ def make_bar(tmp_path: Path) -> Iterator[BarMaker]:
 def bar(make_bar: BarMaker) -> Bar:
     """One bar, empty."""
     return make_bar()
+
+
+@pytest.fixture
+def controller() -> Iterator[FakeController]:
+    """A scripted controller of an empty room, alive until the test's end."""
+    controller = FakeController()
+    controller.show()
+    controller.keep_alive()
+    yield controller
+    controller.stop()

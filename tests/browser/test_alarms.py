@@ -54,15 +54,6 @@ ALARMS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.fixture
-def controller() -> Iterator[FakeController]:
-    controller = FakeController()
-    controller.show()
-    controller.keep_alive()
-    yield controller
-    controller.stop()
-
-
-@pytest.fixture
 def opened(
     controller: FakeController, tmp_path: Path, open_page: Any
 ) -> Iterator[Callable[..., Page]]:

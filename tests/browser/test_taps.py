@@ -16,15 +16,6 @@ HELD = ["lock_open", "lock_down", "lock_open_release", "lock_down_release"]
 
 
 @pytest.fixture
-def controller() -> Iterator[FakeController]:
-    controller = FakeController()
-    controller.show()
-    controller.keep_alive()
-    yield controller
-    controller.stop()
-
-
-@pytest.fixture
 def page(controller: FakeController, tmp_path: Path, open_page: Any) -> Iterator[Page]:
     with Serving(page_of(controller, tmp_path)) as serving:
         page: Page = open_page(serving.pair_url)
