@@ -209,7 +209,8 @@ def _hours(folder: Path) -> list[_Hour]:
         with suppress(ValueError):
             _, start_ms, wall_ms = path.stem.split("-")
             hour = _Hour(path, float(start_ms), float(wall_ms) / 1000)
-            if 0 <= hour.start_ms <= LAST_MS and abs(hour.wall_s) <= LAST_MS:
+            sane = 0 <= hour.start_ms <= LAST_MS and abs(hour.wall_s) <= LAST_MS
+            if sane and path.is_file():
                 found.append(hour)
     return sorted(found, key=lambda hour: hour.start_ms)
 

@@ -1,11 +1,37 @@
-"""Writing a file so that a power cut leaves the old text or the new one, never a part of either."""
+"""Writing a file so that a power cut leaves the old text or the new one, never a part of either.
+
+And reading one of ours: whatever stands in its place (a pipe, a device) is not waited for.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+#: No small file of ours comes near; a larger one is none.
+MOST_BYTES = 16 * 1024 * 1024
+
+
+def open_regular(path: Path, flags: int, mode: int = 0o644) -> int:
+    """Open a file and return its descriptor; raise OSError at once where it is no regular file."""
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return fd
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what stands in a small file of ours; raise OSError where it can't be one."""
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"is larger than {MOST_BYTES >> 20} MiB", str(path))
+    return data
 
 
 def write_beside(path: Path, text: str) -> Path:

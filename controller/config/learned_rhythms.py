@@ -14,7 +14,7 @@ from typing import Any
 
 from controller.config import atomic_file
 from controller.config.settings import Config
-from controller.config.toml_file import read_toml
+from controller.config.toml_file import parse_toml
 from controller.config.types import rhythms
 from controller.sensing.rhythms import Rhythm
 
@@ -51,7 +51,7 @@ def keep(file: Path, name: str, gaps: Sequence[float]) -> None:
 def _read(file: Path) -> tuple[Rhythm, ...] | None:
     """Return the rhythms in the file; None, with a warning, where it can't be read."""
     try:
-        found: Any = rhythms.read(read_toml(file))
+        found: Any = rhythms.read(parse_toml(atomic_file.read_regular(file)))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:

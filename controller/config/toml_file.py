@@ -53,7 +53,12 @@ class TomlError(ValueError):
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return what a file says; raise `TomlError`, or OSError if it can't be read."""
-    text = _decoded(path.read_bytes())
+    return parse_toml(path.read_bytes())
+
+
+def parse_toml(data: bytes) -> dict[str, Any]:
+    """Return what the bytes of a file say; raise `TomlError`."""
+    text = _decoded(data)
     try:
         return tomllib.loads(text)
     except RecursionError:

@@ -65,7 +65,7 @@ def _former(config: Config, prefix: str, venue: str, discovery_prefix: str) -> F
 def _read(path: Path) -> list[Name]:
     """Return the names in the file, the newest first; none where it makes no sense."""
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        found: Any = json.loads(atomic_file.read_regular(path).decode())
         names = [(str(prefix), str(venue), str(discovery)) for prefix, venue, discovery in found]
     except (OSError, ValueError, TypeError):
         return []

@@ -14,7 +14,7 @@ import os
 import zlib
 from pathlib import Path
 
-from controller.config.atomic_file import sync_folder
+from controller.config.atomic_file import open_regular, sync_folder
 
 LEVEL = 6
 #: Raw deflate with a window of 4 KiB. zlib's usual 32 KiB would save a tenth of the bytes, and cost
@@ -75,7 +75,7 @@ class AppendLog:
 
 
 def _open(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -96,7 +96,7 @@ def read_lines(path: Path) -> tuple[list[bytes], bool]:
 
     A last line that is merely cut off is no damage: its step was never reported to anybody.
     """
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         data = file.read(MOST_BYTES + 1)
     text, damaged = _decompressed(data[:MOST_BYTES])
     damaged = damaged or len(data) > MOST_BYTES

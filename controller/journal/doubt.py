@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from zlib import crc32
 
-from controller.config.atomic_file import sync_folder
+from controller.config.atomic_file import open_regular, read_regular, sync_folder
 from controller.journal.records import Saved
 
 #: The one reason that is no damage: who was inside then says nothing of now.
@@ -43,7 +43,7 @@ class DoubtMark:
     def reason(self) -> str:
         """Return why there is doubt, "" when there is none."""
         try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+            text = read_regular(self.path).decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
         except OSError as error:
@@ -56,7 +56,8 @@ class DoubtMark:
 
         It needs no room on a full disk that has any left for a name: the reason may be missing.
         """
-        with self.path.open("w", encoding="utf-8", errors="replace") as file:
+        fd = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
             with suppress(OSError):
                 file.write(reason)
                 file.flush()
@@ -97,8 +98,7 @@ class NewestStep:
     def _note(self, saved: Saved) -> None:
         with suppress(OSError):
             if self._fd < 0:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-                self._fd = os.open(self.path, flags, 0o644)
+                self._fd = open_regular(self.path, os.O_WRONLY | os.O_CREAT)
             os.pwrite(self._fd, _text_of(self.written, saved), 0)
 
     def missing_from(self, saved: Saved | None, boot_id: str) -> str:
@@ -114,8 +114,7 @@ class NewestStep:
 
     def _read(self) -> str:
         try:
-            with self.path.open("rb") as file:
-                return file.read(STEP_BYTES + 1).decode("ascii", "replace")
+            return read_regular(self.path)[: STEP_BYTES + 1].decode("ascii", "replace")
         except OSError:
             return ""
 

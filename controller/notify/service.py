@@ -19,6 +19,7 @@ import msgspec
 
 from controller.clock import boottime_ms, wall_s
 from controller.codec import encode, iso
+from controller.config import atomic_file
 from controller.config.loader import ConfigError
 from controller.config.settings import Config
 from controller.mqtt.client import MqttLink
@@ -228,7 +229,9 @@ def _senders(
 def _remembered(file: Path | None) -> Memory:
     """Return what was kept; what cannot be read is forgotten."""
     try:
-        return Memory() if file is None else msgspec.json.decode(file.read_bytes(), type=Memory)
+        if file is None:
+            return Memory()
+        return msgspec.json.decode(atomic_file.read_regular(file), type=Memory)
     except (OSError, msgspec.DecodeError, RecursionError) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning("%s: forgotten, %s", file, error)

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from controller.config.atomic_file import write_beside
+from controller.config.atomic_file import read_regular, write_beside
 
 SECRET_BYTES = 24  # 192 bits, 32 characters
 SHORTEST_SECRET = 22  # characters: 128 bits in base64
@@ -85,7 +85,7 @@ class Pairing:
             if self._stat() is None:
                 self._create()
             version = self._stat()
-            text = self._path.read_text("ascii", "strict").strip()
+            text = read_regular(self._path).decode("ascii").strip()
         if len(text) < SHORTEST_SECRET:
             raise PairingError(
                 f"{self._path}: the pairing secret has {len(text)} characters, fewer than"

@@ -266,7 +266,7 @@ class Phones:
 
     def _read(self) -> None:
         try:
-            body = json.loads(self._path.read_text("utf-8", "strict"))
+            body = json.loads(atomic_file.read_regular(self._path).decode())
             if body["generation"] == self._generation:
                 self._take(body)
         except FileNotFoundError:

@@ -1,9 +1,9 @@
 """A disk that rots: every file in the state directory spoilt, and the controller started on it.
 
-Bits are flipped, pages zeroed, files cut, removed and replaced by older copies. Whatever is there,
-controller and safe mode start, without a traceback; where the count may be wrong it asks, and the
-fault names the file. `instants` kills a start on a damaged journal before each single call into
-the system, and looks whether the doubt is there at the next one.
+Bits are flipped, pages zeroed, files cut, removed and replaced by older copies, folders, pipes or
+devices. Whatever is there, controller and safe mode start, without a traceback; where the count may
+be wrong it asks, and the fault names the file. `instants` kills a start on a damaged journal before
+each single call into the system, and looks whether the doubt is there at the next one.
 """
 
 from __future__ import annotations
@@ -130,13 +130,26 @@ def swap(file: Path, chance: random.Random, older: Path) -> str:
     return "removed"
 
 
+def another_kind(file: Path, chance: random.Random) -> str:
+    """Put something in its place that is no file: who reads it may wait for ever, or never end."""
+    file.unlink()
+    kind = chance.choice(("folder", "pipe", "/dev/zero", "/dev/full", "link to nowhere"))
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(kind)
+    return f"replaced by a {kind}"
+
+
 def spoil(folder: Path, chance: random.Random, older: list[Path]) -> tuple[str, str]:
     """Spoil one file of the state directory; return its name and what was done."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     file = chance.choice(files)
     name = str(file.relative_to(folder))
     copy = chance.choice(older) / name
-    harm = chance.choice((flip, flip, zero, cut, partial(swap, older=copy)))
+    harm = chance.choice((flip, flip, zero, cut, partial(swap, older=copy), another_kind))
     return name, harm(file, chance)
 
 
