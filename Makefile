@@ -199,8 +199,10 @@ CORE := controller/events.py \
   controller/journal/outbox.py \
   controller/gpio/header.py \
   controller/config/notify.py \
+  controller/config/brokers.py \
   controller/notify/notices.py \
   controller/notify/decide.py \
+  controller/notify/venues.py \
   controller/notify/routing.py \
   controller/notify/pending.py \
   controller/notify/answers.py \

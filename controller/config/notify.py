@@ -42,6 +42,7 @@ class Notify:
     answer_host: str = "0.0.0.0"
     answer_port: int = 8090
     answer_url: str = ""
+    venues: str = ""
 
     def channels(self) -> tuple[ChannelSettings, ...]:
         """Return every address with nothing left open."""

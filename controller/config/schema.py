@@ -183,6 +183,8 @@ KEYS: tuple[Key, ...] = (
         "its port; 0 for messages without that button"),
     Key("notify", "answer_url", "notify", "answer_url", text,
         'its address for phones, as "http://backdoor.local:8090"; "" works it out'),
+    Key("notify", "venues", "notify", "venues", choice("", "+"),
+        '"+" sends what happens at all bars below the prefix, at a centre; "" only at this one'),
     Key("homeassistant", "discovery", "homeassistant", "discovery",
         choice("device", "component", "off"),
         "device: it appears there by itself (2024.11 and later); component: the same; off"),

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
@@ -117,6 +117,16 @@ class Allowance:
     def _forget(self, t_s: float) -> None:
         while self.sent_s and self.sent_s[0] <= t_s - HOUR_S:
             self.sent_s.popleft()
+
+
+def summaries(allowances: Mapping[str, Allowance], now: Now) -> Iterator[Outgoing]:
+    """Yield what is due of what was too much, by kind."""
+    for kind, allowance in allowances.items():
+        withheld = allowance.summary(now.t_s)
+        if withheld:
+            until_s, data = now.t_s + OVER_FRESH_S, {"n": withheld}
+            word = f"more_{kind}"
+            yield Notice(word, kind, "warning", word, now.t_s, until_s, data)
 
 
 class Event(msgspec.Struct):
@@ -226,20 +236,13 @@ class Decider:
             log.warning("%s: ignored, %s", name, error)
         return []
 
-    def broker(self, reached: bool) -> None:
+    def broker(self, reached: bool, _now: Now) -> None:
         """Take note whether the broker is there: it only changes what darkness is called."""
         self._broker = reached
 
     def tick(self, now: Now) -> list[Outgoing]:
         """Return what is due by now: darkness, and summaries of what was too much."""
-        out = self._darkness(now)
-        for kind, allowance in self._allowances.items():
-            withheld = allowance.summary(now.t_s)
-            if withheld:
-                until_s, data = now.t_s + OVER_FRESH_S, {"n": withheld}
-                word = f"more_{kind}"
-                out.append(Notice(word, kind, "warning", word, now.t_s, until_s, data))
-        return out
+        return [*self._darkness(now), *summaries(self._allowances, now)]
 
     def due_s(self) -> float:
         """Return the `Now.t_s` at which `tick` has something to do; inf when never."""

@@ -11,6 +11,7 @@ import queue
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from threading import Condition
 from zoneinfo import ZoneInfo
@@ -32,6 +33,8 @@ from controller.notify.decide import Decider, Memory
 from controller.notify.notices import Notice, Now, Outgoing
 from controller.notify.routing import route
 from controller.notify.sender import Sender
+from controller.notify.venues import TOPICS as VENUE_TOPICS
+from controller.notify.venues import VenuesDecider
 from controller.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -67,12 +70,8 @@ class Service:
         self._file = folder / MEMORY if folder is not None else None
         self._kept = b""
         memory = _remembered(self._file)
-        self._decider = Decider(
-            now(),
-            merge_ms=config.rules.knock_merge_ms,
-            most_an_hour=config.notify.most_an_hour,
-            memory=memory,
-        )
+        self._all_below = f"{config.mqtt.prefix}/" if config.notify.venues else ""
+        self._decider = _decider(config, now(), memory)
         shown = [*memory.standing, *memory.waiting]
         self._senders = _senders(config, channels, now, shown)
         self._answers = Answers()
@@ -80,22 +79,25 @@ class Service:
         self._answers_of = dict.fromkeys(ANSWERED.values(), 0)
         self._server: AnswerServer | None = None
         self._url = ""
-        if config.notify.answer_port:
+        if config.notify.answer_port and not self._all_below:
             self._serve(config)
         self._inbox: queue.SimpleQueue[Callable[[], list[Outgoing]] | None] = queue.SimpleQueue()
         self._topics = Topics.of(config)
         self._link = self._make_link(config)
 
     def _make_link(self, config: Config) -> Link:
+        topics = [self._topics(name) for name in TOPICS]
+        if self._all_below:
+            topics = [f"{self._all_below}+/{name}" for name in VENUE_TOPICS]
         return MqttLink(
             config.mqtt,
             client_id=f"backdoor-notify-{config.venue}",
-            subscriptions=[self._topics(name) for name in TOPICS],
+            subscriptions=topics,
             on_message=self._on_message,
             on_up=lambda: self._inbox.put(lambda: self._reached(True)),
             on_down=lambda _why: self._inbox.put(lambda: self._reached(False)),
             on_ack=lambda _: None,
-            durable=True,
+            durable=not self._all_below,  # what stands is kept by the broker itself
         )
 
     def _serve(self, config: Config) -> None:
@@ -147,7 +149,10 @@ class Service:
 
     def _on_message(self, message: Message) -> None:
         """Take a message from the link's thread; a stored event is none."""
-        name = self._topics.name(message.topic)
+        if self._all_below:
+            name = message.topic.removeprefix(self._all_below)
+        else:
+            name = self._topics.name(message.topic)
         if message.retain and name.startswith("event/"):
             return
         self._inbox.put(lambda: self._decide(name, message.payload))
@@ -163,7 +168,7 @@ class Service:
         return out
 
     def _reached(self, reached: bool) -> list[Outgoing]:
-        self._decider.broker(reached)
+        self._decider.broker(reached, self._now())
         return []
 
     def _send(self, out: list[Outgoing]) -> None:
@@ -212,6 +217,16 @@ class Service:
         """Send the only two commands that this service may send."""
         body = {"id": uuid.uuid4().hex, "issued_at": iso(wall_s()), "boot": self._decider.boot}
         self._link.publish(Message(self._topics(f"cmd/answer_{place}"), encode(body), qos=1))
+
+
+def _decider(config: Config, now: Now, memory: Memory) -> Decider | VenuesDecider:
+    """Return who decides: for this bar, or by ``[notify] venues`` for all of them."""
+    most = config.notify.most_an_hour
+    if config.notify.venues:
+        own = version("backdoor")
+        return VenuesDecider(now, most_an_hour=most, release=own, memory=memory)
+    merge_ms = config.rules.knock_merge_ms
+    return Decider(now, merge_ms=merge_ms, most_an_hour=most, memory=memory)
 
 
 def _senders(

@@ -83,6 +83,42 @@ WORDS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("The bar is back", "Il bar è tornato"),
         ("It is heard again.", "Si sente di nuovo."),
     ),
+    "hatch_unanswered": (
+        ("Hatch: nobody has answered{age}", "Sportello: nessuno ha risposto{age}"),
+        ("{n} waiting.", "{n} in attesa."),
+    ),
+    "door_unanswered": (
+        ("Front door: nobody has answered{age}", "Porta: nessuno ha risposto{age}"),
+        ("Somebody waits at the front door.", "Qualcuno aspetta alla porta."),
+    ),
+    "bar_offline": (
+        ("Dark: its controller is off", "Buio: la centralina è spenta"),
+        ("It does not answer any more.", "Non risponde più."),
+    ),
+    "bar_offline_over": (
+        ("The bar is back", "Il bar è tornato"),
+        ("Its controller is on again.", "La centralina è di nuovo accesa."),
+    ),
+    "bar_silent": (
+        ("Dark: the bar is not to be heard", "Buio: il bar non si sente più"),
+        ("It hangs, or its network is away.", "È bloccato, o è senza rete."),
+    ),
+    "bar_silent_over": (
+        ("The bar is back", "Il bar è tornato"),
+        ("It is heard again.", "Si sente di nuovo."),
+    ),
+    "old_release": (
+        ("An old release: {release}", "Versione vecchia: {release}"),
+        ("The newest is {newest}.", "La più recente è la {newest}."),
+    ),
+    "centre_away": (
+        ("Dark: no bar is to be heard", "Buio: non si sente più nessun bar"),
+        ("The centre's servers do not answer.", "I server della centrale non rispondono."),
+    ),
+    "centre_away_over": (
+        ("The centre is back", "La centrale è tornata"),
+        ("The bars are heard again.", "I bar si sentono di nuovo."),
+    ),
     "more_knock": (
         ("Hatch: {n} more knocks", "Sportello: altri {n}"),
         ("Too many to tell each, in the last hour.", "Troppi per dirli tutti, nell'ultima ora."),
@@ -152,8 +188,11 @@ def render(notice: Notice, now_s: float, language: str) -> tuple[str, str]:
         "line": data.get("line", ""),
         "fault": FAULTS.get(str(data.get("name")), (data.get("name"),) * 2)[at],
         "who": WHO.get(str(data.get("who")), ("", ""))[at],
+        "release": data.get("release", ""),
+        "newest": data.get("newest", ""),
     }
-    return title[at].format(**words), body[at].format(**words)
+    venue = f"{data['venue']}: " if data.get("venue") else ""
+    return venue + title[at].format(**words), body[at].format(**words)
 
 
 def span(seconds: float) -> str:

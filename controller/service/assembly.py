@@ -264,7 +264,7 @@ def _wiring(config: Config, base: _Base, publisher: Publisher) -> Wiring:
 
 def _reporter(config: Config, base: _Base) -> Reporter:
     return Reporter(
-        Origin(config.venue, secrets.token_hex(4), Topics.of(config)),
+        Origin(config.venue, secrets.token_hex(4), Topics.of(config), version("backdoor")),
         config.rules,
         base.clock,
         _newest_published(base.opened),

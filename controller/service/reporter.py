@@ -37,6 +37,8 @@ class Origin:
     venue: str
     boot: str
     topics: Topics
+    #: Version of this program; "" is left out.
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ class Reporter:
         self._snapshot_ms = stamp.t_ms
         self._snapshot_seq = self.seq
         self._snapshot = snapshot(state, self._rules, stamp)
+        if self.origin.release:
+            self._snapshot["release"] = self.origin.release
         return state_messages(self.origin.topics, self._snapshot, before)
 
     def _changed(self, state: State) -> bool:

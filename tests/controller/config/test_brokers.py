@@ -79,3 +79,7 @@ def test_empty_list_and_what_is_no_host_are_refused() -> None:
 def test_passwords_are_in_no_repr() -> None:
     config = parse({"mqtt": {"host": [{"host": "a", "password": "hidden"}]}}, "x.toml")
     assert "hidden" not in repr(config.mqtt) + repr(config.mqtt.brokers())
+
+
+def test_broker_is_named_by_host_and_port() -> None:
+    assert str(Broker("mqtt.local", 1884)) == "mqtt.local:1884"

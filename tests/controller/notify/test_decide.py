@@ -316,7 +316,7 @@ def test_a_minute_without_a_heartbeat_is_dark_and_the_next_one_is_light() -> Non
 
 def test_without_a_broker_the_darkness_is_the_brokers() -> None:
     evening = Evening()
-    evening.decider.broker(False)
+    evening.decider.broker(False, now(0.0))
     assert only(evening.tick(60.0)).data == {"who": "broker"}
 
 

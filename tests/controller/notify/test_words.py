@@ -13,6 +13,7 @@ import pytest
 
 from controller.config.loader import parse
 from controller.config.notify import KINDS
+from controller.notify import venues
 from controller.notify.channels import open_channel
 from controller.notify.decide import SESSION, STANDING
 from controller.notify.notices import Notice
@@ -39,6 +40,8 @@ def test_the_age_is_right_when_it_is_sent(language: str, after_s: float, title: 
 def test_what_is_decided_has_words() -> None:
     words = {"hatch_waits", "door_waits", "door_pre_alarm", "test", *SESSION}
     words |= set(STANDING) | {f"{word}_over" for word in STANDING}
+    words |= set(venues.STANDING)
+    words |= {f"{word}_over" for word, (*_, said) in venues.STANDING.items() if said}
     assert words | {f"more_{kind}" for kind in KINDS} == set(WORDS)
 
 

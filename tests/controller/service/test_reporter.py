@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -109,6 +110,17 @@ def test_changed_messages_are_only_the_parts_that_differ(reporter: Reporter) -> 
     assert reporter.changed_messages(State()) == []
     record(reporter, State(door="Open"))
     assert names(reporter.changed_messages(State(door="Open"))) == ["door", "state"]
+
+
+def test_state_names_the_release_that_runs(reporter: Reporter) -> None:
+    def whole() -> dict[str, Any]:
+        messages = reporter.whole_state(State(t_ms=0.0))
+        found: dict[str, Any] = json.loads(messages[-1].payload)
+        return found
+
+    assert "release" not in whole()
+    reporter.origin = replace(reporter.origin, release="1.2.3")
+    assert whole()["release"] == "1.2.3"
 
 
 def test_one_shot_messages_are_answers_chimes_and_devices(reporter: Reporter) -> None:
