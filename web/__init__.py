@@ -38,6 +38,7 @@ from web.routes.phones import phones_routes
 from web.routes.simulator import ACTIONS, Simulator, simulator_routes
 from web.routes.spaceapi import space_routes
 from web.routes.streams import Streams
+from web.routes.venue_metrics import VenueGauges
 from web.routes.venues import Venues, venues_routes
 from web.routes.wiring import wiring_routes
 from web.security.gate import DerivedKeySessions, gate
@@ -66,7 +67,9 @@ def create_app(
     app.config.update(_flask_settings(web))
     mirror = Mirror(Topics.of(config), wall=wall, speed=speed)
     venues = _venues(config) if web.venues else None
-    mirror.connect(link, venues.topics() if venues else ())
+    gauges = VenueGauges(config.mqtt.prefix) if web.venues else None
+    also = {*venues.topics(), *gauges.topics()} if venues and gauges else set()
+    mirror.connect(link, sorted(also))
     pairing = Pairing(Path(web.secret_file))
     phones = Phones(phones_file(config), pairing.generation, wall=_utc_now)
     app.extensions["backdoor"] = AppContext(
@@ -91,7 +94,7 @@ def create_app(
     app.register_blueprint(page)
     app.register_blueprint(phones_routes(web.public_url, own_url))
     app.register_blueprint(wiring_routes(WiringView(mirror, config.lines)))
-    app.register_blueprint(metrics_routes(mirror, web.metrics_token))
+    app.register_blueprint(metrics_routes(mirror, web.metrics_token, gauges))
     if venues is not None:
         app.register_blueprint(venues_routes(venues, mirror))
     if config.space.name:

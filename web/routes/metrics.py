@@ -23,6 +23,7 @@ from controller.events import Reason
 from controller.mqtt.message import Message
 from web.messages import Json, json_object
 from web.mirror import Mirror, MirrorView
+from web.routes.venue_metrics import MEANS, VenueGauges, conditions
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,9 @@ def _room(mirror_view: MirrorView) -> Iterator[Metric]:
     yield _gauge(
         "hatch_waiting", "Parties that knocked at the hatch", mirror_view.state["hatch"]["waiting"]
     )
+    for name, value in conditions(mirror_view.state).items():
+        yield _gauge(name, MEANS[name], value)
+    yield _release(mirror_view)
     session = mirror_view.state["session"]
     if session is not None:
         left_s = session["remaining_s"]
@@ -176,17 +180,27 @@ def _room(mirror_view: MirrorView) -> Iterator[Metric]:
     yield faults
 
 
+def _release(mirror_view: MirrorView) -> Metric:
+    means, release = "The release that runs", str(mirror_view.state.get("release", ""))
+    family = GaugeMetricFamily("backdoor_release", means, labels=["release"])
+    family.add_metric([release], 1)
+    return family
+
+
 def _gauge(name: str, means: str, value: float) -> Metric:
     return GaugeMetricFamily(f"backdoor_{name}", means, value=float(value))
 
 
-def metrics_routes(mirror: Mirror, token: str) -> Blueprint:
-    """Return the route; counting begins now."""
+def metrics_routes(mirror: Mirror, token: str, venues: VenueGauges | None = None) -> Blueprint:
+    """Return the route, at a centre with all bars; counting begins now."""
     registry = CollectorRegistry()
     counters, gauges = EventCounters(registry), StateGauges(mirror)
     registry.register(gauges)
     mirror.listen(counters.receive)
     mirror.listen(gauges.receive)
+    if venues is not None:
+        registry.register(venues)
+        mirror.listen(venues.receive)
     routes = Blueprint("metrics", __name__)
 
     @routes.get("/metrics")

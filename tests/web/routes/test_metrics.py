@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.codec import encode
+from controller.config.notify import SEVERITIES
+from controller.mqtt.message import Message
 from tests.support.fake_controller import FakeController, now_iso, page_of, paired
+from web.routes.venue_metrics import MEANS
 
 TOKEN = "scrape-me"
 LOOP = {"bounds_s": [0.001, 0.01], "turns": [5, 2, 1], "sum_s": 0.25}
@@ -185,3 +191,117 @@ def test_metrics_names_follow_prometheus(app: Flask) -> None:
         if family.type == "counter":
             assert all(s.name.endswith(("_total", "_created")) for s in family.samples)
         assert not family.name.endswith(("_ms", "_minutes", "_count", "_info"))
+
+
+# --- what a person should look after, and the rules that say so -----------------------------------
+
+
+def test_metrics_of_what_needs_a_person(app: Flask, controller: FakeController) -> None:
+    found = values(app)
+    assert [found[f"backdoor_{name}"] for name in MEANS] == [0.0] * len(MEANS)
+    assert [name for name in found if name.startswith("backdoor_venue_")] == []
+    controller.show(
+        over_capacity=True,
+        door={**controller.state["door"], "alarm": "DoorForcedOpen", "mode": "LockedOpen"},
+        hatch={**controller.state["hatch"], "waiting": 1, "oldest_s": 301.5},
+        door_knock={"since": now_iso(), "age_s": 12.0},
+        release="1.2.3",
+    )
+    found = values(app)
+    assert found["backdoor_over_capacity"] == found["backdoor_door_forced"] == 1
+    assert found["backdoor_evacuation"] == 1
+    assert found["backdoor_hatch_waiting_seconds"] == 301.5
+    assert found["backdoor_door_waiting_seconds"] == 12
+    assert found["backdoor_release release=1.2.3"] == 1
+
+
+def say(controller: FakeController, topic: str, payload: bytes) -> None:
+    controller._link.publish(Message(topic, payload, 1, True))
+
+
+@pytest.fixture
+def centre(controller: FakeController, tmp_path: Path) -> Flask:
+    (tmp_path / "centre").mkdir()
+    return page_of(controller, tmp_path / "centre", metrics_token=TOKEN, venues="+")
+
+
+def test_every_bar_of_a_centre_has_its_line(centre: Flask, controller: FakeController) -> None:
+    state = {**controller.state, "over_capacity": True, "release": "0.1.0"}
+    say(controller, "backdoor/nook/state", encode(state))
+    say(controller, "backdoor/nook/status", b"offline")
+    say(controller, "backdoor/cave/state", encode({**state, "over_capacity": False}))
+    say(controller, "backdoor/cave/status", b"online")
+    say(controller, "backdoor/broken/state", b"{")
+    say(controller, "backdoor/strange/state", encode({**state, "door_knock": 7}))
+    found = values(centre)
+    assert found["backdoor_venue_over_capacity venue=nook"] == 1
+    assert found["backdoor_venue_over_capacity venue=cave"] == 0
+    assert found["backdoor_venue_online venue=nook"] == 0
+    assert found["backdoor_venue_online venue=cave"] == 1
+    assert found["backdoor_venue_guests venue=nook"] == 3
+    assert 0 <= found["backdoor_venue_state_age_seconds venue=nook"] < 60
+    assert found["backdoor_venue_release release=0.1.0 venue=nook"] == 1
+    assert not [name for name in found if "venue=broken" in name or "guests venue=strange" in name]
+
+
+def test_rules_name_metrics_that_are_there(
+    app: Flask, centre: Flask, controller: FakeController
+) -> None:
+    """A metric that was renamed would make a rule silent for ever."""
+    controller.show(faults=[{"name": "BeamStuck", "line": "beam_outer", "since": now_iso()}])
+    say(controller, "backdoor/nook/state", encode(controller.state))
+    say(controller, "backdoor/nook/status", b"online")
+    there = {name.partition(" ")[0] for name in [*values(app), *values(centre)]}
+    rules = [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
+    assert len(rules) == len({rule["alert"] for rule in rules}) == 13
+    for rule in rules:
+        named = set(re.findall(r"backdoor_\w+", rule["expr"]))
+        assert named, rule
+        assert named <= there, rule
+        assert rule["labels"]["severity"] in SEVERITIES
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool: apt install prometheus")
+def test_rules_pass_prometheus_own_check(tmp_path: Path) -> None:
+    """And they fire: a forced door at once, an old release when most bars have another."""
+    cases = tmp_path / "cases.yml"
+    cases.write_text(CASES.format(rules=RULES.resolve()))
+    for check in (("check", "rules", str(RULES)), ("test", "rules", str(cases))):
+        done = subprocess.run(["promtool", *check], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+RULES = Path("web/prometheus.rules.yml")
+CASES = """\
+rule_files: [{rules}]
+evaluation_interval: 5s
+tests:
+  - interval: 5s
+    input_series:
+      - {{series: 'backdoor_venue_door_forced{{venue="nook"}}', values: '0 1 1'}}
+      - {{series: 'backdoor_venue_hatch_waiting_seconds{{venue="nook"}}', values: '295 301 306'}}
+      - {{series: 'backdoor_venue_release{{venue="nook",release="0.1"}}', values: '1x20000'}}
+      - {{series: 'backdoor_venue_release{{venue="bar",release="0.2"}}', values: '1x20000'}}
+      - {{series: 'backdoor_venue_release{{venue="cave",release="0.2"}}', values: '1x20000'}}
+    alert_rule_test:
+      - {{eval_time: 0s, alertname: VenueDoorForced}}
+      - eval_time: 5s
+        alertname: VenueDoorForced
+        exp_alerts:
+          - exp_labels: {{severity: critical, venue: nook}}
+            exp_annotations: {{summary: "nook: the door was forced open"}}
+      - eval_time: 5s
+        alertname: VenueKnockUnanswered
+        exp_alerts:
+          - exp_labels: {{severity: warning, venue: nook}}
+            exp_annotations:
+              summary: "nook: nobody has answered a knock for five minutes"
+      - {{eval_time: 23h, alertname: VenueOldRelease}}
+      - eval_time: 25h
+        alertname: VenueOldRelease
+        exp_alerts:
+          - exp_labels: {{severity: info, venue: nook, release: "0.1"}}
+            exp_annotations: {{summary: "nook: runs 0.1, most bars another release"}}
+"""
