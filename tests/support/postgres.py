@@ -41,7 +41,8 @@ def as_user() -> dict[str, Any]:
 class Postgres:
     """A server that runs."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *settings: str) -> None:
+        self._settings = (*SETTINGS, *settings)
         self._folder = folder
         self._numbers = itertools.count(1)
         self.port = port
@@ -60,7 +61,7 @@ class Postgres:
     def start(self) -> None:
         """Start it, and return when it takes connections."""
         options = f"-p {self.port} -h 127.0.0.1 -k {self._folder} " + " ".join(
-            f"-c {setting}" for setting in SETTINGS
+            f"-c {setting}" for setting in self._settings
         )
         log = str(self._folder / "log")
         data = str(self._folder / "data")
@@ -78,14 +79,14 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
-    """Run a server for a `with` block."""
+def postgres_server(*settings: str) -> Iterator[Postgres]:
+    """Run a server for a `with` block; ``settings`` as on its command line."""
     with tempfile.TemporaryDirectory(prefix="backdoor-pg-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         if os.geteuid() == 0:
             os.chown(folder, as_user()["user"], as_user()["group"])
-        server = Postgres(folder, free_port())
+        server = Postgres(folder, free_port(), *settings)
         server.run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8")
         server.start()
         try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -13,7 +15,7 @@ from controller.mqtt.message import Message
 from tests.support.fake_controller import FakeController, joiner, paired, settings
 from tests.support.openapi import fits
 from web import create_app
-from web.routes.venues import MAX_VENUES, STALE_AFTER_S, Venues
+from web.routes.venues import MAX_VENUES, STALE_AFTER_S, TWINS_S, Venues
 
 
 def occupancy(count: int, certain: bool = True) -> bytes:
@@ -40,6 +42,81 @@ def test_venues_have_a_tile_each_with_its_link() -> None:
     first, second, _ = venues.tiles()
     assert (first["link"], first["phase"]) == ("stale", None)
     assert second["link"] == "offline"
+
+
+def state(boot: str = "b1", parts: Mapping[str, object] = MappingProxyType({})) -> bytes:
+    door = {"mode": "Locked", "alarm": "Normal", "lock": "Locked"}
+    return encode({"boot": boot, "door": door, "hatch": {"oldest_s": 0}, "faults": [], **parts})
+
+
+def heard(venues: Venues, name: str, count: int = 1, *, certain: bool = True) -> None:
+    venues.receive("", Message(f"bars/{name}/occupancy", occupancy(count, certain)))
+    venues.receive("", Message(f"bars/{name}/status", b"online"))
+    venues.receive("", Message(f"bars/{name}/state", state()))
+
+
+def test_bars_that_need_a_person_come_first_and_say_why() -> None:
+    venues = Venues("bars")
+    parts: dict[str, dict[str, object]] = {
+        "fine": {},
+        "evacuated": {"door": {"mode": "LockedOpen"}},
+        "forced": {"door": {"alarm": "DoorForcedOpen"}},
+        "broken": {"door": {"lock": "Fault"}},
+        "open": {"door": {"alarm": "DoorOpenTooLong"}},
+        "knocked": {"hatch": {"oldest_s": 61}},
+        "just_knocked": {"hatch": {"oldest_s": 59}},
+        "at_door": {"door_knock": {"age_s": 61}},
+        "faulty": {"faults": [{}]},
+        "full": {},
+        "crowded": {},
+        "unsure": {},
+        "late": {},
+        "strange": {"door": 7, "hatch": None},
+    }
+    for name, part in parts.items():
+        count = {"crowded": 5, "full": 4}.get(name, 1)
+        heard(venues, name, count, certain=name != "unsure")
+        venues.receive("", Message(f"bars/{name}/state", state(parts=part)))
+    venues.receive("", Message("bars/late/session", encode({"phase": "overtime"})))
+    venues.receive("", Message("bars/dark/status", b"offline"))
+    assert [(tile["venue"], tile["needs"]) for tile in venues.by_need()] == [
+        ("evacuated", "evacuation"),
+        ("forced", "forced"),
+        ("crowded", "over"),
+        ("broken", "lock"),
+        ("dark", "offline"),
+        ("open", "left_open"),
+        ("at_door", "knock"),
+        ("knocked", "knock"),
+        ("late", "overtime"),
+        ("unsure", "doubt"),
+        ("faulty", "fault"),
+        ("fine", None),
+        ("full", None),
+        ("just_knocked", None),
+        ("strange", None),
+    ]
+
+
+def test_two_bars_with_one_name_are_said_and_a_restart_is_not() -> None:
+    now = [100.0]
+    venues = Venues("bars", lambda: now[0])
+
+    def needs(*boots: str, retain: bool = False) -> str | None:
+        for boot in boots:
+            now[0] += 1
+            venues.receive("", Message("bars/a/state", state(boot), retain=retain))
+        (tile,) = venues.tiles()
+        found: str | None = tile["needs"]
+        return found
+
+    heard(venues, "a")
+    assert needs("b1", "b1", "b2", "b2", "b3") is None, "restarts"
+    assert needs("b2", retain=True) is None, "what the broker kept is old"
+    assert needs("b4", "b3") == "twins"
+    now[0] += TWINS_S
+    venues.receive("", Message("bars/a/occupancy", occupancy(1)))
+    assert needs() is None
 
 
 def test_venues_ignore_messages_that_make_no_sense_and_log_them(
