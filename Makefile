@@ -19,7 +19,8 @@ WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
 SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
 .PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip check lint \
-  deb chaos model soak fuzz fuzz-page mutate bench lock lock-ha clean new-venv test-page
+  deb chaos centre test-centre model soak fuzz fuzz-page mutate bench lock lock-ha clean new-venv \
+  test-page
 
 menu:
 	@echo 'make setup   make .venv and install what backdoor needs (the others do it too)'
@@ -32,6 +33,8 @@ menu:
 	@echo 'make test-forky      the quick tests on Python 3.14, on a Debian of its own (root)'
 	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10 JOBS=4'
+	@echo 'make centre  try many bars: three NATS nodes, Postgres, BARS=30, SPEED=60, the page of all'
+	@echo 'make test-centre  kill, freeze and cut all of that; ROUNDS=200'
 	@echo 'make model   walk every state of the rules at 1 to 4 places; ARGS=2'
 	@echo 'make soak    a year of evenings in some minutes, twice; ARGS=30'
 	@echo 'make fuzz    odd bytes wherever some are read, and new examples; ARGS=100000 MINUTES=60'
@@ -104,6 +107,15 @@ chaos: dev
 	@$(BIN)/python -m tests.tools.chaos rot $(or $(ROUNDS),5000) $(JOBS)
 	@$(BIN)/python -m tests.tools.chaos instants $(or $(ROUNDS),1000) $(JOBS)
 	@$(BIN)/python -m tests.tools.chaos processes $(or $(ROUNDS),100) $(JOBS)
+
+# The servers are real: nats-server comes with the tests' packages, Postgres is Debian's.
+centre: needs dev
+	@exec $(BIN)/python -m tests.tools.centre demo $(or $(BARS),30) $(or $(SPEED),60) $(or $(PORT),8080)
+
+test-centre: needs dev
+	@if [ -d tests/centre ]; then $(BIN)/pytest tests/centre $(ARGS); fi
+	@$(BIN)/python -m tests.tools.centre week
+	@$(BIN)/python -m tests.tools.centre chaos $(or $(ROUNDS),200)
 
 model: dev
 	@$(BIN)/python -m tests.tools.model $(ARGS)

@@ -73,7 +73,8 @@ class Venue:
     def tile(self, name: str, now_s: float) -> Json:
         """Return what its tile shows."""
         link = "online" if now_s - self.heard_s < STALE_AFTER_S else "stale"
-        link = link if self.status == "online" and self.occupancy else "offline"
+        # No status is not "offline": a centre whose node fell over may have lost that one message.
+        link = link if self.status != "offline" and self.occupancy else "offline"
         return {
             "venue": name,
             "link": link,

@@ -1,16 +1,28 @@
-"""``python -m tests.tools.centre demo|chaos|week [NUMBER]``: try the centre, and break it."""
+"""``python -m tests.tools.centre WHAT [NUMBERS]``: try the centre, break it, measure it.
+
+``demo [BARS] [SPEED] [PORT]``, ``chaos [ROUNDS]``, ``week``.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 
-from tests.tools.centre import chaos
+from tests.tools.centre import chaos, demo, week
 
 
-def main(what: str, number: str = "") -> None:
+def main(what: str, *numbers: str) -> None:
     """Run one of them."""
-    if what == "chaos":
-        chaos.main(int(number or 200))
+    logging.basicConfig(level=logging.ERROR)
+    if what == "demo":
+        bars, speed, port = (*numbers, *("30", "60", "0")[len(numbers) :])
+        demo.main(int(bars), float(speed), int(port))
+    elif what == "chaos":
+        chaos.main(int(numbers[0]) if numbers else 200)
+    elif what == "week":
+        week.main()
+    else:
+        raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ ACTS = {
     "walk_in": 30, "walk_out": 30, "knock_hatch": 12, "open_hatch": 10, "close_hatch": 10,
     "knock_door": 5, "press_release": 2, "turn_back": 1,
 }  # fmt: skip
+MOST_INSIDE = 4
 #: Bars are named after their towns, as an owner does.
 TOWNS = (
     "milano", "torino", "genova", "bologna", "firenze", "roma", "napoli", "bari", "palermo",
@@ -142,12 +143,18 @@ class SimulatedBar:
 
     def _act(self) -> None:
         chance = random.Random(self.venue)
-        names, often = list(ACTS), list(ACTS.values())
+        names, often, inside = list(ACTS), list(ACTS.values()), 0
         while not self._ended.is_set():
             if self.resting.is_set():
                 self._ended.wait(0.05)
                 continue
-            self._simulator.act(chance.choices(names, often)[0])
+            name = chance.choices(names, often)[0]
+            if name == "walk_in" and inside >= MOST_INSIDE:
+                name = "walk_out"
+            elif name == "walk_out" and not inside:
+                name = "walk_in"
+            inside += {"walk_in": 1, "walk_out": -1}.get(name, 0)
+            self._simulator.act(name)
             self._ended.wait(chance.uniform(1.0, 20.0) / self._speed)
 
     def told(self) -> list[tuple[int, str]]:
