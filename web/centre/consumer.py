@@ -50,7 +50,7 @@ class Consumer:
 
     def __init__(self, config: Config, alive: Callable[[], None] = lambda: None) -> None:
         self._settings, self._prefix = config.centre, config.mqtt.prefix
-        self._writer = Writer(config.nights.database)
+        self._writers = {lane: Writer(config.nights.database) for lane in wire.LANES}
         self._servers = endless(config.centre.servers)
         self._alive = alive
         self._stopping = False
@@ -72,7 +72,8 @@ class Consumer:
             asyncio.run(self._serve())
         finally:
             self._folder.stop()
-            self._writer.close()
+            for writer in self._writers.values():
+                writer.close()
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -109,26 +110,31 @@ class Consumer:
         client = await connect(self._settings, next(self._servers), "centre")
         try:
             name = await stream.ensure(client, self._prefix)
-            inbox = _Inbox(client, name)
-            await inbox.open()
-            await self._work(client, inbox, ended)
+            async with asyncio.TaskGroup() as lanes:
+                for lane in wire.LANES:
+                    lanes.create_task(self._work(client, name, lane, ended))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         finally:
             await close(client)
 
-    async def _work(self, client: Client, inbox: _Inbox, ended: asyncio.Event) -> None:
+    async def _work(self, client: Client, name: str, lane: str, ended: asyncio.Event) -> None:
+        inbox = _Inbox(client, name, stream.READERS[lane])
+        await inbox.open()
         look_s = time.monotonic() + LOOK_EVERY_S
         while not self._stopping and time.monotonic() < look_s:
             messages = await inbox.some(ended)
             self._alive()
             if messages:
-                await self._write(client, messages)
+                await self._write(client, messages, self._writers[lane])
             self._say("")
 
-    async def _write(self, client: Client, messages: list[Msg]) -> None:
+    async def _write(self, client: Client, messages: list[Msg], writer: Writer) -> None:
         """Write what came and acknowledge it; give it back where that fails."""
         arrived = [one for one in map(self._read, messages) if one is not None]
         try:
-            self.written += await asyncio.to_thread(self._writer.write, arrived)
+            new = await asyncio.to_thread(writer.write, arrived)
+            self.written += new
         except StoreError:
             for message in messages:
                 await client.publish(message.reply, b"-NAK")
@@ -157,9 +163,9 @@ def _came_s(reply: str) -> float:
 class _Inbox:
     """Asks for events, and holds those that came until they are taken."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, reader: str) -> None:
         self._client = client
-        self._ask_at = f"$JS.API.CONSUMER.MSG.NEXT.{name}.{stream.READER}"
+        self._ask_at = f"$JS.API.CONSUMER.MSG.NEXT.{name}.{reader}"
         self._address = client.new_inbox()
         self._messages: list[Msg] = []
         self._open = 0

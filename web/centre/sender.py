@@ -77,6 +77,7 @@ class Sender:
         self._stopping = False
         self._store = store_id
         self._answer_s = FIRST_ANSWER_S
+        self._lane = wire.FRESH
         self.problem = ""
         self._thread = Thread(target=self._run, name="centre", daemon=True)
 
@@ -162,6 +163,8 @@ class Sender:
         while not self._stopping:
             found = outbox.first(database, BATCH)
             if found:
+                # So many that it was away: others' fresh events go first.
+                self._lane = wire.LATE if len(found) == BATCH else wire.FRESH
                 await self._send_patiently(client, [event for _, event in found])
                 outbox.acknowledged(database, found[-1][0])
             if client.is_closed:
@@ -219,4 +222,6 @@ class Sender:
                     raise CentreError("this server knows no batches", NO_BATCHES)
 
     def _message(self, event: Event) -> tuple[str, bytes]:
-        return wire.subject(self._prefix, event), wire.body(event, self._store, self._capacity)
+        return wire.subject(self._prefix, event, self._lane), wire.body(
+            event, self._store, self._capacity
+        )

@@ -1,6 +1,6 @@
-"""Where NATS keeps the events: one stream of all bars, and one durable reader of it.
+"""Where NATS keeps the events: one stream of all bars, and one durable reader of each lane.
 
-Both are made when they are missing, and what an owner has changed of them (how long events are
+All are made when they are missing, and what an owner has changed of them (how long events are
 kept, for instance) stays as it is.
 """
 
@@ -25,7 +25,8 @@ KEPT_S = 30 * 86_400
 KNOWN_S = 120
 #: Copies of the stream: as many nodes may fail as are fewer than half of these.
 COPIES = (3, 1)
-READER = "nights"
+#: Who reads each lane.
+READERS = {wire.FRESH: "nights", wire.LATE: "late"}
 #: A reader that takes so long to write what it got has died: others get it.
 WRITTEN_S = 30
 #: So many events may be at the readers that are not in Postgres yet.
@@ -39,22 +40,24 @@ def name_of(prefix: str) -> str:
 
 
 async def ensure(client: Client, prefix: str) -> str:
-    """Make stream and reader where they are missing; return the stream's name.
+    """Make stream and readers where they are missing; return the stream's name.
 
     Raise CentreError.
     """
     stream = name_of(prefix)
-    await _ensure_stream(client, stream, wire.events_of(prefix))
-    await _ask(
-        client,
-        f"CONSUMER.DURABLE.CREATE.{stream}.{READER}",
-        {"stream_name": stream, "config": _reader()},
-    )
+    subjects = {lane: wire.events_of(prefix, lane) for lane in wire.LANES}
+    await _ensure_stream(client, stream, list(subjects.values()))
+    for lane, reader in READERS.items():
+        await _ask(
+            client,
+            f"CONSUMER.DURABLE.CREATE.{stream}.{reader}",
+            {"stream_name": stream, "config": _reader(reader, subjects[lane])},
+        )
     return stream
 
 
-async def _ensure_stream(client: Client, stream: str, subjects: str) -> None:
-    must = {"subjects": [subjects], "allow_atomic": True}
+async def _ensure_stream(client: Client, stream: str, subjects: list[str]) -> None:
+    must = {"subjects": subjects, "allow_atomic": True}
     try:
         found = (await _ask(client, f"STREAM.INFO.{stream}", {}))["config"]
     except CentreError as error:
@@ -103,9 +106,10 @@ def _stream(name: str) -> dict[str, Any]:
     }
 
 
-def _reader() -> dict[str, Any]:
+def _reader(name: str, subjects: str) -> dict[str, Any]:
     return {
-        "durable_name": READER,
+        "durable_name": name,
+        "filter_subject": subjects,
         "deliver_policy": "all",
         "ack_policy": "explicit",
         "replay_policy": "instant",

@@ -14,6 +14,9 @@ from web.nights.events import Event, event_of
 
 MESSAGE_ID = "Nats-Msg-Id"
 MOST_ID = 64
+#: What a bar sends that was away for long goes in a lane of its own: others do not wait behind it,
+#: and who listens for events hears none that is days old.
+FRESH, LATE = LANES = "event", "late"
 MOST_PLACES = 20
 
 
@@ -22,14 +25,14 @@ def token(text: str) -> str:
     return ".".join(part.replace(".", "//") for part in text.split("/"))
 
 
-def events_of(prefix: str) -> str:
-    """Return the subjects of all events of all bars."""
-    return f"{token(prefix)}.*.event.*"
+def events_of(prefix: str, lane: str) -> str:
+    """Return the subjects of all events of all bars in one lane."""
+    return f"{token(prefix)}.*.{lane}.*"
 
 
-def subject(prefix: str, event: Event) -> str:
+def subject(prefix: str, event: Event, lane: str = FRESH) -> str:
     """Return the subject of an event."""
-    return f"{token(prefix)}.{token(event.venue)}.event.{event.name}"
+    return f"{token(prefix)}.{token(event.venue)}.{lane}.{event.name}"
 
 
 def message_id(event: Event) -> str:
@@ -64,8 +67,10 @@ class Arrived(NamedTuple):
 def read(prefix: str, subject: str, payload: bytes, came_s: float) -> Arrived:
     """Return the event of a message; raise ValueError for one that no bar of ours sends."""
     begin = f"{token(prefix)}."
-    venue, mark, name = subject.removeprefix(begin).partition(".event.")
-    if not (subject.startswith(begin) and mark and venue and name) or "." in name + venue:
+    venue, lane, name = (*subject.removeprefix(begin).split("."), "", "", "")[:3]
+    if not (subject.startswith(begin) and venue and name and lane in LANES):
+        raise ValueError("the subject is no event's")
+    if subject.count(".") != begin.count(".") + 2:
         raise ValueError("the subject is no event's")
     told = json_object(payload, seq=int, boot=str)
     store, places = told.get("store"), told.get("places")

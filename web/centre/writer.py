@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 from web.centre.wire import Arrived
@@ -34,20 +35,23 @@ class Writer:
         self._address = address
         self._database: Database | None = None
         self._store: Store | None = None
+        #: Who was interrupted while a thread of his writes may ask for the next before it ends.
+        self._one_at_a_time = Lock()
 
     def write(self, arrived: Sequence[Arrived]) -> int:
         """Add events, and return how many were new; when it returns they are on the disk.
 
         Raise StoreError: then nothing of it is in the store, and it can be tried again.
         """
-        try:
-            database, store = self._opened()
-            new = [one for one in _by_venue(arrived) if store.add(one.event)]
-            _note_sources(database, new)
-            store.commit()
-        except BaseException:
-            self.close()
-            raise
+        with self._one_at_a_time:
+            try:
+                database, store = self._opened()
+                new = [one for one in _by_venue(arrived) if store.add(one.event)]
+                _note_sources(database, new)
+                store.commit()
+            except BaseException:
+                self.close()
+                raise
         return len(new)
 
     def _opened(self) -> tuple[Database, Store]:

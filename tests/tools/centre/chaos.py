@@ -99,7 +99,8 @@ def check(stand: Stand, probe: Bar, rounds: int) -> int:
         eventually(lambda: stand.come(sql) == [(1, rounds)], LIMIT_S)
     except AssertionError:
         for bar in stand.bars:
-            sys.stdout.write(f"\n{stand.wrong(bar)}")
+            if stand.wrong(bar):
+                sys.stdout.write(f"\n{stand.wrong(bar)}\n{bar.last_words()}")
         sys.stdout.write(f"\nprobe: {stand.come(sql)} of {rounds}\n")
         raise
     for bar in stand.bars:
@@ -114,7 +115,7 @@ async def order(urls: Sequence[str]) -> tuple[int, int, int]:
     client = await nats.connect(list(urls))
     stream = client.jetstream()
     info = await stream.stream_info("backdoor-events")
-    found = await stream.subscribe("backdoor.*.event.*", ordered_consumer=True)
+    found = await stream.subscribe("backdoor.>", ordered_consumer=True)
     newest: dict[str, int] = defaultdict(int)
     known: set[str] = set()
     again = behind = 0

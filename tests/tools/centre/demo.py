@@ -47,7 +47,8 @@ def all_page(all_: Stand, port: int) -> tuple[Process, str]:
         (all_.folder / "centre.toml").read_text()
         + '[house]\nvenue = "centre"\n[mqtt]\nhost = "127.0.0.1"\n'
         + f"port = {all_.nodes[0].mqtt_port}\nprotocol = 4\n"
-        + f'[web]\nhost = "127.0.0.1"\nport = {port}\nvenues = "+"\nsecret_file = "{all_.folder / "secret"}"\n',
+        + f'[web]\nhost = "127.0.0.1"\nport = {port}\nvenues = "+"\n'
+        + f'secret_file = "{all_.folder / "secret"}"\n',
         encoding="utf-8",
     )
     page = Process(all_.folder / "web.log", "web", "--config", str(file))

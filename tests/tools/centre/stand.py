@@ -163,6 +163,13 @@ class SimulatedBar:
             return [(row.seq, row.name) for row in read_last(self.config.journal.path, 10**9)]
         return []
 
+    def last_words(self) -> str:
+        """Return the end of the page's log and what waits in its outbox."""
+        log = self._folder / "web.log"
+        lines = log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
+        waiting = rows(self.config.nights.database, "SELECT COUNT(*) FROM outbox")
+        return "\n".join([*lines, f"waiting in the outbox: {waiting}"])
+
     def stop(self) -> None:
         """End it."""
         self._ended.set()

@@ -33,7 +33,14 @@ def test_event_of_before_the_clock_was_set_comes_back_without_a_time() -> None:
 def test_subject_is_the_topic_as_nats_maps_it() -> None:
     assert wire.subject("backdoor", event()) == "backdoor.bar.event.entry"
     assert wire.subject("a/b", event("x.y")) == "a.b.x//y.event.entry"
-    assert wire.events_of("a/b") == "a.b.*.event.*"
+    assert wire.events_of("a/b", wire.FRESH) == "a.b.*.event.*"
+
+
+def test_what_waited_long_goes_in_a_lane_of_its_own() -> None:
+    sent = event()
+    subject = wire.subject("backdoor", sent, wire.LATE)
+    assert subject == "backdoor.bar.late.entry"
+    assert wire.read("backdoor", subject, wire.body(sent, "s", 4), 5.0).event == sent
 
 
 def test_another_run_with_the_same_number_is_another_message() -> None:
