@@ -45,7 +45,7 @@ def components(names: Topics, capacity: int = 4, *, italian: bool = False) -> di
 def _command(names: Topics, name: str, more: str = "") -> Component:
     """Return topic and template of one of our commands; ``more`` are further JSON members."""
     fresh = (
-        '{"id": "ha-{{ (now().timestamp() * 1000) | int }}-{{ range(100000) | random }}", '
+        '{"id": "ha-{{ now().timestamp() }}-{{ range(99) | random }}", '
         '"issued_at": "{{ utcnow().isoformat() }}", "cause": "homeassistant"'
     )
     return {"command_topic": names(f"cmd/{name}"), "command_template": f"{fresh}{more}}}"}
@@ -101,6 +101,7 @@ def _door(names: Topics) -> dict[str, Component]:
     party = ", \"party\": {{ 0 if value == 'LOCK' else 1 }}"
     door = "{{ {'Open': 'ON', 'Closed': 'OFF'}.get(value_json.physical, 'None') }}"
     bolt = "{{ {'Locked': 'OFF', 'Unknown': 'None'}.get(value_json.lock, 'ON') }}"
+    why = ", reason=value_json.reason"
     refused = ", command=value_json.command, cause=value_json.cause"
     return {
         "lock": {
@@ -127,6 +128,19 @@ def _door(names: Topics) -> dict[str, Component]:
             **_happens(names, "access_denied", "true", "value_json.reason", refused),
             "event_types": [reason.value for reason in Reason],
             "icon": "mdi:hand-back-right",
+        },
+        "not_done": {
+            **_happens(names, "command_refused", "true", "'refused'", why + refused),
+            "event_types": ["refused"],
+            "icon": "mdi:close-octagon",
+        },
+        "letting_in": {
+            **_binary(names, "value_json.grant", "mdi:account-arrow-right"),
+            **_attributes(
+                names("state"),
+                "{{ (dict(party=value_json.grant.party, entered=value_json.grant.entered)"
+                " if value_json.grant else {}) | to_json }}",
+            ),
         },
         "door": _contact(names, "door", door),
         "bolt": _contact(names, "lock", bolt),
@@ -198,29 +212,63 @@ def _people(names: Topics, capacity: int) -> dict[str, Component]:
             "value_template": _switch("value_json.question"),
             **_attributes(names("state"), "{{ (value_json.question or {}) | to_json }}"),
         },
+        "answer": _answer(names, capacity),
         "over_capacity": {
             **_binary(names, "value_json.over_capacity", "mdi:account-alert", "problem"),
-            **_attributes(names("state"), "{{ value_json.occupancy | to_json }}"),
+            # only then: the recorder keeps a row for each change of an attribute
+            **_attributes(
+                names("state"),
+                "{{ (value_json.occupancy if value_json.over_capacity else {}) | to_json }}",
+            ),
         },
         "staff_pass": _binary(names, "value_json.staff_pass", "mdi:badge-account"),
-        "count": {
-            "platform": "number",
-            "entity_category": "config",
-            "icon": "mdi:account-edit",
-            "mode": "box",
-            "min": 0,
-            "max": capacity,
-            "step": 1,
-            "state_topic": names("occupancy"),
-            # Home Assistant takes no number beyond the bounds: too many are none that can be set
-            "value_template": (
-                "{{ value_json.count if value_json.count <= value_json.capacity else 'None' }}"
-            ),
-            "optimistic": False,
-            "retain": False,
-            **_command(names, "set_count", ', "count": {{ value | int }}'),
+        "count": _number(names, "set_count", "mdi:account-edit", capacity),
+        "report_wrong": {
+            **_number(names, "report_wrong", "mdi:account-alert", capacity),
+            "enabled_by_default": False,
         },
         "room_empty": _button(names, "room_empty", "mdi:account-off"),
+    }
+
+
+def _number(names: Topics, command: str, icon: str, capacity: int) -> Component:
+    """A number that shows the count, and corrects it by a command."""
+    return {
+        "platform": "number",
+        "entity_category": "config",
+        "icon": icon,
+        "mode": "box",
+        "min": 0,
+        "max": capacity,
+        "step": 1,
+        "state_topic": names("occupancy"),
+        # Home Assistant takes no number beyond the bounds: too many are none that can be set
+        "value_template": (
+            "{{ value_json.count if value_json.count <= value_json.capacity else 'None' }}"
+        ),
+        "optimistic": False,
+        "retain": False,
+        **_command(names, command, ', "count": {{ value | int }}'),
+    }
+
+
+def _answer(names: Topics, capacity: int) -> Component:
+    """How many came in, to choose while the house asks; nothing stays chosen."""
+    answer = ', "came": {{ value }}, "question": "{{ this.attributes.get(\'id\') or \'\' }}"'
+    return {
+        "platform": "select",
+        "icon": "mdi:account-question",
+        "options": [str(n) for n in range(capacity + 1)],
+        "state_topic": names("state"),
+        "value_template": "None",
+        "optimistic": False,
+        "retain": False,
+        **_command(names, "answer_question", answer),
+        **_attributes(
+            names("state"),
+            "{% set asked = value_json.question or {} %}"
+            "{{ (dict(id=asked.id, answers=asked.answers) if asked.id else {}) | to_json }}",
+        ),
     }
 
 
@@ -260,6 +308,7 @@ def _hatch(names: Topics) -> dict[str, Component]:
             **_attributes(names("state"), waiting + "| to_json }}"),
         },
         "hatch": _binary(names, "value_json.hatch.open", "mdi:window-shutter-open", "opening"),
+        "door_waiting": _binary(names, "value_json.door_knock", "mdi:account-clock"),
         "hatch_answered": _button(names, "answer_hatch", "mdi:hand-wave"),
         "door_answered": _button(names, "answer_door", "mdi:hand-wave"),
         "hatch_raps": _raps(names, "hatch"),

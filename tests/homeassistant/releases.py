@@ -118,6 +118,7 @@ def main(versions: list[str]) -> int:
     codes = []
     for version in versions or RELEASES:
         print(f"--- Home Assistant {version}", flush=True)  # noqa: T201 - make's own words
+        command(version, Path())  # installs it, which takes longer than a test may
         environment = os.environ | {"HA_VERSION": version}
         tests = (sys.executable, "-m", "pytest", "tests/homeassistant")
         arguments = os.environ.get("ARGS", "").split()

@@ -38,6 +38,10 @@ def attributes(ha: HomeAssistant, entity: str) -> Any:
 ENTITIES: dict[str, tuple[str, dict[str, Any]]] = {
     "lock.backdoor_bar": ("locked", {"supported_features": 1, "strike": False}),
     "event.backdoor_bar_refused": ("unknown", {}),
+    "event.backdoor_bar_command_refused": ("unknown", {}),
+    "binary_sensor.backdoor_bar_letting_in": ("off", {}),
+    "binary_sensor.backdoor_bar_somebody_at_the_door": ("off", {}),
+    "select.backdoor_bar_how_many_came_in": ("unknown", {"options": ["0", "1", "2", "3", "4"]}),
     "binary_sensor.backdoor_bar_door": ("off", {"device_class": "door"}),
     "binary_sensor.backdoor_bar_bolt": ("off", {"device_class": "lock"}),
     "sensor.backdoor_bar_guests": (
@@ -271,6 +275,27 @@ def test_party_is_let_in_and_stopped_and_a_tap_is_taken_back(
     becomes(ha, "sensor.backdoor_bar_guests", "0")
 
 
+def test_question_is_answered_where_two_were_let_in_and_one_came(
+    ha: HomeAssistant, house: House
+) -> None:
+    ha.call("button.press", "button.backdoor_bar_let_in_2")
+    becomes(ha, "binary_sensor.backdoor_bar_letting_in", "on")
+    assert attributes(ha, "binary_sensor.backdoor_bar_letting_in")["party"] == 2
+    house.simulator.act("walk_in")
+    becomes(ha, "binary_sensor.backdoor_bar_question_open", "on", 30)
+    answer = "select.backdoor_bar_how_many_came_in"
+    eventually(lambda: attributes(ha, answer).get("answers") == [1, 2])
+    ha.call("select.select_option", answer, option="2")
+    becomes(ha, "binary_sensor.backdoor_bar_question_open", "off")
+    becomes(ha, "sensor.backdoor_bar_guests", "2")
+    ha.call("select.select_option", answer, option="1")  # nothing is asked any more
+    refused = "event.backdoor_bar_command_refused"
+    eventually(lambda: attributes(ha, refused).get("command") == "answer_question")
+    assert attributes(ha, refused)["reason"] == "StaleCommand"
+    ha.call("button.press", "button.backdoor_bar_room_empty")
+    becomes(ha, "sensor.backdoor_bar_guests", "0")
+
+
 def said(mqtt: Subscriber, topic: str) -> list[Any]:
     return [json.loads(payload) for payload in mqtt.payloads(topic)]
 
@@ -343,7 +368,7 @@ def test_entities_no_longer_wired_are_removed(
     ha: HomeAssistant, broker: Broker, tmp_path: Path, way: str
 ) -> None:
     """In both ways of discovery, and from the one to the other."""
-    for lines, entities in ((WIRING, len(ENTITIES)), (("strike", "door_contact"), 39)):
+    for lines, entities in ((WIRING, len(ENTITIES)), (("strike", "door_contact"), 43)):
         discovery = f"homeassistant.discovery={way[:-2]}"
         attic = House(tmp_path, broker.port, "house.venue=attic", discovery)
         attic.config = attic.config.wired({line: WIRING[line] for line in lines})

@@ -19,7 +19,7 @@ HOUR_S = 3600.0
 #: An hour in three quarters of a minute: longer than a state is shown that nobody repeats.
 FAST = 80.0
 #: Two hours of one party; see the integrations' README.
-EVENING_ROWS = 250
+EVENING_ROWS = 130
 
 
 def rows(ha: HomeAssistant, venue: str) -> int:

@@ -56,15 +56,16 @@ def test_entities_have_unique_ids_and_a_platform() -> None:
     parts = shown(ASKED)
     assert len({part["unique_id"] for part in parts.values()}) == len(parts)
     assert {part["platform"] for part in parts.values()} == {
-        "lock", "event", "sensor", "binary_sensor", "number", "button", "siren",
+        "lock", "event", "sensor", "binary_sensor", "number", "button", "select", "siren",
     }  # fmt: skip
 
 
 def test_unwired_entities_are_removed() -> None:
     parts = device(SMALLEST)["components"]
     gone = {key for key, part in parts.items() if list(part) == ["platform"]}
-    assert {"bolt", "door_knock", "door_raps", "question", "siren", "hatch"} <= gone
+    assert {"bolt", "door_knock", "door_raps", "door_waiting", "siren", "hatch"} <= gone
     assert "unique_id" in parts["lock_state"]
+    assert "unique_id" in parts["question"]  # it asks by the door: has everybody left?
 
 
 def test_siren_exists_for_a_chime_device_without_a_line() -> None:
@@ -116,6 +117,7 @@ def test_bounds_follow_the_capacity_and_what_is_too_much_is_removed(capacity: in
     config = parse({"house": {"capacity": capacity}, "homeassistant": {"commands": True}}, "x")
     found = shown(config)
     assert found["count"]["max"] == capacity
+    assert found["answer"]["options"][-1] == str(capacity)
     assert sum(key.startswith("let_in_") for key in found) == capacity
     assert len([key for key in device(config)["components"] if key.startswith("let_in_")]) == 20
     (message,) = discovery_messages(config, "1.2")
@@ -190,7 +192,7 @@ def test_entity_ids_are_the_same_in_every_language(language: str) -> None:
 
 def test_commands_carry_id_and_time_and_are_never_retained_or_optimistic() -> None:
     commands = {part["command_topic"].rpartition("/")[2] for part in ASKING.values()}
-    assert commands == set(COMMANDS) - {"answer_question", "report_wrong", "watch_wiring"}
+    assert commands == set(COMMANDS) - {"watch_wiring"}
     for part in ASKING.values():
         assert part["retain"] is False
         assert part.get("optimistic", False) is False

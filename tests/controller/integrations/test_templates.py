@@ -110,3 +110,27 @@ def test_count_that_cannot_be_set_is_unknown() -> None:
 def test_raps_are_those_of_the_whole_knock_at_its_place() -> None:
     assert rendered("hatch_raps", {"place": "hatch", "raps": 5}) == "5"
     assert rendered("hatch_raps", {"place": "door", "raps": 5}) == ""
+
+
+def test_answer_names_the_question_that_is_open() -> None:
+    question = {"kind": "party", "id": "q7", "answers": [1, 2], "expected": 2}
+    asked = rendered("answer", {"question": question}, "json_attributes_template")
+    assert json.loads(asked) == {"id": "q7", "answers": [1, 2]}
+    for other in (None, {"kind": "everybody_left"}):
+        assert rendered("answer", {"question": other}, "json_attributes_template") == "{}"
+    assert rendered("answer", {"question": question}) == "None"
+
+
+def test_release_that_is_open_says_for_how_many() -> None:
+    grant = {"party": 3, "entered": 1, "remaining_s": 4.0, "cancelled": False}
+    assert rendered("letting_in", {"grant": grant}) == "ON"
+    assert rendered("letting_in", {"grant": None}) == "OFF"
+    found = rendered("letting_in", {"grant": grant}, "json_attributes_template")
+    assert json.loads(found) == {"party": 3, "entered": 1}
+
+
+def test_attributes_stand_still_while_nothing_is_wrong() -> None:
+    """Each change of an attribute is a row in Home Assistant's recorder."""
+    inside = [snapshot() | {"occupancy": {"count": n, "max": n}} for n in (1, 2)]
+    found = {rendered("over_capacity", state, "json_attributes_template") for state in inside}
+    assert found == {"{}"}
