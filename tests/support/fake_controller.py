@@ -37,6 +37,7 @@ def calm() -> dict[str, Any]:
     return {
         "venue": "bar",
         "boot": "b00t",
+        "release": "1.0",
         "seq": 1,
         "at": now_iso(),
         "occupancy": {
