@@ -18,8 +18,8 @@ WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
 # A Pi's .venv sees apt's packages (python3-lgpio), but never while pip looks at what is there.
 SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
-.PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip check lint \
-  deb chaos centre test-centre model soak fuzz fuzz-page mutate bench lock lock-ha clean new-venv \
+.PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip test-arm check \
+  lint deb chaos centre test-centre model soak fuzz fuzz-page mutate bench lock lock-ha clean new-venv \
   test-page
 
 menu:
@@ -31,6 +31,7 @@ menu:
 	@echo 'make test-ha try it in real Home Assistants, 2025 and 2026; HA_VERSION=2026.11.0'
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make test-forky      the quick tests on Python 3.14, on a Debian of its own (root)'
+	@echo 'make test-arm     core, pins and journal on 64-bit ARM, by qemu (root)'
 	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10 JOBS=4'
 	@echo 'make centre  try many bars: three NATS nodes, Postgres, BARS=30, SPEED=60, the page of all'
@@ -99,6 +100,10 @@ test-installed-%: dev
 # One module of the kernel is built for it, once; see tests/gpio_sim/run for what it needs.
 test-chip: dev
 	@tests/gpio_sim/run
+
+# The release as the arm64 package makes it, on ARM Debians; needs qemu-user-static and arch-test too.
+test-arm: dev
+	@$(BIN)/python -m tests.installed.arm $(ARGS)
 
 chaos: dev
 	@$(BIN)/python -m tests.tools.chaos kills $(or $(ROUNDS),1000) $(JOBS)

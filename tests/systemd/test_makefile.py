@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.installed import arm
 from tests.support.wait import eventually
 
 LOCKS = [
@@ -47,6 +48,17 @@ def test_bare_make_prints_the_menu() -> None:
     menu = make().stdout
     for target in ("setup", "run", "test", "check", "bench"):
         assert f"make {target} " in menu
+
+
+def test_tests_on_arm_say_what_they_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert arm.missing() == "needs qemu: apt install qemu-user-static arch-test"
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert arm.missing().endswith("apt install mmdebstrap systemd-container")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert arm.missing() == "needs root"
 
 
 @pytest.fixture

@@ -1,0 +1,184 @@
+"""Core, pins and journal on 64-bit ARM: ``make test-arm``, as root, in ten minutes or forty.
+
+The real arm64 package is made; Debian's own ARM Python makes the release from the locked wheels in
+it, as on a Pi, and runs the tests with that. Where the processor is another one, qemu stands in for
+it, so what is found here is right or wrong, never how fast. Root and wheels are cached.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.installed.forky import lock_for
+from tests.installed.machine import PYTHONS, ROOT, cached, in_memory, key, lacking, run
+
+ARCH = "arm64"
+PACKAGES = "python3,python3-venv"
+#: What the tests need beside the release; the page, the browser and the linters stay away.
+TOOLS = re.compile(
+    r"(pytest|pytest-timeout|hypothesis|sortedcontainers|iniconfig|pluggy|pygments|packaging"
+    r"|fake-rpi|numpy|lgpio)(?===)"
+)
+#: The wheels that Debian 12's C library runs; pip asks for each kind by its name.
+KINDS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_31", "manylinux_2_34")
+TESTS = ("rules", "sensing", "gpio", "journal", "test_clock.py", "test_codec.py", "test_engine.py",
+         "test_replay.py", "test_systemd.py", "test_trace.py")  # fmt: skip
+LIMIT_S = 90 * 60
+#: What of the checkout the tests do without.
+NOT_OURS = shutil.ignore_patterns(".git", ".*venv*", ".*_cache", "__pycache__", "dist", ".mutants")
+
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+OURS = BINFMT / "backdoor-aarch64"
+#: An ARM program by its first bytes. F: the file is opened now, so it is also there in a container.
+MAGIC = (
+    ":backdoor-aarch64:M::"
+    r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
+    r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:"
+    "{qemu}:FPC"
+)
+#: Makes the release of the unpacked package, as its postinst does, and prints where it is.
+RELEASE = """
+import sys
+sys.path.insert(0, "/usr/lib/backdoor/systemd")
+from installer.executor import Executor
+from installer.release import build
+print(build(Executor(False), "/usr/lib/backdoor/wheels", notify=True))
+"""
+
+
+def missing() -> str:
+    """Return what this machine lacks for it, or nothing."""
+    if os.geteuid() != 0:
+        return "needs root"
+    if not native() and not (shutil.which("qemu-aarch64-static") and shutil.which("arch-test")):
+        return "needs qemu: apt install qemu-user-static arch-test"
+    return lacking()
+
+
+def native() -> bool:
+    """Return whether this is an ARM machine itself."""
+    return platform.machine() == "aarch64"
+
+
+@contextmanager
+def arm_programs() -> Iterator[None]:
+    """Let this machine start ARM programs, as long as it can't by itself."""
+    if not (BINFMT / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=False)
+    asked = ["arch-test", ARCH]
+    known = native() or not subprocess.run(asked, check=False, capture_output=True).returncode
+    if not known:
+        qemu = str(shutil.which("qemu-aarch64-static"))
+        try:
+            (BINFMT / "register").write_text(MAGIC.format(qemu=qemu))
+        except OSError as error:
+            sys.exit(f"test-arm can't make this kernel start ARM programs: {error}")
+    try:
+        yield
+    finally:
+        if not known:
+            OURS.write_text("-1")
+
+
+def root_archive(suite: str) -> Path:
+    """Return an ARM Debian with its Python, as an archive."""
+
+    def make(path: Path) -> None:
+        how = ("-q", "--variant=minbase", "--format=tar", f"--architectures={ARCH}")
+        run("mmdebstrap", *how, f"--include={PACKAGES}", suite, str(path))
+
+    return cached(f"{suite}-{ARCH}-{key(suite, PACKAGES)}.tar", make)
+
+
+def wheels(python: str, lock: str, only: re.Pattern[str] | None = None) -> Path:
+    """Return a directory with the ARM wheels that a lock names for a Python."""
+    text = lock_for(python, (ROOT / lock).read_text())
+    if only:
+        found = re.findall(r"^\S.*\n(?:    --hash=.*\n?)+", text, re.MULTILINE)
+        text = "".join(part for part in found if only.match(part))
+
+    def make(path: Path) -> None:
+        file = path.with_name(f"{path.name}.txt")
+        file.write_text(text)
+        pip = (sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check")
+        exact = ("--only-binary", ":all:", "--no-deps", "--require-hashes")
+        kinds = [f"--platform={kind}_aarch64" for kind in KINDS]
+        run(*pip, *exact, *kinds, "--python-version", python, "-d", str(path), "-r", str(file))
+        file.unlink()
+
+    return cached(f"wheels-{ARCH}-{key(python, text)}", make)
+
+
+def package(folder: Path, python: str) -> Path:
+    """Return the package for ARM, with the wheels for one Python."""
+    script = ROOT / "systemd/deb/build.py"
+    where = ("--wheels", str(wheels(python, "requirements-notify.lock")), "--out", str(folder))
+    return Path(run(sys.executable, str(script), "--arch", ARCH, *where).strip())
+
+
+def inside(root: Path, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in the ARM Debian; what it says goes where ours goes, unless text goes in."""
+    settings = ("PYTHONPATH=/root/tools", "PYTHONDONTWRITEBYTECODE=1")
+    nspawn = (
+        "systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--as-pid2",
+        "--private-network", "--console=pipe", "-M", "backdoor-arm",
+        "--chdir=/root/backdoor", *(f"--setenv={setting}" for setting in settings),
+    )  # fmt: skip
+    out = subprocess.PIPE if text else None
+    return subprocess.run([*nspawn, *command], input=text or "", stdout=out, text=True,
+                          check=False, timeout=LIMIT_S)  # fmt: skip
+
+
+def tests(suite: str, root: Path) -> int:
+    """Make the release on this Debian and run the tests with it; return their exit code."""
+    python = PYTHONS[suite]
+    run("tar", "-C", str(root), "--numeric-owner", "-xf", str(root_archive(suite)))
+    shutil.copy(package(root / "root", python), root / "root/backdoor.deb")
+    shutil.copytree(ROOT, root / "root/backdoor", symlinks=True, ignore=NOT_OURS)
+    for wheel in wheels(python, "requirements-dev.lock", TOOLS).glob("*.whl"):
+        zipfile.ZipFile(wheel).extractall(root / "root/tools")
+    unpacked = inside(root, "dpkg", "--unpack", "--force-depends", "/root/backdoor.deb")
+    if unpacked.returncode:
+        return unpacked.returncode
+    made = inside(root, "/usr/bin/python3", "-I", "-", text=RELEASE)
+    if made.returncode:
+        sys.stderr.write(made.stdout)
+        return made.returncode
+    release = made.stdout.split()[-1]
+    sys.stderr.write(f"--- Debian {suite}, {ARCH}: the release is made of the locked wheels\n")
+    chosen = sys.argv[1:] or [f"tests/controller/{name}" for name in TESTS]
+    how = ("-p", "no:cacheprovider", "-m", "not slow", "-o", f"timeout={LIMIT_S}")
+    return inside(root, f"{release}/.venv/bin/python", "-m", "pytest", *how, *chosen).returncode
+
+
+def main() -> int:
+    """Return the exit code: 0 when all tests passed on both Debians."""
+    lacks = missing()
+    if lacks:
+        sys.exit(f"test-arm {lacks}")
+    worst = 0
+    with arm_programs(), tempfile.TemporaryDirectory() as folder:
+        for suite in os.environ.get("SUITES", " ".join(PYTHONS)).split():
+            root = Path(folder, suite)
+            root.mkdir()
+            in_memory(root)
+            try:
+                worst = max(worst, tests(suite, root))
+            finally:
+                if root.is_mount():
+                    run("umount", "--lazy", str(root))
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
