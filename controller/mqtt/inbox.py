@@ -4,7 +4,8 @@ An idempotent consumer: it remembers the ids of commands, so a repeated message 
 A door must never open from an old message. A broker may keep, queue, repeat or reorder messages,
 and the retain flag does not show all of that (a message that was queued for us comes without it).
 So each command has its own ``id`` and ``issued_at``, which are checked here. A command issued
-before this process began is refused too: its id may have been used before the restart.
+before this process began is refused too: its id may have been used before the restart. The newest
+ids outlive a restart with the state, for commands of a sender whose clock is ahead of ours.
 
 A Pi without a clock of its own may not know the time. Then only commands are accepted that name
 this run of the controller (its ``boot``) and use the same clock: those of the page beside it.
@@ -16,8 +17,11 @@ a token it is dropped, neither done nor answered.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from types import MappingProxyType
 
 import msgspec
 
@@ -27,6 +31,8 @@ from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 #: Ids remembered at once: more than ten thousand commands a second for the longest age.
 MAX_IDS = 700_000
+#: Ids kept over a restart.
+KEPT_IDS = 100
 #: Tokens at once and new ones a second: for refused commands, and for accepted ones.
 REFUSED = (200.0, 5.0)
 PASSED = (500.0, 50.0)
@@ -100,16 +106,23 @@ class Inbox:
 
     ``max_age_s`` is how far a command's time may be from ours, either way: how old it may be, and
     how far its sender's clock may be ahead. ``started_ms`` is the house time at which this process
-    began, ``boot`` the name of its run.
+    began, ``boot`` the name of its run; ``seen`` what `recent` returned in the run before.
     """
 
-    def __init__(self, max_age_s: float, started_ms: float, boot: str) -> None:
+    def __init__(
+        self,
+        max_age_s: float,
+        started_ms: float,
+        boot: str,
+        seen: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.max_age_s = max_age_s
         #: Whose clock differs from ours.
         self.clocks = ClockWatch(max_age_s)
         self._started_ms = started_ms
         self._boot = boot
-        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._keep_ms = 2 * max_age_s * 1000
+        self._seen = OrderedDict(seen)
         self._decode = msgspec.json.Decoder(_Payload).decode
         #: One for each command, so that a flood of one does not block another.
         self._passed = {name: _TokenBucket(*PASSED) for name in COMMANDS}
@@ -123,6 +136,12 @@ class Inbox:
         command = self._checked(name, message, now)
         bucket = self._passed[name] if command.refusal is None else self._refused
         return command if bucket.spend(now.t_ms) else None
+
+    def recent(self, now_ms: float) -> dict[str, float]:
+        """Return the newest ids that count as used, with the house time at which each came."""
+        newest = islice(reversed(self._seen.items()), KEPT_IDS)
+        recent = [(id_, t_ms) for id_, t_ms in newest if t_ms >= now_ms - self._keep_ms]
+        return dict(reversed(recent))
 
     def _checked(self, name: str, message: Message, now: Now) -> Command:
         payload = self._payload(message.payload)
@@ -192,8 +211,7 @@ class Inbox:
 
     def _repeated(self, id_: str, now: Now) -> Reason | None:
         """Remember the id for as long as its command would count as fresh."""
-        keep_ms = 2 * self.max_age_s * 1000
-        while self._seen and next(iter(self._seen.values())) < now.t_ms - keep_ms:
+        while self._seen and next(iter(self._seen.values())) < now.t_ms - self._keep_ms:
             self._seen.popitem(last=False)
         if id_ in self._seen:
             return Reason.REPLAYED

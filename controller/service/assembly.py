@@ -17,6 +17,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import msgspec
+
 from controller import codec
 from controller.clock import Clock, Moment, boot_id, boottime_ms, resumed, wall_s
 from controller.config.settings import Config, input_lines, output_lines
@@ -39,7 +41,7 @@ from controller.service.heartbeat import Heartbeat
 from controller.service.loop import Absence, Components, Loop
 from controller.service.night import Night, noon_before
 from controller.service.publisher import Item, LinkMaker, Publisher
-from controller.service.reporter import Integrations, Origin, Reporter
+from controller.service.reporter import COMMAND_IDS, Integrations, Origin, Reporter
 from controller.service.selftest import PAGE_LIMIT_S, SelfTest, SelfTestHost
 from controller.service.wiring import Wiring, WiringHost
 from controller.systemd import Notifier
@@ -241,7 +243,12 @@ def _components(config: Config, world: World, base: _Base) -> Components:
     return Components(
         clock=base.clock,
         pins=base.pins,
-        inbox=Inbox(config.command_max_age_s, base.clock.now_ms(), reporter.origin.boot),
+        inbox=Inbox(
+            config.command_max_age_s,
+            base.clock.now_ms(),
+            reporter.origin.boot,
+            _newest_commands(base.opened),
+        ),
         reporter=reporter,
         publisher=publisher,
         flight=flight,
@@ -289,6 +296,17 @@ def _publisher(config: Config, world: World, base: _Base, reporter: Reporter) ->
     link = partial(world.link, client_id=client_id)
     watched = _watched(config, reporter.devices.state_topics())
     return Publisher(reporter, base.opened.journal, base.clock, base.queue, watched, link)
+
+
+def _newest_commands(opened: Opened) -> dict[str, float]:
+    """Return the ids of the newest commands of the run before, oldest first."""
+    saved = opened.journal.saved()
+    if saved is None:
+        return {}
+    try:
+        return msgspec.convert(saved.state.get(COMMAND_IDS, {}), dict[str, float])
+    except (msgspec.ValidationError, AttributeError):  # the state can't be read either
+        return {}
 
 
 def _newest_published(opened: Opened) -> int:

@@ -251,7 +251,8 @@ class Loop:
                 self._components.self_test.begin()
             elif isinstance(effect, WatchWiring):
                 self._components.wiring.watch()
-        self._components.publisher.record(effects, self.state)
+        ids = self._components.inbox.recent(self._components.clock.now_ms())
+        self._components.publisher.record(effects, self.state, ids)
 
     def _publish_state(self) -> None:
         self._components.publisher.publish_state(self.state)

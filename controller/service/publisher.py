@@ -128,11 +128,16 @@ class Publisher:
         self.commit(Record(delivered=self._outbox.delivered))
         self._writer.stop()
 
-    def record(self, effects: TimedEffects, state: State) -> None:
-        """Commit what one step did, with the messages that follow from it."""
+    def record(
+        self, effects: TimedEffects, state: State, ids: Mapping[str, float] | None = None
+    ) -> None:
+        """Commit what one step did, with the messages that follow from it.
+
+        ``ids`` are those of the newest commands: see `Inbox.recent`.
+        """
         reporter = self._reporter
         moment, delivered = self._clock.moment(), self._outbox.delivered
-        record = reporter.record(effects, state, moment, delivered)
+        record = reporter.record(effects, state, moment, delivered, ids)
         if record is not None:
             messages = reporter.one_shot_messages(effects)
             if record.urgent:  # who asked for it finds it done

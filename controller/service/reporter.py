@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -20,6 +20,8 @@ from controller.mqtt.snapshot import Stamp, chime, heartbeat, result, snapshot, 
 from controller.rules.state import RuleSettings, State, wanted
 from controller.service.night import Night, noon_before
 
+#: Under this name the ids of the newest commands are kept in the journal, beside the state.
+COMMAND_IDS = "command_ids"
 #: A snapshot is published again when it is older than this, so that times on it stay fresh.
 FRESH_MS = 10_000.0
 #: What no power cut may take back, whoever did it: a locked door, the two hours.
@@ -83,9 +85,17 @@ class Reporter:
         self._first_night = True
 
     def record(
-        self, effects: TimedEffects, state: State, moment: Moment, delivered: int
+        self,
+        effects: TimedEffects,
+        state: State,
+        moment: Moment,
+        delivered: int,
+        ids: Mapping[str, float] | None = None,
     ) -> Record | None:
-        """Return what the journal has to keep of one step, or None when there is nothing."""
+        """Return what the journal has to keep of one step, or None when there is nothing.
+
+        The ``ids`` of the newest commands are kept beside the state.
+        """
         stamp = self._stamp(moment.t_ms)
         rows = [self._row(*event, stamp) for event in codec.named_events(effects)]
         changed = self._changed(state)
@@ -97,7 +107,7 @@ class Reporter:
             moment.boot_id,
             round(moment.boottime_ms, 3),
             round(moment.wall_s, 3),
-            asdict(state),
+            {**asdict(state), COMMAND_IDS: dict(ids)} if ids else asdict(state),
         )
         answered = any(isinstance(effect, Answer) and effect.ok for _, effect in effects)
         durable, self._durable = self._durable, DURABLE_FIELDS(state)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controller.codec import iso
 from controller.events import COMMANDS, Command, Reason
-from controller.mqtt.inbox import Inbox, Now
+from controller.mqtt.inbox import KEPT_IDS, Inbox, Now
 from controller.mqtt.message import PAYLOAD_LIMIT, Message
 
 START_S = 1_800_000_000.0
@@ -338,6 +338,20 @@ def test_id_is_accepted_again_once_its_command_would_be_stale() -> None:
     assert send(inbox, up_s=610.0, id="first").refusal == Reason.REPLAYED
     assert send(inbox, up_s=610.1, id="first").refusal is None
     assert send(inbox, up_s=610.1, id="second").refusal == Reason.REPLAYED
+
+
+def test_newest_ids_outlive_a_restart() -> None:
+    inbox = Inbox(5.0, BEGAN_MS, "b00t")
+    for number in range(KEPT_IDS + 20):
+        send(inbox, up_s=600 + number / 10, id=f"a{number}")
+    now_ms = BEGAN_MS + 613_000
+    kept = inbox.recent(now_ms)
+    assert list(kept) == [f"a{number}" for number in range(30, KEPT_IDS + 20)], "of 10 s"
+    assert len(inbox.recent(BEGAN_MS + 612_000)) == KEPT_IDS
+    again = Inbox(5.0, now_ms, "b00t", kept)
+    assert send(again, up_s=614, age_s=-4, id="a119").refusal == Reason.REPLAYED
+    assert send(again, up_s=614, age_s=-4, id="a29").refusal is None
+    assert again.recent(BEGAN_MS + 700_000) == {}
 
 
 def test_longest_id_and_largest_payload_are_accepted() -> None:

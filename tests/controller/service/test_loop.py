@@ -515,6 +515,23 @@ def test_clock_that_is_ahead_is_a_fault_until_it_is_right(tmp_path: Path) -> Non
         assert [event["name"] for event in demo.mqtt.events("fault_cleared")] == ["ClockDiffers"]
 
 
+def test_command_of_a_clock_that_is_ahead_works_once_though_we_start_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is after the start, so only its id says that it has been."""
+    longest = "mqtt.command_max_age=60"
+    issued_at = time.time() + 60
+    monkeypatch.setattr("controller.service.loop.wall_s", lambda: issued_at - 3)
+    command = {"id": "once", "issued_at": issued_at}
+    with house(tmp_path, longest) as demo:
+        assert demo.mqtt.ask("staff_pass", **command)["ok"]
+    for _ in range(2):
+        with house(tmp_path, longest) as demo:
+            answer = demo.mqtt.ask("staff_pass", **command)
+            assert (answer["ok"], answer["reason"]) == (False, "Replayed")
+            assert demo.mqtt.ask("staff_pass", issued_at=issued_at)["ok"]
+
+
 def test_unknown_and_stale_commands_are_refused(tmp_path: Path) -> None:
     with house(tmp_path) as demo:
         assert demo.mqtt.ask("open_sesame")["reason"] == "UnknownCommand"
