@@ -4,6 +4,7 @@ section.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from typing import Any
 from controller.config.types import ValueType, flag, text, whole
 
 #: ``host``, ``host:port`` and ``[::1]:port``; an IPv6 address without brackets has no port.
-_WITH_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)")
+_WITH_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)", re.ASCII)
 _LAST_PORT = 65535
+_ALONE = "must be the host alone: port, username, password and tls are keys of their own"
 _KEYS: Mapping[str, ValueType] = {
     "host": text,
     "port": whole(1, _LAST_PORT),
@@ -86,6 +88,8 @@ def read_hosts(value: object) -> str | tuple[HostEntry, ...]:
 
 def _one_host(value: object) -> str:
     found = str(text.read(value))
+    if _is_url(found):  # which may show a password
+        raise ExceptionGroup("host", [ValueError(_ALONE)])
     if any(_port_problem(found)):
         raise ValueError
     return found
@@ -124,6 +128,22 @@ def _port_problem(host: str) -> Iterator[str]:
     found = _WITH_PORT.fullmatch(host)
     if found and not 0 < int(found[2]) <= _LAST_PORT:
         yield f"the port of {host} must be from 1 to {_LAST_PORT}"
+    elif not found and _is_url(host):
+        yield _ALONE
+    elif not found and (" " in host or (":" in host and not _is_ipv6(host))):
+        yield f"{host} is no host"
+
+
+def _is_url(host: str) -> bool:
+    return "/" in host or "@" in host
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host[1:-1] if host[0] + host[-1] == "[]" else host)
+    except ValueError:
+        return False
+    return True
 
 
 def _reads(kind: ValueType, value: object) -> bool:

@@ -93,8 +93,8 @@ def _bad_byte(data: bytes, at: int) -> str:
 def _explained(error: str, text: str) -> str:
     """Return tomllib's error with the line, what stands there, and how to mend it."""
     found = _PLACE.fullmatch(error)
-    if found is None:
-        return error
+    if found is None:  # the only error without a place
+        return "a number with thousands of digits" if "digits" in error else error
     why, number, column = found.groups()
     lines = text.rstrip().split("\n")
     at = int(number or len(lines))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from controller.config.notify import KINDS, is_quiet_hours, read_channels
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*")
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*", re.ASCII)
 
 Reader = Callable[[object], object]
 
@@ -119,7 +119,13 @@ def _text(value: object) -> str:
 def _level(value: object) -> str:
     """Read a part of an MQTT topic."""
     found = _text(value)
-    if not found or set(found) & set("+#$ ") or found[0] == "/" or found[-1] == "/":
+    if (
+        not found.isprintable()
+        or not found
+        or set(found) & set("+#$ ")
+        or found[0] == "/"
+        or found[-1] == "/"
+    ):
         raise ValueError
     return found
 

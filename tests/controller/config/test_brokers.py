@@ -76,6 +76,28 @@ def test_empty_list_and_what_is_no_host_are_refused() -> None:
         assert problem.startswith('x.toml: [mqtt] host: must be a host, "host:port", or a list')
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost:-1", "localhost:１８８３", "a:b", "a b", "[::1", "::1]:7", "10.0.0.2:"]
+)
+def test_what_can_be_no_host_is_refused_alone_and_in_a_list(host: str) -> None:
+    (alone,) = problems(host)
+    assert alone.startswith("x.toml: [mqtt] host: must be a host,")
+    assert problems([host]) == [f"x.toml: [mqtt] host: entry 1: {host} is no host"]
+
+
+@pytest.mark.parametrize("url", ["mqtt://bar:secret@host", "bar:secret@host", "mqtts://host:8883/"])
+def test_url_in_the_place_of_a_host_shows_no_password(url: str) -> None:
+    alone = "must be the host alone: port, username, password and tls are keys of their own"
+    assert problems(url) == [f"x.toml: [mqtt] host: {alone}"]
+    assert problems([url]) == [f"x.toml: [mqtt] host: entry 1: {alone}"]
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "fe80::1%eth0", "[fe80::1]:1884", "bar.local"])
+def test_host_in_any_form_is_taken(host: str) -> None:
+    assert parse({"mqtt": {"host": host}}, "x.toml").mqtt.host == host
+    assert parse({"mqtt": {"host": [host]}}, "x.toml").mqtt.host
+
+
 def test_passwords_are_in_no_repr() -> None:
     config = parse({"mqtt": {"host": [{"host": "a", "password": "hidden"}]}}, "x.toml")
     assert "hidden" not in repr(config.mqtt) + repr(config.mqtt.brokers())

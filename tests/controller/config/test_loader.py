@@ -237,3 +237,19 @@ def test_shipped_file_names_every_key_with_default_and_every_line() -> None:
     for key in KEYS:
         assert key.name in everything[key.section], f"[{key.section}] {key.name} is missing"
     assert parse(everything, "x") == Config().wired(WIRING)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("door", "release_time", "５ s"),
+        ("house", "venue", "bar\u202e"),
+        ("house", "venue", "bar\u200b"),
+        ("mqtt", "prefix", "back\x7fdoor"),
+    ],
+)
+def test_digits_of_other_scripts_and_characters_that_nobody_sees_are_refused(
+    section: str, key: str, value: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"\[{section}\] {key}: must be"):
+        parse({section: {key: value}}, "x.toml")
