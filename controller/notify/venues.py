@@ -29,7 +29,7 @@ from controller.notify.notices import Notice, Now, Outgoing, Withdrawal
 log = logging.getLogger(__name__)
 
 TOPICS = ("status", "state")
-#: A crashed controller is back within two seconds: one that is offline for longer is told.
+#: A crashed controller is back within two seconds: one that is offline for longer is reported.
 OFFLINE_S = 3.0
 #: A controller publishes its state every ten seconds; after three misses it hangs, or is cut off.
 SILENT_S = 35.0
