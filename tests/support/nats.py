@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.conftest import free_port
 from tests.support.wait import eventually
@@ -29,7 +30,7 @@ class Node:
 
     def __init__(self, name: str, folder: Path, routes: Sequence[int], own: int) -> None:
         self.name, self._folder = name, folder
-        self.port, self.mqtt_port = free_port(), free_port()
+        self.port, self.mqtt_port, self._http_port = free_port(), free_port(), free_port()
         self._cluster_port, self._routes = own, routes
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -46,6 +47,12 @@ class Node:
     def wait(self) -> None:
         """Return when it takes connections."""
         eventually(self._answers)
+
+    def healthy(self) -> bool:
+        """Return whether it is there and has all that the others have."""
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{self._http_port}/healthz", timeout=2):
+            return True  # anything but 200 is an OSError
+        return False
 
     def begin(self) -> None:
         """Start it."""
@@ -67,7 +74,8 @@ class Node:
             )
         return (
             f"server_name: {self.name}\nlisten: 127.0.0.1:{self.port}\n"
-            f'jetstream {{ store_dir: "{self._folder}", max_mem: 64MB, max_file: 4GB }}\n'
+            f'jetstream {{ store_dir: "{self._folder}", max_mem: 64MB, max_file: 4GB,'
+            f" sync_interval: always }}\nhttp: 127.0.0.1:{self._http_port}\n"
             f"mqtt {{ listen: 127.0.0.1:{self.mqtt_port} }}\n{cluster}"
         )
 

@@ -31,7 +31,8 @@ READERS = {wire.FRESH: "nights", wire.LATE: "late"}
 WRITTEN_S = 30
 #: So many events may be at the readers that are not in Postgres yet.
 MOST_UNWRITTEN = 50_000
-NOT_FOUND = 10059
+#: JetStream's numbers of errors.
+NOT_FOUND, STANDS_ALONE = 10059, 10074
 
 
 def name_of(prefix: str) -> str:
@@ -73,13 +74,13 @@ async def _ensure_stream(client: Client, stream: str, subjects: list[str]) -> No
 
 
 async def _most_copies(client: Client, what: str, config: dict[str, Any]) -> None:
-    """Ask for as many copies as this cluster has nodes for."""
+    """Ask for three copies, or for one of a server that stands alone."""
     for copies in COPIES:
         try:
             await _ask(client, what, {**config, "num_replicas": copies})
         except CentreError as error:
-            if copies == COPIES[-1] or error.code == 0:
-                raise
+            if error.code != STANDS_ALONE:
+                raise  # a node may be away: one copy would be lost with the next
             log.warning("centre: the events have one copy only: %s", error)
         else:
             return

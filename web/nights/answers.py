@@ -14,7 +14,7 @@ from typing import Any
 
 from web.nights.events import begin_of
 from web.nights.fold import by_hour
-from web.nights.queries import HourRow, Listed, NightRow, Reader
+from web.nights.queries import BarRow, HourRow, Listed, NightRow, Reader
 from web.nights.spans import Span
 
 Cell = int | float | str | None
@@ -60,6 +60,11 @@ def iso_local(at_s: float) -> str | None:
 NIGHT_COLUMNS = (
     "guests", "parties", "most", "knocks", "vain", "refused", "over_time", "asked", "doubted",
     "corrected", "wrong", "tailgated", "over_full", "alarms", "restarts", "missing",
+)  # fmt: skip
+
+
+BAR_COLUMNS = (
+    "guests", "parties", "knocks", "vain", "refused", "over_time", "over_full", "alarms", "missing",
 )  # fmt: skip
 
 
@@ -109,6 +114,15 @@ class Answers:
             for row in self._nights
         ]
         return Table("nights", ("night", "weekday", *NIGHT_COLUMNS, "exact"), tuple(rows))
+
+    def bars(self) -> Table:
+        """The bars compared, first the one with most guests a night; ``exact`` ``of`` nights."""
+        rows = []
+        for row in sorted(self._reader.bars(self.span), key=_a_night, reverse=True):
+            sums: list[Cell] = [row.totals[name] for name in BAR_COLUMNS]
+            rows.append((row.venue, row.open, *sums, _a_night(row), row.exact, row.counted))
+        columns = ("venue", "nights", *BAR_COLUMNS, "a_night", "exact", "of")
+        return Table("bars", columns, tuple(rows))
 
     def hours(self) -> Table:
         """How full by hour: who was ``inside`` on average, how long it was full in a night."""
@@ -292,8 +306,12 @@ def hours_of(night: str) -> tuple[tuple[int, float], ...]:
 
 TABLES = (
     "record", "nights", "hours", "weekdays", "week", "stays", "overtime", "knocks", "refusals",
-    "closed", "questions", "missed", "restarts", "faults",
+    "closed", "questions", "missed", "restarts", "faults", "bars",
 )  # fmt: skip
+
+
+def _a_night(row: BarRow) -> float:
+    return round(row.totals["guests"] / row.open, 2) if row.open else 0.0
 
 
 def _exact(row: NightRow) -> int | None:

@@ -43,6 +43,16 @@ class HourRow(NamedTuple):
     full_s: float
 
 
+class BarRow(NamedTuple):
+    """One bar, summed over its nights; ``open``, ``counted``, ``exact`` as in `NightRow`."""
+
+    venue: str
+    open: int
+    counted: int
+    exact: int
+    totals: dict[str, int]
+
+
 class Listed(NamedTuple):
     """One incident; ``word`` and ``value`` as `fold` has them."""
 
@@ -78,6 +88,18 @@ class Reader:
             self._values(span),
         )
         return [_night(row) for row in rows]
+
+    def bars(self, span: Span) -> list[BarRow]:
+        """Return the bars that have something, by name."""
+        sums = ", ".join(f"MAX({name})" if name == "most" else f"SUM({name})" for name in TOTALS)
+        rows = self._db.rows(
+            "SELECT venue,"
+            " SUM(CASE WHEN parties > 0 OR guests > 0 OR knocks > 0 THEN 1 ELSE 0 END),"
+            f" SUM(CASE WHEN parties > 0 THEN 1 ELSE 0 END), SUM(exact), {sums} FROM night"
+            f" WHERE {self._whose}night BETWEEN ? AND ? GROUP BY venue ORDER BY venue",
+            self._values(span),
+        )
+        return [_bar(row) for row in rows]
 
     def hours(self, span: Span) -> list[HourRow]:
         """Return the hours of the clock by weekday."""
@@ -142,6 +164,12 @@ def _night(row: Row) -> NightRow:
     night, weekday, is_open, counted, exact, *sums = row
     totals = dict(zip(TOTALS, map(int, sums), strict=True))
     return NightRow(night, weekday, int(is_open), int(counted), int(exact), totals)
+
+
+def _bar(row: Row) -> BarRow:
+    venue, is_open, counted, exact, *sums = row
+    totals = dict(zip(TOTALS, map(int, sums), strict=True))
+    return BarRow(venue, int(is_open), int(counted), int(exact), totals)
 
 
 @contextmanager

@@ -102,6 +102,7 @@ COLUMNS: Mapping[str, Any] = {
 
 #: What a table answers, in the order of the page.
 TITLES: Mapping[str, Any] = {
+    "bars": lazy("The bars compared"),
     "nights": lazy("Night by night"),
     "hours": lazy("How full, by hour"),
     "weekdays": lazy("Which day is the busiest"),
@@ -242,6 +243,8 @@ def figures(answers: Answers, one_venue: bool) -> list[Figure]:
     found = []
     for name, title in TITLES.items():
         if name == "week" or (name == "weekdays" and answers.span.kind in ("night", "week")):
+            continue
+        if name == "bars" and one_venue:
             continue
         table: Table = getattr(answers, name)()
         if table.rows and not (name == "nights" and answers.span.kind == "night"):

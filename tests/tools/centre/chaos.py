@@ -98,6 +98,8 @@ def check(stand: Stand, probe: Bar, rounds: int) -> int:
         eventually(lambda: not any(map(stand.wrong, stand.bars)), LIMIT_S)
         eventually(lambda: stand.come(sql) == [(1, rounds)], LIMIT_S)
     except AssertionError:
+        for log in sorted(stand.folder.glob("centre*.log")):
+            sys.stdout.write(f"\n{log.name}: {log.read_text(errors='replace')[-1500:]}")
         for bar in stand.bars:
             if stand.wrong(bar):
                 sys.stdout.write(f"\n{stand.wrong(bar)}\n{bar.last_words()}")
@@ -145,6 +147,8 @@ def main(rounds: int, seed: int = 1) -> None:
         events = 0
         for number in range(1, rounds + 1):
             done[run_round(all_, probe, number, chance, times)] += 1
+            # One at a time: the next must not fall before this one has all that it missed.
+            eventually(lambda: all(node.healthy() for node in all_.nodes), LIMIT_S)
             if number % CHECK_EVERY == 0 or number == rounds:
                 events = check(all_, probe, number)
             sys.stdout.write(f"\r{number} of {rounds}: {dict(done)}, {events} events checked ")

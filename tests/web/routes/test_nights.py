@@ -91,7 +91,13 @@ def test_all_bars_only_where_the_page_shows_all(controller: FakeController, tmp_
     guests = [answer["totals"]["guests"] for answer in answers]
     assert guests[0] + guests[1] == guests[2]
     assert guests[0] != guests[1]
+    bars = answers[2]["bars"]
+    assert {bar["venue"]: bar["guests"] for bar in bars} == {"bar": guests[0], "=other": guests[1]}
+    assert [bar["venue"] for bar in answers[0]["bars"]] == ["bar"]
+    assert bars == sorted(bars, key=lambda bar: -bar["a_night"])
+    assert "The bars compared" not in client.get("/nights/2026-10").text
     shown = client.get("/nights/2026-10?venue=%2B").text
+    assert "The bars compared" in shown
     assert "venue=%3Dother" in shown
     restarts = client.get("/nights/2026-10.csv?table=restarts&venue=%2B").text
     assert "\n'=other," in restarts, "no spreadsheet takes a name for a formula"
