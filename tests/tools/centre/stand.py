@@ -8,6 +8,7 @@ live state to the nodes; what feeds its history and sends it runs as the real pa
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -136,10 +137,15 @@ class SimulatedBar:
             self._feed.start()
         else:
             self.page.start()
-        eventually(lambda: "/event/+ (QoS 1)" in self.broker.log.read_text())
+        eventually(self._history_listens)
         self.running.loop.begin(self.running.absence)
         self._loop_thread.start()
         self._actor.start()
+
+    def _history_listens(self) -> bool:
+        """Return whether the broker keeps events for the history; the page listens too."""
+        text = self.broker.log.read_text(errors="replace")
+        return bool(re.search(r"backdoor-nights-\S+ 1 \S+/event/\+", text))
 
     def _act(self) -> None:
         chance = random.Random(self.venue)
