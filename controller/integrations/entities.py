@@ -254,7 +254,7 @@ def _number(names: Topics, command: str, icon: str, capacity: int) -> Component:
 
 def _answer(names: Topics, capacity: int) -> Component:
     """How many came in, to choose while the house asks; nothing stays chosen."""
-    answer = ', "came": {{ value }}, "question": "{{ this.attributes.get(\'id\') or \'\' }}"'
+    answer = ', "came": {{ value }}, "question": "{{ this.attributes.get(\'id\') or \'none\' }}"'
     return {
         "platform": "select",
         "icon": "mdi:account-question",
@@ -267,7 +267,7 @@ def _answer(names: Topics, capacity: int) -> Component:
         **_attributes(
             names("state"),
             "{% set asked = value_json.question or {} %}"
-            "{{ (dict(id=asked.id, answers=asked.answers) if asked.id else {}) | to_json }}",
+            "{{ (dict(id=asked.id, answers=asked.answers) if asked.get('id') else {}) | to_json }}",
         ),
     }
 

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jinja2 import Environment
+from jinja2 import Environment, StrictUndefined
 
 from controller.integrations.entities import components
 from controller.mqtt.message import Topics
 
 PARTS = components(Topics("backdoor/bar"))
-ENVIRONMENT = Environment(autoescape=False)
+#: Strict: Home Assistant fills its log with a warning for each value that is not there.
+ENVIRONMENT = Environment(autoescape=False, undefined=StrictUndefined)
 ENVIRONMENT.filters["to_json"] = json.dumps
 AT = "2026-11-25T22:00:{}+00:00"
 
