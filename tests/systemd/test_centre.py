@@ -284,7 +284,7 @@ def test_bridge_goes_by_tls_with_the_bars_own_rights(
     centre.folder.mkdir()
     bar.credentials.write_text(f"bar:{centre.add('bar')}")
     with running(centre):
-        controller = house(centre.server.mqtt_port, host="localhost", centre_ca=certificate)
+        controller = house(centre.server.mqtt_port, host="127.0.0.1", centre_ca=certificate)
         with closing(centre_listener(centre, certificate)) as seen:
             eventually(lambda: controller.say("state", "now") or seen.latest)
             centre.run("bar", "revoke", "bar")  # its Pi was stolen
