@@ -9,6 +9,7 @@ which a retreat takes its steps back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import fsum, inf
 
 from controller.sensing.depths import (
@@ -39,17 +40,24 @@ from controller.sensing.patterns import (
     quarter_turns,
     spans_of,
     unflickered,
+    without,
 )
 
 #: What one beam alone saw between two gaps is a body if it is this deep.
 BODY_SURE_MM = 192.0
+#: The gap between two in touch lasts no longer (ms) where the other beam did not see it at all.
+TOUCH_MS = 20.0
 #: People in one file are at least as fast as this (m/s), even behind somebody who is slower.
 SLOWEST_FILE = 0.5
+#: When each beam, outer and inner, was clear too briefly for a change.
+Blinks = tuple[Sequence[Span], Sequence[Span]]
 #: Least and most people who went in (negative: out), and why that is uncertain or nobody.
 Verdict = tuple[int, int, str]
 
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
+#: A bag may look so much thinner by one measure than by another.
+THIN_PART = 0.9
 #: Three bodies that touch are at least this deep.
 THREE_LEAST_MM = 620.0
 #: Two or three bodies that touch are at most this deep; what is deeper without a gap stood there.
@@ -63,11 +71,14 @@ EVEN_FACTOR = 1.45
 #: that is named here; by the longer lag the body is then at most this deep (mm). In two who squeeze
 #: past each other, one in and one out, lags differ most; in two side by side they hardly do.
 SWUNG = ((1.2, 0.0), (1.3, 360.0), (2.7, 378.0), (inf, 280.0))
-#: Slower than this no pair walks side by side: somebody stood in the doorway.
-SLOWEST_PAIR = 0.38
+#: Slower than this (m/s) no pair walks side by side whose lags differ by this factor: somebody
+#: stood in the doorway.
+PAIRS = ((0.38, EVEN_FACTOR), (0.36, 1.25))
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
 #: that is hung into one beam is lonely.
 VEIL_MS = 800.0
+#: A coat hangs for longer than somebody who sways stays in one beam.
+HUNG_MS = 3000.0
 #: Whoever walks past a coat breaks the other beam for this long; who stands and sways, longer.
 VEILED_MS = (BODY_MS[0], 900.0)
 #: The sways of one body last equally long, within this part.
@@ -75,25 +86,74 @@ SWAY_PART = 0.04
 #: A gap seen by both beams is equally long, but for chatter at its ends and a change of speed.
 GAP_FACTOR = 3.0
 GAP_SLACK_MS = 25.0
-#: People in one file leave at least so much between them: what is less is a drop-out.
+#: People in one file leave at least so much between them: what is less is a drop-out, unless it
+#: reaches the other beam as late as they did themselves, within this factor.
 GAP_LEAST_MM = 10.0
+NARROW_FACTOR = 1.3
 
 
-def classify(outer: list[float], inner: list[float], people: People) -> list[Verdict]:
-    """Return a verdict for each passage in these changes (broken, clear, ...) of the two beams."""
+def classify(
+    outer: list[float], inner: list[float], people: People, blinks: Blinks = ((), ())
+) -> list[Verdict]:
+    """Return a verdict for each passage in these changes (broken, clear, ...) of the two beams.
+
+    ``blinks``: when each beam was clear too briefly for a change.
+    """
     if not outer or not inner:
         return [(0, 0, "one_beam")]
     if len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
         verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), people)
+        if blinks[0] and blinks[1] and verdict[0] != verdict[1]:
+            outs, ins = _parted([(outer[0], outer[1])], [(inner[0], inner[1])], blinks)
+            if len(outs) > 1:
+                return _in_file(outs, ins, people)
         if outer[0] >= people.until_ms:
             return [verdict]
         pattern = BeamPattern(spans_of(outer), spans_of(inner))
         return _without_bags([pattern], [verdict], people)
     outs, ins = unflickered(spans_of(outer), spans_of(inner), people.dropout_ms)
+    outs, ins = _parted(outs, ins, blinks) if blinks[0] or blinks[1] else (outs, ins)
     way = _alone(outs, ins, people)
     verdicts = [(way, way, "")] if way else _in_file(outs, ins, people)
     veiled = _veiled(outs, ins) + _veiled(ins, outs)
     return [_widened(verdicts, veiled)] if veiled else verdicts
+
+
+def _walked_ms(outs: list[Span], ins: list[Span]) -> tuple[float, float]:
+    """Return which lags (ms) those between may have whose first and last walked: from, to."""
+    lag_on, lag_off = ins[0][0] - outs[0][0], ins[-1][1] - outs[-1][1]
+    if lag_on * lag_off <= 0 or not alike(lag_on, lag_off, LAG_FACTOR):
+        return (inf, -inf)
+    least, most = sorted((abs(lag_on), abs(lag_off)))
+    return least / NARROW_FACTOR, most * NARROW_FACTOR
+
+
+def _parted(outs: list[Span], ins: list[Span], blinks: Blinks) -> tuple[list[Span], list[Span]]:
+    """Return these spans with each gap that one beam, or both, saw too briefly for a change.
+
+    Two who walk in touch leave such a gap: on both beams, and exactly as far apart as they walked.
+    """
+    way = 1 if outs[0][0] < ins[0][0] else -1
+    walked_ms = _walked_ms(outs, ins)
+    first = [(gap, gap in blinks[0]) for gap in sorted([*gaps(outs), *blinks[0]])]
+    second = [(gap, gap in blinks[1]) for gap in sorted([*gaps(ins), *blinks[1]])]
+    found = [
+        (a if brief else None, b if short else None)
+        for a, brief in first
+        for b, short in second
+        if (brief or short) and _one_gap(a, b, way, walked_ms)
+    ]
+    return without(outs, [a for a, _ in found if a]), without(ins, [b for _, b in found if b])
+
+
+def _one_gap(outer: Span, inner: Span, way: int, walked_ms: tuple[float, float]) -> bool:
+    """Return whether a gap took as long from beam to beam as those beside it."""
+    least_ms, most_ms = walked_ms
+    short, long = sorted((length(outer), length(inner)))
+    lags = way * (inner[0] - outer[0]), way * (inner[1] - outer[1])
+    return (
+        least_ms < min(lags) and max(lags) < most_ms and long <= GAP_FACTOR * short + GAP_SLACK_MS
+    )
 
 
 def _widened(verdicts: list[Verdict], people: int) -> Verdict:
@@ -152,9 +212,15 @@ def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
     if not SLOWEST < speed < FASTEST_BODY:
         return 0
     way = 1 if lag_on > 0 else -1
+    whole = _longest(outs, people) == outer and _longest(ins, people) == inner
     ends = (ins[0][0] - outs[0][0]) * way > 0, (ins[-1][1] - outs[-1][1]) * way > 0
     rest_ms = max(_rest(outs, outer, people) + _rest(ins, inner, people), default=0.0)
-    return way if _thin(rest_ms, max(speed, SLOWEST_FILE), ends) else 0
+    return way if _thin(rest_ms, max(speed, SLOWEST_FILE), ends) and (whole or all(ends)) else 0
+
+
+def _longest(spans: list[Span], people: People) -> Span:
+    """Return the longest span, drop-outs filled."""
+    return max(filled(spans, people.dropout_ms), key=length)
 
 
 def _thin(rest_ms: float, speed: float, ends: tuple[bool, bool]) -> bool:
@@ -195,7 +261,7 @@ def carrier_ms(outer: list[float], inner: list[float], spacing_mm: float) -> flo
     """Return how long after one break of each beam, if by a bag, its body may still come; or 0."""
     lag_ms = abs(inner[0] - outer[0] + inner[1] - outer[1]) / 2
     thick_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2 * spacing_mm
-    if not BODY_LEAST_MM * lag_ms < thick_ms < BODY_SURE_MM * lag_ms:
+    if not THIN_PART * BODY_LEAST_MM * lag_ms < thick_ms < BODY_SURE_MM * lag_ms:
         return 0.0
     walked = lag_ms < spacing_mm / SLOWEST
     return REACH_MM / spacing_mm * lag_ms if walked else 0.0
@@ -215,7 +281,7 @@ def _veiled(long: list[Span], short: list[Span]) -> int:
     if len(long) > 1:
         return 0
     on, off = long[0]
-    if any(abs(t - on) < VEIL_MS for span in short for t in span):
+    if off - on < HUNG_MS or any(abs(t - on) < VEIL_MS for span in short for t in span):
         return 0
     lasted = [b - a for a, b in short if on < a and b <= off - VEIL_MS]
     return sum(VEILED_MS[0] <= ms <= VEILED_MS[1] and not _repeated(ms, lasted) for ms in lasted)
@@ -255,7 +321,9 @@ def _too_deep(outer: Span, inner: Span, people: People) -> Verdict:
     bodies = 3 if least_mm > THREE_LEAST_MM else 2
     if quick_ms < spacing_mm / FASTEST_BODY:
         return _signed(0, bodies, lag_on, "passing")
-    walked = slow_ms < spacing_mm / SLOWEST_PAIR and slow_ms < EVEN_FACTOR * quick_ms
+    walked = any(
+        slow_ms < min(spacing_mm / slowest, factor * quick_ms) for slowest, factor in PAIRS
+    )
     return _signed(0, bodies, lag_on, "abreast") if walked and least_mm < STOOD_MM else one
 
 
@@ -274,7 +342,8 @@ def _pair_gaps(
     """Return the gaps that both beams saw one lag apart, as indices of the spans before them."""
     first, second = gaps(outs), gaps(ins)
     lag_ms = min(abs(ins[0][0] - outs[0][0]), abs(ins[-1][1] - outs[-1][1]))
-    like = [[_likeness(a, b, way, (spacing_mm, lag_ms)) for b in second] for a in first]
+    scale = spacing_mm, lag_ms, _walked_ms(outs, ins)
+    like = [[_likeness(a, b, way, scale) for b in second] for a in first]
     best = [[0.0] * (len(second) + 1) for _ in range(len(first) + 1)]
     for i in reversed(range(len(first))):
         for j in reversed(range(len(second))):
@@ -292,18 +361,22 @@ def _pair_gaps(
     return cuts
 
 
-def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) -> float:
+def _likeness(
+    outer: Span, inner: Span, way: int, scale: tuple[float, float, tuple[float, float]]
+) -> float:
     """Return how well two gaps can be one gap between two bodies, moving this way: 0, or 1-5.
 
-    ``scale`` is the spacing and the lag of whoever came first or went last, whoever was quicker.
+    ``scale`` is the spacing, the lag of whoever came first or went last, whoever was quicker, and
+    from which lag to which a narrow gap may have.
     """
-    spacing_mm, walked_ms = scale
+    spacing_mm, walked_ms, narrow_ms = scale
     lag_off, lag_on = way * (inner[0] - outer[0]), way * (inner[1] - outer[1])
     least_ms, most_ms = sorted((lag_off, lag_on))
     if least_ms < spacing_mm / FASTEST_HAND or most_ms > spacing_mm / SLOWEST:
         return 0.0
     short, long = sorted((outer[1] - outer[0], inner[1] - inner[0]))
-    if spacing_mm * short < GAP_LEAST_MM * least_ms:
+    narrow = spacing_mm * short < GAP_LEAST_MM * least_ms
+    if narrow and not _one_gap(outer, inner, way, narrow_ms):
         return 0.0
     if long > GAP_FACTOR * short + GAP_SLACK_MS or most_ms > LAG_FACTOR * least_ms:
         return 0.0
@@ -312,21 +385,31 @@ def _likeness(outer: Span, inner: Span, way: int, scale: tuple[float, float]) ->
 
 
 def _rejoined(patterns: list[BeamPattern], people: People) -> list[BeamPattern]:
-    """Join neighbours that together are no deeper than one body: drop-outs met by chance."""
+    """Join neighbours that met drop-outs by chance: no deeper than one body, or who stood."""
     out = patterns[:1]
     for pattern in patterns[1:]:
         before = out[-1]
         both = before.joined(pattern)
         outer_gap_ms = pattern.outs[0][0] - before.outs[-1][1]
         inner_gap_ms = pattern.ins[0][0] - before.ins[-1][1]
-        if (
-            max(outer_gap_ms, inner_gap_ms) <= people.dropout_ms
-            and hull_mm(both, people.spacing_mm) < TWO_LEAST_MM
+        if max(outer_gap_ms, inner_gap_ms) <= people.dropout_ms and (
+            hull_mm(both, people.spacing_mm) < TWO_LEAST_MM
+            or (_stood(both, people) and (_stood(before, people) or _stood(pattern, people)))
         ):
             out[-1] = both
         else:
             out.append(pattern)
     return out
+
+
+def _stood(pattern: BeamPattern, people: People) -> bool:
+    """Return whether whoever went through here stood: for long, or between two unlike lags."""
+    outer, inner = pattern.hull()
+    lags = inner[0] - outer[0], inner[1] - outer[1]
+    depth_mm = hull_mm(pattern, people.spacing_mm)
+    if not BODY_LEAST_MM < depth_mm < inf:
+        return False
+    return depth_mm > STOOD_MM or not alike(*lags, LAG_FACTOR)
 
 
 def _classify_pattern(pattern: BeamPattern, people: People) -> Verdict:
@@ -367,8 +450,18 @@ def _deep(pattern: BeamPattern, verdict: Verdict, people: People) -> Verdict:
         return verdict
     # a body shows on both beams; an arm that swings slowly may look like one on one of them
     most = min(most for _, most in seen)
-    least = min(most, max(least for least, _ in seen))
+    least = min(most, max(least for least, _ in seen)) if _in_touch(pattern, people) else 1
     return _signed(least, most, lags[0], "close" if least < most else "")
+
+
+def _in_touch(pattern: BeamPattern, people: People) -> bool:
+    """Return whether a gap that one beam alone saw may be that of two who walk in touch.
+
+    It had closed at the other beam, so it was short; else it may be a drop-out.
+    """
+    lasted_ms = [length(gap) for gap in gaps(pattern.outs) + gaps(pattern.ins)]
+    lone = len(pattern.outs) == 1 or len(pattern.ins) == 1
+    return lone and max(lasted_ms) <= TOUCH_MS and hull_mm(pattern, people.spacing_mm) < STOOD_MM
 
 
 def _walked_lags(pattern: BeamPattern) -> tuple[float, float] | None:

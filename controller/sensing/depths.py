@@ -34,6 +34,8 @@ UNKNOWN_OPEN_MM = 9.0
 #: thinnest of the last so many who walked alone.
 THINNEST_PART = 0.9
 THINNEST = 3
+#: And a body beside a body is at least this part of it, if that is less than a bag can be.
+BODY_PART = 0.94
 MOST_ALONE = 64
 #: One in so many who walk alone is deeper than this; if they measure deeper here, so may anybody.
 DEEP_PART = 16
@@ -151,13 +153,14 @@ class People:
         insort(self._sorted, depth_mm)
         if len(self._alone) > MOST_ALONE:
             del self._sorted[bisect_left(self._sorted, self._alone.popleft())]
-        known = len(self._sorted)
+        known, body_mm = len(self._sorted), 0.0
         sure = known >= DEEP_PART
         self.scale = min(max(1.0, self._sorted[-1 - known // DEEP_PART] / DEEP_MM), MOST_SCALE)
         if known >= THINNEST:
             thin_mm = THINNEST_PART * self._sorted[THINNEST - 1]
             self.bag_mm = min(BAG_MOST_MM * (self.scale if sure else 1.0), thin_mm)
-        self.sure_mm = self.bag_mm + (OPEN_MM if sure else UNKNOWN_OPEN_MM)
+            body_mm = min(BAG_MOST_MM + OPEN_MM, BODY_PART * self._sorted[THINNEST - 1])
+        self.sure_mm = max(self.bag_mm + (OPEN_MM if sure else UNKNOWN_OPEN_MM), body_mm)
 
     def before(self, pattern: BeamPattern) -> BeamPattern | None:
         """Return who passed just before this, or None."""

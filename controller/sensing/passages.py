@@ -14,7 +14,7 @@ from math import inf
 from controller.events import Doorway, Fault, Passage, Sensed
 from controller.sensing.classify import SWAY_PART, VEIL_MS, Verdict, carrier_ms, classify
 from controller.sensing.depths import People
-from controller.sensing.patterns import BODY_MS, broken_ms, spans_of
+from controller.sensing.patterns import BODY_MS, Span, broken_ms, spans_of
 from controller.sensing.settings import SensingSettings
 
 #: Filtered changes kept for one beam and passage; nobody makes more, so the beam chatters.
@@ -29,6 +29,8 @@ COVERED_MS = 10_000.0
 STOOD_MS = 180_000.0
 #: So many changes of somebody who sways into the other beam are kept.
 MOST_SWAYS = 16
+#: So many moments are kept at which a broken beam was clear too briefly for a change.
+MOST_BLINKS = 16
 #: So many bodies in a row at one beam and none at the other: the other is dead.
 DEAD_AFTER = 4
 #: A beam that chattered is trusted again after this much quiet.
@@ -39,8 +41,8 @@ class Beam:
     """One receiver: its raw level, its filtered level and its changes in this passage."""
 
     __slots__ = (
-        "alone", "alone_ms", "broken_ms", "calm_ms", "changes", "check_due", "covered", "dead",
-        "due", "ghost", "line", "raw", "since", "stable", "stuck",
+        "alone", "alone_ms", "blinks", "broken_ms", "calm_ms", "changes", "check_due", "covered",
+        "dead", "due", "ghost", "line", "raw", "since", "stable", "stuck",
     )  # fmt: skip
 
     def __init__(self, line: str) -> None:
@@ -52,6 +54,8 @@ class Beam:
         self.due = inf
         #: Times of filtered changes: broken, clear, broken, ... in turn.
         self.changes: list[float] = []
+        #: From when to when it was clear meanwhile, too briefly for a change.
+        self.blinks: list[Span] = []
         #: Since when it is broken (inf: it is not), and why it is not trusted.
         self.broken_ms = inf
         #: While it is broken: when to ask whether it is covered, or stuck.
@@ -144,7 +148,7 @@ class Passages:
         beam.calm_ms = calm_ms
         beam.raw, beam.since, beam.due = beam.stable, inf, inf  # its last edge settles nothing
         for each in (self.outer, self.inner):
-            each.changes, each.ghost = [], each.stable
+            each.changes, each.blinks, each.ghost = [], [], each.stable
         self._clear_ms = inf
         self._plan()
         return events + self._doorway(t_ms, 0)
@@ -177,7 +181,9 @@ class Passages:
         """Accept a level that stood still, or forget a glitch."""
         now, since = beam.due, beam.since
         beam.due = beam.since = inf
-        if beam.raw == beam.stable:  # a glitch: it was never there
+        if beam.raw == beam.stable:  # a glitch, or the gap between two in touch
+            if beam.stable and len(beam.blinks) < MOST_BLINKS:
+                beam.blinks.append((since, now - self._settings.beam_settle_ms))
             return self._doorway(now, self._arrivals())
         beam.stable = beam.raw is True
         beam.broken_ms = since if beam.stable else inf
@@ -302,7 +308,8 @@ class Passages:
     def _decide(self, now: float) -> list[Sensed]:
         """Classify what the beams saw, now that both are clear, and begin anew."""
         outer, inner = self.outer.changes, self.inner.changes
-        verdicts = classify(outer, inner, self._people)
+        blinks = self.outer.blinks, self.inner.blinks
+        verdicts = classify(outer, inner, self._people, blinks)
         events: list[Sensed] = [self._passage(now, verdict) for verdict in verdicts]
         if verdicts[-1][0] == verdicts[-1][1] != 0:
             self._people.passed(outer, inner)
@@ -311,6 +318,7 @@ class Passages:
         events += self._count_alone(self.outer, self.inner, now)
         events += self._count_alone(self.inner, self.outer, now)
         self.outer.changes, self.inner.changes = [], []
+        self.outer.blinks, self.inner.blinks = [], []
         self._clear_ms = inf
         return events + self._doorway(now, 0)
 
@@ -319,7 +327,7 @@ class Passages:
         if mate.changes or mate.distrusted() or not beam.changes:
             beam.alone = 0
             return []
-        lasted_ms = beam.changes[1] - beam.changes[0]
+        lasted_ms = beam.changes[-1] - beam.changes[0]
         body = BODY_MS[0] <= lasted_ms <= BODY_MS[1]
         if not body or self._shut_since(beam.changes[0]):
             return []

@@ -82,6 +82,16 @@ def filled(spans: list[Span], dropout_ms: float) -> list[Span]:
     return out
 
 
+def without(spans: list[Span], cuts: list[Span]) -> list[Span]:
+    """Return these broken stretches, parted by gaps that lie within them."""
+    out = list(spans)
+    for on, off in sorted(set(cuts)):
+        at = next((k for k, span in enumerate(out) if span[0] < on and off < span[1]), None)
+        if at is not None:
+            out[at : at + 1] = [(out[at][0], on), (off, out[at][1])]
+    return out
+
+
 def unflickered(
     outs: list[Span], ins: list[Span], dropout_ms: float
 ) -> tuple[list[Span], list[Span]]:

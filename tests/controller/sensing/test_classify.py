@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from controller.events import Contact, Doorway, Edge, Fault, Knock, Passage, Sensed
-from controller.sensing.patterns import broken_ms, filled
+from controller.sensing.patterns import broken_ms, filled, without
 from controller.sensing.settings import SensingSettings
 from tests.support.sensed import S90, doorways, faults, passages, storm
 from tests.tools.doorway.score import sense
@@ -95,6 +95,51 @@ O+1000 I+1040 I-1050 O-3050
     3110:0,0,turned_back
 O+1000 O-1040 O+1050 O-1100
     1280:0,0,one_beam
+# two who walk in touch: a gap of 7 ms reaches the other beam as late as they did; three in touch
+O+1000 I+1090 O-1290 O+1297 I-1380 I+1387 O-1520 I-1610
+    1745:1,1, 1745:1,1,
+O+1000 I+1090 O-1290 O+1297 I-1380 I+1387 O-1590 O+1598 I-1680 I+1688 O-1890 I-1980
+    2115:1,1, 2115:1,1, 2115:1,1,
+# a gap too brief for a change says the same, on both beams or on one
+O+1000 I+1090 O-1290 O+1294 I-1380 I+1384 O-1590 I-1680
+    1725:1,1, 1725:1,1,
+O+1000 I+1090 O-1290 O+1305 I-1380 I+1384 O-1520 I-1610
+    1745:1,1, 1745:1,1,
+O+1000 I+1090 O-1290 O+1294 I-1380 I+1395 O-1520 I-1610
+    1745:1,1, 1745:1,1,
+# glitches at the same time, too late, or on one beam alone say nothing
+O+1000 I+1090 O-1290 O+1294 I-1290 I+1294 O-1590 I-1680
+    1725:0,2,abreast
+O+1000 I+1090 O-1290 O+1294 I-1430 I+1434 O-1590 I-1680
+    1725:0,2,abreast
+O+1000 I+1090 O-1290 O+1294 O-1590 I-1680
+    1725:0,2,abreast
+# drop-outs of one who stood: as far apart as he walked; as far apart as nobody walked
+O+1000 I+1090 O-9000 O+9030 I-9090 I+9120 O-11000 I-11090
+    11225:1,1,
+I+1000 O+1063 I-1671 I+1703 O-1876 O+1906 I-2939 O-3003
+    3097.5:-1,-1,
+# a gap that one beam alone saw: of two in touch it is short, and they are not so deep
+O+1000 I+1110 O-1360 O+1373 O-1760 I-1870
+    2035:2,2,
+O+1000 I+1110 O-1360 O+1386 O-1760 I-1870
+    2035:1,2,close
+# a drop-out of one who turned back is no hand
+O+1000 I+1100 O-1330 O+1350 I-1420 O-1445
+    1845:0,0,turned_back
+# a bag that is thinner by one measure than by another; its body comes 70 ms later
+I+1000 O+1100 I-1165 O-1279 I+1349 O+1456 I-1699 O-1806
+    1956:-1,-1,
+# two in touch walk slowly; one who stood does not walk as evenly
+I+1000 O+1245 I-2300 O-2505
+    2550:-2,0,abreast
+I+1000 O+1245 I-2300 O-2480
+    2525:-1,-1,
+# who sways stays in one beam for two seconds, a coat for longer
+O+1000 I+2000 I-2200 O-3200
+    3600:0,0,turned_back
+O+1000 I+2000 I-2200 O-4200
+    4600:-1,1,beam_covered
 """
 LINES = [line for line in TABLE.splitlines() if line and not line.startswith("#")]
 MANY_STEPS = (
@@ -352,3 +397,7 @@ def test_contact_at_once_is_for_a_settling_time_of_zero_only() -> None:
     rows = edges("D+1000 D-1000.5 D+2000", wired="D")
     events = sense(rows, SensingSettings(contact_settle_ms=1.0))
     assert [s.t_ms for s in events if isinstance(s, Contact)] == [0.0, 2001.0]
+
+
+def test_gaps_part_only_the_stretches_in_which_they_lie() -> None:
+    assert without([(0.0, 100.0)], [(40.0, 44.0), (200.0, 204.0)]) == [(0.0, 40.0), (44.0, 100.0)]

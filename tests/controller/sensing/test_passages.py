@@ -180,6 +180,13 @@ def test_somebody_who_sways_beside_one_beam_does_not_make_the_other_dead() -> No
     assert faults(sense(edges(sways), S90)) == []
 
 
+def test_a_drop_out_of_somebody_who_sways_does_not_make_the_other_beam_dead() -> None:
+    sways = " ".join(f"I+{t}000 I-{t}500 I+{t}530 I-{t + 1}917" for t in range(10, 58, 6))
+    whole = " ".join(f"I+{t}000 I-{t + 1}917" for t in range(13, 61, 6))
+    both = sorted((*edges(sways), *edges(whole)), key=lambda edge: edge.t_ms)
+    assert faults(sense(both, S90)) == []
+
+
 def test_chattering_beam_is_distrusted_until_it_is_calm() -> None:
     flutter = " ".join(f"O+{1000 + 40 * k} O-{1020 + 40 * k}" for k in range(40))
     events = sense(edges(flutter + " I+2700 I-3000 O+20000 I+20090 O-20300 I-20390"), S90)
