@@ -35,7 +35,7 @@ UNKNOWN_OPEN_MM = 9.0
 THINNEST_PART = 0.9
 THINNEST = 3
 #: And a body beside a body is at least this part of it, if that is less than a bag can be.
-BODY_PART = 0.94
+BODY_PART = 0.935
 MOST_ALONE = 64
 #: One in so many who walk alone is deeper than this; if they measure deeper here, so may anybody.
 DEEP_PART = 16
