@@ -65,6 +65,9 @@ STOOD_MM = 720.0
 #: A hand moves no faster than this (m/s), and no slower while it is not held still.
 FASTEST_HAND = 3.0
 SLOWEST_HAND = 0.12
+#: No arm or bag breaks both beams for longer (ms) on its way through: arms that swing backward,
+#: before and behind a body, make it look as thin.
+LINGERED_MS = 600.0
 #: The lags of two bodies side by side: they walk evenly, or it would be an arm and a body.
 EVEN_FACTOR = 1.45
 #: An arm that swings ahead or behind makes one lag longer than the other by a factor, up to the one
@@ -301,8 +304,11 @@ def _single(outer: Span, inner: Span, people: People) -> Verdict:
     least_mm, most_mm = depths_mm(outer, inner, spacing_mm)
     way = 1 if lag_on > 0 else -1
     walked = max(lag_on * way, lag_off * way) < spacing_mm / SLOWEST_HAND
-    if max(outer[0], inner[0]) >= min(outer[1], inner[1]) or (walked and most_mm < BODY_LEAST_MM):
+    if max(outer[0], inner[0]) >= min(outer[1], inner[1]):
         return (0, 0, "arm")
+    if walked and most_mm < BODY_LEAST_MM:
+        lingered = mean_ms(outer, inner) > LINGERED_MS
+        return _signed(0, 1, way, "order") if lingered else (0, 0, "arm")
     if people.too_deep(mean_ms(outer, inner), least_mm):
         return _too_deep(outer, inner, people)
     return (way, way, "")
