@@ -131,7 +131,7 @@ def inside(root: Path, *command: str, text: str | None = None) -> subprocess.Com
     settings = ("PYTHONPATH=/root/tools", "PYTHONDONTWRITEBYTECODE=1")
     nspawn = (
         "systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--as-pid2",
-        "--private-network", "--console=pipe", "-M", "backdoor-arm",
+        "--private-network", "--console=pipe", "-M", f"backdoor-arm-{root.name}",
         "--chdir=/root/backdoor", *(f"--setenv={setting}" for setting in settings),
     )  # fmt: skip
     out = subprocess.PIPE if text else None
