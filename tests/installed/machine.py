@@ -7,6 +7,7 @@ drop-in; everything else is as it is on a Pi.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shlex
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +26,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backdo
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 SUITE = os.environ.get("SUITE", "bookworm")
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,python3-venv,mosquitto,procps"
+#: The name of this run's machine, and of its control groups.
+OURS = f"backdoor-{SUITE}-{os.getpid()}"
 PLENTY_KIB = 8 * 1024 * 1024
 NEEDS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 #: What the installer makes a release of, and what it is started from.
@@ -110,21 +114,32 @@ def in_memory(folder: Path) -> None:
 def own_groups() -> list[Path]:
     """Return control groups for this machine alone, one for each tree that systemd uses.
 
-    In one that it shared with another machine, each would clear away what the other has just made.
+    In one that it shared with another machine, each would clear away what the other has just made:
+    also with one of another run, or one that a killed run has left behind.
     """
     trees = [Path("/sys/fs/cgroup", tree) for tree in ("", "systemd", "unified")]
-    groups = [tree / f"backdoor-{SUITE}" for tree in trees if (tree / "cgroup.procs").exists()]
+    groups = [tree / OURS for tree in trees if (tree / "cgroup.procs").exists()]
     for group in groups:
         group.mkdir(exist_ok=True)
     return groups
 
 
 def leave(groups: list[Path]) -> None:
-    """Remove control groups in which nobody is any more."""
+    """Remove control groups in which nobody is any more; the last may need a moment to go."""
     for group in groups:
-        for path in sorted(group.rglob("*/"), reverse=True):
-            path.rmdir()
+        for path in (*sorted(group.rglob("*/"), reverse=True), group):
+            Machine.until(partial(removed, path))
+
+
+def removed(group: Path) -> bool:
+    """Remove a control group, unless somebody is still in it."""
+    try:
         group.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 class Machine:
@@ -190,7 +205,7 @@ class Machine:
             self._nspawn = subprocess.Popen(
                 ["sh", "-c", enter, "enter",
                  "systemd-nspawn", "-q", "-D", str(self.root), "--boot", *settings,
-                 "--console=read-only", "-M", f"backdoor-{SUITE}"],
+                 "--console=read-only", "-M", OURS],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
