@@ -43,10 +43,10 @@ def main(bars: int = 30, speed: float = 60.0, port: int = 0) -> None:
 def all_page(all_: Stand, port: int) -> tuple[Process, str]:
     """Start the page of all bars; return it with its link, which leads to the tiles."""
     file = all_.folder / "all.toml"
+    hosts = ", ".join(f'"127.0.0.1:{node.mqtt_port}"' for node in all_.nodes)
     file.write_text(
         (all_.folder / "centre.toml").read_text()
-        + '[house]\nvenue = "centre"\n[mqtt]\nhost = "127.0.0.1"\n'
-        + f"port = {all_.nodes[0].mqtt_port}\nprotocol = 4\n"
+        + f'[house]\nvenue = "centre"\n[mqtt]\nhost = [{hosts}]\nprotocol = 4\n'
         + f'[web]\nhost = "127.0.0.1"\nport = {port}\nvenues = "+"\n'
         + f'secret_file = "{all_.folder / "secret"}"\n',
         encoding="utf-8",
