@@ -119,6 +119,7 @@ centre: needs dev
 
 test-centre: needs dev
 	@if [ -d tests/centre ]; then $(BIN)/pytest tests/centre $(ARGS); fi
+	@$(BIN)/python -m tests.tools.centre rate
 	@$(BIN)/python -m tests.tools.centre week
 	@$(BIN)/python -m tests.tools.centre chaos $(or $(ROUNDS),200)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -14,7 +14,7 @@ from controller.config.settings import CentreSettings, Config, NightsSettings
 from web.centre.consumer import Consumer
 from web.centre.sender import Sender
 from web.nights import outbox
-from web.nights.database import Row, connect
+from web.nights.database import Row, StoreError, connect
 from web.nights.events import Event, parse
 from web.nights.store import Store
 
@@ -118,3 +118,10 @@ def rows(database: str, sql: str) -> list[Row]:
 def ranges(database: str) -> list[Row]:
     """Return which numbers have come."""
     return rows(database, "SELECT venue, boot, first_seq, last_seq FROM seen ORDER BY 1, 2, 3")
+
+
+def come(database: str) -> list[Row]:
+    """Return which numbers have come; nothing while there is no store yet."""
+    with suppress(StoreError):
+        return ranges(database)
+    return []

@@ -1,6 +1,6 @@
 """``python -m tests.tools.centre WHAT [NUMBERS]``: try the centre, break it, measure it.
 
-``demo [BARS] [SPEED] [PORT]``, ``chaos [ROUNDS]``, ``week``.
+``demo [BARS] [SPEED] [PORT]``, ``chaos [ROUNDS]``, ``week``, ``rate [EVENTS]``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from tests.tools.centre import chaos, demo, week
+from tests.tools.centre import chaos, demo, rate, week
 
 
 def main(what: str, *numbers: str) -> None:
@@ -21,6 +21,8 @@ def main(what: str, *numbers: str) -> None:
         chaos.main(int(numbers[0]) if numbers else 200)
     elif what == "week":
         week.main()
+    elif what == "rate":
+        rate.main(*map(int, numbers))
     else:
         raise SystemExit(__doc__)
 

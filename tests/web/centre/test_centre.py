@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.centre import bar, centre, ranges, rows
+from tests.support.centre import bar, centre, come, rows
 from tests.support.nats import Node
 from tests.support.postgres import Postgres
 from tests.support.wait import eventually
-from web.nights.database import Row, StoreError
-
-
-def come(database: str) -> list[Row]:
-    """Return which numbers have come; nothing while there is no store yet."""
-    with suppress(StoreError):
-        return ranges(database)
-    return []
 
 
 def test_events_of_two_bars_come_once_and_in_order(

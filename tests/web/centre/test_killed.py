@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.centre import bar, centre, rows
+from tests.support.centre import bar, centre, come, rows
 from tests.support.nats import Node
 from tests.support.postgres import Postgres
 from tests.support.wait import HANGS_S, eventually
-from tests.web.centre.test_centre import come
 from web.centre import stream
 
 #: Where it dies: what is called then, and whether before or after.
