@@ -61,9 +61,7 @@ async def connect(settings: CentreSettings, server: str, name: str) -> Client:
 
     ``name`` is ours: the answers come to ``_INBOX.<name>.>``, which no other bar may read.
     """
-    from nats.aio.client import Client
-
-    client = Client()
+    client = _new_client(encrypted=server.startswith("tls://"))
     try:
         await asyncio.wait_for(
             client.connect(
@@ -79,12 +77,30 @@ async def connect(settings: CentreSettings, server: str, name: str) -> Client:
             ),
             CONNECT_S,
         )
-    except CentreError:
-        raise
     except Exception as error:  # noqa: BLE001 - of many kinds, and each ends this connection
         await close(client)
         raise CentreError(f"[centre] servers: {server}: {words(error)}") from None
     return client
+
+
+def _new_client(*, encrypted: bool) -> Client:
+    """Return a client that, if it is to be ``encrypted``, says nothing of us in the clear.
+
+    A node says before TLS begins whether it wants TLS, and nats-py believes it: whoever stands
+    between could say no, and would get the password.
+    """
+    from nats.aio.client import Client
+
+    class Careful(Client):
+        def _connect_command(self) -> bytes:
+            if encrypted and not self._server_info.get("tls_required"):
+                raise CentreError(
+                    "it does not encrypt, so it does not get our password: give the"
+                    " node TLS; if it has it, somebody stands between"
+                )
+            return super()._connect_command()
+
+    return Careful()
 
 
 def _secrets(settings: CentreSettings) -> dict[str, Any]:
