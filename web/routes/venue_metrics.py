@@ -117,7 +117,7 @@ def _of_states(states: Mapping[str, Json]) -> Iterator[Metric]:
     for venue, state in states.items():
         try:
             values = {"guests": float(state["occupancy"]["count"]), **conditions(state)}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             log.warning("%s: metrics left out, its state makes no sense: %r", venue, error)
             continue
         for name, value in values.items():

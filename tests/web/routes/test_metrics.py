@@ -233,6 +233,8 @@ def test_every_bar_of_a_centre_has_its_line(centre: Flask, controller: FakeContr
     say(controller, "backdoor/cave/status", b"online")
     say(controller, "backdoor/broken/state", b"{")
     say(controller, "backdoor/strange/state", encode({**state, "door_knock": 7}))
+    huge = encode({**state, "occupancy": {"count": "huge"}}).replace(b'"huge"', b"9" * 400)
+    say(controller, "backdoor/huge/state", huge)
     found = values(centre)
     assert found["backdoor_venue_over_capacity venue=nook"] == 1
     assert found["backdoor_venue_over_capacity venue=cave"] == 0
