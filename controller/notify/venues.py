@@ -11,6 +11,7 @@ message.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -51,6 +52,10 @@ STANDING: Mapping[str, tuple[str, str, bool]] = {
     "old_release": ("fault", "info", False),
     "centre_away": ("dark", "critical", True),
 }
+#: No release of ours has longer numbers, and Python reads none of thousands of digits.
+RELEASE = re.compile(r"\d{1,9}(\.\d{1,9}){0,9}", re.ASCII)
+#: Of a release that is none, in a message.
+SHOWN = 40
 DARK = ("bar_offline", "bar_silent")
 
 
@@ -220,10 +225,9 @@ def _conditions(
     if door_s >= UNANSWERED_S:
         yield "door_unanswered", {"age_s": door_s}
     if _number(state.release) < _number(newest):
-        yield "old_release", {"release": state.release or "?", "newest": newest}
+        yield "old_release", {"release": state.release[:SHOWN] or "?", "newest": newest}
 
 
 def _number(release: str) -> tuple[int, ...]:
     """Return a release as numbers that can be compared; what is none is older than all."""
-    parts = release.split(".")
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
+    return tuple(map(int, release.split("."))) if RELEASE.fullmatch(release) else ()
