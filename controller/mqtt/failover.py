@@ -64,8 +64,8 @@ class Brokers:
         self._better = self._brokers.index(broker)
 
     def better(self) -> bool:
-        """Return whether an earlier broker works again."""
-        return self._better is not None
+        """Return whether an earlier broker works again: one that is used by now is none."""
+        return self._better is not None and self._better < self._at
 
     def next(self, *, steady: bool) -> None:
         """Choose: an earlier one that works, else the one after, and after the last the first.
@@ -75,12 +75,12 @@ class Brokers:
         """
         if self._returned:
             self._ask_s = ASK_S[0] if steady else min(2 * self._ask_s, ASK_S[1])
-        self._returned = self._better is not None
-        if self._better is None:
-            self._at = (self._at + 1) % len(self._brokers)
+        better, self._better = self._better, None
+        self._returned = better is not None and better < self._at
+        if better is not None and self._returned:
+            self._at = better
         else:
-            self._at = self._better
-        self._better = None
+            self._at = (self._at + 1) % len(self._brokers)
 
 
 def watch(

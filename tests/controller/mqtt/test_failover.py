@@ -147,6 +147,17 @@ def test_order_of_the_brokers() -> None:
     assert brokers.now == one  # after the last the first
 
 
+def test_broker_that_is_found_when_it_is_used_already_is_not_left() -> None:
+    one, two = (At(host) for host in ("one", "two"))
+    brokers = Brokers([one, two])
+    brokers.next(steady=True)
+    brokers.next(steady=True)  # two was lost while one was asked
+    brokers.works(one)
+    assert not brokers.better()
+    brokers.next(steady=True)
+    assert (brokers.now, brokers.ask_s) == (two, ASK_S[0])
+
+
 def test_broker_with_tls_is_reached_with_its_certificate_only(
     tmp_path: Path, make_broker: Callable[..., Broker]
 ) -> None:
