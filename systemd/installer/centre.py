@@ -180,14 +180,23 @@ def with_centre(text: str, servers: list[str], ca: str) -> str:
     values = {"servers": shown, "credentials": f'"{CREDENTIALS}"' if servers else '""'}
     values["ca"] = f'"{ca}"'
     changed = _with_values(text, values)
-    before, after = tomllib.loads(text), tomllib.loads(changed)
-    rest = [
-        {key: value for key, value in one.items() if key != "centre"} for one in (before, after)
-    ]
-    wanted: dict[str, Any] = {"servers": servers, "ca": ca}
-    if rest[0] != rest[1] or not wanted.items() <= after["centre"].items():
-        raise StopError(f"the configuration's [centre] can't be written: set servers = {shown}")
+    if not _differ_only_there(text, changed, {"servers": servers, "ca": ca}):
+        raise StopError(
+            "the configuration's [centre] can't be written: give it one line for each key, with"
+            f" servers = {shown}"
+        )
     return changed
+
+
+def _differ_only_there(text: str, changed: str, wanted: dict[str, Any]) -> bool:
+    """Return whether what was changed has ``wanted`` in [centre], and all else as it was."""
+    try:
+        before, after = tomllib.loads(text), tomllib.loads(changed)
+    except tomllib.TOMLDecodeError:  # a list over several lines, or a second [centre]
+        return False
+    found = after.pop("centre", {})
+    before.pop("centre", None)
+    return before == after and wanted.items() <= found.items()
 
 
 def _with_values(text: str, values: dict[str, str]) -> str:

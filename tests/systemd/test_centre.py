@@ -105,6 +105,18 @@ def test_configuration_of_before_gets_the_section(parts: Any, tmp_path: Path) ->
     assert tomllib.loads(bar.config.read_text())["centre"]["servers"] == ["tls://one.example:4222"]
 
 
+@pytest.mark.parametrize(
+    "section", ['[centre]\nservers = [\n  "tls://a:4222",\n]\n', "[ centre ]\n", "[centre]"]
+)
+def test_section_that_cannot_be_written_is_left_as_it_is(
+    parts: Any, tmp_path: Path, section: str
+) -> None:
+    bar = Bar(parts, tmp_path, section)
+    why = refused(bar, lambda: bar.join("one.example"))
+    assert 'servers = ["tls://one.example:4222"]' in why
+    assert bar.config.read_text() == section
+
+
 def test_own_certificate_is_kept_and_trusted(bar: Bar, tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text("certificate")
