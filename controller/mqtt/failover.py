@@ -116,7 +116,7 @@ def works(broker: Broker, peer: Peer, stop: Event) -> bool:
         try:
             doubted = bool(probe.subscriptions)
             Connection(broker, probe, SendQueue(), wake, leave, doubted=doubted).run()
-        except (LinkError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are asked on
             log.debug("broker %s: %s", broker, error)
     return proved.is_set()
 

@@ -147,6 +147,12 @@ def test_order_of_the_brokers() -> None:
     assert brokers.now == one  # after the last the first
 
 
+def test_name_that_is_none_does_not_end_the_asking() -> None:
+    got = Received()
+    peer = Peer("page", (), got.on_message, got.on_up, got.on_ack)
+    assert not works(At("a..b"), peer, Event())
+
+
 def test_broker_that_is_found_when_it_is_used_already_is_not_left() -> None:
     one, two = (At(host) for host in ("one", "two"))
     brokers = Brokers([one, two])
