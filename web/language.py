@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, request, session
 from flask_babel import (  # type: ignore[import-untyped]
     Babel,
+    format_decimal,
     get_locale,
     gettext,
     lazy_gettext,
@@ -36,6 +37,11 @@ def plural(one: str, many: str, n: int, **names: object) -> str:
 def plurals(one: str, many: str) -> tuple[str, str]:
     """Return both forms as they are: for tables made at import, to be given to `plural`."""
     return one, many
+
+
+def decimal(number: float) -> str:
+    """Return a number as the language of the request writes it: 0.5, in Italian 0,5."""
+    return str(format_decimal(number))
 
 
 def current_language() -> str:

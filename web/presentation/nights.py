@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from controller.codec import iso
-from web.language import _, lazy, plural
+from web.language import _, decimal, lazy, plural
 from web.nights.answers import Answers, Cell, Table
 from web.nights.events import Event
 from web.nights.spans import Span, span_of
@@ -227,6 +227,8 @@ def cell_words(column: str, value: Cell) -> str:
         return _moment(str(value))
     if column == "hour":
         return f"{int(value):02d}"
+    if isinstance(value, float):
+        return decimal(value)
     return str(WORDS.get((column, str(value)), value))
 
 
@@ -310,18 +312,20 @@ def bars(rows: Sequence[tuple[str, float]], what: str) -> Chart:
         high = round((BOTTOM - TOP) * value / top, 1)
         wide = round(max(pitch * 0.8, 1.0), 1)
         left, y = round(x + pitch * 0.1, 1), round(BOTTOM - high, 1)
-        drawn.append(Bar(left, y, wide, high, f"{label}: {value:g}"))
+        drawn.append(Bar(left, y, wide, high, f"{label}: {decimal(value)}"))
         if number % every == 0:
             labels.append((round(x + pitch / 2, 1), label))
     count = round(top / step)
     levels = [
-        (round(BOTTOM - (BOTTOM - TOP) * n / count, 1), f"{n * step:g}") for n in range(count + 1)
+        (round(BOTTOM - (BOTTOM - TOP) * n / count, 1), decimal(n * step)) for n in range(count + 1)
     ]
     return Chart(drawn, labels, levels, what)
 
 
 def _step(most: float) -> float:
-    """Return the distance between levels: 1, 2 or 5 times a power of ten."""
+    """Return the distance between levels: 1, 2 or 5 times a power of ten; 1 where all is 0."""
+    if not most:
+        return 1.0
     size = 0.1
     while True:
         for step in (size, 2 * size, 5 * size):

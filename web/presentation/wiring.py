@@ -187,10 +187,15 @@ def _pin(number: int, line: Json | None, gpio: int | None) -> Pin:
         kind = "in" if name in MEANS else "strike" if name == "strike" else "out"
         return Pin(number, kind, wire_name(name), name)
     if number in POWER:
-        return Pin(number, "power", POWER[number])
+        return Pin(number, "power", power_words(POWER[number]))
     if number in GROUNDS:
         return Pin(number, "ground", _("ground"))
     return Pin(number, "free", f"GPIO {gpio}")
+
+
+def power_words(volts: str) -> str:
+    """Return a voltage as the language of the request writes it."""
+    return {"3.3 V": _("3.3 V")}.get(volts, volts)
 
 
 def _silent(line: Json) -> dict[str, str]:
@@ -206,7 +211,7 @@ def _row(line: Json) -> dict[str, str]:
         "state": "fault" if faults else "active" if line["level"] else "rest",
         "level": level,
         "short": ("! " if faults else "") + (f"{level} · {passed}" if passed else level),
-        "volts": "3.3 V" if line["level"] == (line["active"] == "high") else "0 V",
+        "volts": power_words("3.3 V") if line["level"] == (line["active"] == "high") else "0 V",
         "ago": _("%(age)s ago", age=passed) if passed else "",
         "edges": str(line.get("edges", UNKNOWN)),
         "noise": str(line.get("noise", UNKNOWN)),
