@@ -487,6 +487,7 @@ def test_backup_is_restored_on_a_new_card(machine: Machine) -> None:
     assert installed_files(machine) == []
     machine.do("useradd", "--system", "somebody")
     machine.mock_pins()
+    machine.more_logins()
     machine.do(*INSTALL)
     said = machine.do("backdoor", "restore", "/root/bar.tar.gz")
     assert "what was there is in /var/lib/backdoor/before-restore-1" in said
