@@ -15,6 +15,8 @@ from controller.config.types import ValueType, flag, text, whole
 #: ``host``, ``host:port`` and ``[::1]:port``; an IPv6 address without brackets has no port.
 _WITH_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)", re.ASCII)
 _LAST_PORT = 65535
+#: Of DNS, with the dot at its end.
+_LONGEST_NAME = 254
 _ALONE = "must be the host alone: port, username, password and tls are keys of their own"
 _KEYS: Mapping[str, ValueType] = {
     "host": text,
@@ -68,7 +70,7 @@ def at(host: str, settings: Mapping[str, Any], *, fixed: bool = False) -> Broker
     """Return the broker at ``host`` or ``host:port``; ``fixed``: the port stands beside it."""
     found = None if fixed else _WITH_PORT.fullmatch(host)
     if found is None:
-        return Broker(**{**settings, "host": host})
+        return Broker(**{**settings, "host": host.strip("[]")})
     return Broker(**{**settings, "host": found[1].strip("[]"), "port": int(found[2])})
 
 
@@ -90,7 +92,7 @@ def _one_host(value: object) -> str:
     found = str(text.read(value))
     if _is_url(found):  # which may show a password
         raise ExceptionGroup("host", [ValueError(_ALONE)])
-    if any(_port_problem(found)):
+    if found and any(_host_problem(found)):
         raise ValueError
     return found
 
@@ -120,22 +122,32 @@ def _entry_problems(table: Mapping[str, object]) -> Iterator[str]:
     host = table.get("host")
     if not host:
         yield "host must name the broker"
-    elif isinstance(host, str) and "port" not in table:
-        yield from _port_problem(host)
+    elif isinstance(host, str):
+        yield from _host_problem(host, fixed="port" in table)
 
 
-def _port_problem(host: str) -> Iterator[str]:
-    found = _WITH_PORT.fullmatch(host)
-    if found and not 0 < int(found[2]) <= _LAST_PORT:
-        yield f"the port of {host} must be from 1 to {_LAST_PORT}"
-    elif not found and _is_url(host):
+def _host_problem(host: str, *, fixed: bool = False) -> Iterator[str]:
+    found = None if fixed else _WITH_PORT.fullmatch(host)
+    name = found[1] if found else host
+    if _is_url(host):
         yield _ALONE
-    elif not found and (" " in host or (":" in host and not _is_ipv6(host))):
+    elif not (_is_ipv6(name) if set(name) & set(":[]") else _is_name(name)):
         yield f"{host} is no host"
+    elif found and not 0 < int(found[2]) <= _LAST_PORT:
+        yield f"the port of {host} must be from 1 to {_LAST_PORT}"
 
 
 def _is_url(host: str) -> bool:
     return "/" in host or "@" in host
+
+
+def _is_name(host: str) -> bool:
+    """Whether it can be asked for: a name whose parts are too long or empty can't be encoded."""
+    try:
+        encoded = host.encode("idna")
+    except UnicodeError:
+        return False
+    return len(encoded) <= _LONGEST_NAME and b" " not in encoded
 
 
 def _is_ipv6(host: str) -> bool:

@@ -32,6 +32,7 @@ def test_one_host_is_as_it_always_was() -> None:
         ("bar.local:1884", ("bar.local", 1884)),
         ("[::1]:1884", ("::1", 1884)),
         ("::1", ("::1", 1883)),
+        ("[::1]", ("::1", 1883)),
         ("fe80::1:2", ("fe80::1:2", 1883)),
     ],
 )
@@ -77,12 +78,42 @@ def test_empty_list_and_what_is_no_host_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:-1", "localhost:１８８３", "a:b", "a b", "[::1", "::1]:7", "10.0.0.2:"]
+    "host",
+    [
+        "localhost:-1",
+        "localhost:１８８３",
+        "a:b",
+        "a b",
+        "[::1",
+        "::1]:7",
+        "10.0.0.2:",
+        "a..b",
+        ".a",
+        "a..",
+        "a..b:1884",
+        f"{'x' * 64}.local",
+        "ä" * 64,
+        f"{'x.' * 127}x",
+        "a b:1884",
+        "[a]:1884",
+        "[a]",
+        "[]",
+        "a\xa0b",
+    ],
 )
 def test_what_can_be_no_host_is_refused_alone_and_in_a_list(host: str) -> None:
     (alone,) = problems(host)
     assert alone.startswith("x.toml: [mqtt] host: must be a host,")
     assert problems([host]) == [f"x.toml: [mqtt] host: entry 1: {host} is no host"]
+
+
+def test_host_beside_its_port_is_checked_as_well() -> None:
+    assert problems([{"host": "a..b", "port": 1884}, {"host": "a:1", "port": 2}]) == [
+        "x.toml: [mqtt] host: entry 1: a..b is no host",
+        "x.toml: [mqtt] host: entry 2: a:1 is no host",
+    ]
+    (found,) = brokers(host=[{"host": "[::1]", "port": 1884}])
+    assert (found.host, found.port) == ("::1", 1884)
 
 
 @pytest.mark.parametrize("url", ["mqtt://bar:secret@host", "bar:secret@host", "mqtts://host:8883/"])
@@ -92,7 +123,20 @@ def test_url_in_the_place_of_a_host_shows_no_password(url: str) -> None:
     assert problems([url]) == [f"x.toml: [mqtt] host: entry 1: {alone}"]
 
 
-@pytest.mark.parametrize("host", ["::1", "[::1]", "fe80::1%eth0", "[fe80::1]:1884", "bar.local"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "::1",
+        "[::1]",
+        "fe80::1%eth0",
+        "[fe80::1]:1884",
+        "bar.local",
+        "bar.local.",
+        "bär.local",
+        "a_b",
+        "x" * 63,
+    ],
+)
 def test_host_in_any_form_is_taken(host: str) -> None:
     assert parse({"mqtt": {"host": host}}, "x.toml").mqtt.host == host
     assert parse({"mqtt": {"host": [host]}}, "x.toml").mqtt.host
