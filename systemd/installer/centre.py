@@ -29,6 +29,8 @@ LOOPBACK = ("127.0.0.1", "localhost")
 TOPICS = ("status", "occupancy", "session", "door", "state", "night")
 #: A place as it may be written: a name or an IPv4 address, with or without a port.
 PLACE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(?::(\d{1,5}))?")
+#: A broker with its port, as the controller reads it; an IPv6 address without brackets has none.
+WITH_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)", re.ASCII)
 #: What NATS takes as one part of a subject.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CREDENTIAL = re.compile(r"([A-Za-z0-9_-]{1,64}):(\S{8,200})")
@@ -58,7 +60,7 @@ notifications false
 cleansession true
 keepalive_interval 10
 restart_timeout 1 5
-{house}
+{house_tls}{house}
 
 # The centre. NATS refuses a client id with a dot, a bridge's own bit in the protocol's version, and
 # a bridge's notes about itself.
@@ -259,6 +261,7 @@ def bridge_text(
         broker=house_broker(config),
         user=house[0],
         password=house[1],
+        house_tls=_house_tls(config),
         house=_topics(base, "in", "out", may_ask),
         addresses=" ".join(map(str, nodes)),
         venue=venue,
@@ -269,16 +272,36 @@ def bridge_text(
     )
 
 
-def house_broker(config: str) -> str:
-    """Return where the bar's broker is: the first, if there are several."""
+def _house(config: str) -> dict[str, Any]:
+    """Return what is configured of the bar's broker: of the first, if there are several."""
     mqtt = section(config, "mqtt")
     first: Any = mqtt.get("host") or "127.0.0.1"
     if isinstance(first, list):
         first = first[0]
-    own = first if isinstance(first, dict) else {"host": first}
-    host, port = str(own.get("host")), own.get("port", mqtt.get("port", 1883))
-    found = PLACE.fullmatch(host)
-    return host if found and found[3] and "port" not in own else f"{host}:{port}"
+    own = dict(first) if isinstance(first, dict) else {"host": first}
+    found = None if "port" in own else WITH_PORT.fullmatch(str(own.get("host")))
+    if found:
+        own["host"], own["port"] = found[1], found[2]
+    return {**mqtt, **own}
+
+
+def house_broker(config: str) -> str:
+    """Return where the bar's broker is, as ``HOST:PORT``.
+
+    mosquitto takes what stands behind the last colon as the port, and looks in vain for a host in
+    brackets (tried with 2.0.11): an IPv6 address goes without.
+    """
+    house = _house(config)
+    return f"{str(house.get('host')).strip('[]')}:{house.get('port', 1883)}"
+
+
+def _house_tls(config: str) -> str:
+    """Return how the bar's broker is trusted, if the controller goes there by TLS as well."""
+    house = _house(config)
+    if not house.get("tls"):
+        return ""
+    kind = "cafile" if house.get("ca") else "capath"
+    return TLS.format(kind=kind, where=house.get("ca") or SYSTEM_CERTIFICATES)
 
 
 def _topics(base: str, state: str, command: str, may_ask: bool) -> str:

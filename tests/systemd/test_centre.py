@@ -117,6 +117,45 @@ def test_section_that_cannot_be_written_is_left_as_it_is(
     assert bar.config.read_text() == section
 
 
+@pytest.mark.parametrize(
+    ("mqtt", "address"),
+    [
+        ("", "127.0.0.1:1883"),
+        ('host = "bar.local:1884"', "bar.local:1884"),
+        ('host = "a_b:1884"', "a_b:1884"),
+        ('host = "bar.local"\nport = 1885', "bar.local:1885"),
+        ('host = "[::1]:1884"', "::1:1884"),
+        ('host = "::1"', "::1:1883"),
+        ('host = "[::1]"\nport = 1885', "::1:1885"),
+        ('host = [{ host = "[::1]", port = 1884 }, "other"]', "::1:1884"),
+        ('port = 1885\nhost = ["n1", "n2:1884"]', "n1:1885"),
+    ],
+)
+def test_bars_broker_stands_in_the_bridge_as_mosquitto_reads_it(
+    parts: Any, mqtt: str, address: str
+) -> None:
+    assert parts.centre.house_broker(f"[mqtt]\n{mqtt}\n") == address
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "said"),
+    [
+        ("tls = true", "bridge_capath /etc/ssl/certs\nbridge_insecure false\n"),
+        ('tls = true\nca = "/ca.pem"', "bridge_cafile /ca.pem\nbridge_insecure false\n"),
+        ('host = [{ host = "n1", tls = true, ca = "/1.pem" }]', "bridge_cafile /1.pem\n"),
+        ('tls = true\nhost = [{ host = "n1", tls = false }]', ""),
+        ('host = ["n1", { host = "n2", tls = true }]', ""),
+    ],
+)
+def test_bars_broker_is_reached_by_tls_as_the_controller_reaches_it(
+    parts: Any, tmp_path: Path, mqtt: str, said: str
+) -> None:
+    bar = Bar(parts, tmp_path, f"[lines]\n[mqtt]\n{mqtt}\n")
+    bar.join("one.example")
+    house = bar.bridge.partition("connection centre")[0]
+    assert said in house if said else "bridge_" not in house
+
+
 def test_own_certificate_is_kept_and_trusted(bar: Bar, tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text("certificate")
@@ -307,6 +346,25 @@ def test_bridge_goes_by_tls_with_the_bars_own_rights(
             before = log.read_text().count(refused)
             eventually(lambda: log.read_text().count(refused) > before)
             assert seen.latest == {"backdoor/bar/state": b"now"}
+
+
+@pytest.mark.parametrize("host", ["[::1]", "localhost"])
+def test_bridge_hears_a_bars_broker_with_tls_also_by_ipv6(
+    parts: Any, nats: Node, make_broker: Callable[..., Broker], tmp_path: Path, host: str
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    port = free_port()
+    text = f'[lines]\n[mqtt]\nhost = "{host}:{port}"\n'
+    tls = f'tls = true\nca = "{certificate}"\n' if host == "localhost" else ""
+    files = (f"certfile {certificate}", f"keyfile {key}") if tls else ()
+    bar = Bar(parts, tmp_path, text + tls)
+    bar.join(f"127.0.0.1:{nats.mqtt_port}")
+    address = "127.0.0.1" if tls else "::1"
+    own = make_broker("allow_anonymous true", f"listener {port} {address}", *files)
+    make_broker(*bar.bridge.splitlines())
+    with closing(Listener(nats.mqtt_port)) as seen, closing(Listener(own.port)) as controller:
+        controller.say("state", "now")  # which the broker keeps
+        eventually(lambda: seen.latest == {"backdoor/bar/state": b"now"})
 
 
 @contextmanager
