@@ -34,6 +34,8 @@ WITH_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)", re.ASCII)
 #: What NATS takes as one part of a subject.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CREDENTIAL = re.compile(r"([A-Za-z0-9_-]{1,64}):(\S{8,200})")
+#: What stands around a host in [centre] servers.
+SERVER = re.compile(r"^\w+://|:\d+/?$")
 KEPT = re.compile(r"^# centre: (.+)$", re.MULTILINE)
 COMMANDS = re.compile(r"^topic cmd/\+ in ", re.MULTILINE)
 
@@ -225,14 +227,34 @@ def commands(options: Namespace) -> bool:
     """Return whether the centre may send commands: only by the owner's word, which is kept."""
     if options.centre_commands is not None:
         return bool(options.centre_commands)
-    return BRIDGE.is_file() and bool(COMMANDS.search(BRIDGE.read_text()))
+    return bool(COMMANDS.search(_before()))
+
+
+def _before() -> str:
+    """Return the bridge's configuration of the run before; "" if there is none."""
+    return BRIDGE.read_text(errors="replace") if BRIDGE.is_file() else ""
+
+
+def _kept(executor: Executor, config: str) -> list[Place]:
+    """Return the nodes of the run before; where the bridge's file is damaged, [centre] has them."""
+    found = KEPT.search(_before())
+    if found and all(PLACE.fullmatch(host) for host in found[1].split()):
+        return places(found[1].split())
+    servers = section(config, "centre").get("servers")
+    hosts = [SERVER.sub("", str(server)) for server in servers] if servers else []
+    if not hosts:
+        raise StopError(f"{BRIDGE}: is damaged; give --centre HOST again, or --no-centre")
+    executor.note(
+        f"{BRIDGE}: was damaged, and is made anew for {' '.join(hosts)}, without commands"
+    )
+    return places(hosts)
 
 
 def bridge(executor: Executor, options: Namespace, config: str) -> bool:
     """Write the bridge's configuration; return whether it changed."""
     if not wanted(options):
         return False
-    nodes = places(options.centre or KEPT.findall(BRIDGE.read_text())[0].split())
+    nodes = places(options.centre) or _kept(executor, config)
     house = ETC / "centre.login"
     if executor.dry_run and not (house.exists() and CREDENTIALS.exists()):
         return executor.write(BRIDGE, "")

@@ -76,7 +76,7 @@ class Executor:
 
     def write(self, path: Path, text: str, mode: int = 0o644, group: str = "root") -> bool:
         """Give a file this text and mode; return False if it has the text already."""
-        if path.is_file() and path.read_text() == text:
+        if path.is_file() and path.read_bytes() == text.encode():
             return False
         self.log_step(f"write {path}")
         if not self.dry_run:

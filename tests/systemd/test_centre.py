@@ -181,6 +181,19 @@ def test_upgrade_keeps_the_centre_and_what_it_may(bar: Bar) -> None:
     assert "\n#topic write" in bar.parts.broker.RIGHTS.read_text().split("user backdoor-centre")[1]
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xff\x00", b"# centre: \xff:x\n", b"# centre: \n"])
+def test_damaged_bridge_is_made_anew_from_the_configuration(bar: Bar, damage: bytes) -> None:
+    bar.join("one.example", "127.0.0.1")
+    before = bar.bridge
+    bar.parts.centre.BRIDGE.write_bytes(damage)
+    assert bar.install()
+    assert bar.bridge == before
+    bar.parts.centre.BRIDGE.write_bytes(damage)
+    bar.config.write_text(SHIPPED)
+    why = refused(bar, bar.install)
+    assert why.endswith("is damaged; give --centre HOST again, or --no-centre")
+
+
 def test_without_a_centre_nothing_of_it_is_there_and_leaving_removes_all(bar: Bar) -> None:
     assert not bar.install()
     assert "centre" not in bar.parts.broker.RIGHTS.read_text()
