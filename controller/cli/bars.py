@@ -7,6 +7,7 @@ nor write anything of another bar's, and has no hand in what the centre keeps.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -31,6 +32,9 @@ HOOK_LIMIT_S = 60.0
 #: What NATS takes as one part of a subject.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PASSWORD_BYTES = 24
+#: What has a meaning of its own in a topic or a subject, or ends one.
+NOT_IN_A_PREFIX = re.compile(r"[\s>*+#$\x00]|//|^/|/$|^$")
+LOCK = ".bars.lock"
 
 HEAD = """\
 # Written by `backdoor centre bar`: a line for each user; each node's nats-server.conf includes it.
@@ -70,7 +74,9 @@ class User:
 
     def rights(self, prefix: str) -> dict[str, list[str]]:
         """Return the subjects that it may publish to and subscribe to, below ``prefix``."""
-        base = prefix.replace("/", ".")
+        from web.centre.wire import token
+
+        base = token(prefix)
         if self.name == CENTRE:
             # The stream's interface, and what MQTT needs for subscriptions of QoS 1.
             publish = ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>"]
@@ -97,6 +103,17 @@ class Users:
     def file(self) -> Path:
         """The file itself."""
         return self.folder / USERS
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait until no other command changes the users, and keep others waiting meanwhile."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def read(self) -> dict[str, User]:
         """Return the users by their names; none where there is no file yet."""
@@ -136,24 +153,37 @@ def write_private(file: Path, text: str) -> None:
     beside.replace(file)
 
 
-def add_bar(users: Users, name: str, prefix: str) -> User:
-    """Give a bar credentials of its own; raise `BarsError` if it has some already."""
+def add_bar(users: Users, name: str, prefix: str, target: Path) -> User:
+    """Give a bar credentials of its own, in the file ``target``; raise `BarsError` if it has some.
+
+    The file comes first: no server takes credentials that nobody has.
+    """
     _check_name(name)
-    there = users.read()
-    if name in there:
-        raise BarsError(f"{name}: has credentials; `backdoor centre bar revoke {name}` takes them")
-    added = User(name, new_password())
-    users.write({**_with_centre(users, there), name: added}, prefix)
+    with users.locked():
+        there = users.read()
+        if name in there:
+            way_out = f"`backdoor centre bar revoke {name}` takes them"
+            raise BarsError(f"{name}: has credentials; {way_out}")
+        if target.exists():
+            raise BarsError(f"{target}: is there already; name another --out")
+        added = User(name, new_password())
+        write_private(target, f"{added.name}:{added.password}\n")
+        try:
+            users.write({**_with_centre(users, there), name: added}, prefix)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
     return added
 
 
 def revoke_bar(users: Users, name: str, prefix: str) -> None:
     """Take a bar's credentials; raise `BarsError` if it has none."""
-    there = users.read()
-    if name not in there or name == CENTRE:
-        known = ", ".join(sorted(set(there) - {CENTRE})) or "none"
-        raise BarsError(f"{name}: no bar has this name; known are {known}")
-    users.write({key: user for key, user in there.items() if key != name}, prefix)
+    with users.locked():
+        there = users.read()
+        if name not in there or name == CENTRE:
+            known = ", ".join(sorted(set(there) - {CENTRE})) or "none"
+            raise BarsError(f"{name}: no bar has this name; known are {known}")
+        users.write({key: user for key, user in there.items() if key != name}, prefix)
 
 
 def new_password() -> str:
@@ -241,8 +271,21 @@ folder_option = click.option(
     show_default=True,
     help="Where the centre's files are.",
 )
+
+
+def _read_prefix(_context: click.Context, _option: click.Parameter, prefix: str) -> str:
+    """Return the prefix, or raise `BarsError`: a wildcard in it would reach what is another's."""
+    if NOT_IN_A_PREFIX.search(prefix):
+        raise BarsError(f"--prefix {prefix}: must be the bars' [mqtt] prefix, like backdoor or a/b")
+    return prefix
+
+
 prefix_option = click.option(
-    "--prefix", default="backdoor", show_default=True, help="[mqtt] prefix of the bars."
+    "--prefix",
+    default="backdoor",
+    show_default=True,
+    callback=_read_prefix,
+    help="[mqtt] prefix of the bars.",
 )
 
 
@@ -260,10 +303,7 @@ def add(name: str, folder: str, prefix: str, out: str | None) -> None:
     """Give a bar credentials; NAME is its [house] venue."""
     target = Path(out or f"{name}.centre")
     with _in_plain_words():
-        if target.exists():
-            raise BarsError(f"{target}: is there already; name another --out")
-        added = add_bar(Users(Path(folder)), name, prefix)
-        write_private(target, f"{added.name}:{added.password}\n")
+        add_bar(Users(Path(folder)), name, prefix, target)
         click.echo(f"{target}: take it to the bar, and there")
         click.echo(f"  sudo systemd/install --centre HOST... --centre-credentials {target}")
         click.echo(reload(Path(folder)))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from nats.aio.client import Client
 
-from controller.cli.bars import BarsError, User, Users, node_config, reload
+from controller.cli.bars import BarsError, User, Users, add_bar, node_config, reload
 from controller.cli.main import main
 from controller.config.settings import CentreSettings
 from tests.support.centre import bar
@@ -270,3 +271,53 @@ def test_configuration_of_three_nodes_has_tls_everywhere() -> None:
 
 def test_prefix_of_several_levels_becomes_a_subject() -> None:
     assert User("bar", "x").rights("bars/mine")["publish"] == ["bars.mine.bar.>"]
+
+
+def test_dot_in_a_prefix_is_written_as_nats_maps_it() -> None:
+    """A `.` would be a level of its own: rights to the subjects of nobody."""
+    assert User("bar", "x").rights("my.bars")["publish"] == ["my//bars.bar.>"]
+    assert User("centre", "x").rights("my.bars")["subscribe"][1:3] == ["my//bars", "my//bars.>"]
+
+
+@pytest.mark.parametrize(
+    "prefix", [">", "*", "a b", "a/>", "", "a//b", "/a", "a/", "+", "#", "$JS"]
+)
+@pytest.mark.parametrize("command", ["add", "revoke"])
+def test_prefix_with_a_wildcard_or_a_gap_is_refused(
+    centre: Centre, prefix: str, command: str
+) -> None:
+    centre.add("nook")
+    before = (centre.folder / "bars.conf").read_text()
+    more = ("bar", "--out", str(centre.folder / "out")) if command == "add" else ("nook",)
+    done = centre.run("bar", command, *more, "--prefix", prefix)
+    assert done.exit_code == 2
+    assert done.output.startswith(f"--prefix {prefix}: must be the bars' [mqtt] prefix")
+    assert (centre.folder / "bars.conf").read_text() == before
+
+
+def test_no_credentials_stay_that_nobody_has(centre: Centre) -> None:
+    centre.add("nook")
+    before = (centre.folder / "bars.conf").read_text()
+    done = centre.run("bar", "add", "bar", "--out", str(centre.folder / "missing/bar.centre"))
+    assert done.exit_code == 2
+    assert "missing" in done.output
+    assert (centre.folder / "bars.conf").read_text() == before
+
+
+def test_bar_gets_no_file_where_the_users_cannot_be_written(centre: Centre) -> None:
+    (centre.folder / "centre.credentials").mkdir()
+    out = centre.folder / "bar.centre"
+    assert centre.run("bar", "add", "bar", "--out", str(out)).exit_code == 2
+    assert not out.exists()
+
+
+def test_bars_that_are_added_at_once_all_stay(centre: Centre) -> None:
+    names = [f"bar{number}" for number in range(8)]
+    users = Users(centre.folder)
+    with ThreadPoolExecutor(len(names)) as pool:
+        for name in names:
+            pool.submit(add_bar, users, name, "backdoor", centre.folder / name)
+    kept = users.read()
+    assert sorted(kept) == [*names, "centre"]
+    for name in names:
+        assert (centre.folder / name).read_text() == f"{name}:{kept[name].password}\n"
