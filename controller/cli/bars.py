@@ -252,7 +252,8 @@ server_name: "{name}"
 listen: "0.0.0.0:4222"
 pid_file: "{folder}/{PID}"
 jetstream {{ store_dir: "/var/lib/nats", max_mem: 64MB, max_file: 20GB,
-  sync_interval: always }}  # what is acknowledged outlives a power cut of all nodes
+  sync_interval: always,  # what is acknowledged outlives a power cut of all nodes
+  strict: true }}  # what a node does not know is refused: no batch is taken by halves
 tls {tls}, timeout: 5 }}
 mqtt {{
   listen: "0.0.0.0:8883"

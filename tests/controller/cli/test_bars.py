@@ -265,6 +265,7 @@ def test_configuration_of_three_nodes_has_tls_everywhere() -> None:
     assert done.exit_code == 0
     assert done.output.count("cert_file") == 3  # clients, MQTT, the other nodes
     assert "verify: true" in done.output
+    assert "\n  strict: true }" in done.output
     assert 'routes: ["tls://a.example:6222", "tls://b.example:6222"' in done.output
     assert "cluster" not in node_config("n1", ["a.example"], Path("/x"))
 
