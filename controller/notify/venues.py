@@ -104,6 +104,8 @@ class VenuesDecider:
     ) -> None:
         self._most, self._release = most_an_hour, release
         self._bars: dict[str, Bar] = {}
+        #: Topics whose last message made no sense: the log has it once.
+        self._bad: set[str] = set()
         self._standing = set(memory.standing) if memory else set()
         self._allowances: dict[str, Allowance] = {}
         self._away_s: float | None = now.t_s
@@ -117,8 +119,11 @@ class VenuesDecider:
         try:
             self._take(venue, what, payload, now)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            log.warning("%s: ignored, %s", name, error)
+            if name not in self._bad and len(self._bad) < MOST_VENUES:
+                self._bad.add(name)
+                log.warning("%s: ignored until it makes sense, %s", name, error)
             return []
+        self._bad.discard(name)
         return self._look(now)
 
     def _take(self, venue: str, what: str, payload: bytes, now: Now) -> None:

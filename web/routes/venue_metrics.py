@@ -65,13 +65,15 @@ class VenueGauges(Collector):
         self._prefix, self._monotonic = f"{prefix}/", monotonic
         self._lock = threading.Lock()
         self._heard: dict[str, Heard] = {}
+        #: Topics, and bars, whose last message made no sense: the log has it once.
+        self._bad: set[str] = set()
 
     def topics(self) -> list[str]:
         """Return the topics to subscribe to."""
         return [f"{self._prefix}+/{name}" for name in TOPICS]
 
     def receive(self, _name: str, message: Message) -> None:
-        """Take one message of any bar; one that makes no sense is logged and ignored."""
+        """Take one message of any bar; one that makes no sense is logged, once, and ignored."""
         venue, _, what = message.topic.removeprefix(self._prefix).partition("/")
         if what not in TOPICS:
             return
@@ -79,8 +81,11 @@ class VenueGauges(Collector):
             with self._lock:
                 if venue in self._heard or len(self._heard) < MOST_VENUES:
                     self._take(self._heard.setdefault(venue, Heard()), what, message.payload)
+            self._bad.discard(message.topic)
         except (ValueError, RecursionError) as error:
-            log.warning("%s: ignored, %s", message.topic, error)
+            if message.topic not in self._bad:
+                self._bad.add(message.topic)
+                log.warning("%s: ignored until it makes sense, %s", message.topic, error)
 
     def _take(self, bar: Heard, what: str, payload: bytes) -> None:
         if what == "status":
@@ -106,10 +111,11 @@ class VenueGauges(Collector):
         known = {venue: bar for venue, bar in heard.items() if bar.state}
         ages = {venue: now_s - bar.state_s for venue, bar in known.items()}
         yield _gauge("state_age_seconds", "Age of what is known of it", ages)
-        yield from _of_states({venue: bar.state for venue, bar in known.items()})
+        yield from _of_states({venue: bar.state for venue, bar in known.items()}, self._bad)
 
 
-def _of_states(states: Mapping[str, Json]) -> Iterator[Metric]:
+def _of_states(states: Mapping[str, Json], bad: set[str]) -> Iterator[Metric]:
+    """Yield the gauges of all that makes sense; ``bad`` are the bars that the log has already."""
     found: dict[str, dict[str, float]] = {name: {} for name in ("guests", *MEANS)}
     releases = GaugeMetricFamily(
         "backdoor_venue_release", "The release that runs there", labels=["venue", "release"]
@@ -118,8 +124,11 @@ def _of_states(states: Mapping[str, Json]) -> Iterator[Metric]:
         try:
             values = {"guests": float(state["occupancy"]["count"]), **conditions(state)}
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            log.warning("%s: metrics left out, its state makes no sense: %r", venue, error)
+            if venue not in bad:
+                bad.add(venue)
+                log.warning("%s: metrics left out, its state makes no sense: %r", venue, error)
             continue
+        bad.discard(venue)
         for name, value in values.items():
             found[name][venue] = value
         releases.add_metric([venue, str(state.get("release", ""))], 1)

@@ -208,6 +208,18 @@ def test_what_makes_no_sense_is_ignored(owner: Owner, name: str, payload: bytes)
     assert owner.decider.handle(name, payload, now(1.0)) == []
 
 
+def test_bar_that_makes_no_sense_is_logged_once_until_it_does(
+    owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    for payload in (b"{", b"[]", b"{"):
+        owner.decider.handle("bar/state", payload, now(1.0))
+    owner.decider.handle("nook/state", b"{", now(1.0))
+    assert [record.args[0] for record in caplog.records] == ["bar/state", "nook/state"]  # type: ignore[index]
+    owner.state("bar", 2.0)
+    owner.decider.handle("bar/state", b"{", now(3.0))
+    assert len(caplog.records) == 3
+
+
 # --- the service, at a real centre ----------------------------------------------------------------
 
 

@@ -246,6 +246,28 @@ def test_every_bar_of_a_centre_has_its_line(centre: Flask, controller: FakeContr
     assert not [name for name in found if "venue=broken" in name or "guests venue=strange" in name]
 
 
+def test_bar_that_makes_no_sense_is_logged_once_until_it_does(
+    centre: Flask, controller: FakeController, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange = encode({**controller.state, "door_knock": 7})
+
+    def lines() -> int:
+        return len([one for one in caplog.records if one.name == "web.routes.venue_metrics"])
+
+    for _ in range(3):
+        say(controller, "backdoor/broken/state", b"{")
+        say(controller, "backdoor/strange/state", strange)
+        values(centre)
+    assert lines() == 2
+    for name in ("broken", "strange"):
+        say(controller, f"backdoor/{name}/state", encode(controller.state))
+    values(centre)
+    say(controller, "backdoor/broken/state", b"{")
+    say(controller, "backdoor/strange/state", strange)
+    values(centre)
+    assert lines() == 4
+
+
 def test_rules_name_metrics_that_are_there(
     app: Flask, centre: Flask, controller: FakeController
 ) -> None:
