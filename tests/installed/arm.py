@@ -35,7 +35,9 @@ TESTS = ("rules", "sensing", "gpio", "journal", "test_clock.py", "test_codec.py"
          "test_replay.py", "test_systemd.py", "test_trace.py")  # fmt: skip
 LIMIT_S = 90 * 60
 #: What of the checkout the tests do without.
-NOT_OURS = shutil.ignore_patterns(".git", ".*venv*", ".*_cache", "__pycache__", "dist", ".mutants")
+NOT_OURS = shutil.ignore_patterns(
+    ".git", ".lgd-*", ".*venv*", ".*_cache", "__pycache__", "dist", ".mutants"
+)
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 OURS = BINFMT / "backdoor-aarch64"
