@@ -95,9 +95,15 @@ def test_letting_in_twice_is_refused_with_its_reason(bar: Bar, page: Page) -> No
     page.route("**/events", lambda route: route.abort())  # this phone has not heard of the first
     let(page, 1).click()
     expect(page.locator(".told")).to_have_text("Done")
-    expect(let(page, 1)).not_to_have_attribute("data-phase", "done")  # until then it takes no tap
-    let(page, 1).evaluate("b => { b.dataset.state = 'yes'; b.form.requestSubmit(); }")
-    expect(page.locator(".told")).to_have_text("Refused: somebody is being let in already")
+    refused = "Refused: somebody is being let in already"
+
+    def is_refused() -> bool:
+        """Ask again: the key takes no tap for a moment, and the release may be over by then."""
+        let(page, 1).evaluate("b => { b.dataset.state = 'yes'; b.form.requestSubmit(); }")
+        page.wait_for_timeout(200)
+        return page.locator(".told").inner_text() == refused
+
+    eventually(is_refused)
 
 
 def test_hatch_answered_puts_its_light_out(bar: Bar, page: Page) -> None:
