@@ -116,6 +116,12 @@ def test_host_beside_its_port_is_checked_as_well() -> None:
     assert (found.host, found.port) == ("::1", 1884)
 
 
+def test_number_in_the_place_of_a_host_is_refused() -> None:
+    assert problems([{"host": 5}]) == [
+        "x.toml: [mqtt] host: entry 1: host must be text of at most 255 characters, got 5"
+    ]
+
+
 @pytest.mark.parametrize("url", ["mqtt://bar:secret@host", "bar:secret@host", "mqtts://host:8883/"])
 def test_url_in_the_place_of_a_host_shows_no_password(url: str) -> None:
     alone = "must be the host alone: port, username, password and tls are keys of their own"
