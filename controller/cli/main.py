@@ -10,22 +10,19 @@ import logging
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli.bars import bar, node
+from controller.cli.errors import Problem, user_errors
 
 if TYPE_CHECKING:
     from controller.config.settings import Config
 
 DAY_S = 86_400.0
-#: Exit code of errors that the user can mend: arguments, files, configuration.
-USAGE = 2
 
 config_option = click.option(
     "--config", "path", metavar="FILE", help="The configuration (default: see `backdoor --help`)."
@@ -33,31 +30,6 @@ config_option = click.option(
 set_option = click.option(
     "--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one key; repeatable."
 )
-
-
-class Problem(click.ClickException):
-    """An error that the user can mend: one line or more on stderr, exit code 2."""
-
-    exit_code = USAGE
-
-    def show(self, file: Any = None) -> None:
-        """Print the message as it is: it names its place itself."""
-        click.echo(self.message, err=True, file=file)
-
-
-@contextmanager
-def _user_errors() -> Iterator[None]:
-    """Turn errors that the user can mend into messages without a traceback."""
-    from controller.config.loader import ConfigError
-
-    try:
-        yield
-    except ConfigError as error:
-        raise Problem(str(error)) from None
-    except BrokenPipeError:
-        raise  # the reader closed the pipe: click ends quietly
-    except OSError as error:
-        raise Problem(f"{error.filename or 'output'}: {error.strerror or error}") from None
 
 
 def _config(path: str | None, sets: tuple[str, ...]) -> Config:
@@ -87,7 +59,7 @@ def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> 
     from controller.replay import wired_by
     from controller.trace import TraceError, load_trace
 
-    with _user_errors():
+    with user_errors():
         try:
             rows = load_trace(trace)
         except TraceError as error:
@@ -108,7 +80,7 @@ def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> No
     from controller.gpio.header import svg as drawn
     from controller.gpio.header import table
 
-    with _user_errors():
+    with user_errors():
         config = _config(path, sets)
         _check_addresses(config, path)
         if svg is not None:
@@ -174,7 +146,7 @@ def journal(
     from controller.maintenance.owner import as_owner
     from controller.trace import cut, flights
 
-    with _user_errors():
+    with user_errors():
         config = _config(path, sets)
         with as_owner(Path(config.journal.path).parent):
             if trace is None:
@@ -211,7 +183,7 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
     from web import pair_link
     from web.security.pairing import Pairing, PairingError, qr_text
 
-    with _user_errors():
+    with user_errors():
         config = _config(path, sets)
         try:
             with as_owner(Path(config.web.secret_file).parent):
@@ -241,7 +213,7 @@ def backup(target: Path | None, path: str | None, sets: tuple[str, ...]) -> None
     from controller.config.loader import DEFAULT_PATH
     from controller.maintenance.archive import BackupError
 
-    with _user_errors():
+    with user_errors():
         try:
             make_backup(_config(path, sets), Path(path or DEFAULT_PATH), target, click.echo)
         except BackupError as error:
@@ -261,7 +233,7 @@ def restore(backup: Path, path: str | None) -> None:
     from controller.maintenance.restore import restore as restored
     from controller.maintenance.services import services_stopped
 
-    with _user_errors():
+    with user_errors():
         try:
             for line in restored(backup, Path(path or DEFAULT_PATH), services_stopped()):
                 click.echo(line)
@@ -284,7 +256,7 @@ def report(target: Path | None, path: str | None, yes: bool) -> None:
     from controller.maintenance.archive import BackupError
 
     ask = (lambda _: True) if yes or not sys.stdin.isatty() else _confirm
-    with _user_errors():
+    with user_errors():
         try:
             make_report(Path(path or DEFAULT_PATH), target or Path(), click.echo, ask)
         except BackupError as error:
@@ -306,7 +278,7 @@ def nights(path: str | None, sets: tuple[str, ...], form: str | None, **asked: s
 
     if asked["table"] and asked["table"] not in TABLES:
         raise Problem(f'--table: there is no "{asked["table"]}", but {", ".join(TABLES)}')
-    with _user_errors():
+    with user_errors():
         click.echo(nights_text(_config(path, sets), form=form or "text", **asked))
 
 
@@ -329,7 +301,7 @@ def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
     code = run_in_units_place(sys.argv)
     if code is None:
         _log(logging.WARNING)
-        with _user_errors():
+        with user_errors():
             config = with_learned(with_login(_config(path, sets)))
             options = Options(**asked, learned=learned_file(config))
             try:
@@ -358,7 +330,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     from controller.service.safe_mode import assemble_safely, set_fault
 
     _log(logging.INFO)
-    with _user_errors():
+    with user_errors():
         try:
             if safe:
                 running = assemble_safely(lambda: _config(path, sets), with_login)
@@ -387,11 +359,28 @@ def web(path: str | None, sets: tuple[str, ...]) -> None:
     from web.server import serve_page
 
     _log(logging.INFO)
-    with _user_errors():
+    with user_errors():
         serve_page(with_login(_config(path, sets)))
 
 
-@main.group(invoke_without_command=True)
+class _Centre(click.Group):
+    """Loads the commands of a centre when one is asked for: no service has to at its start."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return their names."""
+        return ["bar", "node"]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return one of them."""
+        if name not in self.list_commands(context):
+            return None
+        from controller.cli import centre
+
+        found: click.Command = getattr(centre, name)
+        return found
+
+
+@main.group(cls=_Centre, invoke_without_command=True)
 @config_option
 @set_option
 @click.pass_context
@@ -402,12 +391,8 @@ def centre(context: click.Context, path: str | None, sets: tuple[str, ...]) -> N
     from web.centre.main import serve_centre
 
     _log(logging.INFO)
-    with _user_errors():
+    with user_errors():
         serve_centre(_config(path, sets), _on_stop_signal)
-
-
-centre.add_command(bar)
-centre.add_command(node)
 
 
 @main.command()
@@ -419,7 +404,7 @@ def notify(path: str | None, sets: tuple[str, ...], testing: bool) -> None:
     from controller.config.credentials import with_login
 
     _log(logging.INFO)
-    with _user_errors():
+    with user_errors():
         config = with_login(_config(path, sets))
         _needs_apprise()
         if testing:
@@ -449,7 +434,7 @@ def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: A
     from controller.cli.demo import Options, demo_config, run_demo
 
     _log(logging.WARNING)
-    with _user_errors(), tempfile.TemporaryDirectory(prefix="backdoor-demo-") as folder:
+    with user_errors(), tempfile.TemporaryDirectory(prefix="backdoor-demo-") as folder:
         chosen = Options(**options)
         config = demo_config(path, sets, Path(folder), chosen, port)
         run_demo(config, chosen, echo=click.echo, on_stop_signal=_on_stop_signal)

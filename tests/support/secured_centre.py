@@ -7,10 +7,10 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from controller.cli.bars import node_config
 from controller.cli.main import main
 from tests.conftest import free_port
 from tests.support.nats import Node
+from web.centre.bars import node_config
 
 
 class Centre:

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from controller.config.atomic_file import write_beside
+from web.centre.wire import token
 
 FOLDER = "/etc/backdoor-centre"
 USERS, CONFIG, PID = "bars.conf", "nats-server.conf", "nats.pid"
@@ -32,8 +31,6 @@ HOOK_LIMIT_S = 60.0
 #: What NATS takes as one part of a subject.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PASSWORD_BYTES = 24
-#: What has a meaning of its own in a topic or a subject, or ends one.
-NOT_IN_A_PREFIX = re.compile(r"[\s>*+#$\x00]|//|^/|/$|^$")
 LOCK = ".bars.lock"
 
 HEAD = """\
@@ -47,22 +44,8 @@ TAIL = """\
 """
 
 
-class BarsError(click.ClickException):
+class BarsError(Exception):
     """It can't be done; the text says why, and the way out."""
-
-    exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        """Print the message as it is: it names its place itself."""
-        click.echo(self.message, err=True, file=file)
-
-
-@contextmanager
-def _in_plain_words() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BarsError(f"{error.filename or 'output'}: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +57,6 @@ class User:
 
     def rights(self, prefix: str) -> dict[str, list[str]]:
         """Return the subjects that it may publish to and subscribe to, below ``prefix``."""
-        from web.centre.wire import token
-
         base = token(prefix)
         if self.name == CENTRE:
             # The stream's interface, and what MQTT needs for subscriptions of QoS 1.
@@ -261,80 +242,3 @@ mqtt {{
 }}
 {cluster if len(peers) > 1 else ""}include "{USERS}"
 """
-
-
-# --- the commands ---------------------------------------------------------------------------------
-
-folder_option = click.option(
-    "--folder",
-    default=FOLDER,
-    metavar="DIR",
-    show_default=True,
-    help="Where the centre's files are.",
-)
-
-
-def _read_prefix(_context: click.Context, _option: click.Parameter, prefix: str) -> str:
-    """Return the prefix, or raise `BarsError`: a wildcard in it would reach what is another's."""
-    if NOT_IN_A_PREFIX.search(prefix):
-        raise BarsError(f"--prefix {prefix}: must be the bars' [mqtt] prefix, like backdoor or a/b")
-    return prefix
-
-
-prefix_option = click.option(
-    "--prefix",
-    default="backdoor",
-    show_default=True,
-    callback=_read_prefix,
-    help="[mqtt] prefix of the bars.",
-)
-
-
-@click.group()
-def bar() -> None:
-    """Give and take the credentials of the bars of a centre."""
-
-
-@bar.command()
-@click.argument("name")
-@folder_option
-@prefix_option
-@click.option("--out", metavar="FILE", help="Where the credentials go; NAME.centre by default.")
-def add(name: str, folder: str, prefix: str, out: str | None) -> None:
-    """Give a bar credentials; NAME is its [house] venue."""
-    target = Path(out or f"{name}.centre")
-    with _in_plain_words():
-        add_bar(Users(Path(folder)), name, prefix, target)
-        click.echo(f"{target}: take it to the bar, and there")
-        click.echo(f"  sudo systemd/install --centre HOST... --centre-credentials {target}")
-        click.echo(reload(Path(folder)))
-
-
-@bar.command()
-@click.argument("name")
-@folder_option
-@prefix_option
-def revoke(name: str, folder: str, prefix: str) -> None:
-    """Take a bar's credentials: it is thrown out at once, as after its Pi was stolen."""
-    with _in_plain_words():
-        revoke_bar(Users(Path(folder)), name, prefix)
-        click.echo(f"{name} is out")
-        click.echo(reload(Path(folder)))
-
-
-@bar.command(name="list")
-@folder_option
-def list_(folder: str) -> None:
-    """Show the bars that have credentials."""
-    with _in_plain_words():
-        for name in sorted(set(Users(Path(folder)).read()) - {CENTRE}):
-            click.echo(name)
-
-
-@click.command()
-@click.argument("name")
-@click.argument("peers", nargs=-1)
-@folder_option
-def node(name: str, peers: tuple[str, ...], folder: str) -> None:
-    """Print the configuration of the NATS node NAME; PEERS are the hosts of all nodes."""
-    click.echo(node_config(name, list(peers), Path(folder)), nl=False)

@@ -15,13 +15,13 @@ import pytest
 from click.testing import CliRunner
 from nats.aio.client import Client
 
-from controller.cli.bars import BarsError, User, Users, add_bar, node_config, reload
 from controller.cli.main import main
 from controller.config.settings import CentreSettings
 from tests.support.centre import bar
 from tests.support.certificate import make_certificate
 from tests.support.secured_centre import Centre
 from tests.support.wait import HANGS_S, eventually
+from web.centre.bars import BarsError, User, Users, add_bar, node_config, reload
 from web.centre.nats import CentreError, connect
 from web.centre.stream import ensure
 
