@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -153,3 +154,13 @@ def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
 def broker(make_broker: Callable[..., Broker]) -> Broker:
     """One broker, open to all, running."""
     return make_broker()
+
+
+@pytest.fixture
+def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this machine stand in Milan."""
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

@@ -327,7 +327,7 @@ def _knock(names: Topics, place: str) -> Component:
 
 
 def _raps(names: Topics, place: str) -> Component:
-    """How many raps the last knock had, all told: the bell rings before it is over."""
+    """How many raps the last knock had in all: the bell rings before it is over."""
     at_place = f"value_json.place == '{place}'"
     return {
         "platform": "sensor",

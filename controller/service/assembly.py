@@ -270,15 +270,14 @@ def _wiring(config: Config, base: _Base, publisher: Publisher) -> Wiring:
 
 
 def _reporter(config: Config, base: _Base) -> Reporter:
+    release = version("backdoor")
     return Reporter(
-        Origin(config.venue, secrets.token_hex(4), Topics.of(config), version("backdoor")),
+        Origin(config.venue, secrets.token_hex(4), Topics.of(config), release),
         config.rules,
         base.clock,
         _newest_published(base.opened),
         base.night,
-        Integrations(
-            Devices.of(config), discovery_messages(config, version("backdoor"), this_host())
-        ),
+        Integrations(Devices.of(config), discovery_messages(config, release, this_host())),
     )
 
 

@@ -190,13 +190,13 @@ def _rights(logins: dict[str, str], base: str, may_ask: set[str]) -> str:
 
 def _may_ask(executor: Executor, config: str) -> set[str]:
     """Return the users who may send commands: Home Assistant's, by the owner's configuration."""
-    told = section(config, "homeassistant").get("commands") is True
-    if _asks() and not told:
+    allowed = section(config, "homeassistant").get("commands") is True
+    if _asks() and not allowed:
         executor.note(
             "Home Assistant may send commands, and is shown none: set commands = true in"
             " [homeassistant], or it has no lock and no buttons"
         )
-    return _asks() | ({LOGINS["homeassistant"]} if told else set())
+    return _asks() | ({LOGINS["homeassistant"]} if allowed else set())
 
 
 def _asks() -> set[str]:

@@ -121,7 +121,7 @@ MOMENTARY = ("started", "raps", "tonight")
 
 
 def ours(ha: HomeAssistant) -> dict[str, str]:
-    """The states of our entities, without those that are told when something happens."""
+    """The states of our entities, without those that are sent when something happens."""
     found = {entity: state["state"] for entity, state in ha.states().items()}
     lasting = [entity for entity in OURS if not any(word in entity for word in MOMENTARY)]
     return {entity: found.get(entity, "") for entity in lasting}
@@ -303,17 +303,17 @@ def said(mqtt: Subscriber, topic: str) -> list[Any]:
 def test_blueprint_tells_a_phone_and_its_answer_answers(
     ha: HomeAssistant, house: House, mqtt: Subscriber
 ) -> None:
-    def told() -> list[Any]:
+    def pushed() -> list[Any]:
         return [each for each in said(mqtt, "test/phone") if each["data"]]
 
-    before = len(told())
+    before = len(pushed())
 
     def tells() -> bool:
         house.simulator.act("knock_hatch")
-        return len(told()) > before
+        return len(pushed()) > before
 
     eventually(tells)
-    (button,) = told()[-1]["data"]["actions"]
+    (button,) = pushed()[-1]["data"]["actions"]
     assert button["title"] == "Answered"
     becomes(ha, "binary_sensor.backdoor_bar_hatch_light", "on")
 

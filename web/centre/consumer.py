@@ -12,13 +12,15 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event as Flag
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from controller.config.settings import Config
 from web.centre import stream, wire
-from web.centre.nats import RETRY_S, CentreError, close, connect, endless
+from web.centre.nats import CentreError, close, connect, endless
+from web.centre.retry import again
 from web.centre.wire import Arrived
 from web.centre.writer import Writer, places, twins
 from web.nights.database import Database, StoreError
@@ -79,24 +81,13 @@ class Consumer:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(ended.set)
-        delay_s = RETRY_S[0]
-        while not self._stopping:
-            began_s = time.monotonic()
-            try:
-                await self._session(ended)
-            except (CentreError, StoreError) as error:
-                self._say(str(error))
-            except Exception as error:
-                log.exception("centre: unexpected error; it begins again. Please report this")
-                self._say(f"internal error: {error!r}")
-            steady = time.monotonic() - began_s > RETRY_S[1]
-            delay_s = RETRY_S[0] if steady else min(2 * delay_s, RETRY_S[1])
+
+        async def pause(seconds: float) -> None:
             self._alive()
-            if not self._stopping:
-                try:
-                    await asyncio.wait_for(ended.wait(), delay_s)
-                except TimeoutError:
-                    continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), seconds)
+
+        await again(lambda: self._session(ended), self._say, lambda: self._stopping, pause)
 
     def _say(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -22,7 +22,6 @@ from web.centre import wire
 from web.centre.nats import (
     ANSWER_S,
     FIRST_ANSWER_S,
-    RETRY_S,
     CentreError,
     ask,
     check_library,
@@ -31,8 +30,9 @@ from web.centre.nats import (
     endless,
     words,
 )
+from web.centre.retry import again
 from web.nights import outbox
-from web.nights.database import Database, StoreError
+from web.nights.database import Database
 from web.nights.database import connect as open_database
 from web.nights.events import Event
 
@@ -112,20 +112,10 @@ class Sender:
 
     async def _serve(self) -> None:
         self._loop, self._come = asyncio.get_running_loop(), asyncio.Event()
-        delay_s = RETRY_S[0]
-        while not self._stopping:
-            began_s = monotonic()
-            try:
-                await self._session()
-            except (CentreError, StoreError) as error:
-                self._say(str(error))
-            except Exception as error:
-                log.exception("centre: unexpected error; it begins again. Please report this")
-                self._say(f"internal error: {error!r}")
-            steady = monotonic() - began_s > RETRY_S[1]
-            delay_s = RETRY_S[0] if steady else min(2 * delay_s, RETRY_S[1])
-            if not self._stopping:
-                await self._pause(delay_s, until_woken=False)
+        await again(self._session, self._say, lambda: self._stopping, self._rest)
+
+    async def _rest(self, seconds: float) -> None:
+        await self._pause(seconds, until_woken=False)
 
     async def _pause(self, seconds: float, *, until_woken: bool = True) -> None:
         """Wait; a new event ends it only where there is somebody to send it to."""

@@ -72,10 +72,10 @@ def read(prefix: str, subject: str, payload: bytes, came_s: float) -> Arrived:
         raise ValueError("the subject is no event's")
     if subject.count(".") != begin.count(".") + 2:
         raise ValueError("the subject is no event's")
-    told = json_object(payload, seq=int, boot=str)
-    store, places = told.get("store"), told.get("places")
+    fields = json_object(payload, seq=int, boot=str)
+    store, places = fields.get("store"), fields.get("places")
     return Arrived(
-        event_of(venue.replace("//", "."), name, told),
+        event_of(venue.replace("//", "."), name, fields),
         store if isinstance(store, str) and len(store) <= MOST_ID else "",
         places if isinstance(places, int) and 0 < places <= MOST_PLACES else 0,
         came_s,

@@ -33,7 +33,7 @@ Keep = Callable[[object], object]
 
 
 class Event(NamedTuple):
-    """One event: who told it, its number in that run, house time, wall time, name, kept data.
+    """One event: who sent it, its number in that run, house time, wall time, name, kept data.
 
     ``at_s`` (seconds since 1970) is 0 while the controller's clock was not set.
     """

@@ -79,27 +79,23 @@ class Reader:
 
     def nights(self, span: Span) -> list[NightRow]:
         """Return the nights that have something, oldest first."""
-        sums = ", ".join(f"MAX({name})" if name == "most" else f"SUM({name})" for name in TOTALS)
-        rows = self._db.rows(
-            "SELECT night, MIN(weekday),"
-            " SUM(CASE WHEN parties > 0 OR guests > 0 OR knocks > 0 THEN 1 ELSE 0 END),"
-            f" SUM(CASE WHEN parties > 0 THEN 1 ELSE 0 END), SUM(exact), {sums} FROM night"
-            f" WHERE {self._whose}night BETWEEN ? AND ? GROUP BY night ORDER BY night",
-            self._values(span),
-        )
-        return [_night(row) for row in rows]
+        head = "night, MIN(weekday)"
+        return [_night(row) for row in self._summed(head, "night", span)]
 
     def bars(self, span: Span) -> list[BarRow]:
         """Return the bars that have something, by name."""
+        return [_bar(row) for row in self._summed("venue", "venue", span)]
+
+    def _summed(self, head: str, by: str, span: Span) -> list[Row]:
+        """Return ``head``, the nights with something, with parties, exact ones, and the totals."""
         sums = ", ".join(f"MAX({name})" if name == "most" else f"SUM({name})" for name in TOTALS)
-        rows = self._db.rows(
-            "SELECT venue,"
+        return self._db.rows(
+            f"SELECT {head},"
             " SUM(CASE WHEN parties > 0 OR guests > 0 OR knocks > 0 THEN 1 ELSE 0 END),"
             f" SUM(CASE WHEN parties > 0 THEN 1 ELSE 0 END), SUM(exact), {sums} FROM night"
-            f" WHERE {self._whose}night BETWEEN ? AND ? GROUP BY venue ORDER BY venue",
+            f" WHERE {self._whose}night BETWEEN ? AND ? GROUP BY {by} ORDER BY {by}",
             self._values(span),
         )
-        return [_bar(row) for row in rows]
 
     def hours(self, span: Span) -> list[HourRow]:
         """Return the hours of the clock by weekday."""

@@ -15,11 +15,12 @@ from typing import Any
 
 from controller.config.header import GROUNDS, HEADER, POWER
 from controller.config.settings import LineSettings
+from controller.events import INPUT_LINES
 from controller.mqtt.message import Message
 from web.language import _, lazy
 from web.messages import Json, json_object
 from web.mirror import Mirror
-from web.presentation.labels import FAULTS, span
+from web.presentation.labels import FAULTS, LINES, span
 
 #: The controller publishes every second while somebody looks; after a longer silence it does not.
 SILENT_S = 3.0
@@ -29,15 +30,9 @@ UNKNOWN = "–"
 
 #: A short name for each wire: it has to stand beside its pin on a phone.
 WIRES: Mapping[str, Any] = {
+    **{line: name for line, name in LINES.items() if line in INPUT_LINES},
     "hatch_knock": lazy("hatch knock"),
     "door_knock": lazy("door knock"),
-    "beam_outer": lazy("outer beam"),
-    "beam_inner": lazy("inner beam"),
-    "door_contact": lazy("door contact"),
-    "bolt_contact": lazy("bolt contact"),
-    "hatch_contact": lazy("hatch contact"),
-    "release_button": lazy("release button"),
-    "exit_button": lazy("exit button"),
     "evacuate": lazy("fire panel"),
     "strike": lazy("strike"),
     "hatch_light": lazy("hatch light"),

@@ -14,7 +14,7 @@ from controller.mqtt.message import Message
 WALL_S = 1_800_000_000.0
 
 
-def told(watch: ClockWatch, t_ms: float) -> list[tuple[str, bool, float | None]]:
+def reported(watch: ClockWatch, t_ms: float) -> list[tuple[str, bool, float | None]]:
     return [(fault.line, fault.active, fault.ahead_s) for fault in watch.faults(t_ms)]
 
 
@@ -26,7 +26,7 @@ def test_command_from_the_future_tells_at_once_and_one_in_time_ends_it() -> None
     watch.hear("page", 0.2, 1500.0)
     assert watch.faults(1501.0) == []
     watch.hear("homeassistant", -4.9, 2000.0)
-    assert told(watch, 2000.0) == [("homeassistant", False, None)]
+    assert reported(watch, 2000.0) == [("homeassistant", False, None)]
 
 
 def test_one_old_command_may_have_been_late_and_two_that_agree_are_a_clock() -> None:
@@ -36,7 +36,7 @@ def test_one_old_command_may_have_been_late_and_two_that_agree_are_a_clock() -> 
     watch.hear("mqtt", 60.0, 2000.0)
     assert watch.faults(2000.0) == []
     watch.hear("mqtt", 61.0, 3000.0)
-    assert told(watch, 3000.0) == [("mqtt", True, -61.0)]
+    assert reported(watch, 3000.0) == [("mqtt", True, -61.0)]
 
 
 def test_old_commands_far_apart_are_no_clock() -> None:
@@ -49,13 +49,13 @@ def test_old_commands_far_apart_are_no_clock() -> None:
 def test_fault_ends_by_itself_and_a_clock_that_moves_on_is_told_again() -> None:
     watch = ClockWatch(5.0)
     watch.hear("mqtt", -35.0, 0.0)
-    assert told(watch, 0.0) == [("mqtt", True, 35.0)]
+    assert reported(watch, 0.0) == [("mqtt", True, 35.0)]
     watch.hear("mqtt", -36.5, 10.0)
     assert watch.faults(10.0) == []
     watch.hear("mqtt", -90.0, 20.0)
-    assert told(watch, 20.0) == [("mqtt", True, 90.0)]
+    assert reported(watch, 20.0) == [("mqtt", True, 90.0)]
     assert watch.faults(20.0 + SHOWN_MS) == []
-    assert told(watch, 21.0 + SHOWN_MS) == [("mqtt", False, None)]
+    assert reported(watch, 21.0 + SHOWN_MS) == [("mqtt", False, None)]
 
 
 def ask(inbox: Inbox, ahead_s: float, *, retain: bool = False, clock_set: bool = True) -> None:

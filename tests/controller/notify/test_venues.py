@@ -43,8 +43,8 @@ class Owner:
 
     def state(self, venue: str, at_s: float) -> list[Outgoing]:
         name, payload = self.bars[venue].snapshot(at_s)
-        told = json.loads(payload) | ({"release": self.release} if self.release else {})
-        return self.decider.handle(f"{venue}/{name}", json.dumps(told).encode(), now(at_s))
+        fields = json.loads(payload) | ({"release": self.release} if self.release else {})
+        return self.decider.handle(f"{venue}/{name}", json.dumps(fields).encode(), now(at_s))
 
     def status(self, venue: str, status: bytes, at_s: float) -> list[Outgoing]:
         return self.decider.handle(f"{venue}/status", status, now(at_s))

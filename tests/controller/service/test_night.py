@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -58,15 +56,6 @@ def test_night_keeps_only_the_last_events() -> None:
     for number in range(LAST + 5):
         night.add(str(number), "hatch_opened", {})
     assert next(event["at"] for event in night.as_dict()["last"]) == "5"
-
-
-@pytest.fixture
-def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Rome")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("in_milan")

@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 
 from controller.config.settings import NightsSettings
 from tests.support.fake_controller import Client, FakeController, joiner, paired, settings
+from tests.support.kept_nights import keep_nights
 from tests.support.postgres import postgres_server
 from tests.support.simulated_nights import SimulatedBar
 from web import create_app
@@ -30,7 +31,6 @@ from web.nights.feed import Feed
 from web.nights.fold import TOTALS
 from web.nights.queries import reading
 from web.nights.spans import parse_span
-from web.nights.store import Store
 
 YEAR, NIGHTS, ROUNDS = "2026", 365, 7
 #: The columns that follow the venue, in each table that a year is answered from.
@@ -46,14 +46,7 @@ COPIED = {
 def fill(address: str, nights: list[list[Event]]) -> float:
     """Store the nights as they come, and return how long that took, in seconds."""
     began_s = time.perf_counter()
-    database = connect(address, writing=True)
-    store = Store(database, {"bar": 4}, time.time)
-    for night in nights:
-        for event in night:
-            store.add(event)
-        store.commit()
-    store.fold_changed()
-    database.close()
+    keep_nights(address, nights)
     return time.perf_counter() - began_s
 
 

@@ -107,7 +107,7 @@ def check(stand: Stand, probe: Bar, rounds: int) -> int:
         raise
     for bar in stand.bars:
         bar.resting.clear()
-    return sum(len(bar.told()) for bar in stand.bars) + rounds
+    return sum(len(bar.sent()) for bar in stand.bars) + rounds
 
 
 async def order(urls: Sequence[str]) -> tuple[int, int, int]:

@@ -163,7 +163,7 @@ class SimulatedBar:
             self._simulator.act(name)
             self._ended.wait(chance.uniform(1.0, 20.0) / self._speed)
 
-    def told(self) -> list[tuple[int, str]]:
+    def sent(self) -> list[tuple[int, str]]:
         """Return number and name of every event in the controller's journal."""
         with suppress(OSError):
             return [(row.seq, row.name) for row in read_last(self.config.journal.path, 10**9)]
@@ -236,14 +236,14 @@ class Stand:
 
     def wrong(self, bar: SimulatedBar) -> str:
         """Return what of a bar's events is not in Postgres as it happened; "" if all is."""
-        told = bar.told()
+        sent = bar.sent()
         found = self.come(
             f"SELECT first_seq, last_seq FROM seen WHERE venue = '{bar.venue}' ORDER BY 1"
         )
-        if not told or found != [(told[0][0], told[-1][0])]:
-            return f"{bar.venue}: {told[0][0] if told else 0} to {len(told)} happened, {found} came"
+        if not sent or found != [(sent[0][0], sent[-1][0])]:
+            return f"{bar.venue}: {sent[0][0] if sent else 0} to {len(sent)} happened, {found} came"
         kept = self.come(f"SELECT seq, name FROM event WHERE venue = '{bar.venue}' ORDER BY seq")
-        wanted = [one for one in told if one[1] in KEPT]
+        wanted = [one for one in sent if one[1] in KEPT]
         return "" if kept == wanted else f"{bar.venue}: {len(kept)} of {len(wanted)} are kept"
 
     def stop(self) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.nats import Node, nats_nodes
-from tests.web.nights.conftest import address, in_milan, postgres
+from tests.web.nights.conftest import address, always_in_milan, postgres
 
-__all__ = ["address", "in_milan", "postgres"]
+__all__ = ["address", "always_in_milan", "postgres"]
 
 
 @pytest.fixture

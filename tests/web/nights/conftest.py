@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +11,8 @@ from tests.support.postgres import Postgres, postgres_server
 
 
 @pytest.fixture(autouse=True)
-def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this machine stand in Milan."""
-    monkeypatch.setenv("TZ", "Europe/Rome")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def always_in_milan(in_milan: None) -> None:
+    """Nights begin at noon there."""
 
 
 @pytest.fixture(scope="session")

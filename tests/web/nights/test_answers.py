@@ -10,14 +10,13 @@ from functools import cache
 
 import pytest
 
+from tests.support.kept_nights import keep_nights
 from tests.support.postgres import Postgres
 from tests.support.simulated_nights import IN_VAIN_S, OVER_TIME_S, SimulatedBar, Truth
 from web.nights.answers import Answers, percentile
-from web.nights.database import connect
 from web.nights.events import Event
 from web.nights.queries import reading
 from web.nights.spans import Span, parse_span
-from web.nights.store import Store
 
 FIRST, COUNT = date(2025, 9, 1), 400
 #: All of it, some of it, and the two nights on which the clock changes.
@@ -49,14 +48,7 @@ def simulated() -> tuple[list[list[Event]], dict[date, Truth]]:
 
 def fill(address: str) -> dict[date, Truth]:
     nights, truth = simulated()
-    database = connect(address, writing=True)
-    store = Store(database, {"bar": 4}, time.time)
-    for night in nights:
-        for event in night:
-            store.add(event)
-        store.commit()
-    store.fold_changed()
-    database.close()
+    keep_nights(address, nights)
     return truth
 
 
@@ -72,31 +64,31 @@ def asked(request: pytest.FixtureRequest, played: tuple[str, dict[date, Truth]])
 
 
 def _of(truth: dict[date, Truth], span: Span) -> list[Truth]:
-    return [told for day, told in truth.items() if span.first <= day <= span.last]
+    return [real for day, real in truth.items() if span.first <= day <= span.last]
 
 
 def test_the_nights_are_worth_asking_about(played: tuple[str, dict[date, Truth]]) -> None:
     truth = list(played[1].values())
     assert sum(t.guests for t in truth) > 1500
     for name in ("vain", "refused", "closed", "asked", "corrected", "blind", "missing"):
-        assert sum(bool(getattr(told, name)) for told in truth) > 5, name
+        assert sum(bool(getattr(real, name)) for real in truth) > 5, name
 
 
 def test_how_many_guests(asked: Asked) -> None:
     answers, truth = asked
-    assert answers.totals()["guests"] == sum(told.guests for told in truth)
-    assert answers.totals()["parties"] == sum(told.parties for told in truth)
+    assert answers.totals()["guests"] == sum(real.guests for real in truth)
+    assert answers.totals()["parties"] == sum(real.parties for real in truth)
 
 
 def test_how_full_by_hour(asked: Asked) -> None:
     answers, truth = asked
     rows = {record["hour"]: record for record in answers.hours().records()}
-    guests: Counter[int] = sum((told.by_hour for told in truth), Counter())
+    guests: Counter[int] = sum((real.by_hour for real in truth), Counter())
     assert {hour: row["guests"] for hour, row in rows.items() if row["guests"]} == guests
-    open_nights = [told for told in truth if told.guests or told.knocks]
+    open_nights = [real for real in truth if real.guests or real.knocks]
     for hour in range(24):
-        lasted_s = sum(told.hours_s[hour] for told in open_nights)
-        inside = sum(told.guest_s[hour] for told in truth) / max(lasted_s, 1)
+        lasted_s = sum(real.hours_s[hour] for real in open_nights)
+        inside = sum(real.guest_s[hour] for real in truth) / max(lasted_s, 1)
         found = rows[hour]["inside"] if hour in rows else 0.0
         assert found == pytest.approx(inside, abs=0.002), hour
 
@@ -105,7 +97,7 @@ def test_how_long_do_fours_stay(asked: Asked) -> None:
     answers, truth = asked
     rows = {record["size"]: record for record in answers.stays().records()}
     for size in range(1, 5):
-        stays = sorted(s for told in truth for n, s in told.stays if n == size)
+        stays = sorted(s for real in truth for n, s in real.stays if n == size)
         if not stays:
             assert size not in rows
             continue
@@ -118,8 +110,8 @@ def test_who_was_over_time(asked: Asked) -> None:
     answers, truth = asked
     expected = [
         (size, round((stay_s - OVER_TIME_S) / 60))
-        for told in truth
-        for size, stay_s in told.stays
+        for real in truth
+        for size, stay_s in real.stays
         if stay_s > OVER_TIME_S
     ]
     assert [(r["size"], r["over_min"]) for r in answers.overtime().records()] == expected
@@ -129,9 +121,9 @@ def test_how_many_knocked_in_vain(asked: Asked) -> None:
     answers, truth = asked
     rows = {record["place"]: record for record in answers.knocks().records()}
     for place in ("hatch", "door"):
-        waited = sorted(s for told in truth for s in told.waited[place])
-        knocks = sum(told.knocks[place] for told in truth)
-        vain = sum(told.vain[place] for told in truth)
+        waited = sorted(s for real in truth for s in real.waited[place])
+        knocks = sum(real.knocks[place] for real in truth)
+        vain = sum(real.vain[place] for real in truth)
         if not knocks:
             assert place not in rows
             continue
@@ -145,14 +137,14 @@ def test_how_many_knocked_in_vain(asked: Asked) -> None:
 
 def test_how_often_did_we_refuse_and_why(asked: Asked) -> None:
     answers, truth = asked
-    expected: Counter[str] = sum((told.refused for told in truth), Counter())
+    expected: Counter[str] = sum((real.refused for real in truth), Counter())
     assert {r["reason"]: r["times"] for r in answers.refusals().records()} == expected
 
 
 def test_when_were_we_closed_by_a_person(asked: Asked) -> None:
     answers, truth = asked
     expected = [
-        (kind, round(since), round(until)) for told in truth for kind, since, until in told.closed
+        (kind, round(since), round(until)) for real in truth for kind, since, until in real.closed
     ]
     found = [
         (r["kind"], _seconds(r["since"]), _seconds(r["until"])) for r in answers.closed().records()
@@ -165,21 +157,21 @@ def test_when_were_we_closed_by_a_person(asked: Asked) -> None:
 def test_how_often_was_the_count_in_doubt(asked: Asked) -> None:
     answers, truth = asked
     rows = {record["what"]: record["times"] for record in answers.questions().records()}
-    assert rows["party"] == sum(told.asked for told in truth)
-    assert rows["corrected"] == sum(told.corrected for told in truth)
+    assert rows["party"] == sum(real.asked for real in truth)
+    assert rows["corrected"] == sum(real.corrected for real in truth)
     record = answers.record().records()[0]
-    assert record["exact"] == sum(told.exact for told in truth)
-    assert record["of"] == sum(told.parties > 0 for told in truth)
+    assert record["exact"] == sum(real.exact for real in truth)
+    assert record["of"] == sum(real.parties > 0 for real in truth)
 
 
 def test_what_did_the_controller_miss(asked: Asked) -> None:
     answers, truth = asked
     missed = sum(int(record["missing"] or 0) for record in answers.missed().records())
-    assert missed == sum(told.missing for told in truth) == answers.totals()["missing"]
+    assert missed == sum(real.missing for real in truth) == answers.totals()["missing"]
     restarts = answers.restarts().records()
-    assert len(restarts) == sum(told.restarts for told in truth)
+    assert len(restarts) == sum(real.restarts for real in truth)
     assert sum(int(record["doubt"] or 0) for record in restarts) == sum(
-        told.blind for told in truth
+        real.blind for real in truth
     )
 
 
@@ -190,12 +182,12 @@ def test_which_weekday_is_the_busiest(played: tuple[str, dict[date, Truth]]) -> 
         rows = Answers(reader, span).weekdays().records()
     for record in rows:
         of_day = [
-            told
-            for day, told in truth.items()
+            real
+            for day, real in truth.items()
             if day.year == 2026 and day.weekday() == record["weekday"]
         ]
-        nights = [told for told in of_day if told.guests or told.knocks]
-        guests = sum(told.guests for told in of_day)
+        nights = [real for real in of_day if real.guests or real.knocks]
+        guests = sum(real.guests for real in of_day)
         assert (record["nights"], record["guests"]) == (len(nights), guests)
         assert record["a_night"] == pytest.approx(guests / len(nights), abs=0.01)
 

@@ -125,17 +125,17 @@ def test_caller_whom_nobody_answers_has_knocked_in_vain_after_ten_minutes() -> N
 
 
 def test_clock_that_steps_changes_no_length() -> None:
-    def told(seq: int, name: str, t_s: float, wall_s: float, **data: object) -> Event:
+    def heard(seq: int, name: str, t_s: float, wall_s: float, **data: object) -> Event:
         body = {"seq": seq, "boot": "b1", "t_ms": 1000 * t_s, "at": iso(wall_s), **data}
         return parse("bar", name, encode(body))
 
     inside = {"count": 2, "min": 2, "max": 2}
     events = [
-        told(1, "entry", 0, EVENING_S, **inside),
-        told(2, "session_started", 0, EVENING_S),
-        told(3, "knock", 60, EVENING_S + 7260, place="hatch"),  # an hour or two ahead
-        told(4, "hatch_answered", 90, EVENING_S - 3510),  # and back again
-        told(5, "session_ended", 1800, EVENING_S + 1800, lasted_s=1800),
+        heard(1, "entry", 0, EVENING_S, **inside),
+        heard(2, "session_started", 0, EVENING_S),
+        heard(3, "knock", 60, EVENING_S + 7260, place="hatch"),  # an hour or two ahead
+        heard(4, "hatch_answered", 90, EVENING_S - 3510),  # and back again
+        heard(5, "session_ended", 1800, EVENING_S + 1800, lasted_s=1800),
     ]
     night = fold(events, 4, EVENING_S + 2000)
     assert night.tallies[Tally("stay", "2", 30)] == 1

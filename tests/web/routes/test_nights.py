@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -22,16 +20,8 @@ from web.nights.database import connect
 from web.nights.feed import FeedStatus
 
 FIRST, COUNT = date(2026, 10, 19), 14
+pytestmark = pytest.mark.usefixtures("in_milan")
 SPANS = ("2026-10-24", "2026-W43", "2026-10", "2026", "2031-01")
-
-
-@pytest.fixture(autouse=True)
-def in_milan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Rome")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture
