@@ -53,6 +53,11 @@ class Outbox:
         self._fetching = False
         self._lock = RLock()
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest event that the journal has taken."""
+        return self._newest
+
     def up(self) -> int | None:
         """Note that the broker is there (again)."""
         with self._lock:

@@ -30,6 +30,7 @@ from controller.mqtt.link import Link
 from controller.mqtt.message import Message
 from controller.mqtt.snapshot import status
 from controller.rules.state import State
+from controller.service.backfill import Backfill
 from controller.service.reporter import Reporter
 
 log = logging.getLogger(__name__)
@@ -99,8 +100,15 @@ class Publisher:
             on_fault=lambda text: self._journal_fails("error", failing=bool(text)),
         )
         self._announcer = Announcer(watched, queue.put, self.publish)
+        self._backfill = Backfill(
+            self._origin.topics,
+            self._writer.fetch,
+            self.publish,
+            newest=lambda: self._outbox.newest,
+            failing=lambda: bool(self._failing),
+        )
         self._link = make_link(
-            subscriptions=[self._origin.topics("cmd/+"), *watched.all()],
+            subscriptions=[self._origin.topics("cmd/+"), self._backfill.topic, *watched.all()],
             on_message=self._receive,
             on_up=self._up,
             on_down=self._down,
@@ -200,8 +208,12 @@ class Publisher:
         self.publish(Message(self._origin.topics(name), payload, retain=retain))
 
     def catch_up(self) -> None:
-        """Go on with events that the broker has not got; to be called ten times a second."""
+        """Go on with events that the broker has not got, or that somebody asks for.
+
+        To be called ten times a second.
+        """
         self._fetch(self._outbox.tick())
+        self._backfill.tick()
         if monotonic() >= self._thrown_out_until_s:
             self._thrown_out_until_s = inf
             self._report("ClientIdTaken", "mqtt", "")
@@ -286,7 +298,9 @@ class Publisher:
     # --- from the link's thread -------------------------------------------------------------------
 
     def _receive(self, message: Message) -> None:
-        if not self._announcer.handle(message) and self._queue.qsize() < COMMANDS_WAITING:
+        if self._backfill.handle(message) or self._announcer.handle(message):
+            return
+        if self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
 
     def _up(self) -> None:

@@ -48,8 +48,13 @@ ROLES = {
         ),
     ),
     "nights": (
-        "The page's history hears what happened: a client of its own, which needs its own login.",
-        ("topic read {base}/event/+",),
+        "The page's history hears what happened, and asks for what it has missed: a client of its"
+        " own, which needs its own login.",
+        (
+            "topic read {base}/event/+",
+            "topic read {base}/backfill",
+            "topic write {base}/backfill/request",
+        ),
     ),
     "notify": (
         "The messages: they hear what happens and may answer a knock, and nothing else.",

@@ -77,6 +77,8 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         assert demo.mqtt.ask("self_test")["ok"]
         assert demo.mqtt.ask("watch_wiring")["ok"]
         eventually(lambda: demo.mqtt.all("wiring"))
+        demo.mqtt.send_message(Message(f"{BASE}backfill/request", b'{"after":0}', qos=1))
+        eventually(lambda: demo.mqtt.all("backfill"))
         demo.running.loop.post(demo.running.self_test.end)
         eventually(lambda: demo.mqtt.events("self_tested"))
         published += ours(demo)
@@ -92,7 +94,7 @@ def test_every_message_of_the_golden_traces_fits(heard: list[Message]) -> None:
 
 def test_document_names_no_message_that_is_never_published(heard: list[Message]) -> None:
     published = {ADDRESSES.get(message.topic.removeprefix(BASE)) for message in heard}
-    asked = {f"cmd_{name}" for name in COMMANDS}
+    asked = {*(f"cmd_{name}" for name in COMMANDS), "backfill_request"}
     assert published - asked == PUBLISHED - {"book_next"}  # the page sends that
     assert {f"event_{name}" for name in EVENTS} == {n for n in PUBLISHED if n.startswith("event_")}
 
@@ -103,9 +105,9 @@ def test_quality_of_service_is_as_documented(heard: list[Message]) -> None:
         assert message.qos == declared["bindings"]["mqtt"]["qos"], message.topic
 
 
-def test_channels_that_receive_are_the_commands() -> None:
-    obeyed = {name for name in ADDRESSES.values() if name not in PUBLISHED}
-    assert obeyed == {f"cmd_{name}" for name in COMMANDS}
+def test_channels_that_receive_are_the_commands_and_what_asks_for_events() -> None:
+    received = {name for name in ADDRESSES.values() if name not in PUBLISHED}
+    assert received == {*(f"cmd_{name}" for name in COMMANDS), "backfill_request"}
 
 
 def test_references_lead_somewhere_and_no_part_is_unused() -> None:

@@ -261,6 +261,18 @@ def test_rights_of_notify_at_a_real_broker_are_the_two_answers(
     }
 
 
+def test_history_may_ask_for_events_and_for_nothing_else(
+    parts: Any, installed_broker: Callable[[], Broker]
+) -> None:
+    broker = installed_broker()
+    topics = [*TOPICS, "backfill", "backfill/request"]
+    for name, allowed in (("nights", {"backfill/request"}), ("guest", set()), ("notify", set())):
+        user, password = login(parts, name)
+        may = {topic for topic in topics if topic.startswith("backfill") or name == "nights"}
+        may = {topic for topic in may if publishes(broker, user, password, f"backdoor/bar/{topic}")}
+        assert may == allowed, name
+
+
 @pytest.mark.parametrize("thief", ["guest", "homeassistant", "notify", "web"])
 def test_no_login_throws_another_out_by_taking_its_id(
     parts: Any, installed_broker: Callable[[], Broker], thief: str

@@ -78,6 +78,7 @@ class Sender:
         self._store = store_id
         self._answer_s = FIRST_ANSWER_S
         self._lane = wire.FRESH
+        self._hold: int | None = None
         self.problem = ""
         self._thread = Thread(target=self._run, name="centre", daemon=True)
 
@@ -93,6 +94,10 @@ class Sender:
                 loop.call_soon_threadsafe(come.set)
             except RuntimeError:  # closed in this moment: it has ended
                 return
+
+    def hold(self, after: int | None) -> None:
+        """Let events above this number wait from now on, those before them are missing; or none."""
+        self._hold = after
 
     def stop(self) -> None:
         """Leave; what is not acknowledged stays in the outbox."""
@@ -151,17 +156,23 @@ class Sender:
 
     async def _send_all(self, database: Database, client: Client) -> None:
         while not self._stopping:
-            found = outbox.first(database, BATCH)
+            found = self._first(database)
             if found:
                 # So many that it was away: others' fresh events go first.
                 self._lane = wire.LATE if len(found) == BATCH else wire.FRESH
                 await self._send_patiently(client, [event for _, event in found])
-                outbox.acknowledged(database, found[-1][0])
+                outbox.acknowledged(database, [position for position, _ in found])
             if client.is_closed:
                 raise CentreError("the connection ended")
             self._say("")
             if len(found) < BATCH:
                 await self._pause(LOOK_EVERY_S)
+
+    def _first(self, database: Database) -> list[tuple[int, Event]]:
+        """Return what to send next. Read first, then hold: who commits holds before that."""
+        found = outbox.first(database, BATCH)
+        hold = self._hold
+        return [one for one in found if hold is None or one[1].seq <= hold]
 
     async def _send_patiently(self, client: Client, events: list[Event]) -> None:
         """Send, and wait longer for the answer the next time if none came."""

@@ -72,7 +72,7 @@ def read(prefix: str, subject: str, payload: bytes, came_s: float) -> Arrived:
         raise ValueError("the subject is no event's")
     if subject.count(".") != begin.count(".") + 2:
         raise ValueError("the subject is no event's")
-    fields = json_object(payload, seq=int, boot=str)
+    fields = json_object(payload)
     store, places = fields.get("store"), fields.get("places")
     return Arrived(
         event_of(venue.replace("//", "."), name, fields),

@@ -135,15 +135,15 @@ KEPT: Mapping[str, Mapping[str, Keep]] = {
 
 def parse(venue: str, name: str, payload: bytes) -> Event:
     """Return the event of a message; raise ValueError for one that no controller of ours sends."""
-    return event_of(venue, name, json_object(payload, seq=int, boot=str))
+    return event_of(venue, name, json_object(payload))
 
 
 def event_of(venue: str, name: str, told: Mapping[str, Any]) -> Event:
     """Return the event of a message's object, as `parse` does."""
-    seq, boot, t_ms = told["seq"], told["boot"], told.get("t_ms")
-    if isinstance(seq, bool) or not 0 < seq < LAST_SEQ:
+    seq, boot, t_ms = told.get("seq"), told.get("boot"), told.get("t_ms")
+    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 < seq < LAST_SEQ:
         raise ValueError("seq is no number of an event")
-    if not re.fullmatch("[!-~]{1,64}", boot):
+    if not isinstance(boot, str) or not re.fullmatch("[!-~]{1,64}", boot):
         raise ValueError("boot is no name of a run")
     if not isinstance(t_ms, int | float) or not 0 <= t_ms < LAST_T_MS:
         raise ValueError("t_ms is no house time")

@@ -1,7 +1,8 @@
 """From the broker into the store: each event once, and nothing lost while either is away.
 
 The subscription is durable: the broker keeps the events while this process is away. An event is
-acknowledged when the store has it on its disk. While the store takes nothing (a full disk, a
+acknowledged when the store has it on its disk. What a broker loses the controllers are asked for,
+by its number (`backfill`). While the store takes nothing (a full disk, a
 Postgres out of reach) the link is down as well, and the broker keeps the events for that long too.
 
 Of all pages on one store one writes: the one that holds the store's lock. Its name at the broker
@@ -11,18 +12,20 @@ belongs to the store, so another page that takes over goes on where it stopped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event as Flag
 from threading import Lock, Thread
 from time import monotonic, time
 from typing import Any, Protocol
 
+from controller.codec import encode
 from controller.config.settings import Config
 from controller.mqtt.link import Link, LinkError
 from controller.mqtt.message import Message
+from web.nights.backfill import Backfill, read_answer
 from web.nights.database import Database, StoreError, connect
-from web.nights.events import parse
+from web.nights.events import Event, parse
 from web.nights.store import Store
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,9 @@ class Outgoing(Protocol):
 
     def wake(self) -> None:
         """Say that there is more."""
+
+    def hold(self, after: int | None) -> None:
+        """Let events above this number wait: what comes before them is asked for; or no more."""
 
     def stop(self) -> None:
         """Leave; what is not acknowledged stays in the outbox."""
@@ -122,8 +128,12 @@ class Feed:
         self._open = open_database or (lambda address: connect(address, writing=True))
         self._lock = Lock()
         self._store: Store | None = None
+        self._backfill = Backfill()
+        self._link: Link | None = None
         self._make_outgoing = outgoing
         self._outgoing: Outgoing | None = None
+        #: Above which number events wait that are committed.
+        self._held: int | None = None
         self._broken = ""
         self._problems = 0
         self._wake = Flag()
@@ -182,24 +192,27 @@ class Feed:
 
     def _feed(self, store: Store) -> None:
         self._store, self._broken = store, ""
+        self._backfill = Backfill()
         link = self._links(
             client_id=f"backdoor-nights-{self._venue}-{store.id}",
-            subscriptions=[self._subscription()],
+            subscriptions=[f"{self._whose()}/event/+", f"{self._whose()}/backfill"],
             on_message=self._on_message,
-            on_up=lambda: None,
+            on_up=self._on_up,
             on_down=lambda _why: None,  # the mirror's link says so already
             on_ack=lambda _number: None,
             durable=True,
             kept_s=KEPT_S,
             commit=self._commit,
         )
+        self._link = link
+        self._start_outgoing(store)
         link.start()
-        self._start_outgoing(store.id)
         self._say("")
         try:
             self._work(store)
         finally:
             link.stop()
+            self._link = None
             if self._outgoing is not None:
                 self._outgoing.stop()
             with self._lock:
@@ -207,9 +220,11 @@ class Feed:
         if not self._broken:
             store.fold_changed()
 
-    def _start_outgoing(self, store_id: str) -> None:
+    def _start_outgoing(self, store: Store) -> None:
         if self._make_outgoing is not None:
-            self._outgoing = self._make_outgoing(store_id)
+            self._outgoing, self._held = self._make_outgoing(store.id), None
+            store.holes_changed = True
+            self._settle(store)
             self._outgoing.start()
 
     @property
@@ -223,35 +238,93 @@ class Feed:
             if self._broken:
                 raise StoreError(self._broken)
             with self._lock:
+                self._settle(store)
                 store.fold_changed()
                 if monotonic() >= forget_s:
                     store.forget(self._keep)
                     forget_s = monotonic() + FORGET_EVERY_S
+            self._ask()
             self._wake.wait(FOLD_EVERY_S)
             if not self._stopping:
                 self._wake.clear()
 
-    def _subscription(self) -> str:
-        return f"{self._prefix}/{'+' if self._all_venues else self._venue}/event/+"
+    def _whose(self) -> str:
+        return f"{self._prefix}/{'+' if self._all_venues else self._venue}"
+
+    def _settle(self, store: Store) -> None:
+        """Commit; events whose predecessors are asked for wait from before they can be seen."""
+        store.flush()
+        if store.holes_changed:
+            store.holes_changed = False
+            self._backfill.found(store.ranges())
+        if self._outgoing is None:
+            store.commit()
+            return
+        hold = self._backfill.hold(self._venue, monotonic())
+        strictest = min((one for one in (self._held, hold) if one is not None), default=None)
+        self._outgoing.hold(strictest)
+        store.commit()
+        self._outgoing.hold(hold)
+        self._held = hold
+        self._outgoing.wake()
+
+    def _ask(self) -> None:
+        """Ask for what is missing. Not under the lock: the answer may come within the call."""
+        with self._lock:
+            requests = self._backfill.due(monotonic()) if self._store is not None else []
+            link = self._link
+        for venue, after, until in requests:
+            if link is not None:
+                payload = encode({"after": after, "until": until})
+                topic = f"{self._prefix}/{venue}/backfill/request"
+                link.publish(Message(topic, payload, qos=1))
 
     # --- the link's thread ----------------------------------------------------------------------
 
-    def _on_message(self, message: Message) -> None:
-        """Take one event; one that makes no sense is named in the log and left out."""
-        venue, _, name = message.topic.removeprefix(f"{self._prefix}/").partition("/event/")
-        if message.retain:  # events never are: somebody keeps an old one
-            return
+    def _on_up(self) -> None:
+        """Look what is missing: a broker that was away may have lost what it had for us."""
         try:
-            event = parse(venue, name, message.payload)
             with self._lock:
                 if self._store is not None and not self._broken:
-                    self._store.add(event)
+                    self._backfill.found(self._store.ranges())
+                    self._backfill.up()
+        except StoreError as error:
+            self._broken = str(error)
+        self._ask()
+
+    def _on_message(self, message: Message) -> None:
+        """Take one message; one that makes no sense is named in the log and left out."""
+        if message.retain:  # events never are: somebody keeps an old one
+            return
+        topic = message.topic.removeprefix(f"{self._prefix}/")
+        venue, _, name = topic.partition("/event/")
+        try:
+            if name:
+                self._add([parse(venue, name, message.payload)])
+            else:
+                self._take_answer(topic.removesuffix("/backfill"), message.payload)
         except StoreError as error:
             self._broken = str(error)
         except (ValueError, RecursionError) as error:
             self._problems += 1
             if self._problems <= NAMED_PROBLEMS:
                 log.warning("nights: %s: left out, %s", message.topic, error)
+
+    def _add(self, events: Iterable[Event]) -> None:
+        with self._lock:
+            if self._store is not None and not self._broken:
+                for event in events:
+                    self._store.add(event)
+
+    def _take_answer(self, venue: str, payload: bytes) -> None:
+        """Take what a journal had, and ask for the rest."""
+        answer = read_answer(venue, payload)
+        self._add(answer.events)
+        with self._lock:
+            self._backfill.answered(venue, answer)
+            if self._store is not None:
+                self._store.holes_changed = True
+        self._ask()
 
     def _commit(self) -> None:
         """Make what has come last; raise LinkError, and the broker sends it again."""
@@ -260,11 +333,9 @@ class Feed:
                 raise LinkError("the nights' store is closed")
             try:
                 if not self._broken:
-                    self._store.commit()
+                    self._settle(self._store)
             except StoreError as error:
                 self._broken = str(error)
         if self._broken:
             self._wake.set()
             raise LinkError("the nights' store takes nothing; its events stay here")
-        if self._outgoing is not None:
-            self._outgoing.wake()

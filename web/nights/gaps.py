@@ -1,14 +1,14 @@
 """What never came: holes in the numbers of the events, shown as such and never smoothed over.
 
 An event's number is unique for ever and the next one is greater by one, also across restarts. A
-hole means that a power cut took back what came last, or that the broker could not keep the events
-while the page was away. Numbers that begin anew mean that the controller has a new journal: how
-many are missing there nobody knows.
+hole means that a power cut took back what came last, or that the broker lost what the page had not
+read yet: then `backfill` asks the journal for it. Numbers that begin anew mean that the controller
+has a new journal: how many are missing there nobody knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -31,25 +31,59 @@ class Gap(NamedTuple):
     missing: int | None
 
 
+class Hole(NamedTuple):
+    """The numbers above ``after`` up to ``until`` have not come."""
+
+    venue: str
+    after: int
+    until: int
+
+
 def gaps(seen: Iterable[Row]) -> list[Gap]:
     """Return the holes between ranges (venue, boot, first_seq, last_seq, first_s, last_s).
 
     The ranges are in the order in which they happened.
     """
     found = []
-    last: dict[str, Row] = {}
-    for row in seen:
+    for before, row in _pairs(seen):
         venue, boot, first, _, first_s, _ = row
-        before = last.get(venue)
-        last[venue] = row
-        if before is None:
-            continue
         missing = first - before[3] - 1
         if missing > 0:
             found.append(Gap(venue, before[5], first_s, missing))
         elif missing < 0 and boot != before[1]:
             found.append(Gap(venue, before[5], first_s, None))
     return found
+
+
+def holes(seen: Iterable[Row]) -> list[Hole]:
+    """Return which numbers are missing, of ranges as `gaps` takes them; no gap of unknown size."""
+    return [
+        Hole(row[0], before[3], row[2] - 1)
+        for before, row in _pairs(seen)
+        if row[2] > before[3] + 1
+    ]
+
+
+def newest(seen: Iterable[Row]) -> dict[str, int]:
+    """Return the number that came last of each venue, of ranges as `gaps` takes them."""
+    return {row[0]: row[3] for row in seen}
+
+
+def _pairs(seen: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
+    """Return each range but a venue's first, with the one before it."""
+    last: dict[str, Row] = {}
+    for row in seen:
+        if row[0] in last:
+            yield last[row[0]], row
+        last[row[0]] = row
+
+
+def ranges(database: Database) -> list[Row]:
+    """Return all ranges of numbers that have come, as `gaps` takes them."""
+    return database.rows(
+        "SELECT venue, boot, first_seq, last_seq, first_s, last_s FROM seen"
+        " ORDER BY venue, last_s, first_seq"
+    )
 
 
 def gaps_in(database: Database, venue: str | None, first: date, last: date) -> list[Gap]:

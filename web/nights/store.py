@@ -17,7 +17,7 @@ from web.nights import outbox
 from web.nights.database import Database, Row
 from web.nights.events import KEPT, Event, night_of
 from web.nights.fold import TOTALS, Folded, fold
-from web.nights.gaps import missing_in
+from web.nights.gaps import missing_in, ranges
 from web.nights.schema import prepare
 
 #: A night whose clock is not known yet.
@@ -83,6 +83,8 @@ class Store:
         self._changed_runs: set[tuple[str, str]] = set()
         self._changed_nights: set[tuple[str, str]] = set()
         self._events: list[tuple[object, ...]] = []
+        #: Whether a hole in the numbers came or went since somebody has set it back.
+        self.holes_changed = False
         self.id = prepare(database)
         if outbox_of:
             outbox.prepare(database)
@@ -113,7 +115,7 @@ class Store:
                 self._db.hold(f"venue {venue}")
             self._runs[key] = self._read_run(key)
         elif key not in self._runs:
-            self._flush()
+            self.flush()
             while len(self._runs) >= MOST_RUNS:
                 del self._runs[next(iter(self._runs))]
             self._runs[key] = self._read_run(key)
@@ -148,6 +150,7 @@ class Store:
                 whole = _joined(whole, part)
             else:
                 others.append(part)
+        self.holes_changed = self.holes_changed or len(others) + 1 != len(run.ranges)
         run.ranges = sorted([*others, whole], key=lambda part: part.first)
         self._changed_runs.add((event.venue, event.boot))
         if night != UNKNOWN:
@@ -159,13 +162,18 @@ class Store:
 
     def commit(self) -> None:
         """Make all that was added last."""
-        self._flush()
+        self.flush()
         self._db.commit()
         if self._shared:
             self._runs = {}
 
-    def _flush(self) -> None:
-        """Write what was added, in a few statements for all of it."""
+    def ranges(self) -> list[Row]:
+        """Return which numbers have come, as `gaps.gaps` takes them."""
+        self.flush()
+        return ranges(self._db)
+
+    def flush(self) -> None:
+        """Write what was added, in a few statements for all of it; others see it from `commit`."""
         runs = sorted(self._changed_runs)
         for key in runs:
             self._db.rows("DELETE FROM seen WHERE venue = ? AND boot = ?", key)
@@ -211,7 +219,7 @@ class Store:
 
     def fold_changed(self) -> int:
         """Fold the nights that events have changed, and commit; return how many there were."""
-        self._flush()
+        self.flush()
         changed = self._db.rows("SELECT venue, night FROM night WHERE dirty = 1")
         for venue, night in changed:
             if self._shared:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from threading import Event as Flag
 
 from controller.config.loader import load
@@ -45,7 +46,7 @@ def all_page(all_: Stand, port: int) -> tuple[Process, str]:
     file = all_.folder / "all.toml"
     hosts = ", ".join(f'"127.0.0.1:{node.mqtt_port}"' for node in all_.nodes)
     file.write_text(
-        (all_.folder / "centre.toml").read_text()
+        Path(all_.centre_file()).read_text()
         + f'[house]\nvenue = "centre"\n[mqtt]\nhost = [{hosts}]\nprotocol = 4\n'
         + f'[web]\nhost = "127.0.0.1"\nport = {port}\nvenues = "+"\n'
         + f'secret_file = "{all_.folder / "secret"}"\n',

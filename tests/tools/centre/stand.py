@@ -26,6 +26,7 @@ from controller.journal.journal import read_last
 from controller.mqtt.client import MqttLink
 from controller.service.assembly import World, assemble, link_maker, simulated
 from tests.conftest import Broker, free_port
+from tests.support.cable import Cable
 from tests.support.centre import rows
 from tests.support.nats import Node, nats_nodes
 from tests.support.postgres import Postgres, postgres_server
@@ -77,10 +78,18 @@ class SimulatedBar:
     """A bar with its controller, its broker and its page."""
 
     def __init__(
-        self, folder: Path, venue: str, nodes: Sequence[Node], speed: float, *, light: bool
+        self,
+        folder: Path,
+        venue: str,
+        nodes: Sequence[Node],
+        servers: Sequence[str],
+        speed: float,
+        *,
+        light: bool,
     ) -> None:
+        """``servers`` are the addresses at which this bar finds the nodes for its events."""
         self.venue, self._folder = venue, folder
-        self._nodes, self._speed = nodes, speed
+        self._nodes, self._servers, self._speed = nodes, servers, speed
         folder.mkdir()
         self.broker = Broker(folder, ("allow_anonymous true", *self._bridge()))
         self.broker.start()
@@ -117,7 +126,7 @@ class SimulatedBar:
         ]
 
     def _toml(self) -> str:
-        servers = ", ".join(f'"{node.url}"' for node in self._nodes)
+        servers = ", ".join(f'"{one}"' for one in self._servers)
         return (
             f'[house]\nvenue = "{self.venue}"\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {self.broker.port}\n'
@@ -192,9 +201,15 @@ class SimulatedBar:
 class Stand:
     """All of it."""
 
-    def __init__(self, folder: Path, nodes: list[Node], postgres: Postgres) -> None:
+    def __init__(
+        self, folder: Path, nodes: list[Node], postgres: Postgres, *, cables: bool
+    ) -> None:
+        """``cables``: bars and consumers reach the nodes by cables that can be cut."""
         self.folder, self.nodes, self.postgres = folder, nodes, postgres
         self.database = postgres.new_database()
+        self._with_cables = cables
+        #: Who reaches the nodes by which cables.
+        self.cables: dict[str, list[Cable]] = {}
         self.bars: list[SimulatedBar] = []
         self.consumers: list[Process] = []
 
@@ -203,28 +218,36 @@ class Stand:
         """The nodes' addresses."""
         return [node.url for node in self.nodes]
 
-    def centre_file(self, *more: str) -> str:
+    def urls_of(self, name: str) -> list[str]:
+        """Return where this bar or consumer finds the nodes: at the end of cables of its own."""
+        if not self._with_cables:
+            return self.urls
+        self.cables[name] = [Cable(node.port) for node in self.nodes]
+        return [f"nats://127.0.0.1:{cable.port}" for cable in self.cables[name]]
+
+    def centre_file(self, name: str = "centre") -> str:
         """Return the configuration of the centre."""
-        file = self.folder / "centre.toml"
-        servers = ", ".join(f'"{url}"' for url in self.urls)
+        file = self.folder / f"{name}.toml"
+        servers = ", ".join(f'"{url}"' for url in self.urls_of(name))
         file.write_text(
-            f'[nights]\ndatabase = "{self.database}"\n[centre]\nservers = [{servers}]\n'
-            + "".join(f"{line}\n" for line in more),
+            f'[nights]\ndatabase = "{self.database}"\n[centre]\nservers = [{servers}]\n',
             encoding="utf-8",
         )
         return str(file)
 
     def add_consumer(self) -> Process:
         """Start one more `backdoor centre`."""
-        file = self.centre_file()
-        log = self.folder / f"centre{len(self.consumers)}.log"
+        name = f"centre{len(self.consumers)}"
+        file, log = self.centre_file(name), self.folder / f"{name}.log"
         self.consumers.append(Process(log, "centre", "--config", file))
         self.consumers[-1].start()
         return self.consumers[-1]
 
     def add_bar(self, venue: str, speed: float, *, light: bool) -> SimulatedBar:
         """Start one more bar."""
-        self.bars.append(SimulatedBar(self.folder / venue, venue, self.nodes, speed, light=light))
+        servers = self.urls_of(venue)
+        folder = self.folder / venue
+        self.bars.append(SimulatedBar(folder, venue, self.nodes, servers, speed, light=light))
         self.bars[-1].start()
         return self.bars[-1]
 
@@ -255,10 +278,13 @@ class Stand:
             thread.start()
         for thread in threads:
             thread.join()
+        for cables in self.cables.values():
+            for cable in cables:
+                cable.close()
 
 
 @contextmanager
-def stand(nodes: int = 3) -> Iterator[Stand]:
+def stand(nodes: int = 3, *, cables: bool = False) -> Iterator[Stand]:
     """Run nodes and Postgres for a `with` block, and what is added to them."""
     with ExitStack() as stack:
         # In memory, where that can be had: a disk that others keep busy would be measured.
@@ -271,7 +297,7 @@ def stand(nodes: int = 3) -> Iterator[Stand]:
         cluster = stack.enter_context(nats_nodes(folder / "nats", nodes))
         # What is committed is with the kernel: it may be killed, the machine may not.
         postgres = stack.enter_context(postgres_server("synchronous_commit=on"))
-        found = Stand(folder, cluster, postgres)
+        found = Stand(folder, cluster, postgres, cables=cables)
         try:
             yield found
         finally:

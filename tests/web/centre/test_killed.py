@@ -20,7 +20,7 @@ from web.centre import stream
 #: Where it dies: what is called then, and whether before or after.
 POINTS = {
     "before the events are read": ("web.centre.wire.read", "before"),
-    "before they are written": ("web.nights.store.Store._flush", "before"),
+    "before they are written": ("web.nights.store.Store.flush", "before"),
     "before the commit": ("web.nights.store.Store.commit", "before"),
     "after the commit": ("web.nights.store.Store.commit", "after"),
     "between the acknowledgements": ("nats.aio.client.Client.publish", "after"),

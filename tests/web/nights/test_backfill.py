@@ -1,0 +1,127 @@
+"""What to ask the controllers for, and how long later events wait for the answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from web.nights.backfill import ASK_AGAIN_S, HOLD_S, Answer, Backfill, Request, read_answer
+from web.nights.database import Row
+
+
+def seen(*parts: tuple[int, int], venue: str = "bar", boot: str = "b1") -> list[Row]:
+    return [(venue, boot, first, last, 0.0, 0.0) for first, last in parts]
+
+
+def missing(*parts: tuple[int, int]) -> Backfill:
+    backfill = Backfill()
+    backfill.found(seen(*parts))
+    return backfill
+
+
+def answer(after: int, until: int, newest: int) -> Answer:
+    return Answer(after, until, newest, [])
+
+
+def test_nothing_missing_asks_nothing_and_holds_nothing() -> None:
+    backfill = missing((5, 9))
+    assert backfill.due(0.0) == []
+    assert backfill.hold("bar", 0.0) is None
+
+
+def test_after_a_connection_the_newest_is_asked_for_until_all_of_it_came() -> None:
+    backfill = missing((5, 9))
+    backfill.up()
+    assert backfill.due(0.0) == [Request("bar", 9, None)]
+    assert backfill.hold("bar", 0.0) is None
+    backfill.answered("bar", answer(9, 109, 150))
+    assert backfill.due(0.0) == [Request("bar", 109, None)]
+    backfill.answered("bar", answer(109, 150, 150))
+    assert backfill.due(0.0) == []
+
+
+def test_holes_are_asked_for_one_after_the_other_and_then_what_is_gone_is_gone() -> None:
+    backfill = missing((1, 2), (5, 6), (300, 301))
+    assert backfill.due(0.0) == [Request("bar", 2, 4)]
+    assert backfill.hold("bar", 0.0) == 2
+    backfill.answered("bar", answer(2, 4, 301))
+    assert backfill.hold("bar", 0.0) == 6
+    assert backfill.due(0.0) == [Request("bar", 6, 299)]
+    backfill.answered("bar", answer(6, 106, 301))
+    assert backfill.due(0.0) == [Request("bar", 106, 299)]
+    backfill.answered("bar", answer(106, 299, 301))
+    assert backfill.due(0.0) == []
+    assert backfill.hold("bar", 0.0) is None
+
+
+def test_who_does_not_answer_is_asked_again_ever_more_rarely() -> None:
+    backfill = missing((1, 2), (5, 6))
+    asked = [now_s for now_s in range(7200) if backfill.due(float(now_s))]
+    assert asked[:3] == [0, ASK_AGAIN_S[0], 3 * ASK_AGAIN_S[0]]
+    assert asked[-1] - asked[-2] == ASK_AGAIN_S[1]
+
+
+def test_events_wait_so_long_and_no_longer() -> None:
+    backfill = missing((1, 2), (5, 6))
+    assert backfill.hold("bar", 100.0) == 2
+    assert backfill.hold("bar", 100.0 + HOLD_S - 1) == 2
+    assert backfill.hold("bar", 100.0 + HOLD_S) is None
+
+
+def test_connection_asks_at_once_again() -> None:
+    backfill = missing((1, 2), (5, 6))
+    assert backfill.due(0.0)
+    assert not backfill.due(1.0)
+    backfill.up()
+    assert backfill.due(1.0) == [Request("bar", 2, 4)]
+
+
+def test_each_bar_is_asked_for_its_own() -> None:
+    backfill = Backfill()
+    backfill.found([*seen((1, 2), (5, 6)), *seen((1, 4), venue="nook")])
+    assert backfill.due(0.0) == [Request("bar", 2, 4)]
+    assert backfill.hold("nook", 0.0) is None
+    backfill.up()
+    assert backfill.due(0.0) == [Request("bar", 2, 4), Request("nook", 4, None)]
+
+
+def test_numbers_that_begin_anew_are_asked_for_although_the_old_ones_were() -> None:
+    backfill = missing((1, 2), (9, 9))
+    backfill.answered("bar", answer(2, 8, 9))
+    assert not backfill.due(0.0)
+    backfill.found([*seen((1, 2), (9, 9)), *seen((1, 3), (6, 6), boot="b2")])
+    assert backfill.due(0.0) == [Request("bar", 2, 8)]
+    backfill.answered("bar", answer(2, 8, 6))
+    assert backfill.due(0.0) == []
+
+
+def test_answer_is_read() -> None:
+    event = {"seq": 3, "boot": "b1", "t_ms": 1.0, "at": None, "event": "entry", "count": 1}
+    found = read_answer("bar", json.dumps(SOUND | {"events": [event]}).encode())
+    assert (found.after, found.until, found.newest) == (2, 4, 9)
+    assert [(one.venue, one.seq, one.name) for one in found.events] == [("bar", 3, "entry")]
+
+
+SOUND = {"after": 2, "until": 4, "newest": 9, "events": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"after": None},
+        {"after": -1},
+        {"until": 1},
+        {"until": 2**60},
+        {"newest": -1},
+        {"events": {}},
+        {"events": [3]},
+        {"events": [{}]},
+        {"events": [{"event": "entry"}]},
+        {"events": [{"event": "entry", "seq": "3", "boot": "b1", "t_ms": 1.0}]},
+        {"events": [{"event": "entry", "seq": 3, "boot": 1, "t_ms": 1.0}]},
+    ],
+)
+def test_answer_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each has words of its own
+        read_answer("bar", json.dumps(SOUND | change).encode())

@@ -1,0 +1,160 @@
+"""Which events to ask the controllers for, and until when later ones wait for them.
+
+A broker loses what it has not delivered when it dies, or when its queue is full. The controller's
+journal has it all. So after each connection every controller is asked for what is newer than the
+newest that came, and for each hole in the numbers; what the journal does not have either is gone,
+and stays a gap that is shown.
+
+Nothing here sends or reads; time comes in with each call, in monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from web.messages import json_object
+from web.nights.database import Row
+from web.nights.events import LAST_SEQ, Event, event_of
+from web.nights.gaps import Hole, holes, newest
+
+#: Who does not answer is asked again after the first, then twice as long each time up to the last.
+ASK_AGAIN_S = (5.0, 600.0)
+#: The centre of many bars gets events in their order. For an answer they wait so long, no longer:
+#: a controller that is off, or older than this, answers nothing.
+HOLD_S = 60.0
+
+
+class Request(NamedTuple):
+    """Ask this venue for events with numbers above ``after``, up to ``until`` or the newest."""
+
+    venue: str
+    after: int
+    until: int | None
+
+
+class Answer(NamedTuple):
+    """All events that the journal has, above ``after`` up to ``until``; ``newest`` is its last."""
+
+    after: int
+    until: int
+    newest: int
+    events: list[Event]
+
+
+def read_answer(venue: str, payload: bytes) -> Answer:
+    """Return the answer of a message; raise ValueError for one that no controller of ours sends."""
+    fields = json_object(payload, after=int, until=int, newest=int, events=list)
+    after, until, last = fields["after"], fields["until"], fields["newest"]
+    if not 0 <= after <= until < LAST_SEQ or not 0 <= last < LAST_SEQ:
+        raise ValueError("after, until and newest are no numbers of events")
+    return Answer(after, until, last, [_event(venue, told) for told in fields["events"]])
+
+
+def _event(venue: str, fields: object) -> Event:
+    if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
+        raise ValueError("event is missing")
+    return event_of(venue, fields["event"], fields)
+
+
+@dataclass
+class _Asking:
+    """A request that is not answered: since when, when it is sent again, and the wait after."""
+
+    since_s: float
+    again_s: float
+    wait_s: float
+
+
+class Backfill:
+    """What is missing in one store, of all its venues."""
+
+    def __init__(self) -> None:
+        self._holes: list[Hole] = []
+        self._newest: dict[str, int] = {}
+        #: Venues that are to be asked for their newest events.
+        self._behind: set[str] = set()
+        #: What each journal was asked for and has answered: the rest of it is gone for good.
+        self._searched: dict[str, list[tuple[int, int]]] = {}
+        self._asking: dict[str, _Asking] = {}
+
+    def found(self, seen: Sequence[Row]) -> None:
+        """Take the ranges of numbers that are in the store, in the order of `gaps.gaps`."""
+        before, self._newest = self._newest, newest(seen)
+        self._holes = holes(seen)
+        for venue, number in self._newest.items():
+            if number < before.get(venue, 0):  # a new journal, with numbers of its own
+                self._searched.pop(venue, None)
+
+    def up(self) -> None:
+        """Note that the broker is there (again): it may have lost the newest, and our requests."""
+        self._behind = set(self._newest)
+        self._asking.clear()
+
+    def due(self, now_s: float) -> list[Request]:
+        """Return what to ask now, one request a venue at most."""
+        requests = []
+        for venue in self._newest:
+            request = self._next(venue)
+            if request is not None and self._is_due(venue, now_s):
+                requests.append(request)
+        return requests
+
+    def _is_due(self, venue: str, now_s: float) -> bool:
+        first_s, longest_s = ASK_AGAIN_S
+        asking = self._asking.setdefault(venue, _Asking(now_s, now_s, first_s))
+        if now_s < asking.again_s:
+            return False
+        asking.again_s = now_s + asking.wait_s
+        asking.wait_s = min(2 * asking.wait_s, longest_s)
+        return True
+
+    def answered(self, venue: str, answer: Answer) -> None:
+        """Note what a journal has been searched for."""
+        self._asking.pop(venue, None)
+        self._searched.setdefault(venue, []).append((answer.after, answer.until))
+        self._searched[venue] = _joined(self._searched[venue])
+        if answer.until >= answer.newest:
+            self._behind.discard(venue)
+
+    def hold(self, venue: str, now_s: float) -> int | None:
+        """Return the number above which a venue's events wait for an answer; None for no wait."""
+        hole = self._first_hole(venue)
+        if hole is None:
+            return None
+        asking = self._asking.setdefault(venue, _Asking(now_s, now_s, ASK_AGAIN_S[0]))
+        return hole.after if now_s - asking.since_s < HOLD_S else None
+
+    def _next(self, venue: str) -> Request | None:
+        hole = self._first_hole(venue)
+        if hole is not None:
+            return Request(*hole)
+        if venue in self._behind:
+            return Request(venue, self._unsearched(venue, self._newest[venue]), None)
+        return None
+
+    def _first_hole(self, venue: str) -> Hole | None:
+        """Return the first hole, or its rest, that the journal was not asked for."""
+        for hole in self._holes:
+            after = self._unsearched(venue, hole.after)
+            if hole.venue == venue and after < hole.until:
+                return hole._replace(after=after)
+        return None
+
+    def _unsearched(self, venue: str, after: int) -> int:
+        for first, last in self._searched.get(venue, ()):
+            if first <= after < last:
+                after = last
+        return after
+
+
+def _joined(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges in their order, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(parts):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    return joined
