@@ -33,8 +33,8 @@ LIBRARIES = (
     "manylinux_2_31",
     "manylinux_2_34",
 )
-#: It has all of the smaller one, so messages can be switched on without a network.
-LOCK = "requirements-notify.lock"
+#: Together all that a release may need: messages or a centre are switched on without a network.
+LOCKS = ("requirements-notify.lock", "requirements-centre.lock")
 PLACE = Path("usr/lib/backdoor")
 MARKER = re.compile(r" ;[^\\\n]*")
 #: The date of every file where none is named: the same source gives the same package.
@@ -102,15 +102,17 @@ def control(folder: Path, version: str, arch: str, kib: int) -> None:
 
 def fetch(folder: Path, arch: str) -> None:
     """Get the wheels that the lock names, for each Python of an architecture."""
-    lock = folder / "lock.txt"
-    # pip would judge the markers by the Python that runs it: with all of them, none is missing.
-    lock.write_text(MARKER.sub("", (SOURCE / LOCK).read_text()))
+    locks = []
+    for name in LOCKS:
+        # pip would judge the markers by the Python that runs it: with all of them, none is missing.
+        (folder / name).write_text(MARKER.sub("", (SOURCE / name).read_text()))
+        locks += ["-r", str(folder / name)]
     kinds = [f"--platform={kind}_{ARCHITECTURES[arch]}" for kind in LIBRARIES]
     pip = (sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check")
     only = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "-d", str(folder))
     for python in PYTHONS:
         subprocess.run(
-            [*pip, *only, *kinds, "--python-version", python, "-r", str(lock)], check=True
+            [*pip, *only, *kinds, "--python-version", python, *locks], check=True
         )
 
 

@@ -17,7 +17,9 @@ from installer.broker import ETC
 from installer.executor import Executor, StopError
 from installer.machine import section
 
-UNIT = "backdoor-centre"
+UNIT = "backdoor-bridge"
+#: Its name before that one became the name of `backdoor centre`.
+FORMER_UNIT = "backdoor-centre.service"
 BRIDGE = ETC / "centre-bridge.conf"
 CREDENTIALS = ETC / "centre.credentials"
 CA = ETC / "centre-ca.pem"
@@ -39,7 +41,7 @@ SERVER = re.compile(r"^\w+://|:\d+/?$")
 KEPT = re.compile(r"^# centre: (.+)$", re.MULTILINE)
 COMMANDS = re.compile(r"^topic cmd/\+ in ", re.MULTILINE)
 
-NOTE = "# Written by Backdoor's installer at every run, for the unit backdoor-centre.\n"
+NOTE = "# Written by Backdoor's installer at every run, for the unit backdoor-bridge.\n"
 TEXT = """\
 # centre: {places}
 # Nobody can connect: without any listener mosquitto would open its usual port.

@@ -75,13 +75,17 @@ def check(dry_run: bool) -> None:
             raise StopError(way_out)
 
 
-def packages(executor: Executor, pins: str | None) -> None:
-    """Let apt install what is missing, with the pin library that the configuration wants."""
-    wanted = [*REQUIRED, *([SYSTEM_PINS[pins]] if pins else [])]
+def packages(executor: Executor, *wanted: str) -> None:
+    """Let apt install what is missing of these."""
     missing = [name for name in wanted if not _installed(name)]
     if missing:
         executor.run("apt-get", "update", "-qq")
         executor.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+
+
+def required(pins: str | None) -> tuple[str, ...]:
+    """Return the apt packages of a bar, with the pin library that its configuration wants."""
+    return (*REQUIRED, *([SYSTEM_PINS[pins]] if pins else []))
 
 
 def demand(pins: str | None) -> None:

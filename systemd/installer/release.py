@@ -44,7 +44,7 @@ def contents() -> list[Path]:
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
 
 
-def build(
+def build(  # noqa: PLR0913 - each names one thing that a release may have besides
     executor: Executor,
     wheels: str | None,
     *,
@@ -52,6 +52,7 @@ def build(
     postgres: bool = False,
     centre: bool = False,
     system: bool = False,
+    releases: Path | None = None,
 ) -> Path:
     """Make the release's directory with its own Python packages, unless it is complete.
 
@@ -59,7 +60,9 @@ def build(
     user's own packages, nothing is built, and what pip looks at is the new directory alone.
     """
     endings = ((SYSTEM, system), (CENTRE, centre), (POSTGRES, postgres), (NOTIFY, notify))
-    release = RELEASES / (digest() + "".join(ending for ending, wanted in endings if wanted))
+    release = (releases or RELEASES) / (
+        digest() + "".join(ending for ending, wanted in endings if wanted)
+    )
     if (release / WHOLE).exists():
         return release
     executor.remove(release)
@@ -120,12 +123,13 @@ def _copy(executor: Executor, release: Path) -> None:
         shutil.copy(path, target)
 
 
-def in_use() -> Path | None:
-    """Return the release that /opt/backdoor points to."""
-    return OPT.readlink() if OPT.is_symlink() else None
+def in_use(link: Path = OPT) -> Path | None:
+    """Return the release that a link points to, that of a bar unless another is named."""
+    return link.readlink() if link.is_symlink() else None
 
 
-def prune(executor: Executor, *keep: Path | None) -> None:
+def prune(executor: Executor, *keep: Path | None, releases: Path | None = None) -> None:
     """Remove releases other than those to keep: the one in use and the one before."""
-    if RELEASES.is_dir():
-        executor.remove(*(path for path in sorted(RELEASES.iterdir()) if path not in keep))
+    folder = releases or RELEASES
+    if folder.is_dir():
+        executor.remove(*(path for path in sorted(folder.iterdir()) if path not in keep))

@@ -19,10 +19,14 @@ from tests.support.wait import HANGS_S
 
 BACKUP = Path("systemd/backdoor-backup.service")
 #: The bridge to a centre: a mosquitto.
-CENTRE = Path("systemd/backdoor-centre.service")
-#: Those of ours that run all the time.
-UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP, CENTRE})
+BRIDGE = Path("systemd/backdoor-bridge.service")
+#: A centre's, on a machine of its own: the writer, and the page of all bars.
+CENTRE, VENUES = (Path(f"systemd/backdoor-{name}.service") for name in ("centre", "venues"))
+#: Those of a bar that run all the time.
+UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP, BRIDGE, CENTRE, VENUES})
+ALL = [*UNITS, BRIDGE, CENTRE, VENUES]
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
+CENTRE_PROGRAM = "/opt/backdoor-centre/.venv/bin/backdoor"
 #: Exposure of 1.5 of 10, in tenths.
 THRESHOLD = 15
 
@@ -98,16 +102,17 @@ def test_strike_off_runs_after_every_end_of_the_controller() -> None:
     assert Path("systemd/strike-off").exists()
 
 
-@pytest.mark.parametrize("unit", [*UNITS, BACKUP, CENTRE], ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*ALL, BACKUP], ids=lambda unit: unit.stem)
 def test_unit_passes_systemd_analyze(unit: Path, tmp_path: Path) -> None:
     """The program is not installed here, so another one stands in for it."""
     copy = tmp_path / unit.name
-    copy.write_text(unit.read_text().replace(PROGRAM, "/bin/true"))
+    text = unit.read_text().replace(PROGRAM, "/bin/true").replace(CENTRE_PROGRAM, "/bin/true")
+    copy.write_text(text)
     verdict = analyze("verify", "--man=no", str(copy))
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("unit", [*UNITS, CENTRE], ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", ALL, ids=lambda unit: unit.stem)
 def test_unit_is_hardened(unit: Path) -> None:
     verdict = analyze(
         "security", "--offline=true", f"--threshold={THRESHOLD}", "--no-pager", str(unit)
@@ -132,13 +137,33 @@ def test_backup_is_hardened_as_far_as_root_can_be_and_begun_by_its_timer() -> No
 
 
 def test_bridge_to_the_centre_sees_nothing_but_its_own_file() -> None:
-    service = settings(CENTRE)
+    service = settings(BRIDGE)
     assert service["LoadCredential"] == "bridge.conf:/etc/backdoor/centre-bridge.conf"
     assert service["ExecStart"] == "/usr/sbin/mosquitto -c %d/bridge.conf"
     assert service["DynamicUser"] == "yes"
     assert "/var/lib/backdoor " in service["InaccessiblePaths"]
     condition = "ConditionPathExists=/etc/backdoor/centre-bridge.conf"
-    assert condition in CENTRE.read_text()  # without a centre it does not start
+    assert condition in BRIDGE.read_text()  # without a centre it does not start
+
+
+@pytest.mark.parametrize(
+    ("unit", "verb", "login"),
+    [(CENTRE, "centre", "nodes"), (VENUES, "web", "broker")],
+    ids=["centre", "venues"],
+)
+def test_units_of_a_centre_have_a_user_and_a_release_of_their_own(
+    unit: Path, verb: str, login: str
+) -> None:
+    """A bar that the same machine keeps neither lends them a right nor waits for them."""
+    service = settings(unit)
+    started = service["ExecStart"].split()
+    assert started[:4] == [CENTRE_PROGRAM, verb, "--config", "/etc/backdoor-centre/centre.toml"]
+    assert service["Type"] == "notify"
+    assert (service["Restart"], service["User"]) == ("always", "backdoor-centre")
+    assert float(service["WatchdogSec"]) >= 30
+    assert service["LoadCredential"] == f"{login}:/etc/backdoor-centre/centre.credentials"
+    assert "-/var/lib/backdoor " in service["InaccessiblePaths"]
+    assert "StartLimitIntervalSec=0" in unit.read_text()
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -1,0 +1,116 @@
+"""A machine of the centre of many bars: `backdoor centre` and the page of all as services.
+
+It stands apart from a bar that the same machine may keep: releases, user and folder are its own, so
+neither waits for the other, and nothing that is done here touches a door.
+"""
+
+import re
+from argparse import Namespace
+from pathlib import Path
+
+from installer import machine
+from installer.executor import Executor, StopError, query
+from installer.release import SOURCE, build, in_use, prune
+from installer.services import READY_S, last_lines, ready
+
+FOLDER = Path("/etc/backdoor-centre")
+CONFIG = FOLDER / "centre.toml"
+#: The user of the NATS servers, which `backdoor centre bar add` writes beside the bars'.
+CREDENTIALS = FOLDER / "centre.credentials"
+OPT = Path("/opt/backdoor-centre")
+RELEASES = Path("/opt/backdoor-centre.releases")
+COMMAND = Path("/usr/local/bin/backdoor")
+UNIT_DIR = Path("/etc/systemd/system")
+#: Paired phones and their secret.
+DATA = Path("/var/lib/backdoor-centre")
+USER = "backdoor-centre"
+UNITS = ("backdoor-centre", "backdoor-venues")
+#: As the shipped file has it, before the owner named his own.
+EXAMPLE = re.compile(r"\.example\b")
+
+
+def install(executor: Executor, options: Namespace) -> None:
+    """Install this directory's release for a centre, and start it once it knows where to."""
+    if not options.upgrade and not options.packaged:
+        machine.packages(executor, "python3-venv")
+    if query("getent", "passwd", USER).returncode:
+        nowhere = ("--no-create-home", "--home-dir", str(DATA), "--shell", "/usr/sbin/nologin")
+        executor.run("useradd", "--system", "--user-group", *nowhere, USER)
+    if not CONFIG.exists():
+        executor.write(CONFIG, (SOURCE / "systemd/centre.toml").read_text(), 0o640, USER)
+    text = machine.decoded(CONFIG if CONFIG.exists() else SOURCE / "systemd/centre.toml")
+    messages = machine.wants_messages(text)
+    release = build(
+        executor, options.wheels, notify=messages, postgres=True, centre=True, releases=RELEASES
+    )
+    lacks = lacking(text)
+    if not lacks:
+        command = f"{release}/.venv/bin/backdoor"
+        executor.run("runuser", "-u", USER, "--", command, "check-config", "--config", str(CONFIG))
+    switch(executor, release, lacks)
+
+
+def lacking(config: str) -> str:
+    """Return what the owner has to do before the services can start; "" if nothing."""
+    if not (machine.wants_centre(config) and machine.wants_postgres(config)):
+        return f"{CONFIG}: fill in [centre] servers and [nights] database"
+    if EXAMPLE.search("".join(line.partition("#")[0] for line in config.splitlines())):
+        return f"{CONFIG}: put your own hosts in the place of those that end in .example"
+    if not CREDENTIALS.exists():
+        return (
+            f"{CREDENTIALS}: is missing; `backdoor centre bar add` writes it, on one of the nodes"
+        )
+    return ""
+
+
+def switch(executor: Executor, release: Path, lacks: str) -> None:
+    """Start a release; if it is not ready in time, go back to the one before."""
+    before = in_use(OPT)
+    start(executor, release, lacks)
+    if lacks:
+        executor.note(f"{lacks}. Then run this again: it starts {' and '.join(UNITS)}")
+    elif not executor.dry_run and not ready(UNITS, READY_S):
+        log = last_lines(UNITS)
+        back = "mend it and run this again"
+        if before and before != release:
+            start(executor, before, lacks)
+            back = "the former one is back"
+        raise StopError(f"the centre was not ready within {READY_S:g} s; {back}:\n{log}")
+    prune(executor, release, before, releases=RELEASES)
+
+
+def start(executor: Executor, release: Path, lacks: str) -> None:
+    """Make a release the one in use, and have its services run unless something is lacking."""
+    same = in_use(OPT) == release
+    executor.point(OPT, release)
+    if not COMMAND.exists():  # where a bar is, the command is that one's
+        executor.point(COMMAND, OPT / ".venv/bin/backdoor")
+    units = {f"{unit}.service": OPT / f"systemd/{unit}.service" for unit in UNITS}
+    source = SOURCE / "systemd"
+    changed = [
+        executor.write(UNIT_DIR / name, (file if file.exists() else source / name).read_text())
+        for name, file in units.items()
+    ]
+    if any(changed):
+        executor.run("systemctl", "daemon-reload")
+    if not lacks:
+        executor.run("systemctl", "enable", "-q", *UNITS)
+        if not same or any(changed) or not ready(UNITS, 0.2):
+            executor.run("systemctl", "restart", "--no-block", *UNITS)
+
+
+def uninstall(executor: Executor, purge: bool) -> None:
+    """Remove everything but the data; with ``purge`` the data too."""
+    executor.run("systemctl", "disable", "-q", "--now", *UNITS, check=False)
+    executor.remove(*(UNIT_DIR / f"{unit}.service" for unit in UNITS))
+    executor.remove(*(UNIT_DIR / f"{unit}.service.d" for unit in UNITS))
+    executor.run("systemctl", "daemon-reload")
+    if COMMAND.is_symlink() and COMMAND.readlink().is_relative_to(OPT):
+        executor.remove(COMMAND)
+    executor.remove(OPT, RELEASES)
+    if not query("getent", "passwd", USER).returncode:
+        executor.run("userdel", USER)
+    if purge:
+        executor.remove(FOLDER, DATA)
+    else:
+        executor.note(f"your data stays in {FOLDER} and {DATA}; --purge removes it too")

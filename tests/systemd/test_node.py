@@ -1,0 +1,110 @@
+"""`systemd/install --centre-node`: what it says and writes; ``tests/installed`` has a real one."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.config.loader import parse
+
+SHIPPED = Path("systemd/centre.toml").read_text()
+OWN = SHIPPED.replace(".example", ".bars.net")
+
+
+@pytest.fixture
+def node(parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module on paths of this test; making a release is left out, and what starts is ready."""
+    from installer import node
+
+    (tmp_path / "units").mkdir()
+    for name, path in (
+        ("FOLDER", "etc"),
+        ("CONFIG", "etc/centre.toml"),
+        ("CREDENTIALS", "etc/centre.credentials"),
+        ("OPT", "opt"),
+        ("RELEASES", "releases"),
+        ("COMMAND", "command"),
+        ("UNIT_DIR", "units"),
+        ("DATA", "data"),
+    ):
+        monkeypatch.setattr(node, name, tmp_path / path)
+    monkeypatch.setattr(node, "build", lambda *_, **__: tmp_path / "releases/new")
+    monkeypatch.setattr(node, "ready", lambda *_: True)
+    node.__dict__["executor"] = parts.executor
+    return node
+
+
+def install(node: Any) -> None:
+    asked = argparse.Namespace(upgrade=True, packaged=False, wheels=None)
+    node.install(node.executor, asked)
+
+
+def test_shipped_file_is_one_for_a_centre() -> None:
+    config = parse(tomllib.loads(SHIPPED), "centre.toml", ["centre.credentials=/run/nodes"])
+    assert config.web.venues == "+"
+    assert len(config.centre.servers) == 3
+    assert config.centre.credentials == "/run/nodes"
+    assert config.nights.database.startswith("postgresql://")
+
+
+def test_what_is_not_filled_in_is_named_and_nothing_starts(node: Any) -> None:
+    install(node)
+    assert node.CONFIG.read_text() == SHIPPED
+    (note,) = node.executor.notes
+    assert note.startswith(f"{node.CONFIG}: put your own hosts in the place of those that end in")
+    assert not [command for command in node.executor.ran if "enable" in command]
+    assert (node.UNIT_DIR / "backdoor-centre.service").exists()
+    node.CONFIG.write_text(OWN.replace("servers =", "# servers ="))
+    assert "fill in [centre] servers and [nights] database" in node.lacking(node.CONFIG.read_text())
+    assert node.lacking(OWN).startswith(f"{node.CREDENTIALS}: is missing")
+
+
+def test_filled_in_it_starts_and_later_runs_leave_it(node: Any) -> None:
+    node.FOLDER.mkdir()
+    node.CONFIG.write_text(OWN)
+    node.CREDENTIALS.write_text("centre:secret\n")
+    install(node)
+    assert "systemctl restart --no-block backdoor-centre backdoor-venues" in node.executor.ran
+    assert node.OPT.readlink().name == "new"
+    assert node.COMMAND.readlink() == node.OPT / ".venv/bin/backdoor"
+    node.executor.ran.clear()
+    install(node)
+    assert not [command for command in node.executor.ran if "restart" in command]
+    assert node.CONFIG.read_text() == OWN
+
+
+def test_release_that_does_not_start_gives_way_to_the_former(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.FOLDER.mkdir()
+    node.CONFIG.write_text(OWN)
+    node.CREDENTIALS.write_text("centre:secret\n")
+    former = node.OPT.parent / "releases/former"
+    former.mkdir(parents=True)
+    node.OPT.symlink_to(former)
+    monkeypatch.setattr(node, "ready", lambda *_: False)
+    monkeypatch.setattr(node, "last_lines", lambda _: "what it said last")
+    with pytest.raises(Exception, match=r"(?s)the former one is back:.*what it said last"):
+        install(node)
+    assert node.OPT.readlink() == former
+
+
+def test_removed_it_leaves_the_data_and_anothers_command(node: Any) -> None:
+    node.FOLDER.mkdir()
+    node.CONFIG.write_text(OWN)
+    bars = node.OPT.parent / "bar/.venv/bin/backdoor"
+    bars.parent.mkdir(parents=True)
+    bars.touch()
+    node.COMMAND.symlink_to(bars)
+    install(node)
+    assert node.COMMAND.readlink() == bars
+    node.uninstall(node.executor, purge=False)
+    assert node.COMMAND.is_symlink()
+    assert not list(node.UNIT_DIR.iterdir())
+    assert node.CONFIG.exists()
+    node.uninstall(node.executor, purge=True)
+    assert not node.FOLDER.exists()
