@@ -159,7 +159,8 @@ class Sender:
             found = self._first(database)
             if found:
                 # So many that it was away: others' fresh events go first.
-                self._lane = wire.LATE if len(found) == BATCH else wire.FRESH
+                late = len(found) == BATCH or found[0][0] < 0  # below zero: from before it joined
+                self._lane = wire.LATE if late else wire.FRESH
                 await self._send_patiently(client, [event for _, event in found])
                 outbox.acknowledged(database, [position for position, _ in found])
             if client.is_closed:

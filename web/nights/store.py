@@ -14,7 +14,7 @@ from datetime import date
 
 from controller.codec import decode
 from web.nights import outbox
-from web.nights.database import Database, Row
+from web.nights.database import Database, Row, is_postgres
 from web.nights.events import KEPT, Event, night_of
 from web.nights.fold import TOTALS, Folded, fold
 from web.nights.gaps import missing_in, ranges
@@ -87,7 +87,9 @@ class Store:
         self.holes_changed = False
         self.id = prepare(database)
         if outbox_of:
-            outbox.prepare(database)
+            outbox.prepare(database, outbox_of)
+        elif not shared and not is_postgres(database.name):
+            outbox.leave(database)
 
     def add(self, event: Event) -> bool:
         """Take one event; return whether it is new. It lasts from `commit` on."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.centre import bar, centre, come, rows
+from controller.config.settings import CentreSettings
+from tests.support.centre import bar, centre, come, event, rows
 from tests.support.nats import Node
 from tests.support.postgres import Postgres
 from tests.support.wait import eventually
+from web.centre.nats import ask, close
+from web.centre.nats import connect as connect_nats
+from web.centre.stream import ensure
+from web.centre.writer import twins
+from web.nights.database import Row, connect
+from web.nights.store import Store
 
 
 def test_events_of_two_bars_come_once_and_in_order(
@@ -121,3 +130,83 @@ def messages(node: Node) -> int:
         return found.state.messages
 
     return asyncio.run(ask())
+
+
+def before_joining(folder: Path, runs: Sequence[tuple[str, Sequence[int]]]) -> list[Row]:
+    """Let a bar without a centre live; return its numbers. Every third event is only counted."""
+    database = connect(str(folder / "bar.db"), writing=True)
+    try:
+        store = Store(database, {}, time.time)
+        for boot, seqs in runs:
+            for seq in seqs:
+                whole = event("bar", seq, boot)
+                store.add(whole if seq % 3 else whole._replace(name="door_closed", data={}))
+        store.commit()
+        return database.rows("SELECT venue, boot, first_seq, last_seq FROM seen ORDER BY 1, 2, 3")
+    finally:
+        database.close()
+
+
+def test_bar_that_joins_sends_all_that_happened_before(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    """Also the numbers of events that nobody keeps, else the centre would show gaps; a real gap
+    stays one."""
+    there = before_joining(tmp_path, [("b0", range(1, 700)), ("b1", [*range(700, 800), 803])])
+    database = postgres.new_database()
+    with centre(database, [node.url]), bar(tmp_path, [node.url]) as mine:
+        mine.start()
+        mine.happen(range(804, 810))
+        eventually(lambda: ("bar", "b1", 803, 809) in come(database))
+        eventually(lambda: mine.waiting() == 0)
+        assert come(database) == [*there[:-1], ("bar", "b1", 803, 809)]
+    kept = "SELECT boot, seq, t_ms, at_s, name, data FROM event ORDER BY seq"
+    local = [row for row in rows(str(tmp_path / "bar.db"), kept) if row[4] == "entry"]
+    assert rows(database, kept) == local
+    found = connect(database)
+    assert not twins(found, 0.0)
+    found.close()
+
+
+@pytest.mark.parametrize("many", [5, 500])
+def test_what_happened_before_goes_in_the_late_lane(
+    many: int, tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    before_joining(tmp_path, [("b1", range(1, many + 1))])
+    with centre(postgres.new_database(), [node.url]), bar(tmp_path, [node.url]) as mine:
+        mine.start()
+        eventually(lambda: mine.waiting() == 0)
+        mine.happen([many + 1])
+        eventually(lambda: mine.waiting() == 0)
+        assert asyncio.run(lanes(node)) == {"late": many, "event": 1}
+
+
+async def lanes(node: Node) -> dict[str, int]:
+    """Return how many messages each lane of the stream has."""
+    client = await connect_nats(CentreSettings(servers=(node.url,)), node.url, "test")
+    try:
+        name = await ensure(client, "backdoor")
+        asked = f"$JS.API.STREAM.INFO.{name}"
+        answer = await ask(client, asked, b'{"subjects_filter": ">"}')
+        found: dict[str, int] = {}
+        for subject, count in answer["state"]["subjects"].items():
+            lane = subject.split(".")[2]
+            found[lane] = found.get(lane, 0) + count
+        return found
+    finally:
+        await close(client)
+
+
+def test_bar_that_left_and_joins_again_sends_what_happened_meanwhile(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    database = postgres.new_database()
+    with centre(database, [node.url]):
+        with bar(tmp_path, [node.url]) as mine:
+            mine.start()
+            mine.happen(range(1, 4))
+            eventually(lambda: mine.waiting() == 0)
+        before_joining(tmp_path, [("b1", range(4, 8))])
+        with bar(tmp_path, [node.url]) as mine:
+            mine.start()
+            eventually(lambda: come(database) == [("bar", "b1", 1, 7)])
