@@ -111,9 +111,7 @@ def fetch(folder: Path, arch: str) -> None:
     pip = (sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check")
     only = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "-d", str(folder))
     for python in PYTHONS:
-        subprocess.run(
-            [*pip, *only, *kinds, "--python-version", python, *locks], check=True
-        )
+        subprocess.run([*pip, *only, *kinds, "--python-version", python, *locks], check=True)
 
 
 def build(out: Path, version: str, arch: str, wheels: Path | None) -> Path:

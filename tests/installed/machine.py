@@ -32,7 +32,8 @@ PLENTY_KIB = 8 * 1024 * 1024
 NEEDS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 #: What the installer makes a release of, and what it is started from.
 SOURCES = ("controller", "web", "systemd", "pyproject.toml", "requirements.lock",
-           "requirements-notify.lock", "README.md", "LICENSE")  # fmt: skip
+           "requirements-notify.lock", "requirements-postgres.lock", "requirements-centre.lock",
+           "README.md", "LICENSE")  # fmt: skip
 
 MOCK = """\
 [Service]
@@ -84,10 +85,15 @@ def root_archive(packages: str, hooks: tuple[str, ...] = ()) -> Path:
 
 
 def wheels() -> Path:
-    """Return a directory with every package of the larger lock file: it has all of the other."""
-    lock, python = ROOT / "requirements-notify.lock", PYTHONS[SUITE]
-    name = f"wheels-{key(python, lock.read_text())}"
-    return cached(name, lambda path: fetch(path, lock, python))
+    """Return a directory with every package that a release may have: these two have all others."""
+    locks = [ROOT / f"requirements-{name}.lock" for name in ("notify", "centre")]
+    python = PYTHONS[SUITE]
+
+    def make(path: Path) -> None:
+        for lock in locks:
+            fetch(path, lock, python)
+
+    return cached(f"wheels-{key(python, *(lock.read_text() for lock in locks))}", make)
 
 
 def fetch(folder: Path, lock: Path, python: str) -> None:

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.installed import centre
 from tests.installed.machine import Machine
 from tests.installed.product import installed_files, release, set_count, state, working
+from tests.support.centre import rows
+from web.nights.database import StoreError
 
 pytestmark = pytest.mark.timeout(300)
 
 INSTALL = ("/root/backdoor/systemd/install", "--wheels", "/root/wheels")
 CONTROLLER, PAGE, SAFE = "backdoor-controller", "backdoor-web", "backdoor-safe"
 MESSAGES = "backdoor-notify"
+BRIDGE, CENTRES = "backdoor-bridge", ("backdoor-centre", "backdoor-venues")
 
 #: A phone's server: it writes down the titles of what it gets.
 PHONES_SERVER = """
@@ -438,6 +444,98 @@ def test_without_an_address_they_are_off_again(machine: Machine) -> None:
     assert machine.show(MESSAGES, "ActiveState") == "inactive"
     machine.until(lambda: working(machine))
     assert state(machine)["occupancy"]["count"] == 2
+
+
+# --- a centre of many bars -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def postgres(machine: Machine) -> Iterator[str]:
+    with centre.database(machine) as address:
+        yield address
+
+
+def had(address: str, name: str) -> list[int]:
+    """Return the numbers of the events of this name that the centre has in its Postgres."""
+    with suppress(StoreError):
+        found = rows(address, f"SELECT seq FROM event WHERE name = '{name}' ORDER BY seq")
+        return [int(row[0]) for row in found]
+    return []
+
+
+def test_centre_says_what_it_lacks_and_starts_once_it_has_it(
+    machine: Machine, postgres: str, tmp_path: Path
+) -> None:
+    pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)]
+    said = machine.do(*INSTALL, "--centre-node")
+    assert "centre.toml: put your own hosts in the place of those that end in .example" in said
+    machine.do("backdoor", "centre", "bar", "add", "bar", "--out", "/root/bar.centre")
+    centre.start_node(machine, tmp_path)
+    centre.fill_in(machine, postgres)
+    machine.do(*INSTALL, "--centre-node")
+    for unit in CENTRES:
+        assert machine.show(unit, "SubState") == "running"
+        machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", unit)
+        owner = machine.do("ps", "-o", "uid=", "-p", machine.show(unit, "MainPID")).strip()
+        assert owner == machine.do("id", "-u", "backdoor-centre").strip()
+    assert [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)] == pids
+
+
+def test_bar_joins_the_centre_with_all_of_its_history(machine: Machine, postgres: str) -> None:
+    for count in (2, 1, 2):
+        set_count(machine, count)
+    given = ("--centre-credentials", "/root/bar.centre", "--centre-ca", f"{centre.FOLDER}/ca.pem")
+    machine.do(*INSTALL, "--centre", centre.HOST, *given)
+    assert release(machine).endswith("-centre")
+    machine.until(lambda: working(machine))
+    assert machine.show(BRIDGE, "SubState") == "running"
+    machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", BRIDGE)
+    set_count(machine, 1)
+    machine.until(lambda: len(had(postgres, "count_adjusted")) >= 4, 60)
+    machine.until(lambda: [tile["count"] for tile in centre.tiles(machine)] == [1], 60)
+    assert [tile["link"] for tile in centre.tiles(machine)] == ["online"]
+
+
+def test_nothing_comes_in_from_the_centre(machine: Machine, postgres: str) -> None:
+    before = had(postgres, "count_adjusted")
+    centre.ask_from_the_node(machine)
+    machine.do("systemctl", "restart", BRIDGE)  # what a node kept it would get now
+    set_count(machine, 2)
+    machine.until(lambda: len(had(postgres, "count_adjusted")) > len(before), 60)
+    assert len(had(postgres, "count_adjusted")) == len(before) + 1
+    machine.until(lambda: [tile["count"] for tile in centre.tiles(machine)] == [2], 60)
+
+
+def test_upgrade_keeps_the_centre(machine: Machine, postgres: str) -> None:
+    before = release(machine)
+    change(machine, "README.md", "# ", "# One more ")
+    machine.do(*INSTALL, "--upgrade")
+    assert release(machine) != before
+    assert release(machine).endswith("-centre")
+    assert machine.show(BRIDGE, "ActiveState") == "active"
+    machine.until(lambda: working(machine))
+    count = len(had(postgres, "count_adjusted"))
+    set_count(machine, 1)
+    set_count(machine, 2)
+    machine.until(lambda: len(had(postgres, "count_adjusted")) == count + 2, 60)
+
+
+def test_bar_leaves_the_centre(machine: Machine) -> None:
+    machine.do(*INSTALL, "--no-centre")
+    assert not release(machine).endswith("-centre")
+    assert machine.show(BRIDGE, "ActiveState") == "inactive"
+    assert "centre" not in machine.do("ls", "/etc/backdoor")
+    machine.until(lambda: working(machine))
+    assert state(machine)["occupancy"]["count"] == 2
+
+
+def test_centre_removed_leaves_the_bar_as_it_is(machine: Machine) -> None:
+    pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)]
+    machine.do(*INSTALL, "--centre-node", "--purge")
+    assert not [file for file in installed_files(machine) if "-centre" in file]
+    assert machine.tell("getent", "passwd", "backdoor-centre").returncode != 0
+    assert [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)] == pids
+    assert working(machine)
 
 
 # --- to remove -----------------------------------------------------------------------------------
