@@ -330,6 +330,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     from controller.service.safe_mode import assemble_safely, set_fault
 
     _log(logging.INFO)
+    gc.disable()  # of what is made from here on nearly all stays: no search for garbage meanwhile
     with user_errors():
         try:
             if safe:
@@ -347,6 +348,7 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
     running.loop.begin(running.absence)
     # What is here now stays: a garbage collection of it all takes 30 ms, and an edge would wait.
     gc.freeze()
+    gc.enable()
     running.loop.run()
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +34,33 @@ def test_evening_on_the_broker(
     assert not [message for message in mqtt.event_messages() if message.retain]
     assert house.end() == 0
     eventually(lambda: mqtt.status() == "offline")
+
+
+#: Says what of garbage is looked for once the controller works, instead of working on.
+GARBAGE = """
+import gc, sys
+from controller.cli.main import main
+from controller.service.loop import Loop
+Loop.run = lambda self: print(gc.isenabled(), gc.get_freeze_count() > 10_000)
+begin = Loop.begin
+def said(self, absence):
+    print(gc.isenabled())
+    begin(self, absence)
+Loop.begin = said
+main(sys.argv[1:])
+"""
+
+
+def test_garbage_is_looked_for_once_it_works_and_not_before(tmp_path: Path) -> None:
+    sets = ("pins.factory=mock", "mqtt.host=", f"journal.path={tmp_path}/journal.db")
+    asked = ["run", *(word for each in sets for word in ("--set", each))]
+    config = tmp_path / "backdoor.toml"
+    config.write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", GARBAGE, *asked, "--config", str(config)],
+        capture_output=True, text=True, check=False, timeout=HANGS_S,
+    )  # fmt: skip
+    assert done.stdout.split("\n") == ["False", "True True", ""], done.stderr
 
 
 def test_kill_9_with_three_inside(
