@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.installed.machine import SUITE, Machine, missing
+from tests.installed.machine import SUITE, Machine
 
 #: ``make test-installed`` sets it: these need root, two tools of systemd's and some minutes.
 ASKED = "BACKDOOR_INSTALLED"
@@ -23,16 +22,8 @@ if SUITE != "trixie":  # Raspberry Pi OS bookworm has no cloud-init
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Return a booted machine on which nothing is installed yet."""
-    lacks = missing()
-    assert not lacks, lacks
-    folder: Path = tmp_path_factory.mktemp("installed")
-    made = Machine(folder)
-    try:
-        made.boot()
-        yield made
-    finally:
-        made.halt()
-        made.throw_away()
+    with Machine(tmp_path_factory.mktemp("installed")).booted() as machine:
+        yield machine
 
 
 @pytest.hookimpl(wrapper=True)

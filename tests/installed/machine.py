@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -152,6 +153,8 @@ class Machine:
     """The container; `boot` and `halt` may be called in turn."""
 
     def __init__(self, folder: Path, packages: str = PACKAGES, hooks: tuple[str, ...] = ()) -> None:
+        lacks = missing()
+        assert not lacks, lacks
         archive, wheel_folder = root_archive(packages, hooks), wheels()  # made before any mount
         self.root = folder / "root"
         self.root.mkdir()
@@ -274,6 +277,16 @@ class Machine:
     def python(self, program: str) -> str:
         """Run a program with the installed packages."""
         return self.do("/opt/backdoor/.venv/bin/python", "-", text=program)
+
+    @contextmanager
+    def booted(self) -> Iterator[Machine]:
+        """Boot it; whatever comes, it is halted and thrown away."""
+        try:
+            self.boot()
+            yield self
+        finally:
+            self.halt()
+            self.throw_away()
 
     @staticmethod
     def until(condition: Callable[[], object], limit_s: float = 30.0) -> None:

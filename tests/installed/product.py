@@ -17,6 +17,21 @@ phone.open("http://127.0.0.1:8080/pair/" + open("/var/lib/backdoor/pairing.secre
 sys.stdout.write(phone.open("http://127.0.0.1:8080/api/state").read().decode())
 """
 
+#: What a service imports and would compile anew at each start: its user may not write it there.
+UNCOMPILED = """
+import sys
+sys.dont_write_bytecode = True
+import importlib.util, os, struct
+import controller.gpio.gpiod, controller.mqtt.client, controller.service.assembly, web.server
+for module in list(sys.modules.values()):
+    path = getattr(module, "__file__", None) or ""
+    if path.endswith(".py"):
+        source, cache = os.stat(path), importlib.util.cache_from_source(path)
+        head = open(cache, "rb").read(16)[4:] if os.path.exists(cache) else b""
+        if head != struct.pack("<3I", 0, int(source.st_mtime), source.st_size):
+            print(path)
+"""
+
 
 def state(machine: Machine) -> Any:
     return json.loads(machine.python(PHONE))

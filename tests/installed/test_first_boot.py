@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installed.machine import PACKAGES, ROOT, Machine, missing, run
+from tests.installed.machine import PACKAGES, ROOT, Machine, run
 from tests.installed.product import build, working
 
 pytestmark = pytest.mark.timeout(300, func_only=True)
@@ -39,19 +39,13 @@ LIMIT_S = 120.0
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Return a machine whose card has only `user-data`; it is booted."""
-    lacks = missing()
-    assert not lacks, lacks
     made = Machine(tmp_path_factory.mktemp("card"), CARD_PACKAGES, ASIDE)
     put(made, "etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg", SEEDED)
     put(made, f"etc/systemd/system/{UNIT}.service.d/console.conf", CONSOLE)
     put(made, "boot/firmware/user-data", USER_DATA.read_text())
     put(made, "boot/firmware/meta-data", "instance-id: first\n")
-    try:
-        made.boot()
+    with made.booted():
         yield made
-    finally:
-        made.halt()
-        made.throw_away()
 
 
 def put(machine: Machine, name: str, text: str) -> None:

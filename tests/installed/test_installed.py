@@ -16,7 +16,14 @@ import pytest
 
 from tests.installed import centre
 from tests.installed.machine import Machine
-from tests.installed.product import installed_files, release, set_count, state, working
+from tests.installed.product import (
+    UNCOMPILED,
+    installed_files,
+    release,
+    set_count,
+    state,
+    working,
+)
 from tests.support.centre import rows
 from web.nights.database import StoreError
 
@@ -110,6 +117,10 @@ def test_install_is_one_command_and_shows_how_to_pair(machine: Machine) -> None:
     assert state(machine)["door"]["mode"] == "Locked"
     announced = machine.do("cat", "/etc/avahi/services/backdoor.service")
     assert "<type>_http._tcp</type><port>8080</port>" in announced
+
+
+def test_services_find_all_their_code_compiled(machine: Machine) -> None:
+    assert machine.python(UNCOMPILED) == ""
 
 
 def test_install_again_changes_nothing(machine: Machine) -> None:

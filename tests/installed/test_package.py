@@ -8,7 +8,15 @@ from __future__ import annotations
 import pytest
 
 from tests.installed.machine import Machine
-from tests.installed.product import build, installed_files, release, set_count, state, working
+from tests.installed.product import (
+    UNCOMPILED,
+    build,
+    installed_files,
+    release,
+    set_count,
+    state,
+    working,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,6 +43,7 @@ def test_apt_installs_it_without_a_network_or_a_question(
     assert status(machine) == "install ok installed 1.0"
     machine.until(lambda: working(machine))
     assert machine.do("backdoor", "check-config")
+    assert machine.python(UNCOMPILED) == ""
     for name in ("backdoor", "backdoor-web", "backdoor-notify"):
         assert machine.do("id", "-gn", name).strip() == "backdoor"
     kept = machine.do("dpkg-query", "-W", "-f", "${Conffiles}", "backdoor").split()
