@@ -18,7 +18,7 @@ WHOLE = said=$$($(BIN)/python -m pip --disable-pip-version-check check) || \
 # A Pi's .venv sees apt's packages (python3-lgpio), but never while pip looks at what is there.
 SYSTEMS = $(if $(PI),sed -i 's/^\(include-system-site-packages =\).*/\1 $(1)/' $(VENV)/pyvenv.cfg,:)
 
-.PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip test-arm check \
+.PHONY: menu setup dev run needs test quick test-forky test-ha test-installed test-chip test-arm test-pi check \
   lint deb chaos centre test-centre model soak fuzz fuzz-page mutate bench lock lock-ha clean new-venv \
   test-page
 
@@ -32,6 +32,7 @@ menu:
 	@echo 'make test-installed  install, break, upgrade, remove it on a Debian of its own (root)'
 	@echo 'make test-forky      the quick tests on Python 3.14, on a Debian of its own (root)'
 	@echo 'make test-arm     core, pins and journal on 64-bit ARM, by qemu (root)'
+	@echo 'make test-pi      the installed product on an emulated Pi 3 of 512 MB (root)'
 	@echo 'make test-chip       the pins on Linux'"'"'s GPIO simulator, in a virtual machine'
 	@echo 'make chaos   kill controller and broker a thousand times; ROUNDS=10 JOBS=4'
 	@echo 'make centre  try many bars: three NATS nodes, Postgres, BARS=30, SPEED=60, the page of all'
@@ -104,6 +105,10 @@ test-chip: dev
 # The release as the arm64 package makes it, on ARM Debians; needs qemu-user-static and arch-test too.
 test-arm: dev
 	@$(BIN)/python -m tests.installed.arm $(ARGS)
+
+# Memory and restarts on an emulated Pi 3 of 512 MB; needs qemu-system-arm besides. KILLS=10
+test-pi: dev
+	@SUITE=$${SUITE:-trixie} $(BIN)/python -m tests.installed.pi
 
 chaos: dev
 	@$(BIN)/python -m tests.tools.chaos kills $(or $(ROUNDS),1000) $(JOBS)
