@@ -94,14 +94,15 @@ def arm_programs() -> Iterator[None]:
             OURS.write_text("-1")
 
 
-def root_archive(suite: str, packages: str) -> Path:
-    """Return an ARM Debian with these packages, as an archive."""
+def root_archive(suite: str, packages: str, hooks: tuple[str, ...]) -> Path:
+    """Return an ARM Debian with these packages, as an archive; hooks run before they are there."""
 
     def make(path: Path) -> None:
         how = ("-q", "--variant=minbase", "--format=tar", f"--architectures={ARCH}")
-        run("mmdebstrap", *how, f"--include={packages}", suite, str(path))
+        before = (f"--essential-hook={hook}" for hook in hooks)
+        run("mmdebstrap", *how, *before, f"--include={packages}", suite, str(path))
 
-    return cached(f"{suite}-{ARCH}-{key(suite, packages)}.tar", make)
+    return cached(f"{suite}-{ARCH}-{key(suite, packages, *hooks)}.tar", make)
 
 
 def wheels(python: str, lock: str, only: re.Pattern[str] | None = None) -> Path:
@@ -142,9 +143,9 @@ def inside(root: Path, *command: str, text: str | None = None) -> subprocess.Com
                           check=False, timeout=LIMIT_S)  # fmt: skip
 
 
-def release(suite: str, root: Path, packages: str = PACKAGES) -> str:
+def release(suite: str, root: Path, packages: str = PACKAGES, hooks: tuple[str, ...] = ()) -> str:
     """Unpack a Debian and our package, and make the release there; return its path in it."""
-    run("tar", "-C", str(root), "--numeric-owner", "-xf", str(root_archive(suite, packages)))
+    run("tar", "-C", str(root), "--numeric-owner", "-xf", str(root_archive(suite, packages, hooks)))
     shutil.copy(package(root / "root", PYTHONS[suite]), root / "root/backdoor.deb")
     (root / "root/backdoor").mkdir()
     for command, text in (
