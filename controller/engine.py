@@ -51,7 +51,7 @@ class Engine:
             rounds = rounds + 1 if due == self._now_ms else 0
             if rounds > STANDSTILL:
                 raise RuntimeError(f"no progress at {due} ms: a deadline is not consumed")
-            self._wake(max(due, self._now_ms), effects)
+            self._wake(due if due > self._now_ms else self._now_ms, effects)
         return effects
 
     def edge(self, edge: Edge) -> TimedEffects:
@@ -59,7 +59,7 @@ class Engine:
         t_ms = edge.t_ms
         if t_ms < self._now_ms:
             t_ms = self._now_ms
-            edge = edge._replace(t_ms=t_ms, resync=True)
+            edge = Edge(t_ms, edge.line, edge.level, resync=True)
         effects = self.advance(t_ms) if self._due <= t_ms else []
         self._now_ms = t_ms
         events = self._senses.edge(edge)

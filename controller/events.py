@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 
@@ -150,7 +149,7 @@ EVENTS = (
 )
 
 
-class Edge(NamedTuple):
+class Edge(msgspec.Struct, frozen=True, gc=False):
     """One level change on an input line; ``level`` is True when active (beam broken, door open)."""
 
     t_ms: float

@@ -18,6 +18,7 @@ from controller.trace import Row
 
 #: How long the trace runs on after its last row, so that what was under way comes to its end.
 TAIL_MS = 10_000.0
+_INPUTS = frozenset(INPUT_LINES)
 
 
 def wired_by(config: Config, rows: Iterable[Row]) -> Config:
@@ -33,8 +34,12 @@ def replay(rows: list[Row], config: Config, inside: int = 0) -> Iterator[bytes]:
     yield from _lines(engine.active_outputs())
     for edge in first_readings(rows, config.rules.lines):
         yield from _lines(engine.edge(edge))
-    for row in rows:
-        if effects := feed(engine, row):
+    for t_ms, line, level in rows:
+        if line in _INPUTS:
+            effects = engine.edge(Edge(t_ms, line, level == 1))
+        else:
+            effects = engine.event(_command(t_ms, line, level))
+        if effects:
             yield from _lines(effects)
     tail_ms = max(TAIL_MS, config.rules.release_ms + 1000)
     end_ms = (rows[-1].t_ms if rows else 0.0) + tail_ms
@@ -48,12 +53,8 @@ def first_readings(rows: Iterable[Row], lines: Iterable[str]) -> list[Edge]:
     return [Edge(0.0, line, level=False) for line in sorted(lines) if line not in given]
 
 
-def feed(engine: Engine, row: Row) -> TimedEffects:
-    """Give one row to the engine."""
-    if row.line[:4] == "cmd:":
-        name = row.line.removeprefix("cmd:")
-        return engine.event(Command(row.t_ms, name, row.level, cause="trace"))
-    return engine.edge(Edge(row.t_ms, row.line, row.level == 1))
+def _command(t_ms: float, line: str, number: int) -> Command:
+    return Command(t_ms, line.removeprefix("cmd:"), number, cause="trace")
 
 
 def _lines(effects: TimedEffects) -> Iterator[bytes]:

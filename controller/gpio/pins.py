@@ -182,12 +182,15 @@ class Pins:
             }
             lost = [line for line in differ if line in self._mismatched]
             self._mismatched = differ.keys() - lost
-            edges = [self._read(line, differ[line], resync=True) for line in lost]
-        return [edge._replace(t_ms=edge.t_ms + APART_MS * k) for k, edge in enumerate(edges)]
+            return [
+                self._read(line, differ[line], APART_MS * k, resync=True)
+                for k, line in enumerate(lost)
+            ]
 
-    def _read(self, line: str, level: bool, resync: bool = False) -> Edge:
+    def _read(self, line: str, level: bool, late_ms: float = 0.0, resync: bool = False) -> Edge:
         self._reported[line] = level
-        return Edge(self._to_house_ms(self._factory.ticks()), line, level, resync=resync)
+        t_ms = self._to_house_ms(self._factory.ticks()) + late_ms
+        return Edge(t_ms, line, level, resync=resync)
 
     def set(self, line: str, level: bool, blink: bool = False) -> None:
         """Set an output; a lamp that is on may ``blink``. Without that line nothing happens."""

@@ -14,8 +14,8 @@ apart from what people do before any detector has to know of them:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from math import inf
+from typing import Any
 
 from controller.events import SWITCHES, Contact, Edge, Fault, Sensed
 from controller.sensing.contacts import CALM_MS as SWITCH_CALM_MS
@@ -55,7 +55,8 @@ SHAKEN = frozenset({*DOORS, "bolt_contact"})
 BUTTONS = frozenset({"release_button", "exit_button"})
 
 Detector = Contacts | Knocks | Passages
-Handle = Callable[[float, bool], list[Sensed]]
+#: What takes an edge, and which of its beams, sensors or switches it is.
+Handle = Callable[[Any, float, bool], list[Sensed]]
 
 
 class Port:
@@ -63,22 +64,25 @@ class Port:
 
     __slots__ = (
         "before", "detector", "edge_ms", "edges", "handle", "level", "line", "most_noise_ms",
-        "muted", "noise_ms", "quiet_ms", "since_ms", "still", "told",
+        "muted", "noisy_ms", "quiet_ms", "since_ms", "still", "told", "which",
     )  # fmt: skip
 
-    def __init__(self, line: str, detector: Detector, handle: Handle, noise: Noise) -> None:
+    def __init__(
+        self, line: str, detector: Detector, handle: Handle, which: Any, noise: Noise
+    ) -> None:
         self.line = line
         self.detector = detector
         self.handle = handle
+        self.which = which
         self.level: bool | None = None
         #: The level that the detector was told, and the one before its last change.
         self.told = self.before = False
         #: When the last edge came, and whether it was still before.
         self.edge_ms = -inf
         self.still = True
-        #: Since when it was never quiet for ``quiet_ms``, and for how long it may be so.
+        #: It chatters from ``noisy_ms`` on, unless it is quiet for ``quiet_ms`` before.
         self.quiet_ms, self.most_noise_ms = noise
-        self.noise_ms = inf
+        self.noisy_ms = inf
         self.edges = 0
         self.since_ms = -inf
         self.muted = False
@@ -97,33 +101,24 @@ class Senses:
         self._contacts = Contacts(settings.contact_settle_ms)
         beams = {b.line: b for b in (self._passages.outer, self._passages.inner)}
         self._beams = beams
-        handlers: dict[str, tuple[Detector, Handle, Noise]] = {
-            **{
-                line: (self._knocks, partial(self._knocks.edge, place), (QUIET_MS, NOISY_MS))
-                for place, line in enumerate(SENSORS)
-            },
-            **{
-                line: (
-                    self._passages,
-                    partial(self._passages.edge, beam),
-                    (settings.beam_settle_ms, RESTLESS_MS),
-                )
-                for line, beam in beams.items()
-            },
-            **{s: (self._contacts, partial(self._switch, s), (0.0, inf)) for s in SWITCHES},
+        knocks, passages = self._knocks, self._passages
+        restless = settings.beam_settle_ms, RESTLESS_MS
+        handlers: dict[str, tuple[Detector, Handle, Any, Noise]] = {
+            **{s: (knocks, knocks.edge, k, (QUIET_MS, NOISY_MS)) for k, s in enumerate(SENSORS)},
+            **{s: (passages, passages.edge, beam, restless) for s, beam in beams.items()},
+            **{s: (self._contacts, self._switch, s, (0.0, inf)) for s in SWITCHES},
         }
         self._ports = {line: Port(line, *handlers[line]) for line in lines if line in handlers}
         #: Muted lines, each with the time at which to look whether it is quiet.
         self._storms: dict[str, float] = {}
-        self._storms_due = inf
         #: The line of the last edge; lines that moved together with it, and when the first did.
-        self._last = Port("", self._contacts, lambda t_ms, level: [], (0.0, inf))
+        self._last = Port("", self._contacts, self._switch, "", (0.0, inf))
         self._together: list[Port] = []
         self._together_ms = -inf
         #: Lines whose level came with a spike, each with the time at which it is believed.
         self._spiked: dict[str, float] = {}
-        #: When interference is over, and when the next of these two is due.
-        self._clear_ms = self._spikes_due = inf
+        #: When interference is over, and when the next of all these is due.
+        self._clear_ms = self._unrest_due = inf
         #: When `tick` is needed next; inf when nothing is pending.
         self.due = inf
 
@@ -140,8 +135,7 @@ class Senses:
             if port.edges >= STORM_EDGES:
                 events = self._check_storm(port, edge.t_ms)
             else:
-                exact = not edge.resync
-                events = [] if port.muted else self._take(port, edge.t_ms, level, exact)
+                events = [] if port.muted else self._take(port, edge)
         if port.detector.due < self.due:
             self.due = port.detector.due
         return events
@@ -149,10 +143,9 @@ class Senses:
     def tick(self, t_ms: float) -> list[Sensed]:
         """Return the events that are due at ``t_ms``."""
         events: list[Sensed] = []
-        if self._storms_due <= t_ms:
-            events += self._unmute_quiet(t_ms)
-        if self._spikes_due <= t_ms:
-            events += self._after_spikes(t_ms)
+        if self._unrest_due <= t_ms:
+            events += self._unmute_quiet(t_ms) + self._after_spikes(t_ms)
+            self._plan_unrest()
         if self._contacts.due <= t_ms:
             events += self._heed(self._contacts.tick(t_ms))
         if self._passages.due <= t_ms:
@@ -167,8 +160,19 @@ class Senses:
         self._knocks.mute_knocks(t_ms, lasting_ms)
 
     def _plan(self) -> None:
-        detectors = min(self._contacts.due, self._passages.due, self._knocks.due)
-        self.due = min(detectors, self._storms_due, self._spikes_due)
+        due = self._unrest_due
+        # a `min` of five is half of an idle tick
+        if self._contacts.due < due:
+            due = self._contacts.due
+        if self._passages.due < due:
+            due = self._passages.due
+        if self._knocks.due < due:
+            due = self._knocks.due
+        self.due = due
+
+    def _plan_unrest(self) -> None:
+        self._unrest_due = min(self._clear_ms, *self._spiked.values(), *self._storms.values(), inf)
+        self.due = min(self.due, self._unrest_due)
 
     def _first(self, port: Port, edge: Edge) -> list[Sensed]:
         """Take a line's level at boot: a switch reports it, beams and knock sensors keep it."""
@@ -181,24 +185,27 @@ class Senses:
             self._passages.door_edge(edge.t_ms, edge.level)
         return self._contacts.edge(port.line, edge.t_ms, edge.level)
 
-    def _take(self, port: Port, t_ms: float, level: bool, exact: bool) -> list[Sensed]:
+    def _take(self, port: Port, edge: Edge) -> list[Sensed]:
         """Pass an edge on to its detector, unless it belongs to a spike or to chatter."""
-        last, self._last = self._last, port
+        t_ms, level = edge.t_ms, edge.level
         gap_ms = t_ms - port.edge_ms
         port.edge_ms = t_ms
         if gap_ms > SPIKE_MS:
-            port.still = exact and gap_ms >= STILL_MS
+            port.still = gap_ms >= STILL_MS and not edge.resync
             port.before = port.told
             if gap_ms > port.quiet_ms:
-                port.noise_ms = t_ms
-        if t_ms - port.noise_ms >= port.most_noise_ms:
+                port.noisy_ms = t_ms + port.most_noise_ms
+        if t_ms >= port.noisy_ms:
             return self._mute(port, t_ms)
-        if last is not port and t_ms - last.edge_ms <= SPIKE_MS:
-            return self._meet(last, port, t_ms)
+        last = self._last
+        if last is not port:
+            self._last = port
+            if t_ms - last.edge_ms <= SPIKE_MS:
+                return self._meet(last, port, t_ms)
         if port.told is level:
             return self._tell(port, t_ms)
         port.told = level
-        return port.handle(t_ms, level)
+        return port.handle(port.which, t_ms, level)
 
     def _chatters(self, line: str) -> bool:
         return line in SWITCHES and self._contacts.chatters(line)
@@ -210,7 +217,7 @@ class Senses:
             self._end_spike(t_ms)
             return []
         port.told = level
-        return port.handle(t_ms, level)
+        return port.handle(port.which, t_ms, level)
 
     def _switch(self, line: str, t_ms: float, level: bool) -> list[Sensed]:
         """Take a switch's edge; a door or hatch that may be moving shakes the knock sensors."""
@@ -256,7 +263,7 @@ class Senses:
         self._clear_ms = t_ms + SWITCH_CALM_MS
         if any(each.told is each.level for each in together if each.line in self._spiked):
             self._end_spike(t_ms)
-        self._plan_spikes()
+        self._plan_unrest()
         return events
 
     def _take_back(self, port: Port, t_ms: float) -> list[Sensed]:
@@ -266,7 +273,7 @@ class Senses:
             if told is not port.before:
                 self._knocks.unpulse(SENSORS.index(port.line))
             return []
-        events = [] if told is port.before else port.handle(t_ms, port.before)
+        events = [] if told is port.before else port.handle(port.which, t_ms, port.before)
         if port.line == "door_contact":
             self._passages.door_edge(t_ms, True)  # until it is known, somebody may pass
         if port.line not in BUTTONS:
@@ -277,7 +284,7 @@ class Senses:
         """One line is back as it was before the spike: whatever is not by now is true."""
         for line, due in self._spiked.items():
             self._spiked[line] = min(due, t_ms + OUTLAST_MS)
-        self._plan_spikes()
+        self._plan_unrest()
 
     def _after_spikes(self, t_ms: float) -> list[Sensed]:
         """Believe levels that stand since a spike, and end the fault."""
@@ -292,12 +299,7 @@ class Senses:
         if self._clear_ms <= t_ms:
             self._clear_ms = inf
             events.append(Fault(t_ms, "LineInterference", INPUTS, False))
-        self._plan_spikes()
         return events
-
-    def _plan_spikes(self) -> None:
-        self._spikes_due = min(self._clear_ms, *self._spiked.values(), inf)
-        self.due = min(self.due, self._spikes_due)
 
     # --- chatter ----------------------------------------------------------------------------------
 
@@ -314,8 +316,7 @@ class Senses:
         """Listen to a line no more until it is quiet."""
         port.muted = True
         self._storms[port.line] = t_ms + STORM_MS
-        self._storms_due = min(self._storms.values())
-        self.due = min(self.due, self._storms_due)
+        self._plan_unrest()
         if port.line in SWITCHES:
             return self._heed(self._contacts.unsettle(port.line, t_ms))
         beam = self._beams.get(port.line)
@@ -337,12 +338,11 @@ class Senses:
                 del self._storms[line]
                 events += self._unmute(port, t_ms)
             port.edges = 0
-        self._storms_due = min(self._storms.values(), default=inf)
         return events
 
     def _unmute(self, port: Port, t_ms: float) -> list[Sensed]:
         port.muted = False
-        port.noise_ms = inf
+        port.noisy_ms = inf
         events: list[Sensed] = []
         beam = self._beams.get(port.line)
         if beam:
@@ -350,7 +350,7 @@ class Senses:
         elif port.line in SENSORS:
             events.append(Fault(t_ms, "LineChatter", port.line, False))
         port.told = port.level is True
-        return events + port.handle(t_ms, port.told)
+        return events + port.handle(port.which, t_ms, port.told)
 
 
 def spiked(port: Port, lines: int) -> bool:
