@@ -296,5 +296,6 @@ def deadline(state: State, settings: RuleSettings) -> float | None:
     due = [at for at in state.timers.values() if at is not None] if state.timers else []
     if state.session is not None:
         due.append(mark_ms(state.session, settings, state.session.next_mark))
-    due += [undo.until_ms for undo in state.undos]
+    if state.undos:
+        due += [undo.until_ms for undo in state.undos]
     return min(due) if due else None

@@ -113,7 +113,7 @@ def _due(transition: Transition) -> None:
     timers, now_ms = transition.state.timers, transition.state.t_ms
     if timers:
         ripe = [(at, name) for name, at in timers.items() if at is not None and at <= now_ms]
-        for _, name in sorted(ripe):
+        for _, name in sorted(ripe) if ripe else ():
             if name not in TIMERS:
                 continue
             transition.state.timers = {**transition.state.timers, name: None}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import replace
+
+from msgspec import structs
 
 from controller.events import Chime, Effect, Note, Reason
 from controller.rules import occupancy as people
@@ -35,8 +36,7 @@ class Transition:
     """
 
     def __init__(self, state: State, t_ms: float, settings: RuleSettings) -> None:
-        self.state = copy(state)
-        self.state.t_ms = t_ms
+        self.state = structs.replace(state, t_ms=t_ms)
         self.settings = settings
         self.effects: list[Effect] = []
 
@@ -134,9 +134,7 @@ class Transition:
 
     def before(self) -> State:
         """Return a copy of the state as it is, for `remember`."""
-        state = copy(self.state)
-        state.undos, state.no_undos = (), ()
-        return state
+        return structs.replace(self.state, undos=(), no_undos=())
 
     def remember(self, before: State, command: str, id_: str, party: int = 0) -> None:
         """Let a command be taken back that was given in the state ``before``.

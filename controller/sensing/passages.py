@@ -168,12 +168,12 @@ class Passages:
 
     def _plan(self) -> None:
         due = self._clear_ms
-        for beam in (self.outer, self.inner):
+        for beam, _ in self._pairs:
             if beam.due < due:
                 due = beam.due
             if beam.calm_ms is not None:
                 due = min(due, beam.calm_ms)
-            elif beam.stable and beam.check_due < due:
+            elif beam.check_due < due:
                 due = beam.check_due
         self.due = due
 
@@ -348,9 +348,10 @@ class Passages:
     def _passage(self, now: float, verdict: Verdict, began: float | None = None) -> Passage:
         """Return a verdict as an event; nobody passes a door that was shut all the time."""
         outer, inner = self.outer.changes, self.inner.changes
-        if began is None:
-            began = min(outer[:1] + inner[:1], default=now)
         least, most, why = verdict
-        if (least or most) and self._shut_since(began):
-            least, most, why = 0, 0, "phantom"
+        if self._door_wired and not self._door_open and (least or most):
+            if began is None:
+                began = min(outer[:1] + inner[:1], default=now)
+            if self._door_moved_ms < began:
+                least, most, why = 0, 0, "phantom"
         return Passage(now, least, most, why, broken_ms(outer), broken_ms(inner))

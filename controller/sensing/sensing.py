@@ -226,7 +226,7 @@ class Senses:
         events = self._contacts.edge(line, t_ms, level)
         if line in DOORS and self._contacts.moving(line, t_ms):
             self._knocks.await_move(t_ms + self._contacts.settle_ms)
-        return self._heed(events)
+        return self._heed(events) if events else events
 
     def _heed(self, events: list[Sensed]) -> list[Sensed]:
         """Mask the knock sensors around each move of a door or hatch.
