@@ -182,9 +182,10 @@ def check(stand: Stand, probe: Bar, rounds: int) -> int:
                 sys.stdout.write(f"\n{stand.wrong(bar)}\n{bar.last_words()}")
         sys.stdout.write(f"\nprobe: {stand.come(PROBE)} of {rounds}\n")
         raise
+    events = sum(len(bar.sent()) for bar in stand.bars) + rounds
     for bar in stand.bars:
         bar.resting.clear()
-    return sum(len(bar.sent()) for bar in stand.bars) + rounds
+    return events
 
 
 async def order(urls: Sequence[str]) -> tuple[int, int, int]:
