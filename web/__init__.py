@@ -29,6 +29,7 @@ from web.lean import lean_files
 from web.mirror import LinkFactory, Mirror
 from web.nights.feed import History
 from web.presentation.bookings import BookingsView
+from web.presentation.centre import CentreView, Waiting
 from web.presentation.selftest import SelfTestView
 from web.presentation.wiring import WiringView
 from web.routes.metrics import metrics_routes
@@ -67,9 +68,8 @@ def create_app(
     app.config.update(_flask_settings(web))
     mirror = Mirror(Topics.of(config), wall=wall, speed=speed)
     venues = _venues(config) if web.venues else None
-    gauges = VenueGauges(config.mqtt.prefix) if web.venues else None
-    also = {*venues.topics(), *gauges.topics()} if venues and gauges else set()
-    mirror.connect(link, sorted(also))
+    mirror.connect(link, venues.topics() if venues else [])
+    centre = _centre(config, feed)
     pairing = Pairing(Path(web.secret_file))
     phones = Phones(phones_file(config), pairing.generation, wall=_utc_now)
     app.extensions["backdoor"] = AppContext(
@@ -80,6 +80,7 @@ def create_app(
         attempts=AttemptLimiter(),
         self_test=SelfTestView(mirror, wall=wall),
         bookings=BookingsView(config, mirror, wall) if config.book.url else None,
+        centre=centre,
     )
     own_url = partial(page_url, web.host, web.port, web.public_url, tls=bool(web.tls_cert))
     gate(
@@ -94,13 +95,15 @@ def create_app(
     app.register_blueprint(page)
     app.register_blueprint(phones_routes(web.public_url, own_url))
     app.register_blueprint(wiring_routes(WiringView(mirror, config.lines)))
-    app.register_blueprint(metrics_routes(mirror, web.metrics_token, gauges))
+    app.register_blueprint(
+        metrics_routes(mirror, web.metrics_token, VenueGauges(venues) if venues else None, centre)
+    )
     if venues is not None:
         app.register_blueprint(venues_routes(venues, mirror))
     if config.space.name:
         app.register_blueprint(space_routes(config, mirror, wall))
     if feed is not None:
-        app.register_blueprint(nights_routes(config, lambda: feed.status))
+        app.register_blueprint(nights_routes(config, lambda: feed.status, centre))
     if simulator is not None:
         app.register_blueprint(simulator_routes(simulator, csrf))
     app.register_error_handler(HTTPException, error_response)
@@ -114,6 +117,13 @@ def create_app(
         plural=plural,
     )
     return app
+
+
+def _centre(config: Config, feed: History | None) -> CentreView | None:
+    """Return how events reach the centre; None for a bar that sends to none."""
+    if feed is None or not feed.sends:
+        return None
+    return CentreView(lambda: feed.trouble, Waiting(config.nights.database))
 
 
 def _venues(config: Config) -> Venues:

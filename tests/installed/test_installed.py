@@ -531,15 +531,6 @@ def test_upgrade_keeps_the_centre(machine: Machine, postgres: str) -> None:
     machine.until(lambda: len(had(postgres, "count_adjusted")) == count + 2, 60)
 
 
-def test_bar_leaves_the_centre(machine: Machine) -> None:
-    machine.do(*INSTALL, "--no-centre")
-    assert not release(machine).endswith("-centre")
-    assert machine.show(BRIDGE, "ActiveState") == "inactive"
-    assert "centre" not in machine.do("ls", "/etc/backdoor")
-    machine.until(lambda: working(machine))
-    assert state(machine)["occupancy"]["count"] == 2
-
-
 def test_centre_removed_leaves_the_bar_as_it_is(machine: Machine) -> None:
     pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)]
     machine.do(*INSTALL, "--centre-node", "--purge")
@@ -560,12 +551,16 @@ def test_uninstall_leaves_nothing_but_the_data(machine: Machine) -> None:
     for name in ("backdoor", "backdoor-web", "backdoor-notify"):
         assert machine.tell("getent", "passwd", name).returncode != 0
     assert machine.show("mosquitto", "ActiveState") == "active"
+    assert machine.show(BRIDGE, "ActiveState") == "inactive"
 
 
-def test_install_after_uninstall_finds_its_data(machine: Machine) -> None:
+def test_install_after_uninstall_finds_its_data_and_leaves_the_centre(machine: Machine) -> None:
     machine.mock_pins()
-    machine.do(*INSTALL)
+    assert "centre-bridge.conf" in machine.do("ls", "/etc/backdoor")  # of the data
+    machine.do(*INSTALL, "--no-centre")
     machine.until(lambda: working(machine))
+    assert "centre" not in machine.do("ls", "/etc/backdoor") + release(machine)
+    assert machine.show(BRIDGE, "ActiveState") == "inactive"
     assert state(machine)["occupancy"]["count"] == 2
     assert "# mine" in machine.do("cat", "/etc/backdoor/backdoor.toml")
 

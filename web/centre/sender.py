@@ -14,7 +14,7 @@ import random
 import uuid
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from controller.config.settings import Config
@@ -35,6 +35,7 @@ from web.nights import outbox
 from web.nights.database import Database
 from web.nights.database import connect as open_database
 from web.nights.events import Event
+from web.nights.feed import Trouble
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -56,8 +57,8 @@ BATCH_AGAIN_S = (0.1, 1.0)
 class Sender:
     """Sends from `start` to `stop`, once, in a thread of its own; `wake` says that there is more.
 
-    ``store_id`` names the store whose outbox it is. ``problem`` says in words why the centre does
-    not take events now, or is empty.
+    ``store_id`` names the store whose outbox it is. ``trouble`` says why the centre does not take
+    events now.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Sender:
         self._answer_s = FIRST_ANSWER_S
         self._lane = wire.FRESH
         self._hold: int | None = None
-        self.problem = ""
+        self.trouble: Trouble | None = None
         self._thread = Thread(target=self._run, name="centre", daemon=True)
 
     def start(self) -> None:
@@ -136,11 +137,18 @@ class Sender:
                 return
 
     def _say(self, problem: str) -> None:
+        before = self.trouble
         if problem and problem != self.problem:
             log.warning("centre: %s; the events wait here", problem)
-        if not problem and self.problem:
+        if not problem and before:
             log.warning("centre: it takes events again")
-        self.problem = problem
+        self.trouble = Trouble(problem, before.since_s if before else time()) if problem else None
+
+    @property
+    def problem(self) -> str:
+        """Why the centre does not take events now, in words; empty if it does."""
+        trouble = self.trouble
+        return trouble.problem if trouble else ""
 
     async def _session(self) -> None:
         """Send until we are to stop, or the connection or the store fails."""

@@ -57,10 +57,18 @@ class FeedStatus:
     writing: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the centre does not take events, in words, and since when, seconds since 1970."""
+
+    problem: str
+    since_s: float
+
+
 class Outgoing(Protocol):
     """Sends what is in the outbox to the centre of many bars, from `start` to `stop`."""
 
-    problem: str
+    trouble: Trouble | None
 
     def start(self) -> None:
         """Begin in the background."""
@@ -83,8 +91,12 @@ class History(Protocol):
         """How it stands."""
 
     @property
-    def centre_problem(self) -> str:
-        """Why the centre does not take events now, in words; empty also where there is none."""
+    def sends(self) -> bool:
+        """Whether this bar's events go to a centre."""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the centre does not take events now; None also where there is none."""
 
     def start(self) -> None:
         """Begin in the background."""
@@ -97,7 +109,8 @@ class CentreHistory:
     """The history of many bars: `backdoor centre` fills it, and this page only reads it."""
 
     status = FeedStatus()
-    centre_problem = ""
+    sends = False
+    trouble = None
 
     def start(self) -> None:
         """Do nothing."""
@@ -228,9 +241,14 @@ class Feed:
             self._outgoing.start()
 
     @property
-    def centre_problem(self) -> str:
-        """Why the centre does not take events now, in words; empty also where there is none."""
-        return self._outgoing.problem if self._outgoing is not None else ""
+    def sends(self) -> bool:
+        """Whether this bar's events go to a centre."""
+        return self._make_outgoing is not None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the centre does not take events now; None also where there is none."""
+        return self._outgoing.trouble if self._outgoing is not None else None
 
     def _work(self, store: Store) -> None:
         forget_s = 0.0

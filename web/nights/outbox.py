@@ -103,13 +103,19 @@ def put(database: Database, events: Iterable[Event]) -> None:
 
 
 def first(database: Database, most: int) -> list[tuple[int, Event]]:
-    """Return the first events with their positions."""
-    rows = database.rows(
-        "SELECT position, venue, boot, seq, t_ms, at_s, name, data FROM outbox"
-        " ORDER BY seq, position LIMIT ?",
-        (most,),
-    )
-    return [(row[0], _event(row)) for row in rows]
+    """Return the first events with their positions: what happened before the bar joined comes alone.
+
+    That is in its order, and may be years; what came since goes by its numbers.
+    """
+    for which in ("WHERE position < 0 ORDER BY position", "ORDER BY seq, position"):
+        rows = database.rows(
+            "SELECT position, venue, boot, seq, t_ms, at_s, name, data FROM outbox"
+            f" {which} LIMIT ?",
+            (most,),
+        )
+        if rows:
+            return [(row[0], _event(row)) for row in rows]
+    return []
 
 
 def _event(row: Row) -> Event:

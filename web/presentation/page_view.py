@@ -94,13 +94,20 @@ class PageView:
     lines: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, room: RoomPart, bookings: Part | None, self_test: SelfTestPart) -> PageView:
-        """Join the parts; ``bookings`` is None without a calendar, and its places stay away.
+    def of(
+        cls,
+        room: RoomPart,
+        bookings: Part | None,
+        self_test: SelfTestPart,
+        centre: Part | None = None,
+    ) -> PageView:
+        """Join the parts; ``bookings`` is None without a calendar, ``centre`` for a bar of none,
+        and their places stay away.
 
         A running self-test replaces the room's `announce`. What it left inside is asked for unless
         the room asks something itself.
         """
-        parts = (room, bookings, self_test) if bookings else (room, self_test)
+        parts = [part for part in (room, bookings, self_test, centre) if part]
         texts: dict[str, str] = {}
         states: dict[str, str] = {}
         notices: list[Notice] = []

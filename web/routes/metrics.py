@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from flask import Blueprint, Response, jsonify, request, session
@@ -23,6 +24,7 @@ from controller.events import Reason
 from controller.mqtt.message import Message
 from web.messages import Json, json_object
 from web.mirror import Mirror, MirrorView
+from web.presentation.centre import CentreView
 from web.routes.venue_metrics import MEANS, VenueGauges, conditions
 
 log = logging.getLogger(__name__)
@@ -191,7 +193,31 @@ def _gauge(name: str, means: str, value: float) -> Metric:
     return GaugeMetricFamily(f"backdoor_{name}", means, value=float(value))
 
 
-def metrics_routes(mirror: Mirror, token: str, venues: VenueGauges | None = None) -> Blueprint:
+class CentreGauges(Collector):
+    """Gauges of the way to the centre, in a bar that has one."""
+
+    def __init__(self, centre: CentreView) -> None:
+        self._centre = centre
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, as of all that is read for each request."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield whether the centre takes events, since when not, and how many wait."""
+        trouble = self._centre.trouble()
+        lasts_s = max(0.0, time.time() - trouble.since_s) if trouble else 0.0
+        yield _gauge("centre_reached", "The centre takes this bar's events", trouble is None)
+        yield _gauge("centre_trouble_seconds", "For how long it has taken none", lasts_s)
+        yield _gauge("centre_waiting_events", "Events that wait here", self._centre.waiting())
+
+
+def metrics_routes(
+    mirror: Mirror,
+    token: str,
+    venues: VenueGauges | None = None,
+    centre: CentreView | None = None,
+) -> Blueprint:
     """Return the route, at a centre with all bars; counting begins now."""
     registry = CollectorRegistry()
     counters, gauges = EventCounters(registry), StateGauges(mirror)
@@ -200,7 +226,8 @@ def metrics_routes(mirror: Mirror, token: str, venues: VenueGauges | None = None
     mirror.listen(gauges.receive)
     if venues is not None:
         registry.register(venues)
-        mirror.listen(venues.receive)
+    if centre is not None:
+        registry.register(CentreGauges(centre))
     routes = Blueprint("metrics", __name__)
 
     @routes.get("/metrics")

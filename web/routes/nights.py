@@ -20,6 +20,7 @@ from web.nights.feed import FeedStatus
 from web.nights.queries import Reader, reading
 from web.nights.spans import Span, parse_span
 from web.presentation import nights as shown
+from web.presentation.centre import CentreView
 from web.presentation.chart import chart
 from web.security.gate import wants_page
 
@@ -27,10 +28,12 @@ from web.security.gate import wants_page
 ALL = "+"
 
 
-def nights_routes(config: Config, status: Callable[[], FeedStatus]) -> Blueprint:
+def nights_routes(
+    config: Config, status: Callable[[], FeedStatus], centre: CentreView | None = None
+) -> Blueprint:
     """Return the routes, for paired phones; ``status`` tells how the feed stands."""
     routes = Blueprint("nights", __name__)
-    history = _History(config, status)
+    history = _History(config, status, centre)
     routes.add_url_rule("/nights", "index", history.index)
     routes.add_url_rule("/nights/<span>", "page", history.page)
     routes.add_url_rule("/nights/<span>.json", "as_json", history.as_json)
@@ -41,9 +44,11 @@ def nights_routes(config: Config, status: Callable[[], FeedStatus]) -> Blueprint
 class _History:
     """What the routes answer, each from a connection of its own."""
 
-    def __init__(self, config: Config, status: Callable[[], FeedStatus]) -> None:
+    def __init__(
+        self, config: Config, status: Callable[[], FeedStatus], centre: CentreView | None
+    ) -> None:
         self._config = config
-        self._status = status
+        self._status, self._centre = status, centre
 
     def index(self) -> ResponseReturnValue:
         """Show this month, or the newest that has a night."""
@@ -100,6 +105,8 @@ class _History:
             "figures": shown.figures(answers, one_venue=whose is not None),
             "weeks": shown.calendar(answers.nights(), span) if span.kind == "month" else [],
             "unplaced": reader.unplaced(),
+            "centre": self._centre.words() if self._centre else "",
+            "trouble": self._centre.trouble() if self._centre else None,
         }
         if span.kind == "night" and whose is not None:
             parts |= self._night(reader, span, whose)

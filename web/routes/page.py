@@ -32,6 +32,7 @@ from web.language import LANGUAGES, NAMES, _, lazy
 from web.messages import number
 from web.mirror import Mirror, MirrorView, Outcome
 from web.presentation.bookings import BookingsView
+from web.presentation.centre import CentreView
 from web.presentation.chart import chart, last_events, totals
 from web.presentation.labels import ALERT_WORDS, reason_words
 from web.presentation.page_view import PageView
@@ -87,6 +88,7 @@ class AppContext:
     attempts: AttemptLimiter
     self_test: SelfTestView
     bookings: BookingsView | None = None
+    centre: CentreView | None = None
 
 
 def context() -> AppContext:
@@ -109,11 +111,12 @@ def tonight(mirror_view: MirrorView) -> dict[str, Any]:
 
 def page_view(mirror_view: MirrorView) -> PageView:
     """Return what the page shows of room, self-test and, with a calendar, bookings."""
-    bookings = context().bookings
+    bookings, centre = context().bookings, context().centre
     return PageView.of(
         room_view(mirror_view),
         bookings.part(mirror_view) if bookings else None,
         context().self_test.part(mirror_view),
+        centre.part() if centre else None,
     )
 
 

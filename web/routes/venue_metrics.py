@@ -7,33 +7,17 @@ not known of a bar is left out; rules stand in ``web/prometheus.rules.yml``.
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from controller.mqtt.message import Message
-from web.messages import Json, json_object
+from web.messages import Json
+from web.routes.venues import Venues
 
 log = logging.getLogger(__name__)
-
-TOPICS = ("status", "state")
-#: Nobody has more bars; nonsense topics at the broker must not cost memory.
-MOST_VENUES = 5000
-
-
-@dataclass(slots=True)
-class Heard:
-    """The last messages of one bar; ``state_s`` is when its state arrived, monotonic s."""
-
-    status: str = ""
-    state: Json = field(default_factory=dict)
-    state_s: float = 0.0
 
 
 def conditions(state: Mapping[str, Any]) -> dict[str, float]:
@@ -59,40 +43,12 @@ MEANS = {
 
 
 class VenueGauges(Collector):
-    """Gauges of all bars below a prefix: written by the link's thread, read by a scraper."""
+    """Gauges of all bars, read for each request from what the tiles are drawn of."""
 
-    def __init__(self, prefix: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._prefix, self._monotonic = f"{prefix}/", monotonic
-        self._lock = threading.Lock()
-        self._heard: dict[str, Heard] = {}
-        #: Topics, and bars, whose last message made no sense: the log has it once.
+    def __init__(self, venues: Venues) -> None:
+        self._venues = venues
+        #: Bars whose last state made no sense: the log has it once.
         self._bad: set[str] = set()
-
-    def topics(self) -> list[str]:
-        """Return the topics to subscribe to."""
-        return [f"{self._prefix}+/{name}" for name in TOPICS]
-
-    def receive(self, _name: str, message: Message) -> None:
-        """Take one message of any bar; one that makes no sense is logged, once, and ignored."""
-        venue, _, what = message.topic.removeprefix(self._prefix).partition("/")
-        if what not in TOPICS:
-            return
-        try:
-            with self._lock:
-                if venue in self._heard or len(self._heard) < MOST_VENUES:
-                    self._take(self._heard.setdefault(venue, Heard()), what, message.payload)
-            self._bad.discard(message.topic)
-        except (ValueError, RecursionError) as error:
-            if message.topic not in self._bad:
-                self._bad.add(message.topic)
-                log.warning("%s: ignored until it makes sense, %s", message.topic, error)
-
-    def _take(self, bar: Heard, what: str, payload: bytes) -> None:
-        if what == "status":
-            bar.status = payload.decode("utf-8", "replace")
-        else:
-            bar.state = json_object(payload, occupancy=dict, door=dict, hatch=dict)
-            bar.state_s = self._monotonic()
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: what is unknown is absent, so no metric can be promised."""
@@ -100,18 +56,13 @@ class VenueGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every gauge with a line for each bar."""
-        with self._lock:
-            heard = {
-                venue: Heard(bar.status, bar.state, bar.state_s)
-                for venue, bar in sorted(self._heard.items())
-            }
-        now_s = self._monotonic()
-        online = {venue: bar.status == "online" for venue, bar in heard.items() if bar.status}
+        heard = self._venues.heard()
+        online = {bar.name: bar.status == "online" for bar in heard if bar.status}
         yield _gauge("online", "Its controller says that it is there", online)
-        known = {venue: bar for venue, bar in heard.items() if bar.state}
-        ages = {venue: now_s - bar.state_s for venue, bar in known.items()}
+        known = [bar for bar in heard if bar.state]
+        ages = {bar.name: bar.age_s for bar in known}
         yield _gauge("state_age_seconds", "Age of what is known of it", ages)
-        yield from _of_states({venue: bar.state for venue, bar in known.items()}, self._bad)
+        yield from _of_states({bar.name: bar.state for bar in known}, self._bad)
 
 
 def _of_states(states: Mapping[str, Json], bad: set[str]) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from flask import Blueprint, jsonify, render_template
@@ -43,6 +43,7 @@ class Venue:
     session: Json | None = None
     heard_s: float = 0.0
     state: Json = field(default_factory=dict)
+    state_s: float = 0.0
     boots: dict[str, float] = field(default_factory=dict)
     twins_s: float | None = None
 
@@ -56,7 +57,7 @@ class Venue:
             self.boots[boot] = now_s
             while len(self.boots) > MOST_BOOTS:
                 del self.boots[next(iter(self.boots))]
-        self.state = state
+        self.state, self.state_s = state, now_s
 
     def needs(self, link: str, now_s: float) -> str | None:
         """Return why this bar needs a person, the first of `NEEDS` that holds; None if it does not.
@@ -123,6 +124,15 @@ ORDER = (
 MOST_BOOTS = 8
 
 
+class Heard(NamedTuple):
+    """What one bar said last: its status, and its state with the age of that."""
+
+    name: str
+    status: str
+    state: Json
+    age_s: float
+
+
 class Venues:
     """All bars below one prefix: written by the link's thread, read by many."""
 
@@ -139,13 +149,15 @@ class Venues:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._venues: dict[str, Venue] = {}
+        #: Topics whose last message made no sense: the log has it once.
+        self._bad: set[str] = set()
 
     def topics(self) -> list[str]:
         """Return the topics to subscribe to."""
         return [f"{self._prefix}/+/{name}" for name in TOPICS]
 
     def receive(self, _name: str, message: Message) -> None:
-        """Take one message of any bar; one that makes no sense is logged and ignored."""
+        """Take one message of any bar; one that makes no sense is logged, once, and ignored."""
         venue, _, what = message.topic.removeprefix(f"{self._prefix}/").partition("/")
         if what not in TOPICS:
             return
@@ -154,8 +166,11 @@ class Venues:
                 if venue in self._venues or len(self._venues) < MAX_VENUES:
                     found = self._venues.setdefault(venue, Venue())
                     self._take(found, what, message.payload, live=not message.retain)
+            self._bad.discard(message.topic)
         except (ValueError, RecursionError) as error:
-            log.warning("%s: ignored, %s", message.topic, error)
+            if message.topic not in self._bad:
+                self._bad.add(message.topic)
+                log.warning("%s: ignored until it makes sense, %s", message.topic, error)
 
     def _take(self, venue: Venue, what: str, payload: bytes, live: bool) -> None:
         if what == "state":
@@ -175,6 +190,15 @@ class Venues:
             return "/"
         web = self._url.startswith(("http://", "https://"))
         return self._url.replace("{venue}", quote(venue, safe="")) if web else ""
+
+    def heard(self) -> list[Heard]:
+        """Return what each bar said last, sorted by name."""
+        now_s = self._monotonic()
+        with self._lock:
+            return [
+                Heard(name, venue.status, venue.state, now_s - venue.state_s)
+                for name, venue in sorted(self._venues.items())
+            ]
 
     def tiles(self) -> list[Json]:
         """Return a tile for each bar, sorted by name."""

@@ -117,4 +117,4 @@ def test_page_view_has_a_value_for_each_place_of_the_page(tmp_path: Path, kind: 
         for path in (Path(web.__file__).parent / "templates").glob("*.html")
         for name in re.findall(rf"view\.{read}\.(\w+)", path.read_text())
     }
-    assert names - {"get", "book", "slot"} <= set(shown)
+    assert names - {"get", "book", "slot", "centre"} <= set(shown)

@@ -5,20 +5,31 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.support.fake_controller import Client, FakeController, paired
+from controller.config.settings import CentreSettings, NightsSettings
+from controller.mqtt.client import MqttLink
+from tests.conftest import free_port
+from tests.support.fake_controller import Client, FakeController, joiner, paired, settings
 from tests.support.history import fill_history, history_page
 from tests.support.openapi import fits
+from tests.support.wait import eventually
+from web import create_app
+from web.centre.sender import Sender
 from web.nights.answers import TABLES
 from web.nights.database import connect
-from web.nights.feed import FeedStatus
+from web.nights.feed import Feed, FeedStatus
+from web.presentation import centre as centre_words
 
+TOKEN = "scraper-0123456789abcdef"
 FIRST, COUNT = date(2026, 10, 19), 14
 pytestmark = pytest.mark.usefixtures("in_milan")
 SPANS = ("2026-10-24", "2026-W43", "2026-10", "2026", "2031-01")
@@ -135,3 +146,60 @@ def test_tonight_leads_to_the_nights_where_there_are_any(history: Flask, client:
     assert 'href="/nights"' in paired(history).get("/").text
     assert 'href="/nights"' not in client.get("/").text
     assert client.get("/nights").status_code == 404
+
+
+# --- a bar of a centre ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bar_of_a_centre(controller: FakeController, tmp_path: Path) -> Iterator[tuple[Flask, Feed]]:
+    """A bar whose centre is nowhere, with a night that waits for it."""
+    fill_history(tmp_path / "nights.db", FIRST, 3)
+    config = replace(
+        settings(tmp_path, metrics_token=TOKEN),
+        nights=NightsSettings(database=str(tmp_path / "nights.db")),
+        centre=CentreSettings(servers=(f"nats://127.0.0.1:{free_port()}",)),
+    )
+    nowhere = partial(MqttLink, replace(config.mqtt, port=free_port()))
+    feed = Feed(config, nowhere, outgoing=partial(Sender, config))
+    app = create_app(config, link=joiner(controller.bus), feed=feed)
+    app.test_client_class = Client
+    feed.start()
+    yield app, feed
+    feed.stop()
+
+
+def test_centre_that_takes_no_events_is_a_quiet_line(
+    bar_of_a_centre: tuple[Flask, Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, feed = bar_of_a_centre
+    client = paired(app)
+    eventually(lambda: feed.trouble)
+    assert "Waiting here" not in client.get("/").text, "a node may be started anew"
+    monkeypatch.setattr(centre_words, "SAID_AFTER_S", 0.0)
+    says = re.compile(r"No event has reached the centre for \d+ s\. Waiting here: (\d+), none is")
+    found = says.search(client.get("/").text)
+    assert found
+    assert int(found[1]) > 3
+    shown = client.get("/api/state?page=1").get_json()["page"]
+    assert says.match(shown["t"]["centre"])
+    assert not [text for _, text in shown["notices"] if "centre" in text]
+    text = client.get("/nights/2026").text
+    assert says.search(text)
+    assert "<code>[centre] servers: nats://127.0.0.1:" in text
+    italian = client.get("/", headers={"Accept-Language": "it"}).text
+    assert "alla centrale non arriva nessun evento. In attesa qui:" in italian
+
+
+def test_metrics_have_the_way_to_the_centre(
+    bar_of_a_centre: tuple[Flask, Feed], client: Client
+) -> None:
+    app, feed = bar_of_a_centre
+    eventually(lambda: feed.trouble)
+    assert client.get("/metrics").status_code == 200
+    text = app.test_client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+    found = dict(re.findall(r"^(backdoor_centre_\w+) (\S+)$", text, re.MULTILINE))
+    assert found["backdoor_centre_reached"] == "0.0"
+    assert float(found["backdoor_centre_trouble_seconds"]) >= 0
+    assert float(found["backdoor_centre_waiting_events"]) > 3
+    assert "backdoor_centre" not in client.get("/metrics").text, "it has none"
