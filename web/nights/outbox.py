@@ -103,9 +103,9 @@ def put(database: Database, events: Iterable[Event]) -> None:
 
 
 def first(database: Database, most: int) -> list[tuple[int, Event]]:
-    """Return the first events with their positions: what happened before the bar joined comes alone.
+    """Return the first events with their positions: first what happened before the bar joined.
 
-    That is in its order, and may be years; what came since goes by its numbers.
+    That comes alone, in its own order, and may be years; what came since goes by its numbers.
     """
     for which in ("WHERE position < 0 ORDER BY position", "ORDER BY seq, position"):
         rows = database.rows(

@@ -18,6 +18,7 @@ from web.centre.nats import ask, close
 from web.centre.nats import connect as connect_nats
 from web.centre.stream import ensure
 from web.centre.writer import twins
+from web.nights import outbox
 from web.nights.database import Row, connect
 from web.nights.store import Store
 
@@ -210,3 +211,19 @@ def test_bar_that_left_and_joins_again_sends_what_happened_meanwhile(
         with bar(tmp_path, [node.url]) as mine:
             mine.start()
             eventually(lambda: come(database) == [("bar", "b1", 1, 7)])
+
+
+def test_what_happened_before_goes_run_by_run_also_where_a_new_journal_began_at_one(
+    tmp_path: Path,
+) -> None:
+    """Two runs that send at the same time would be two bars of one name."""
+    before_joining(tmp_path, [("b0", range(1, 6))])
+    before_joining(tmp_path, [("b1", range(1, 6))])
+    with bar(tmp_path, []) as mine:
+        mine.happen([7, 6], "b1")
+        sent = [(one.boot, one.seq) for _, one in outbox.first(mine.database, 100)]
+        assert sent == [("b0", seq) for seq in range(1, 6)] + [("b1", seq) for seq in range(1, 6)]
+        outbox.acknowledged(
+            mine.database, [position for position, _ in outbox.first(mine.database, 100)]
+        )
+        assert [one.seq for _, one in outbox.first(mine.database, 100)] == [6, 7]
