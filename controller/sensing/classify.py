@@ -16,6 +16,7 @@ from controller.sensing.depths import (
     BAG_MOST_MM,
     BODY_LEAST_MM,
     BODY_MOST_MM,
+    CLOSE_MM,
     FASTEST_BODY,
     HAND_MM,
     REACH_MM,
@@ -210,7 +211,7 @@ def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
         return 0
     depth_mm, broken_ms = people.body_mm(outer, inner), mean_ms(outer, inner)
     speed = depth_mm / broken_ms
-    if depth_mm <= BAG_MOST_MM or people.too_deep(broken_ms, depth_mm):
+    if depth_mm <= BAG_MOST_MM or people.too_deep(broken_ms, depth_mm, arms=True):
         return 0
     if not SLOWEST < speed < FASTEST_BODY:
         return 0
@@ -248,13 +249,12 @@ def _carried(pattern: BeamPattern, neighbours: list[BeamPattern], people: People
     """Return "arm" if this is what a neighbour carries, "close" if that is open, or ""."""
     spacing_mm = people.spacing_mm
     depth_mm = hull_mm(pattern, spacing_mm)
-    sure_mm = people.sure_mm
     # by its speeds it is deeper if it stopped, and then neither depth says much
-    if depth_mm >= sure_mm or depths_mm(*pattern.hull(), spacing_mm)[1] >= sure_mm:
-        return ""
-    near = any(
+    most_mm = max(depth_mm, depths_mm(*pattern.hull(), spacing_mm)[1])
+    reach_mm = REACH_MM if most_mm < people.sure_mm else CLOSE_MM
+    near = most_mm < max(people.sure_mm, people.open_mm) and any(
         depth_mm < hull_mm(other, spacing_mm) < inf
-        and apart_mm(pattern, other, spacing_mm) < REACH_MM
+        and apart_mm(pattern, other, spacing_mm) < reach_mm
         for other in neighbours
     )
     return ("arm" if depth_mm < people.bag_mm else "close") if near else ""
@@ -317,7 +317,8 @@ def _single(outer: Span, inner: Span, people: People) -> Verdict:
 def _too_deep(outer: Span, inner: Span, people: People) -> Verdict:
     """Classify what is too deep for one body: two, one who stood, or an arm swung at one end."""
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
-    spacing_mm = people.spacing_mm
+    # where people measure deeper than they are, they look as much faster
+    spacing_mm = people.spacing_mm / people.scale
     least_mm, _ = depths_mm(outer, inner, spacing_mm)
     quick_ms, slow_ms = sorted((abs(lag_on), abs(lag_off)))
     one = _signed(1, 1, lag_on, "")

@@ -28,8 +28,9 @@ BODY_LEAST_MM = 145.0
 BAG_MOST_MM = 187.0
 #: What is so much deeper was no arm or bag, even next to a body; in between it is open.
 OPEN_MM = 5.0
-#: The same until people are known: a spacing that is set 5 % too large makes bags of 184 mm deeper.
-UNKNOWN_OPEN_MM = 9.0
+#: The same until people are known, for a spacing that is set 5 % too large makes bags of 184 mm
+#: deeper; and close to a body, where bags are and hardly any followers: a step does the same.
+WIDE_OPEN_MM = 9.0
 #: It is less where people are thin, or the spacing is set too small: this part of the third
 #: thinnest of the last so many who walked alone.
 THINNEST_PART = 0.9
@@ -61,8 +62,9 @@ UNEVEN_FACTOR = 1.3
 THIN_MM = 150.0
 #: A hand or a fore-arm is no deeper than this.
 HAND_MM = 110.0
-#: A bag is carried, and an arm swings, within this of its body.
+#: A bag is carried, and an arm swings, within this of its body; most within the second.
 REACH_MM = 180.0
+CLOSE_MM = 130.0
 #: A bag comes this soon after its body.
 BAG_MS = 1000.0
 
@@ -108,8 +110,8 @@ class People:
     """Who passes here, as these beams measure them: how deep, and who was the last."""
 
     __slots__ = (
-        "_alone", "_last", "_sorted", "bag_mm", "dropout_ms", "narrow_mm", "scale", "spacing_mm",
-        "sure_mm", "until_ms",
+        "_alone", "_last", "_sorted", "bag_mm", "dropout_ms", "narrow_mm", "open_mm", "scale",
+        "spacing_mm", "sure_mm", "until_ms",
     )  # fmt: skip
 
     def __init__(self, settings: SensingSettings) -> None:
@@ -125,8 +127,8 @@ class People:
         self._sorted: list[float] = []
         #: Beside a body, what is thinner is its bag.
         self.bag_mm = BAG_MOST_MM
-        #: Beside a body, what is deeper is another body.
-        self.sure_mm = BAG_MOST_MM + UNKNOWN_OPEN_MM
+        #: Beside a body, what is deeper is another body; and close to it, what is deeper than both.
+        self.sure_mm = self.open_mm = BAG_MOST_MM + WIDE_OPEN_MM
         #: How much deeper people measure here than they are, as a factor.
         self.scale = 1.0
 
@@ -160,7 +162,8 @@ class People:
             thin_mm = THINNEST_PART * self._sorted[THINNEST - 1]
             self.bag_mm = min(BAG_MOST_MM * (self.scale if sure else 1.0), thin_mm)
             body_mm = min(BAG_MOST_MM + OPEN_MM, BODY_PART * self._sorted[THINNEST - 1])
-        self.sure_mm = max(self.bag_mm + (OPEN_MM if sure else UNKNOWN_OPEN_MM), body_mm)
+        self.open_mm = self.bag_mm + WIDE_OPEN_MM
+        self.sure_mm = max(self.bag_mm + OPEN_MM if sure else self.open_mm, body_mm)
 
     def before(self, pattern: BeamPattern) -> BeamPattern | None:
         """Return who passed just before this, or None."""
@@ -168,12 +171,15 @@ class People:
             return None
         return BeamPattern(spans_of(self._last[0]), spans_of(self._last[1]))
 
-    def too_deep(self, broken_ms: float, depth_mm: float) -> bool:
-        """Return whether no one body is so deep that broke each beam for so long."""
+    def too_deep(self, broken_ms: float, depth_mm: float, *, arms: bool = False) -> bool:
+        """Return whether no one body is so deep that broke each beam for so long.
+
+        ``arms``: they show beside it, and where they touch it they are part of its depth.
+        """
         if depth_mm <= BODY_MOST_MM * self.scale:
             return False
-        step_mm = STEP_MOST_MM * self.scale if STEP_MS[0] < broken_ms < STEP_MS[1] else 0.0
-        return depth_mm > max(step_mm, self.narrow_mm)
+        deeper = arms or STEP_MS[0] < broken_ms < STEP_MS[1]
+        return depth_mm > max(STEP_MOST_MM * self.scale if deeper else 0.0, self.narrow_mm)
 
     def body_mm(self, outer: Span, inner: Span) -> float:
         """Return the depth of a body: by its mean lag, or its longer one if an arm swung there."""
