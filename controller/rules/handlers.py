@@ -68,9 +68,9 @@ def _cut_off(transition: Transition, grant: Grant) -> None:
 
 def doorway(transition: Transition, event: Doorway) -> None:
     """Count those at the inner beam for the strike; an armed staff pass covers one of them."""
-    staff = 1 if transition.state.staff_pass else 0
+    staff = 1 if transition.state.staff_pass and event.coming_in else 0
     transition.state.busy = event.busy
-    transition.state.coming_in = max(event.coming_in - staff, 0)
+    transition.state.coming_in = event.coming_in - staff
 
 
 def passage(transition: Transition, event: Passage) -> None:

@@ -67,7 +67,8 @@ def step(state: State, event: Event, settings: RuleSettings) -> tuple[State, tup
 
     An event that claims to be older than the state is taken as happening now.
     """
-    transition = Transition(state, max(state.t_ms, event.t_ms), settings)
+    t_ms = event.t_ms if event.t_ms > state.t_ms else state.t_ms
+    transition = Transition(state, t_ms, settings)
     _due(transition)
     undos = transition.state.undos
     if undos and isinstance(event, Command) and event.name == "undo":

@@ -35,6 +35,8 @@ class Transition:
     Rules assign to ``state`` plainly; the state before the step stays as it was.
     """
 
+    __slots__ = "effects", "settings", "state"
+
     def __init__(self, state: State, t_ms: float, settings: RuleSettings) -> None:
         self.state = structs.replace(state, t_ms=t_ms)
         self.settings = settings

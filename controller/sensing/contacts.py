@@ -94,8 +94,9 @@ class Contacts:
             return []
         if t_ms - switch.restless_ms >= RESTLESS_MS:
             return self.unsettle(line, t_ms)
-        switch.due = t_ms + self.settle_ms
-        self.due = min(self.due, switch.due)
+        switch.due = due = t_ms + self.settle_ms
+        if due < self.due:
+            self.due = due
         return []
 
     def chatters(self, line: str) -> bool:

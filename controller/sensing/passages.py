@@ -294,7 +294,7 @@ class Passages:
                 before = covered
             elif covered == before and covered % 2:
                 reached -= 1
-        return max(0, reached)
+        return reached if reached > 0 else 0
 
     def _doorway(self, t_ms: float, coming_in: int) -> list[Sensed]:
         busy = bool(

@@ -67,6 +67,8 @@ def mean_ms(outer: Span, inner: Span) -> float:
 
 def broken_ms(changes: list[float]) -> float:
     """Return how long the beam was broken by these changes, in ms (up to its last clear)."""
+    if len(changes) == 2:
+        return changes[1] - changes[0]
     # `fsum`: exact, so that every Python adds up to the same bytes
     return fsum(changes[1::2]) - fsum(changes[: len(changes) // 2 * 2 : 2])
 
