@@ -42,8 +42,15 @@ OWN_NOISE_MS = 250.0
 #: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
 SOFT = 3.2
 STRONG = 6.0
-#: Two hits this close can only be raps, so soft ones will do.
-SOFT_PAIR = 5.4
+#: Two soft hits closer than beats are raps if they are together at least this strong; if they may
+#: be heel and toe, which are closer than `TOE_MS`; and soon after another hit.
+SOFT_PAIR, SOFT_TOE, SOFT_LATE = 5.4, 8.5, 10.0
+TOE_MS = 190.0
+#: Fainter ones may be steps: the next one would have come so long after the first of them; after
+#: heel and toe, with one that was not heard, so long after the toe.
+STEP_MS, STEPS_MS = 700.0, 850.0
+#: Raps are even, heel and toe are not: the longest of their intervals is at most so many shortest.
+UNEVEN = 1.6
 #: Raps that are slow and soft must be this strong on average, and by this much stronger for each ms
 #: that they come further apart than `BEAT_MS`: steps are softer, and come at 410-730 ms.
 SLOW, SLOWER = 3.5, 0.01
@@ -59,9 +66,18 @@ MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
 OVER_MUSIC = 1.45
 WELL_OVER = 1.2
+#: Off the beat of music that is even, it need not be stronger: so many beats, whose distances are
+#: whole numbers of the shortest one, but for this part of it.
+EVEN_HITS, EVEN = 4, 0.06
+LEAST_BEAT_MS = 380.0
+#: Off the beat by more than this part of it, and at least so strong, and by this times the beats.
+OFF = 0.15
+OFF_STRONG, OFF_MUSIC = 3.5, 0.9
 #: A rap is heard on the other surface with less than this part of its strength, a beat alike.
 MOST_SIDE = 0.8
 MOST_SOFT_SIDE = 0.6
+#: One person's rap is felt on the other surface with less than this part of its strength.
+ONE_HAND = 0.5
 #: A soft slow pair is a knock if the third beat does not come for this many of its intervals.
 NO_BEAT = 1.45
 #: Before soft slow raps it was quiet for so long; steps and beats are more.
@@ -195,7 +211,7 @@ class Knocks:
         rap, before = hit.rap(), self._last
         quiet_ms, self._end_ms, self._last = hit.since_ms - self._end_ms, hit.end_ms, rap
         close = quiet_ms < QUIET_MS and not (
-            self._music(hit.since_ms, MUSIC_HITS) or _two_hands(before, rap)
+            self._music(hit.since_ms, MUSIC_HITS) or _two_hands(before, rap, MOST_SIDE)
         )
         most_ms = HITS_MOST_MS if min(rap.strengths) >= STRONG else HIT_MOST_MS
         if close or rap.lasts_ms > most_ms:
@@ -220,11 +236,13 @@ class Knocks:
             return self._continue(rap, t_ms)
         self._expire(rap.t_ms)
         before = self._raps[-1] if self._raps else None
-        music = self._music((before or rap).t_ms, MUSIC_HITS)
+        since_ms = self._began(rap)
+        music = self._music(since_ms, MUSIC_HITS)
+        least = self._least(since_ms, rap.t_ms, music)
         self._pair_due = inf  # what waited for silence has not got it
-        if music and not _over(rap, music):
+        if music and not _over(rap, least):
             return []  # one more beat; a knock may go on around it
-        if before and _two_hands(before, rap):
+        if before and _two_hands(before, rap, ONE_HAND):
             return self._change_over(rap, t_ms)
         if before and rap.t_ms - before.t_ms < RAPS_MS[0]:
             self._raps.clear()
@@ -234,8 +252,9 @@ class Knocks:
             sure = self._settings.knock_raps == 1 and self._lone(rap)
         else:
             apart_ms = rap.t_ms - before.t_ms
+            both = max(least, self._least(since_ms, since_ms, music))
             sure = (
-                _over(before, music) and (apart_ms < BEAT_MS or _well_over(before, rap, music))
+                _over(before, both) and (apart_ms < BEAT_MS or _well_over(before, rap, both))
                 if music
                 else self._knuckles(before, rap)
             )
@@ -267,37 +286,93 @@ class Knocks:
                 return int(2 * first > len(raps))
         return int(door > hatch)
 
+    def _began(self, rap: Rap) -> float:
+        """Return when the raps began that this one may belong to: those too fast for steps."""
+        since_ms = self._raps[-1].t_ms if self._raps else rap.t_ms
+        for earlier in reversed(self._raps):
+            if since_ms - earlier.t_ms >= BEAT_MS:
+                break
+            since_ms = earlier.t_ms
+        return since_ms
+
+    def _least(self, since_ms: float, t_ms: float, music: float) -> float:
+        """Return how strong a rap at ``t_ms`` is at least, in this music before ``since_ms``."""
+        if self._off_beat(since_ms, t_ms):
+            return max(OFF_STRONG, OFF_MUSIC * music)
+        return max(STRONG, OVER_MUSIC * music)
+
+    def _off_beat(self, since_ms: float, t_ms: float) -> bool:
+        """Return whether beats were even before ``since_ms``, and none falls on ``t_ms``."""
+        beats = [at for at, _ in self._past if since_ms - MUSIC_MS < at < since_ms]
+        if len(beats) < EVEN_HITS:
+            return False
+        gaps_ms = [b - a for a, b in pairwise(beats)]
+        beat_ms = min(gaps_ms)
+        if beat_ms < LEAST_BEAT_MS or any(_off(gap, beat_ms) > EVEN for gap in gaps_ms):
+            return False
+        return _off(t_ms - beats[-1], beat_ms) > OFF
+
     def _lone(self, rap: Rap) -> bool:
         """Return whether this one rap is clear enough to be a knock."""
         music = self._music(rap.t_ms, 1)
-        return _over(rap, music) if music else max(rap.strengths) >= SOFT
+        return _over(rap, max(STRONG, OVER_MUSIC * music)) if music else max(rap.strengths) >= SOFT
 
     def _knuckles(self, before: Rap, rap: Rap) -> bool:
-        """Return whether two raps are a knock. A soft pair must wait for rumble or a third beat."""
+        """Return whether two raps are a knock. A soft pair must wait for rumble or a next step."""
         apart_ms, place = rap.t_ms - before.t_ms, self._place(before, rap)
         weaker, stronger = sorted((before.strengths[place], rap.strengths[place]))
         quick = apart_ms < BEAT_MS
         if quick and (_dragged(before) or _dragged(rap)):
             return False
-        sure = 2 * STRONG if quick else 2 * CLEAR
-        firm = weaker >= FIRM and weaker + stronger >= sure and self._one_side(MOST_SIDE)
+        firm = self._firm(before, weaker, stronger, quick)
         if firm and (apart_ms >= RAPID_MS or len(self._raps) > 2):
             return True
-        if quick and weaker + stronger >= SOFT_PAIR:
-            self._pair_due = self._end_ms + HIT_GAP_MS + QUIET_MS
-        elif self._fresh() and self._no_steps(place):
-            self._pair_due = rap.t_ms + NO_BEAT * apart_ms
+        self._pair_due = self._soft_due(place, apart_ms, weaker + stronger)
         return False
+
+    def _soft_due(self, place: int, apart_ms: float, both: float) -> float:
+        """Return until when no more may come for these soft raps to be a knock; never: inf."""
+        gaps_ms, fresh, late = self._gaps_ms(), self._fresh(), both >= SOFT_LATE
+        quick = apart_ms < BEAT_MS and (late or max(gaps_ms) < BEAT_MS)
+        uneven = max(gaps_ms) > UNEVEN * min(gaps_ms)
+        if quick and uneven and not (late and len(self._raps) < ONE_MAY):
+            return inf
+        if quick and both >= _soft_least(apart_ms, fresh):
+            return self._end_ms + HIT_GAP_MS + QUIET_MS
+        if fresh or (quick and both >= SOFT_TOE):
+            return self._next_step(place, gaps_ms)
+        return inf
+
+    def _firm(self, before: Rap, weaker: float, stronger: float, quick: bool) -> bool:
+        """Return whether two raps of these strengths are a knock at once."""
+        beats = 0.0 if quick else self._music(before.t_ms, MUSIC_HITS - 1)
+        least = max(FIRM, WELL_OVER * OVER_MUSIC * beats)
+        sure = 2 * STRONG if quick else 2 * CLEAR
+        return weaker >= least and weaker + stronger >= sure and self._one_side(MOST_SIDE)
+
+    def _next_step(self, place: int, gaps_ms: list[float]) -> float:
+        """Return when the next step would have come; inf if these can only be steps or beats."""
+        last, most_ms = self._raps[-1], max(gaps_ms)
+        if most_ms < TOE_MS and len(gaps_ms) == 1:
+            return last.t_ms + STEPS_MS if self._total(place) >= SOFT_PAIR else inf
+        if most_ms < BEAT_MS:
+            return max(self._raps[0].t_ms + STEP_MS, last.t_ms + NO_BEAT * gaps_ms[-1])
+        return last.t_ms + NO_BEAT * gaps_ms[-1] if self._no_steps(place, most_ms) else inf
 
     def _fresh(self) -> bool:
         """Return whether it was quiet before these raps."""
         since_ms = self._raps[0].t_ms
         return not any(since_ms - FRESH_MS < at < since_ms for at, _ in self._past)
 
-    def _no_steps(self, place: int) -> bool:
+    def _total(self, place: int) -> float:
+        return fsum([r.strengths[place] for r in self._raps])
+
+    def _gaps_ms(self) -> list[float]:
+        return [b.t_ms - a.t_ms for a, b in pairwise(self._raps)]
+
+    def _no_steps(self, place: int, apart_ms: float) -> bool:
         """Return whether these raps are too strong for steps, or beats, that are as far apart."""
-        apart_ms = max(b.t_ms - a.t_ms for a, b in pairwise(self._raps))
-        mean = fsum(r.strengths[place] for r in self._raps) / len(self._raps)
+        mean = self._total(place) / len(self._raps)
         sides = sorted(min(r.strengths) / max(r.strengths) for r in self._raps)
         side = sides[-1 if len(sides) < ONE_MAY else -2] - MOST_SOFT_SIDE
         return mean >= SLOW + SLOWER * (apart_ms - BEAT_MS) + SIDED * max(0.0, side)
@@ -321,7 +396,7 @@ class Knocks:
     def _continue(self, rap: Rap, t_ms: float) -> list[Sensed]:
         """Count one more rap of the knock that is on, unless it is only a beat under it."""
         place = self._place(*self._raps)
-        mean = fsum(r.strengths[place] for r in self._raps) / len(self._raps)
+        mean = self._total(place) / len(self._raps)
         if self._elsewhere(rap, 1 - place):
             return self._change_over(rap, t_ms)
         if rap.strengths[place] >= max(RAP_PART * mean, OVER_MUSIC * self._floor):
@@ -360,15 +435,22 @@ class Knocks:
         return [ended]
 
 
+def _soft_least(apart_ms: float, fresh: bool) -> float:
+    """Return how strong two hits are together at least that need not wait for a next step."""
+    if not fresh:
+        return SOFT_LATE
+    return SOFT_TOE if apart_ms < TOE_MS else SOFT_PAIR
+
+
 def _dragged(rap: Rap) -> bool:
     """Return whether this was longer than a knuckle, on one surface, but no rumble yet."""
     return rap.lasts_ms > KNUCKLE_MS and min(rap.strengths) < STRONG
 
 
-def _two_hands(before: Rap, rap: Rap) -> bool:
+def _two_hands(before: Rap, rap: Rap, most: float) -> bool:
     """Return whether two raps are clear ones on different surfaces: two people knock."""
     hands = before.strengths, rap.strengths
-    clear = all(max(hand) >= STRONG and min(hand) <= MOST_SIDE * max(hand) for hand in hands)
+    clear = all(max(hand) >= STRONG and min(hand) <= most * max(hand) for hand in hands)
     return clear and (hands[0][0] > hands[0][1]) is not (hands[1][0] > hands[1][1])
 
 
@@ -377,13 +459,18 @@ def _sums(raps: Iterable[Rap]) -> tuple[float, float]:
     return fsum([r.strengths[0] for r in raps]), fsum([r.strengths[1] for r in raps])
 
 
-def _over(rap: Rap, music: float) -> bool:
+def _over(rap: Rap, least: float) -> bool:
     """Return whether this is stronger than the beats, and on one surface, as beats are not."""
     side, top = sorted(rap.strengths)
-    return top >= max(STRONG, OVER_MUSIC * music) and side <= MOST_SIDE * top
+    return top >= least and side <= MOST_SIDE * top
 
 
-def _well_over(before: Rap, rap: Rap, music: float) -> bool:
+def _well_over(before: Rap, rap: Rap, least: float) -> bool:
     """Return whether two raps as far apart as beats are too strong to be beats."""
-    weaker = min(max(before.strengths), max(rap.strengths))
-    return weaker >= WELL_OVER * max(STRONG, OVER_MUSIC * music)
+    return min(max(before.strengths), max(rap.strengths)) >= WELL_OVER * least
+
+
+def _off(gap_ms: float, beat_ms: float) -> float:
+    """Return how far this is from a whole number of beats, as a part of one (0-0.5)."""
+    beats = gap_ms / beat_ms
+    return abs(beats - round(beats))

@@ -22,7 +22,7 @@ from tests.tools.doorway.sketch import edges, pulses
 TABLE = """
 # the second rap comes just in time; it decides where, and when it is believed
 h1000x1 h1130x3
-    1254:+hatch,2 2330:-hatch,2
+    1980:+hatch,2 2330:-hatch,2
 d1000x1 h1900x6
     nothing
 h1000x9 d1900x4

@@ -13,6 +13,8 @@ from controller.sensing.knocks import Knocks
 from controller.sensing.rhythms import learn, name_of
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
+from tests.tools.doorway import any_wall
+from tests.tools.doorway.any_wall import any_hour
 from tests.tools.doorway.score import listen, sense
 from tests.tools.doorway.sketch import edges, pulses
 from tests.tools.doorway.wall import KINDS, NOISES, TOGETHER, hour
@@ -210,6 +212,48 @@ def test_held_out_knocks_that_both_sensors_hear_alike(kind: str) -> None:
     ]
     assert sum(h.found for h in heard) >= 0.92 * sum(h.true for h in heard)
     assert sum(h.false for h in heard) <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "share"), [("ordinary", 0.94), ("faint", 0.84), ("both at once", 0.9)]
+)
+def test_held_out_knocks_on_walls_of_many_kinds(kind: str, share: float) -> None:
+    walls = [any_hour(HELD_OUT + k, {kind: any_wall.KNOCKS[kind]}) for k in range(3)]
+    heard = [listen(wall, SensingSettings()) for wall in walls]
+    assert sum(h.found for h in heard) >= share * sum(h.true for h in heard)
+    assert sum(h.false for h in heard) <= 1
+
+
+def test_held_out_footsteps_with_heel_and_toe() -> None:
+    walls = [any_hour(HELD_OUT + k, {"": any_wall.NOISES["footsteps"]}) for k in range(2)]
+    assert sum(listen(wall, SensingSettings()).false for wall in walls) <= 20  # of 300 walks
+
+
+def test_raps_that_both_surfaces_feel_are_not_two_people_who_take_turns() -> None:
+    events = heard("h1000x9 d1002x6 h1300x6 d1302x9")
+    assert short(events)[0][:1] == ("Knock",)
+    assert short(events)[0][2] == 2
+
+
+def test_faint_raps_are_a_knock_once_no_next_step_came() -> None:
+    faint = heard("h1000x1 h1250x1")
+    assert short(faint)[0] == ("Knock", "hatch", 2)
+    assert faint[0].t_ms == 1000 + 700
+    assert short(heard("h1000x1 h1150x1 h1300x1"))[0] == ("Knock", "hatch", 3)  # even: no feet
+    assert heard("h1000x1 h1150x1") == []  # heel and toe
+
+
+def test_heel_and_toe_are_not_a_knock() -> None:
+    feet = " ".join(f"h{t}x3 h{t + 150}x2" for t in range(1000, 5000, 500))
+    assert heard(feet) == []
+
+
+def test_rap_between_the_beats_need_not_be_louder_than_they_are() -> None:
+    beats = " ".join(f"h{t}x3 d{t + 2}x3" for t in range(1000, 9000, 500))
+    assert short(heard(f"{beats} h6150x4 h6350x4"))[0] == ("Knock", "hatch", 2)
+    assert heard(f"{beats} h6150x2 h6350x2") == []
+    uneven = " ".join(f"h{t}x3 d{t + 2}x3" for t in (1000, 1500, 2150, 2700, 3300, 4000, 4550))
+    assert heard(f"{uneven} h4800x4 h5000x4") == []
 
 
 def test_hour_of_another_generator() -> None:

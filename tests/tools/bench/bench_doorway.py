@@ -17,8 +17,9 @@ from pathlib import Path
 from controller.events import Doorway, Edge, Passage, Sensed
 from controller.sensing.sensing import Senses
 from controller.sensing.settings import SensingSettings
-from tests.tools.doorway import steps
+from tests.tools.doorway import any_wall, steps
 from tests.tools.doorway.another_wall import varied
+from tests.tools.doorway.any_wall import KNOCKS, any_hour
 from tests.tools.doorway.folder import by_category, recorded, score_replay
 from tests.tools.doorway.rivals import RIVALS
 from tests.tools.doorway.scenes import CATEGORIES, Scene, evening, scene
@@ -155,6 +156,17 @@ def other_walls(first: int, hours: int) -> None:
         print(f"| {name} | {_shares(whole)} | {a_time(whole.false, hours)} |")
 
 
+def any_walls(first: int, hours: int) -> None:
+    """The same for walls of many kinds."""
+    print("\n| walls of many kinds | found % | right surface % | raps right % | false an hour |")
+    print("|---|---|---|---|---|")
+    for name, play in (KNOCKS | any_wall.NOISES | {"everything, mixed": None}).items():
+        kinds = {name: play} if play else None
+        heard = [listen(any_hour(first + k, kinds), SensingSettings()) for k in range(hours)]
+        whole = Heard(*(sum(column) for column in zip(*map(_fields, heard), strict=True)))
+        print(f"| {name} | {_shares(whole)} | {a_time(whole.false, hours)} |")
+
+
 def a_time(events: int, hours: int) -> str:
     """So many events in so many hours as a rate, with its 95 % bounds (Poisson, approximated)."""
     low = max(0.0, sqrt(events + 0.02) - 0.98) ** 2
@@ -206,6 +218,7 @@ def main(first: int = HELD_OUT, count: int = 400) -> None:
     fifth_guest(first, 10)
     knocks(first, 4)
     other_walls(first, 20)
+    any_walls(first, 6)
     speed(first)
 
 
