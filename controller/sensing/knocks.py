@@ -238,9 +238,8 @@ class Knocks:
         before = self._raps[-1] if self._raps else None
         since_ms = self._began(rap)
         music = self._music(since_ms, MUSIC_HITS)
-        least = self._least(since_ms, rap.t_ms, music)
         self._pair_due = inf  # what waited for silence has not got it
-        if music and not _over(rap, least):
+        if music and not self._over_music(rap, since_ms, music):
             return []  # one more beat; a knock may go on around it
         if before and _two_hands(before, rap, ONE_HAND):
             return self._change_over(rap, t_ms)
@@ -251,10 +250,9 @@ class Knocks:
         if before is None:
             sure = self._settings.knock_raps == 1 and self._lone(rap)
         else:
-            apart_ms = rap.t_ms - before.t_ms
-            both = max(least, self._least(since_ms, since_ms, music))
+            more = 1.0 if rap.t_ms - before.t_ms < BEAT_MS else WELL_OVER
             sure = (
-                _over(before, both) and (apart_ms < BEAT_MS or _well_over(before, rap, both))
+                all(self._over_music(r, since_ms, more * music) for r in (before, rap))
                 if music
                 else self._knuckles(before, rap)
             )
@@ -288,18 +286,21 @@ class Knocks:
 
     def _began(self, rap: Rap) -> float:
         """Return when the raps began that this one may belong to: those too fast for steps."""
-        since_ms = self._raps[-1].t_ms if self._raps else rap.t_ms
+        if not self._raps:
+            return rap.t_ms
+        since_ms = self._raps[-1].t_ms
         for earlier in reversed(self._raps):
             if since_ms - earlier.t_ms >= BEAT_MS:
                 break
             since_ms = earlier.t_ms
         return since_ms
 
-    def _least(self, since_ms: float, t_ms: float, music: float) -> float:
-        """Return how strong a rap at ``t_ms`` is at least, in this music before ``since_ms``."""
-        if self._off_beat(since_ms, t_ms):
-            return max(OFF_STRONG, OFF_MUSIC * music)
-        return max(STRONG, OVER_MUSIC * music)
+    def _over_music(self, rap: Rap, since_ms: float, music: float) -> bool:
+        """Return whether this is no beat of the music before ``since_ms``: stronger, or between."""
+        if not _over(rap, max(OFF_STRONG, OFF_MUSIC * music)):
+            return False
+        louder = max(rap.strengths) >= max(STRONG, OVER_MUSIC * music)
+        return louder or self._off_beat(since_ms, rap.t_ms)
 
     def _off_beat(self, since_ms: float, t_ms: float) -> bool:
         """Return whether beats were even before ``since_ms``, and none falls on ``t_ms``."""
@@ -463,11 +464,6 @@ def _over(rap: Rap, least: float) -> bool:
     """Return whether this is stronger than the beats, and on one surface, as beats are not."""
     side, top = sorted(rap.strengths)
     return top >= least and side <= MOST_SIDE * top
-
-
-def _well_over(before: Rap, rap: Rap, least: float) -> bool:
-    """Return whether two raps as far apart as beats are too strong to be beats."""
-    return min(max(before.strengths), max(rap.strengths)) >= WELL_OVER * least
 
 
 def _off(gap_ms: float, beat_ms: float) -> float:
