@@ -126,12 +126,16 @@ class Users:
 def write_private(file: Path, text: str) -> None:
     """Write a file with secrets: who may read it stays as it is, at first its owner only."""
     beside = write_beside(file, text)
-    if file.exists():
-        there = file.stat()
-        beside.chmod(there.st_mode & 0o777)
-        with suppress(PermissionError):
-            os.chown(beside, there.st_uid, there.st_gid)
-    beside.replace(file)
+    try:
+        if file.exists():
+            there = file.stat()
+            beside.chmod(there.st_mode & 0o777)
+            with suppress(PermissionError):
+                os.chown(beside, there.st_uid, there.st_gid)
+        beside.replace(file)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def add_bar(users: Users, name: str, prefix: str, target: Path) -> User:

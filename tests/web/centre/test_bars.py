@@ -21,7 +21,7 @@ from tests.support.centre import bar
 from tests.support.certificate import make_certificate
 from tests.support.secured_centre import Centre
 from tests.support.wait import HANGS_S, eventually
-from web.centre.bars import BarsError, User, Users, add_bar, node_config, reload
+from web.centre.bars import BarsError, User, Users, add_bar, node_config, reload, write_private
 from web.centre.nats import CentreError, connect
 from web.centre.stream import ensure
 
@@ -310,6 +310,14 @@ def test_bar_gets_no_file_where_the_users_cannot_be_written(centre: Centre) -> N
     out = centre.folder / "bar.centre"
     assert centre.run("bar", "add", "bar", "--out", str(out)).exit_code == 2
     assert not out.exists()
+
+
+def test_no_copy_of_a_secret_is_left_where_its_file_cannot_be_replaced(tmp_path: Path) -> None:
+    there = tmp_path / "bar.centre"
+    there.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_private(there, "bar:secret\n")
+    assert list(tmp_path.iterdir()) == [there]
 
 
 def test_bars_that_are_added_at_once_all_stay(centre: Centre) -> None:
