@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from controller.config.notify import KINDS, is_quiet_hours, read_channels
 
+#: What a calendar's address may begin with (``webcal`` is how a phone's calendar writes https).
+CALENDAR_SCHEMES = ("https", "http", "webcal", "webcals")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*", re.ASCII)
 
@@ -189,7 +191,38 @@ def _table_of_texts(value: object) -> dict[str, str]:
     return {str(key): _text(item) for key, item in value.items()}
 
 
+def _file_name(value: object) -> str:
+    """Read the name of a file that we write: a folder is none, nor is an empty text."""
+    found = _text(value)
+    if not found.strip() or found.rstrip()[-1] == "/" or found.rpartition("/")[2] in (".", ".."):
+        raise ValueError
+    return found
+
+
+def _calendar(value: object) -> str:
+    """Read a file, or an address that has a scheme of the web, a host and no odd port."""
+    from urllib.parse import urlsplit
+
+    found = _text(value)
+    scheme = found.strip().partition(":")[0].lower()
+    if "://" in found or scheme in CALENDAR_SCHEMES:
+        parts = urlsplit(found.strip())  # ValueError: a bracket that is not closed
+        host = parts.hostname or ""
+        if parts.scheme not in CALENDAR_SCHEMES or not host or parts.port == 0 or " " in host:
+            raise ValueError
+        host.encode("idna")  # UnicodeError, a ValueError: a part that is empty or too long
+    elif found and not found.strip():
+        raise ValueError
+    return found
+
+
 flag = ValueType("true or false", _flag, known=True)
+file_name = ValueType("the name of a file, of at most 255 characters", _file_name)
+calendar = ValueType(
+    'a file, "" or an address like "https://host/private.ics" or "webcal://host/private.ics"',
+    _calendar,
+    secret=True,
+)
 text = ValueType("text of at most 255 characters", _text)
 topic = ValueType('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
 topic_level = ValueType('one topic level without "/", "+", "#", "$" or spaces', _one_level)

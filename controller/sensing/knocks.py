@@ -252,7 +252,7 @@ class Knocks:
         else:
             more = 1.0 if rap.t_ms - before.t_ms < BEAT_MS else WELL_OVER
             sure = (
-                all(self._over_music(r, since_ms, more * music) for r in (before, rap))
+                all(self._over_music(r, since_ms, music, more) for r in (before, rap))
                 if music
                 else self._knuckles(before, rap)
             )
@@ -295,11 +295,11 @@ class Knocks:
             since_ms = earlier.t_ms
         return since_ms
 
-    def _over_music(self, rap: Rap, since_ms: float, music: float) -> bool:
+    def _over_music(self, rap: Rap, since_ms: float, music: float, more: float = 1.0) -> bool:
         """Return whether this is no beat of the music before ``since_ms``: stronger, or between."""
         if not _over(rap, max(OFF_STRONG, OFF_MUSIC * music)):
             return False
-        louder = max(rap.strengths) >= max(STRONG, OVER_MUSIC * music)
+        louder = max(rap.strengths) >= more * max(STRONG, OVER_MUSIC * music)
         return louder or self._off_beat(since_ms, rap.t_ms)
 
     def _off_beat(self, since_ms: float, t_ms: float) -> bool:

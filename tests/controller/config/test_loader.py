@@ -60,6 +60,27 @@ def test_wrong_duration_names_file_section_key_range_and_value() -> None:
         ("web", "venues", "#", 'must be "" or "+", got "#"'),
         ("book", "open", ["Monday 18-1"], 'must be a list of hours like ["Mon-Sat 18:00-01:00"]'),
         ("book", "timezone", "Rome", 'must be "" or a time zone like "Europe/Rome", got "Rome"'),
+        (
+            "book",
+            "url",
+            "ftp://host/private.ics",
+            'must be a file, "" or an address like "https://',
+        ),
+        ("book", "url", "https://", "got something else"),
+        ("book", "url", "https:///private.ics", "got something else"),
+        ("book", "url", "https:host/private.ics", "got something else"),
+        ("book", "url", "http://host:99999/private.ics", "got something else"),
+        ("book", "url", "http://host:x/private.ics", "got something else"),
+        ("book", "url", "http://[::1/private.ics", "got something else"),
+        ("book", "url", "http://my host/private.ics", "got something else"),
+        ("book", "url", "http://a..b/private.ics", "got something else"),
+        ("book", "url", "webcal:", "got something else"),
+        ("book", "url", "file:///srv/private.ics", "got something else"),
+        ("book", "url", "  ", "got something else"),
+        ("journal", "path", "", 'must be the name of a file, of at most 255 characters, got ""'),
+        ("journal", "path", "/var/lib/backdoor/", "must be the name of a file"),
+        ("journal", "path", "..", "must be the name of a file"),
+        ("web", "secret_file", "", "must be the name of a file"),
         ("book", "names", "yes", 'must be true or false, got "yes"'),
         ("hatch_light", "payloads", {"on": 1}, "must be a table of texts"),
         ("homeassistant", "prefix", "a/+", "must be a topic without"),
@@ -84,6 +105,15 @@ def test_each_mistake_names_place_and_expected_value(
     (problem,) = problems({section: {key: value}})
     assert problem.startswith(f"backdoor.toml: [{section}] {key}: ")
     assert says in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "book.ics", "/srv/book.ics", "HTTPS://host/a.ics", "webcal://me:pw@host:8443/a.ics?k=1",
+     "http://[::1]:80/a.ics", "https://bücher.example/ä.ics"],
+)  # fmt: skip
+def test_address_or_file_of_a_calendar_is_taken_as_it_is(url: str) -> None:
+    assert parse({"book": {"url": url}}, "x.toml").book.url == url
 
 
 @pytest.mark.parametrize(
