@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -178,7 +179,7 @@ class VenuesDecider:
             if now.t_s - self._away_s >= SILENT_S:
                 found.standing["/centre_away"] = ("centre_away", {})
             return found
-        newest = max([self._release, *self._releases()], key=_number)
+        current = self._current()
         found.unknown = {key.partition("/")[0] for key in self._standing} - {"", *self._bars}
         for venue, bar in self._bars.items():
             dark = bar.dark(now)
@@ -188,12 +189,18 @@ class VenuesDecider:
             elif bar.offline_s is not None or bar.state is None:
                 found.unknown.add(venue)
             else:
-                for word, data in _conditions(bar.state, now.t_s - bar.state_s, newest):
+                for word, data in _conditions(bar.state, now.t_s - bar.state_s, current):
                     found.standing[f"{venue}/{word}"] = (word, {"venue": venue, **data})
         return found
 
-    def _releases(self) -> Iterator[str]:
-        return (bar.state.release for bar in self._bars.values() if bar.state is not None)
+    def _current(self) -> str:
+        """Return the release that each bar should have: this program's, or that of most bars.
+
+        What a single bar says of itself makes no other one old.
+        """
+        releases = Counter(bar.state.release for bar in self._bars.values() if bar.state)
+        ((most, count),) = releases.most_common(1) or [("", 0)]
+        return max(self._release, most if 2 * count > releases.total() else "", key=_number)
 
     def _begins(self, key: str, word: str, data: Mapping[str, object], now: Now) -> list[Outgoing]:
         self._standing.add(key)
@@ -214,7 +221,7 @@ class VenuesDecider:
 
 
 def _conditions(
-    state: State, age_s: float, newest: str
+    state: State, age_s: float, current: str
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Yield what stands at a bar that is heard; ``age_s`` is the age of its state."""
     if state.door.alarm == "DoorForcedOpen":
@@ -229,8 +236,8 @@ def _conditions(
     door_s = state.door_knock.age_s + age_s if state.door_knock else 0.0
     if door_s >= UNANSWERED_S:
         yield "door_unanswered", {"age_s": door_s}
-    if _number(state.release) < _number(newest):
-        yield "old_release", {"release": state.release[:SHOWN] or "?", "newest": newest}
+    if _number(state.release) < _number(current):
+        yield "old_release", {"release": state.release[:SHOWN] or "?", "newest": current}
 
 
 def _number(release: str) -> tuple[int, ...]:

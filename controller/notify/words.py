@@ -109,7 +109,10 @@ WORDS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "old_release": (
         ("An old release: {release}", "Versione vecchia: {release}"),
-        ("The newest is {newest}.", "La più recente è la {newest}."),
+        (
+            "The centre, or most bars, have {newest}.",
+            "La centrale, o la maggior parte dei bar, ha la {newest}.",
+        ),
     ),
     "centre_away": (
         ("Dark: no bar is to be heard", "Buio: non si sente più nessun bar"),

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(300)
 #: No network: whatever is fetched fails.
 APT = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "--allow-downgrades")
 WAITING = "backdoor-upgrade"
+#: The installer once more, as the owner of a package does it.
+AGAIN = ("/usr/lib/backdoor/systemd/install", "--packaged")
 
 
 def status(machine: Machine) -> str:
@@ -153,6 +155,21 @@ def test_release_that_does_not_start_is_undone_and_another_package_mends_it(
     machine.until(lambda: working(machine))
     machine.do(*APT, packages["3.0"])
     assert status(machine) == "install ok installed 3.0"
+    assert release(machine) == before
+    machine.until(lambda: working(machine))
+
+
+def test_bar_of_the_package_joins_a_centre_without_a_network(machine: Machine) -> None:
+    """What it needs is in the package; a centre that is not there is said, and nothing waits."""
+    set_count(machine, 0)
+    before = release(machine)
+    machine.do("tee", "/root/bar.centre", text="bar:a-long-enough-password\n")
+    machine.do(*AGAIN, "--centre", "n1.example", "--centre-credentials", "/root/bar.centre")
+    assert release(machine) == f"{before}-centre"
+    machine.until(lambda: working(machine))
+    log = ("journalctl", "-q", "--no-pager", "-u", "backdoor-web")
+    machine.until(lambda: "centre: [centre] servers: tls://n1.example:4222" in machine.do(*log))
+    machine.do(*AGAIN, "--no-centre")
     assert release(machine) == before
     machine.until(lambda: working(machine))
 
