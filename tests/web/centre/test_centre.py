@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,6 +95,32 @@ def test_two_bars_with_one_name_and_one_number_are_two(
         two.start()
         with centre(database, [node.url]):
             eventually(lambda: come(database) == [("bar", "b1", 1, 10), ("bar", "b2", 5, 7)])
+
+
+def test_two_bars_with_one_name_are_said_by_the_centre(
+    tmp_path: Path,
+    node: Node,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """From both sending by turns to the line in the log of `backdoor centre`; times are shorter."""
+    monkeypatch.setattr("web.centre.writer.TWINS_S", 0.2)
+    monkeypatch.setattr("web.centre.consumer.FOLD_EVERY_S", 0.2)
+    (tmp_path / "other").mkdir()
+    numbers = itertools.count(1)
+    with bar(tmp_path, [node.url]) as one, bar(tmp_path / "other", [node.url]) as two:
+        one.start()
+        two.start()
+
+        def both_send_and_it_is_said() -> bool:
+            number = next(numbers)
+            one.happen([number], "b1")
+            two.happen([number], "b2")
+            return 'two bars have the name "bar" and send at the same time' in caplog.text
+
+        with centre(postgres.new_database(), [node.url]):
+            eventually(both_send_and_it_is_said)
 
 
 def test_message_that_makes_no_sense_is_named_and_left_out(
