@@ -127,8 +127,8 @@ def build(out: Path, version: str, arch: str, wheels: Path | None) -> Path:
         tree(root, version, arch, wheels or fetched)
         out.mkdir(parents=True, exist_ok=True)
         same = {**os.environ, "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(DATE_S))}
-        # xz, which both Debians read. The wheels are packed already: a higher level gains nothing.
-        how = ("--root-owner-group", "-Zxz", "-z1", "--build")
+        # The wheels are packed already: xz takes 20 times as long, for 1.5 % less.
+        how = ("--root-owner-group", "-Zgzip", "-z1", "--build")
         subprocess.run(["dpkg-deb", *how, str(root), str(package)], check=True, env=same,
                        stdout=subprocess.DEVNULL)  # fmt: skip
     return package
