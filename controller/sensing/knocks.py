@@ -4,9 +4,10 @@ Pulses less than 40 ms apart, on either sensor, are one *hit*. A knuckle's hit l
 shakes its own surface most; the other hears it some ms later and weaker. What lasts longer is a
 slam, something dragged or a phone that vibrates. Two hits on one surface are a knock when they
 follow as knuckles do and music does not: closer than the beats of 140 bpm, or stronger than what
-was heard before; a soft and slow pair must first prove that it was no beat and no step.
-Clear
-raps on both surfaces in turn are two people, each with a knock of their own.
+was heard before, or between the beats; a faint pair, and a soft and slow one, must first prove that
+it was no beat and no step.
+
+Clear raps on both surfaces in turn are two people, each with a knock of their own.
 """
 
 from __future__ import annotations

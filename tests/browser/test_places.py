@@ -37,6 +37,37 @@ BOXES = """() => Object.fromEntries(
     [box.x, box.y, box.width, box.height].map(Math.round)]))"""
 
 
+#: Each text that is cut: part of it lies outside a box that hides what runs over, and is not made
+#: for screen readers only. On the smallest phones the picture and its figures (`.now`) give way to
+#: a question, so they may be cut below.
+CUT = """() => {
+  const cut = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].filter((n) => n.nodeType === 3 && n.data.trim());
+    if (!own.length || !element.checkVisibility({visibilityProperty: true})) continue;
+    const range = document.createRange();
+    for (const text of own) {
+      range.selectNodeContents(text);
+      const words = range.getBoundingClientRect();
+      if (words.width < 2) continue;
+      for (let box = element; box !== document.body; box = box.parentElement) {
+        const style = getComputedStyle(box), at = box.getBoundingClientRect();
+        if (at.width < 2 || at.height < 2 || style.clipPath !== "none") break;
+        const wide = style.overflowX !== "visible"
+          && (words.right > at.right + 1 || words.left < at.left - 1);
+        const high = ["hidden", "clip"].includes(style.overflowY)
+          && words.bottom > at.bottom + 2 && !box.matches(".now");
+        if (style.overflowX === "auto" || style.overflowY === "auto") break;
+        if (!wide && !high) continue;
+        cut.push(`${box.tagName}.${box.className}: ${text.data.trim()}`);
+        break;
+      }
+    }
+  }
+  return cut;
+}"""
+
+
 #: Whether the page shows the state of this name: it has drawn the words that go with it.
 HAS_DRAWN = """async (name) => {
   const {venue, page} = await (await fetch("/api/state?page=1")).json();
@@ -132,6 +163,24 @@ def test_every_key_is_on_the_screen_large_and_covered_by_nothing(
         page.wait_for_url(f"{serving.url}/")
         show_each(controller, page, look)
     assert wrong == []
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_no_text_is_cut_on_a_phone_in_any_state(
+    controller: FakeController, tmp_path: Path, open_page: Any, language: str
+) -> None:
+    cut: list[str] = []
+
+    def look(state: str) -> None:
+        for width, height in ((320, 560), (360, 740), (412, 915)):
+            page.set_viewport_size({"width": width, "height": height})
+            cut.extend(f"{width} {state}: {text}" for text in page.evaluate(CUT))
+
+    with Serving(page_of(controller, tmp_path)) as serving:
+        page: Page = open_page(serving.pair_url, locale=language, reduced_motion="reduce")
+        page.wait_for_url(f"{serving.url}/")
+        show_each(controller, page, look)
+    assert "\n".join(cut) == ""
 
 
 def overlapping(boxes: dict[str, list[int]]) -> list[tuple[str, str]]:
