@@ -107,6 +107,7 @@ class _History:
             "unplaced": reader.unplaced(),
             "centre": self._centre.words() if self._centre else "",
             "trouble": self._centre.trouble() if self._centre else None,
+            "tonight": night_of(time()),
         }
         if span.kind == "night" and whose is not None:
             parts |= self._night(reader, span, whose)

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -66,6 +66,22 @@ def test_calendar_leads_to_each_night_and_each_chart_has_its_table(history: Flas
     guests = {row["night"]: row["guests"] for row in _rows(client, "2026-10")}
     busiest = max(guests, key=lambda night: int(guests[night]))
     assert 'class="steps"' in client.get(f"/nights/{busiest}").text, "the chart of the evening"
+
+
+def test_calendar_marks_tonight_and_nothing_else(
+    history: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # half past two in the morning of the 25th is still the night of the 24th
+    at = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    monkeypatch.setattr("web.routes.nights.time", at.timestamp)
+    client = paired(history)
+    marked = re.findall(r'<[^>]*aria-current="date"[^>]*>', client.get("/nights/2026-10").text)
+    assert ["/nights/2026-10-24" in tag for tag in marked] == [True]
+    assert 'aria-current="date"' not in client.get("/nights/2026-09").text
+    before = datetime(2026, 10, 18, 20, 0, tzinfo=UTC)  # a night in which nothing happened yet
+    monkeypatch.setattr("web.routes.nights.time", before.timestamp)
+    text = client.get("/nights/2026-10").text
+    assert '<span class="day" aria-current="date">18</span>' in text
 
 
 def _rows(client: FlaskClient, span: str) -> list[dict[str, str]]:
