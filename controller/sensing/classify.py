@@ -57,8 +57,8 @@ Verdict = tuple[int, int, str]
 
 #: Two bodies one behind the other with a gap between them are at least this deep.
 TWO_LEAST_MM = 400.0
-#: A bag may look so much thinner by one measure than by another.
-THIN_PART = 0.9
+#: Deeper than this is no hand: a bag whose body comes, or a body that looks thin in its arms.
+LONE_MM = 130.0
 #: Three bodies that touch are at least this deep.
 THREE_LEAST_MM = 620.0
 #: Two or three bodies that touch are at most this deep; what is deeper without a gap stood there.
@@ -106,12 +106,13 @@ def classify(
     if not outer or not inner:
         return [(0, 0, "one_beam")]
     if len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
-        verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), people)
+        lone = outer[0] >= people.until_ms
+        verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), people, lone=lone)
         if blinks[0] and blinks[1] and verdict[0] != verdict[1]:
             outs, ins = _parted([(outer[0], outer[1])], [(inner[0], inner[1])], blinks)
             if len(outs) > 1:
                 return _in_file(outs, ins, people)
-        if outer[0] >= people.until_ms:
+        if lone:
             return [verdict]
         pattern = BeamPattern(spans_of(outer), spans_of(inner))
         return _without_bags([pattern], [verdict], people)
@@ -264,7 +265,7 @@ def carrier_ms(outer: list[float], inner: list[float], spacing_mm: float) -> flo
     """Return how long after one break of each beam, if by a bag, its body may still come; or 0."""
     lag_ms = abs(inner[0] - outer[0] + inner[1] - outer[1]) / 2
     thick_ms = (outer[1] - outer[0] + inner[1] - inner[0]) / 2 * spacing_mm
-    if not THIN_PART * BODY_LEAST_MM * lag_ms < thick_ms < BODY_SURE_MM * lag_ms:
+    if not LONE_MM * lag_ms < thick_ms < BODY_SURE_MM * lag_ms:
         return 0.0
     walked = lag_ms < spacing_mm / SLOWEST
     return REACH_MM / spacing_mm * lag_ms if walked else 0.0
@@ -295,8 +296,11 @@ def _repeated(ms: float, lasted: list[float]) -> bool:
     return sum(abs(ms - other) <= SWAY_PART * ms for other in lasted) > 1
 
 
-def _single(outer: Span, inner: Span, people: People) -> Verdict:
-    """Classify one stretch on each beam: a person, an arm, somebody who turned back, or two."""
+def _single(outer: Span, inner: Span, people: People, *, lone: bool = False) -> Verdict:
+    """Classify one stretch on each beam: a person, an arm, somebody who turned back, or two.
+
+    ``lone``: nobody is near whose arm or bag it may be.
+    """
     lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
     if lag_on * lag_off <= 0:
         return (0, 0, "turned_back")
@@ -307,8 +311,9 @@ def _single(outer: Span, inner: Span, people: People) -> Verdict:
     if max(outer[0], inner[0]) >= min(outer[1], inner[1]):
         return (0, 0, "arm")
     if walked and most_mm < BODY_LEAST_MM:
-        lingered = mean_ms(outer, inner) > LINGERED_MS
-        return _signed(0, 1, way, "order") if lingered else (0, 0, "arm")
+        # a hand that reaches in comes back; what goes through by itself may be a body in its arms
+        somebody = mean_ms(outer, inner) > LINGERED_MS or (lone and least_mm > LONE_MM)
+        return _signed(0, 1, way, "order") if somebody else (0, 0, "arm")
     if people.too_deep(mean_ms(outer, inner), least_mm):
         return _too_deep(outer, inner, people)
     return (way, way, "")

@@ -131,8 +131,8 @@ O+1000 I+1100 O-1330 O+1350 I-1420 O-1445
 I+1000 O+1100 I-1165 O-1279 I+1349 O+1456 I-1699 O-1806
     1956:-1,-1,
 # as thin as an arm, but too long in the doorway for one: its body's arms swung backward
-O+1000 I+1400 O-1600 I-2000
-    2400:0,0,arm
+O+1000 I+1430 O-1600 I-2030
+    2075:0,0,arm
 O+1000 I+1500 O-1700 I-2200
     2245:0,1,order
 # two in touch walk slowly; one who stood does not walk as evenly

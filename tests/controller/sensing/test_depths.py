@@ -181,6 +181,17 @@ def test_bag_that_goes_before_is_waited_for() -> None:
     assert people(f"{second(700, 150)} {BODY}") == (1, 1)
 
 
+def test_what_goes_through_by_itself_and_is_deeper_than_a_hand_is_asked_about() -> None:
+    """A body whose arms swing ahead and behind looks thin, and was nobody, in certain words."""
+    assert verdicts_of(second(1000, 131)) == [(0, 1, "order")]
+    assert verdicts_of(second(1000, 129)) == [(0, 0, "arm")]
+    assert verdicts_of("I+1000 O+1255 I-1367 O-1574") == [(-1, 0, "order")]
+    # a bag behind its body, or ahead of it, is nobody
+    assert people(f"{BODY} {second(1430, 140)}") == (1, 1)
+    assert people(f"{second(720, 140)} {BODY}") == (1, 1)
+    assert people(f"{BODY} {second(3480, 140)}") == (1, 2)
+
+
 def test_thin_body_out_of_reach_or_long_after_or_the_other_way_is_somebody() -> None:
     assert people(f"{BODY} {second(1480, 170)}") == (2, 2)
     assert people(f"{BODY} {second(3480, 170)}") == (2, 2)
