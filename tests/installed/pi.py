@@ -35,7 +35,7 @@ BOARD = "bcm2837-rpi-3-b.dtb"
 KILLS = int(os.environ.get("KILLS", "10"))
 #: The board has 1 GiB, of which the kernel is given half.
 KERNEL_LINE = (
-    f"mem=512M maxcpus={min(4, os.cpu_count() or 4)} root=LABEL=backdoor rw quiet"
+    f"mem=512M maxcpus={min(4, os.cpu_count() or 4)} root=LABEL=backdoor rw"
     " console=ttyAMA0,115200 console=ttyS1,115200"
 )
 #: An SD card's size is a power of two.
