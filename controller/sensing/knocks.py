@@ -116,8 +116,9 @@ class Hit:
 
     def rap(self) -> Rap:
         """Return the rap that this hit was, if it was a knuckle."""
-        hatch, door = (n + on / 3 for n, on in zip(self.pulses, self.on_ms, strict=True))
-        return Rap(self.since_ms, (hatch, door), self.first, self.end_ms - self.since_ms)
+        (hatch, door), (hatch_ms, door_ms) = self.pulses, self.on_ms
+        strengths = (hatch + hatch_ms / 3, door + door_ms / 3)
+        return Rap(self.since_ms, strengths, self.first, self.end_ms - self.since_ms)
 
 
 class Knocks:
