@@ -18,8 +18,8 @@ from installer.executor import Executor, StopError
 from installer.machine import section
 
 UNIT = "backdoor-bridge"
-#: Its name before that one became the name of `backdoor centre`.
-FORMER_UNIT = "backdoor-centre.service"
+#: Where it was before that name became the one of `backdoor centre`.
+FORMER_UNIT = Path("/etc/systemd/system/backdoor-centre.service")
 BRIDGE = ETC / "centre-bridge.conf"
 CREDENTIALS = ETC / "centre.credentials"
 CA = ETC / "centre-ca.pem"
@@ -340,6 +340,13 @@ def _tls(nodes: list[Place]) -> str:
     if CA.exists():
         return TLS.format(kind="cafile", where=CA)
     return TLS.format(kind="capath", where=SYSTEM_CERTIFICATES)
+
+
+def remove_former(executor: Executor) -> None:
+    """Remove the bridge's unit under its name of before, but not that of `backdoor centre`."""
+    if FORMER_UNIT.exists() and BRIDGE.name in FORMER_UNIT.read_text():
+        executor.run("systemctl", "disable", "-q", "--now", FORMER_UNIT.name, check=False)
+        executor.remove(FORMER_UNIT)
 
 
 def leave(executor: Executor, config: Path) -> None:
