@@ -21,8 +21,8 @@ from web.nights.gaps import Hole, holes, newest
 
 #: Who does not answer is asked again after the first, then twice as long each time up to the last.
 ASK_AGAIN_S = (5.0, 600.0)
-#: The centre of many bars gets events in their order. For an answer they wait so long, no longer:
-#: a controller that is off, or older than this, answers nothing.
+#: The centre of many bars gets events in their order. For all answers together they wait so long,
+#: no longer: a controller that is off, or older than this, answers nothing.
 HOLD_S = 60.0
 
 
@@ -60,24 +60,26 @@ def _event(venue: str, fields: object) -> Event:
 
 @dataclass
 class _Asking:
-    """A request that is not answered: since when, when it is sent again, and the wait after."""
+    """A request that is not answered: its ``after``, when it is sent again, and the wait then."""
 
-    since_s: float
     again_s: float
     wait_s: float
+    after: int = -1
 
 
 class Backfill:
     """What is missing in one store, of all its venues."""
 
     def __init__(self) -> None:
-        self._holes: list[Hole] = []
+        self._holes: dict[str, list[Hole]] = {}
         self._newest: dict[str, int] = {}
         #: Venues that are to be asked for their newest events.
         self._behind: set[str] = set()
         #: What each journal was asked for and has answered: the rest of it is gone for good.
         self._searched: dict[str, list[tuple[int, int]]] = {}
         self._asking: dict[str, _Asking] = {}
+        #: Since when a venue's events wait, until it has no hole to be asked for.
+        self._held_since_s: dict[str, float] = {}
 
     def found(self, seen: Sequence[Row]) -> None:
         """Take the ranges of numbers that are in the store, in the order of `gaps.gaps`."""
@@ -97,22 +99,27 @@ class Backfill:
         requests = []
         for venue in self._newest:
             request = self._next(venue)
-            if request is not None and self._is_due(venue, now_s):
+            if request is not None and self._is_due(request, now_s):
                 requests.append(request)
         return requests
 
-    def _is_due(self, venue: str, now_s: float) -> bool:
+    def _is_due(self, request: Request, now_s: float) -> bool:
         first_s, longest_s = ASK_AGAIN_S
-        asking = self._asking.setdefault(venue, _Asking(now_s, now_s, first_s))
+        asking = self._asking.setdefault(request.venue, _Asking(now_s, first_s))
         if now_s < asking.again_s:
             return False
+        asking.after = request.after
         asking.again_s = now_s + asking.wait_s
         asking.wait_s = min(2 * asking.wait_s, longest_s)
         return True
 
     def answered(self, venue: str, answer: Answer) -> None:
-        """Note what a journal has been searched for."""
-        self._asking.pop(venue, None)
+        """Note what a journal has been searched for: as it was asked to, and some way on."""
+        asking = self._asking.get(venue)
+        stands = answer.after == answer.until < answer.newest
+        if asking is None or asking.after != answer.after or stands:
+            return
+        del self._asking[venue]
         self._searched.setdefault(venue, []).append((answer.after, answer.until))
         self._searched[venue] = _joined(self._searched[venue])
         if answer.until >= answer.newest:
@@ -122,9 +129,10 @@ class Backfill:
         """Return the number above which a venue's events wait for an answer; None for no wait."""
         hole = self._first_hole(venue)
         if hole is None:
+            self._held_since_s.pop(venue, None)
             return None
-        asking = self._asking.setdefault(venue, _Asking(now_s, now_s, ASK_AGAIN_S[0]))
-        return hole.after if now_s - asking.since_s < HOLD_S else None
+        since_s = self._held_since_s.setdefault(venue, now_s)
+        return hole.after if now_s - since_s < HOLD_S else None
 
     def _next(self, venue: str) -> Request | None:
         hole = self._first_hole(venue)
@@ -136,9 +144,9 @@ class Backfill:
 
     def _first_hole(self, venue: str) -> Hole | None:
         """Return the first hole, or its rest, that the journal was not asked for."""
-        for hole in self._holes:
+        for hole in self._holes.get(venue, ()):
             after = self._unsearched(venue, hole.after)
-            if hole.venue == venue and after < hole.until:
+            if after < hole.until:
                 return hole._replace(after=after)
         return None
 

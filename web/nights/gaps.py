@@ -17,6 +17,8 @@ from web.nights.events import begin_of
 
 #: How far back the run may have ended that comes before the first of a span, in seconds.
 BEFORE_S = 60 * 86_400.0
+#: Holes of one venue that its journal is asked for.
+MOST_HOLES = 100
 
 
 class Gap(NamedTuple):
@@ -55,13 +57,19 @@ def gaps(seen: Iterable[Row]) -> list[Gap]:
     return found
 
 
-def holes(seen: Iterable[Row]) -> list[Hole]:
-    """Return which numbers are missing, of ranges as `gaps` takes them; no gap of unknown size."""
-    return [
-        Hole(row[0], before[3], row[2] - 1)
-        for before, row in _pairs(seen)
-        if row[2] > before[3] + 1
-    ]
+def holes(seen: Iterable[Row]) -> dict[str, list[Hole]]:
+    """Return for each venue which numbers to ask its journal for, of ranges as `gaps` takes them.
+
+    Not those of before the numbers began anew: another journal had them. And only the newest
+    `MOST_HOLES`: every power cut leaves one for good.
+    """
+    found: dict[str, list[Hole]] = {}
+    for before, (venue, boot, first, *_) in _pairs(seen):
+        if first > before[3] + 1:
+            found.setdefault(venue, []).append(Hole(venue, before[3], first - 1))
+        elif first <= before[3] and boot != before[1]:
+            found.pop(venue, None)
+    return {venue: those[-MOST_HOLES:] for venue, those in found.items()}
 
 
 def newest(seen: Iterable[Row]) -> dict[str, int]:

@@ -8,6 +8,7 @@ import pytest
 
 from web.nights.backfill import ASK_AGAIN_S, HOLD_S, Answer, Backfill, Request, read_answer
 from web.nights.database import Row
+from web.nights.gaps import MOST_HOLES
 
 
 def seen(*parts: tuple[int, int], venue: str = "bar", boot: str = "b1") -> list[Row]:
@@ -86,14 +87,57 @@ def test_each_bar_is_asked_for_its_own() -> None:
     assert backfill.due(0.0) == [Request("bar", 2, 4), Request("nook", 4, None)]
 
 
-def test_numbers_that_begin_anew_are_asked_for_although_the_old_ones_were() -> None:
+def test_numbers_that_begin_anew_are_asked_for_and_those_of_the_journal_before_are_not() -> None:
     backfill = missing((1, 2), (9, 9))
+    assert backfill.due(0.0) == [Request("bar", 2, 8)]
     backfill.answered("bar", answer(2, 8, 9))
     assert not backfill.due(0.0)
     backfill.found([*seen((1, 2), (9, 9)), *seen((1, 3), (6, 6), boot="b2")])
-    assert backfill.due(0.0) == [Request("bar", 2, 8)]
-    backfill.answered("bar", answer(2, 8, 6))
+    assert backfill.due(0.0) == [Request("bar", 3, 5)]
+    backfill.answered("bar", answer(3, 5, 6))
     assert backfill.due(0.0) == []
+
+
+@pytest.mark.parametrize(
+    "odd", [answer(3, 8, 9), answer(0, 2**40, 9), answer(2, 2, 9)], ids=["later", "all", "stands"]
+)
+def test_answer_that_was_not_asked_for_or_leads_nowhere_changes_nothing(odd: Answer) -> None:
+    """Else somebody fills our memory with them, or has us ask without a pause."""
+    backfill = missing((1, 2), (9, 9))
+    backfill.answered("bar", answer(2, 8, 9))
+    assert backfill.due(0.0) == [Request("bar", 2, 8)]
+    backfill.answered("bar", odd)
+    backfill.answered("elsewhere", odd)
+    assert backfill.due(1.0) == []
+    assert backfill.due(ASK_AGAIN_S[0]) == [Request("bar", 2, 8)]
+
+
+def test_events_wait_for_all_holes_together_also_over_connections() -> None:
+    backfill = missing((1, 1), (3, 3), (5, 5), (7, 7))
+    for number in range(1, 3):
+        now_s = number * HOLD_S / 3
+        backfill.up()
+        assert backfill.hold("bar", now_s) is not None
+        (request,) = backfill.due(now_s)
+        backfill.answered("bar", answer(request.after, request.until or 0, 7))
+    assert backfill.hold("bar", HOLD_S * 4 / 3) is None
+    (request,) = backfill.due(HOLD_S * 4 / 3)
+    backfill.answered("bar", answer(5, 6, 7))
+    assert backfill.hold("bar", HOLD_S * 2) is None
+    backfill.found(seen((1, 7), (9, 9)))
+    assert backfill.hold("bar", HOLD_S * 2) == 7
+
+
+def test_only_the_newest_holes_are_asked_for() -> None:
+    """Each power cut leaves one, and who switches off at the wall has thousands."""
+    parts = [(2 * number, 2 * number) for number in range(1, 1001)]
+    backfill = missing(*parts)
+    asked = []
+    while requests := backfill.due(0.0):
+        asked += requests
+        backfill.answered("bar", answer(requests[0].after, requests[0].after + 1, 2000))
+    assert len(asked) == MOST_HOLES
+    assert asked[-1] == Request("bar", 1998, 1999)
 
 
 def test_answer_is_read() -> None:
