@@ -18,8 +18,6 @@ from installer.executor import Executor, StopError
 from installer.machine import section
 
 UNIT = "backdoor-bridge"
-#: Where it was before that name became the one of `backdoor centre`.
-FORMER_UNIT = Path("/etc/systemd/system/backdoor-centre.service")
 BRIDGE = ETC / "centre-bridge.conf"
 CREDENTIALS = ETC / "centre.credentials"
 CA = ETC / "centre-ca.pem"
@@ -104,6 +102,12 @@ class Place:
     def url(self) -> str:
         """Its address for events."""
         return f"{'nats' if self.near else 'tls'}://{self.host}:{NATS_PORT}"
+
+
+def former_unit(folder: Path) -> Path | None:
+    """Return the bridge's unit of before, if it is there: that name is the centre's own by now."""
+    unit = folder / "backdoor-centre.service"
+    return unit if unit.is_file() and BRIDGE.name in unit.read_text() else None
 
 
 def places(hosts: list[str]) -> list[Place]:
@@ -342,11 +346,11 @@ def _tls(nodes: list[Place]) -> str:
     return TLS.format(kind="capath", where=SYSTEM_CERTIFICATES)
 
 
-def remove_former(executor: Executor) -> None:
-    """Remove the bridge's unit under its name of before, but not that of `backdoor centre`."""
-    if FORMER_UNIT.exists() and BRIDGE.name in FORMER_UNIT.read_text():
-        executor.run("systemctl", "disable", "-q", "--now", FORMER_UNIT.name, check=False)
-        executor.remove(FORMER_UNIT)
+def remove_former(executor: Executor, folder: Path) -> None:
+    """Stop and remove the bridge's unit of before; two of one login would throw each other out."""
+    if former := former_unit(folder):
+        executor.run("systemctl", "disable", "-q", "--now", former.name, check=False)
+        executor.remove(former)
 
 
 def leave(executor: Executor, config: Path) -> None:

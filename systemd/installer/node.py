@@ -8,7 +8,7 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
-from installer import machine
+from installer import centre, machine
 from installer.executor import Executor, StopError, query
 from installer.release import SOURCE, build, in_use, prune
 from installer.services import READY_S, last_lines, ready
@@ -31,6 +31,10 @@ EXAMPLE = re.compile(r"\.example\b")
 
 def install(executor: Executor, options: Namespace) -> None:
     """Install this directory's release for a centre, and start it once it knows where to."""
+    if centre.former_unit(UNIT_DIR):
+        raise StopError(
+            "the bar on this machine is of before: first sudo systemd/install --upgrade"
+        )
     if not options.upgrade and not options.packaged:
         machine.packages(executor, "python3-venv")
     if query("getent", "passwd", USER).returncode:
@@ -38,6 +42,8 @@ def install(executor: Executor, options: Namespace) -> None:
         executor.run("useradd", "--system", "--user-group", *nowhere, USER)
     if not CONFIG.exists():
         executor.write(CONFIG, (SOURCE / "systemd/centre.toml").read_text(), 0o640, USER)
+    # a backup has another machine's numbers, and so has a user that was removed
+    executor.run("chown", f"root:{USER}", str(CONFIG))
     text = machine.decoded(CONFIG if CONFIG.exists() else SOURCE / "systemd/centre.toml")
     messages = machine.wants_messages(text)
     release = build(

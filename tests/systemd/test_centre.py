@@ -205,18 +205,15 @@ def test_without_a_centre_nothing_of_it_is_there_and_leaving_removes_all(bar: Ba
     assert tomllib.loads(bar.config.read_text()) == tomllib.loads(SHIPPED)
 
 
-def test_bridge_of_a_version_before_goes_and_the_centres_unit_of_that_name_stays(
-    bar: Bar, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bridge_of_a_version_before_goes_and_the_centres_unit_of_that_name_stays(bar: Bar) -> None:
     """Two bridges with one login would throw each other out."""
     unit, executor = bar.folder / "backdoor-centre.service", bar.parts.executor
-    monkeypatch.setattr(bar.parts.centre, "FORMER_UNIT", unit)
-    bar.parts.centre.remove_former(executor)
+    bar.parts.centre.remove_former(executor, bar.folder)
     unit.write_text(Path("systemd/backdoor-centre.service").read_text())
-    bar.parts.centre.remove_former(executor)
+    bar.parts.centre.remove_former(executor, bar.folder)
     assert unit.exists()
     unit.write_text(Path("systemd/backdoor-bridge.service").read_text())
-    bar.parts.centre.remove_former(executor)
+    bar.parts.centre.remove_former(executor, bar.folder)
     assert not unit.exists()
     assert executor.ran == ["systemctl disable -q --now backdoor-centre.service"]
 

@@ -93,6 +93,24 @@ def test_release_that_does_not_start_gives_way_to_the_former(
     assert node.OPT.readlink() == former
 
 
+def test_file_that_is_there_already_is_made_readable_for_the_services(node: Any) -> None:
+    """A backup, or a user that was removed, has another number."""
+    node.FOLDER.mkdir()
+    node.CONFIG.write_text(OWN)
+    install(node)
+    assert f"chown root:backdoor-centre {node.CONFIG}" in node.executor.ran
+
+
+def test_bar_of_before_whose_bridge_has_the_same_name_comes_first(node: Any) -> None:
+    unit = node.UNIT_DIR / "backdoor-centre.service"
+    bridge = Path("systemd/backdoor-bridge.service").read_text()
+    unit.write_text(bridge)
+    with pytest.raises(Exception, match=r"first sudo systemd/install --upgrade"):
+        install(node)
+    assert unit.read_text() == bridge
+    assert not node.executor.ran
+
+
 def test_removed_it_leaves_the_data_and_anothers_command(node: Any) -> None:
     node.FOLDER.mkdir()
     node.CONFIG.write_text(OWN)
