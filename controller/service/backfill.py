@@ -4,8 +4,9 @@ A broker that dies takes with it what it has acknowledged and not delivered yet.
 every event, so whoever sees a hole in the numbers asks, and gets a batch on `backfill`. It is a
 topic of its own: who listens for events hears none of them again.
 
-A request changes nothing, so it proves nothing. At most ten a second are answered, one after the
-other; more than `WAITING` are dropped, and who misses an answer asks again.
+A request changes nothing, so it proves nothing. At most ten a second are answered, each when the
+broker has the answer before; of more than `WAITING` the oldest are dropped, and who misses an
+answer asks again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 EVENTS, BYTES = 100, 48 * 1024
 #: Requests that wait at most.
 WAITING = 8
+#: Ticks until an answer is given up that the broker does not take: no flood fills our memory.
+PATIENCE = 50
 REQUEST_BYTES = 1024
 
 
@@ -40,8 +43,8 @@ class Backfill:
     """Answers requests from the journal, one for each `tick`.
 
     ``fetch(after, limit, reply)`` reads events in the journal's thread, ``newest()`` is the number
-    of the newest one, ``failing()`` says whether the journal can't be believed now: nobody must be
-    sent that events are gone when only the disk is.
+    of the newest one. `acked` is to follow what ``publish`` gets. ``failing()`` says whether the
+    journal can't be believed now: nobody must be sent that events are gone when only the disk is.
     """
 
     def __init__(
@@ -56,7 +59,8 @@ class Backfill:
         self._fetch, self._publish = fetch, publish
         self._newest, self._failing = newest, failing
         self._waiting: deque[Request] = deque(maxlen=WAITING)
-        self._reading = False
+        #: Ticks until the next may be read for; 0 when none is on its way.
+        self._patience = 0
         self._decode = msgspec.json.Decoder(Request).decode
 
     def handle(self, message: Message) -> bool:
@@ -78,15 +82,21 @@ class Backfill:
 
     def tick(self) -> None:
         """Read for the next request; to be called ten times a second."""
-        if self._waiting and not self._reading:
-            self._reading = True
+        if self._patience:
+            self._patience -= 1
+        elif self._waiting:
+            self._patience = PATIENCE
             request = self._waiting.popleft()
             self._fetch(request.after, EVENTS, partial(self._answer, request))
 
+    def acked(self) -> None:
+        """Note that the broker has the answer."""
+        self._patience = 0
+
     def _answer(self, request: Request, rows: Sequence[Row]) -> None:
         """Publish what was read, from the journal's thread; nothing while the disk fails."""
-        self._reading = False
         if self._failing():
+            self._patience = 0
             return
         newest = max([self._newest(), *(row.seq for row in rows)])
         events, upto = _that_fit(rows)

@@ -49,6 +49,8 @@ WRITTEN_LIMIT_S = 5.0
 STALL_S = 4.0
 #: The fault goes when the disk has answered in time for so long: slow disks are slow every time.
 CALM_S = 60.0
+#: Acknowledged like an event, whose numbers begin at 1: an answer with events that were missed.
+ANSWER = 0
 
 #: What comes to the loop through its queue.
 Item = Edge | Message | Command | Fault | Repeat | Callable[[], None]
@@ -103,7 +105,7 @@ class Publisher:
         self._backfill = Backfill(
             self._origin.topics,
             self._writer.fetch,
-            self.publish,
+            lambda message: self._link.publish(message, ack=ANSWER),
             newest=lambda: self._outbox.newest,
             failing=lambda: bool(self._failing),
         )
@@ -113,7 +115,7 @@ class Publisher:
             on_up=self._up,
             on_down=self._down,
             on_thrown_out=self._thrown_out,
-            on_ack=self._outbox.acked,
+            on_ack=self._acked,
             will=status(self._origin.topics, "offline"),
             birth=status(self._origin.topics, "online"),
         )
@@ -302,6 +304,12 @@ class Publisher:
             return
         if self._queue.qsize() < COMMANDS_WAITING:
             self._queue.put(message)
+
+    def _acked(self, number: int) -> None:
+        if number == ANSWER:
+            self._backfill.acked()
+        else:
+            self._outbox.acked(number)
 
     def _up(self) -> None:
         self._report("BrokerDown", "mqtt", "")

@@ -12,7 +12,7 @@ import pytest
 from controller.journal.journal import Journal
 from controller.journal.records import Record, Row
 from controller.mqtt.message import Message, Topics
-from controller.service.backfill import BYTES, EVENTS, REQUEST_BYTES, WAITING, Backfill
+from controller.service.backfill import BYTES, EVENTS, PATIENCE, REQUEST_BYTES, WAITING, Backfill
 from tests.support.journal_desk import Desk
 from tests.support.rows import saved
 from tests.support.wait import eventually
@@ -28,14 +28,21 @@ class Asked:
         self.published: list[Message] = []
         self.newest = 0
         self.failing = False
+        #: Whether the broker takes what it gets.
+        self.taking = True
         self.backfill = Backfill(
             Topics("backdoor/bar"),
             self.desk.writer.fetch,
-            self.published.append,
+            self.publish,
             newest=lambda: self.newest,
             failing=lambda: self.failing,
         )
         self.desk.writer.start()
+
+    def publish(self, message: Message) -> None:
+        self.published.append(message)
+        if self.taking:
+            self.backfill.acked()
 
     def happen(self, *seqs: int, text: str = "") -> None:
         rows = [Row(seq, 1.0, 5.0, "knock", json.dumps({"boot": "b", "x": text})) for seq in seqs]
@@ -155,6 +162,25 @@ def test_flood_costs_one_read_a_tick_and_the_same_question_is_one(asked: Asked) 
         asked.backfill.tick()
         asked.read()
     assert len(asked.published) == WAITING
+
+
+def test_broker_that_takes_no_answer_gets_no_other_for_a_while(asked: Asked) -> None:
+    """Else a flood of requests fills our memory with answers."""
+    asked.happen(1)
+    asked.taking = False
+    asked.ask(b'{"after":0}')
+    asked.answers()
+    asked.ask(b'{"after":0,"until":1}')
+    for _ in range(PATIENCE - 2):
+        asked.backfill.tick()
+    asked.read()
+    assert len(asked.published) == 1
+    asked.backfill.tick()
+    asked.backfill.tick()
+    asked.answers(2)
+    asked.backfill.acked()
+    asked.ask(b'{"after":0,"until":1}')
+    asked.answers(3)
 
 
 def test_journal_that_fails_answers_nothing(asked: Asked) -> None:
