@@ -14,7 +14,7 @@ import random
 import uuid
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from controller.config.settings import Config
@@ -142,7 +142,8 @@ class Sender:
             log.warning("centre: %s; the events wait here", problem)
         if not problem and before:
             log.warning("centre: it takes events again")
-        self.trouble = Trouble(problem, before.since_s if before else time()) if problem else None
+        since_s = before.since_s if before else monotonic()
+        self.trouble = Trouble(problem, since_s) if problem else None
 
     @property
     def problem(self) -> str:

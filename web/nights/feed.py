@@ -59,10 +59,18 @@ class FeedStatus:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the centre does not take events, in words, and since when, seconds since 1970."""
+    """Why the centre does not take events, in words, and since when, monotonic seconds.
+
+    The wall clock may be set meanwhile: a Pi learns the time by the network that was away.
+    """
 
     problem: str
     since_s: float
+
+    @property
+    def lasts_s(self) -> float:
+        """For how many seconds."""
+        return monotonic() - self.since_s
 
 
 class Outgoing(Protocol):

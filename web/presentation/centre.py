@@ -29,7 +29,7 @@ class CentreView:
     def words(self) -> str:
         """Return what the bartender may know, "" when nothing is wrong or has not been for long."""
         trouble = self.trouble()
-        if trouble is None or (for_s := time.time() - trouble.since_s) < SAID_AFTER_S:
+        if trouble is None or (for_s := trouble.lasts_s) < SAID_AFTER_S:
             return ""
         return _(
             "No event has reached the centre for %(time)s. Waiting here: %(n)s, none is lost.",

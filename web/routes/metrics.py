@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator
 
 from flask import Blueprint, Response, jsonify, request, session
@@ -206,7 +205,7 @@ class CentreGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield whether the centre takes events, since when not, and how many wait."""
         trouble = self._centre.trouble()
-        lasts_s = max(0.0, time.time() - trouble.since_s) if trouble else 0.0
+        lasts_s = trouble.lasts_s if trouble else 0.0
         yield _gauge("centre_reached", "The centre takes this bar's events", trouble is None)
         yield _gauge("centre_trouble_seconds", "For how long it has taken none", lasts_s)
         yield _gauge("centre_waiting_events", "Events that wait here", self._centre.waiting())
