@@ -61,11 +61,16 @@ class Bar:
         """Send with these credentials."""
         self._config = replace(self._config, centre=centre)
 
+    def prepare(self) -> Sender:
+        """Return what sends, not started."""
+        self.sender = Sender(self._config, self.store.id)
+        return self.sender
+
     def start(self) -> Sender:
         """Begin to send."""
-        self.sender = Sender(self._config, self.store.id)
-        self.sender.start()
-        return self.sender
+        sender = self.prepare()
+        sender.start()
+        return sender
 
     def waiting(self) -> int:
         """Return how many events the centre has not acknowledged."""

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Event as Flag
 from threading import Thread
@@ -31,6 +31,7 @@ from web.nights.store import Store
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
@@ -113,23 +114,23 @@ class Consumer:
         inbox = _Inbox(client, name, stream.READERS[lane])
         await inbox.open()
         look_s = time.monotonic() + LOOK_EVERY_S
-        while not self._stopping and time.monotonic() < look_s:
-            messages = await inbox.some(ended)
-            self._alive()
-            if messages:
-                await self._write(client, messages, self._writers[lane])
-            self._say("")
+        messages: list[Msg] = []
+        try:
+            while not self._stopping and time.monotonic() < look_s:
+                messages = await inbox.some(ended)
+                self._alive()
+                if messages:
+                    await self._write(client, messages, self._writers[lane])
+                messages = []
+                self._say("")
+        finally:
+            await inbox.close(messages)
 
     async def _write(self, client: Client, messages: list[Msg], writer: Writer) -> None:
-        """Write what came and acknowledge it; give it back where that fails."""
+        """Write what came and acknowledge it."""
         arrived = [one for one in map(self._read, messages) if one is not None]
-        try:
-            new = await asyncio.to_thread(writer.write, arrived)
-            self.written += new
-        except StoreError:
-            for message in messages:
-                await client.publish(message.reply, b"-NAK")
-            raise
+        new = await asyncio.to_thread(writer.write, arrived)
+        self.written += new
         for message in messages:
             await client.publish(message.reply, b"+ACK")
 
@@ -158,6 +159,7 @@ class _Inbox:
         self._client = client
         self._ask_at = f"$JS.API.CONSUMER.MSG.NEXT.{name}.{reader}"
         self._address = client.new_inbox()
+        self._listening: Subscription | None = None
         self._messages: list[Msg] = []
         self._open = 0
         self._come = asyncio.Event()
@@ -166,9 +168,20 @@ class _Inbox:
 
     async def open(self) -> None:
         """Begin to listen."""
-        await self._client.subscribe(
+        self._listening = await self._client.subscribe(
             self._address, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
+
+    async def close(self, unwritten: Sequence[Msg]) -> None:
+        """Give back what came and is not written: at once, else NATS waits `stream.WRITTEN_S`.
+
+        Listen no more before that, or it comes here again.
+        """
+        with suppress(Exception):  # the connection has ended: then NATS waits
+            if self._listening is not None:
+                await self._listening.unsubscribe()
+            for message in (*unwritten, *self.rest()):
+                await self._client.publish(message.reply, b"-NAK")
 
     async def _take(self, message: Msg) -> None:
         self._heard_s = time.monotonic()
@@ -195,6 +208,12 @@ class _Inbox:
             raise CentreError(f"NATS gives no events: {self._problem}")
         if self._client.is_closed or time.monotonic() - self._heard_s > SILENT_S:
             raise CentreError("NATS is silent; is the node there?")
+        if self._open <= 0:
+            await self._ask()  # the next come while these are written
+        return self.rest()
+
+    def rest(self) -> list[Msg]:
+        """Return what has come and nobody has taken."""
         messages, self._messages = self._messages, []
         return messages
 

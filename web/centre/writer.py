@@ -46,7 +46,8 @@ class Writer:
         with self._one_at_a_time:
             try:
                 database, store = self._opened()
-                new = [one for one in _by_venue(arrived) if store.add(one.event)]
+                store.expect(one.event[:2] for one in arrived)
+                new = [one for one in arrived if store.add(one.event)]
                 _note_sources(database, new)
                 store.commit()
             except BaseException:
@@ -71,11 +72,6 @@ class Writer:
         if self._database is not None:
             self._database.close()
         self._database = self._store = None
-
-
-def _by_venue(arrived: Iterable[Arrived]) -> list[Arrived]:
-    """Return the events in the order in which writers lock their venues, else none waits."""
-    return sorted(arrived, key=lambda one: one.event.venue)
 
 
 def _note_sources(database: Database, new: Iterable[Arrived]) -> None:

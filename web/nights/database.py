@@ -54,8 +54,8 @@ class Database(Protocol):
     def share(self) -> bool:
         """Return whether this connection and others that share it may write, until it is closed."""
 
-    def hold(self, what: str) -> None:
-        """Wait until no other connection holds this, and hold it until the commit."""
+    def hold(self, *what: str) -> None:
+        """Wait until no other connection holds these, and hold them until the commit."""
 
     def close(self) -> None:
         """Close it; what is not committed is undone."""
@@ -152,7 +152,7 @@ class _Sqlite:
     def share(self) -> bool:
         return self.lock()
 
-    def hold(self, what: str) -> None:
+    def hold(self, *what: str) -> None:
         """Do nothing: a file has one writer, the one that has the lock."""
 
     def close(self) -> None:
@@ -253,8 +253,8 @@ class _Postgres:
         self.commit()
         return got
 
-    def hold(self, what: str) -> None:
-        self.rows("SELECT pg_advisory_xact_lock(?)", (lock_number(what),))
+    def hold(self, *what: str) -> None:
+        self.many("SELECT pg_advisory_xact_lock(?)", [(lock_number(one),) for one in what])
 
     def close(self) -> None:
         with suppress(self._error):

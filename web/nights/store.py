@@ -8,7 +8,7 @@ that can be shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -45,8 +45,8 @@ class Seen:
 class _Run:
     """What is known of one run of a controller.
 
-    ``offset_s`` is the wall time at its house time zero, None until its clock was set; events of
-    before have come if ``unplaced``.
+    ``offset_s`` is the wall time at its house time zero, None until its clock was set or as long as
+    nobody needs it; events of before have come if ``unplaced``.
     """
 
     ranges: list[Seen]
@@ -61,8 +61,8 @@ class Store:
     nothing since the last commit is kept, and the store is to be closed and opened again.
 
     ``outbox_of`` names the venue whose events also go into the outbox. ``shared``: others write at
-    the same time, so nothing that was read is remembered after the commit, and the venues of
-    one transaction are locked in their order: add events sorted by venue.
+    the same time, so nothing that was read is remembered after the commit, and venues are
+    locked until then, in their order: `expect` all runs of a transaction first.
     """
 
     def __init__(
@@ -93,13 +93,16 @@ class Store:
 
     def add(self, event: Event) -> bool:
         """Take one event; return whether it is new. It lasts from `commit` on."""
-        run = self._run(event.venue, event.boot)
+        self.expect([event[:2]])
+        run = self._runs[event[:2]]
         if any(part.first <= event.seq <= part.last for part in run.ranges):
             return False
         if event.venue == self._outbox_of:
             self._to_send.append(event)
         if event.at_s:
             run.offset_s = event.at_s - event.t_ms / 1000
+        elif run.offset_s is None:
+            run.offset_s = self._offset_s(event.venue, event.boot)
         offset_s = run.offset_s
         at_s = event.at_s or (0.0 if offset_s is None else offset_s + event.t_ms / 1000)
         night = night_of(at_s) if at_s else UNKNOWN
@@ -109,37 +112,51 @@ class Store:
             self._events.append((*event[:3], night, event.t_ms, at_s, event.name, event.text))
         return True
 
-    def _run(self, venue: str, boot: str) -> _Run:
-        """Return what is known of a run; only the newest runs stay in memory."""
-        key = (venue, boot)
-        if key not in self._runs and self._shared:
-            if not any(venue == other for other, _ in self._runs):
-                self._db.hold(f"venue {venue}")
-            self._runs[key] = self._read_run(key)
-        elif key not in self._runs:
+    def expect(self, runs: Iterable[tuple[str, str]]) -> None:
+        """Read what is known of these runs (venue, boot), all at once; `add` reads one at a time.
+
+        Only the newest runs stay in memory.
+        """
+        new = sorted(set(runs) - self._runs.keys())
+        if not new:
+            return
+        if self._shared:
+            held = {venue for venue, _ in self._runs}
+            self._db.hold(*(f"venue {one}" for one in sorted({key[0] for key in new} - held)))
+        else:
             self.flush()
             while len(self._runs) >= MOST_RUNS:
                 del self._runs[next(iter(self._runs))]
-            self._runs[key] = self._read_run(key)
-        return self._runs[key]
+        self._runs |= self._read_runs(new)
 
-    def _read_run(self, key: tuple[str, str]) -> _Run:
+    def _read_runs(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], _Run]:
+        found = {key: _Run([], None, False) for key in keys}
+        these = f"(VALUES {', '.join(['(?, ?)'] * len(keys))})"
+        values = [part for key in keys for part in key]
         ranges = self._db.rows(
-            "SELECT first_seq, last_seq, first_s, last_s FROM seen WHERE venue = ? AND boot = ?"
-            " ORDER BY first_seq",
-            key,
+            "SELECT venue, boot, first_seq, last_seq, first_s, last_s FROM seen"
+            f" WHERE (venue, boot) IN {these} ORDER BY first_seq",
+            values,
         )
+        for venue, boot, *part in ranges:
+            found[venue, boot].ranges.append(Seen(*part))
+        unplaced = self._db.rows(
+            f"SELECT column1, column2 FROM {these} AS run WHERE EXISTS (SELECT 1 FROM event"
+            " WHERE venue = run.column1 AND boot = run.column2 AND night = ?)",
+            (*values, UNKNOWN),
+        )
+        for venue, boot in unplaced:
+            found[venue, boot].unplaced = True
+        return found
+
+    def _offset_s(self, venue: str, boot: str) -> float | None:
+        """Return the wall time at a run's house time zero, as its newest event has it."""
         timed = self._db.rows(
             "SELECT at_s, t_ms FROM event WHERE venue = ? AND boot = ? AND at_s > 0"
             " ORDER BY seq DESC LIMIT 1",
-            key,
+            (venue, boot),
         )
-        unplaced = self._db.rows(
-            "SELECT 1 FROM event WHERE venue = ? AND boot = ? AND night = ? LIMIT 1",
-            (*key, UNKNOWN),
-        )
-        offset_s = next((at_s - t_ms / 1000 for at_s, t_ms in timed), None)
-        return _Run([Seen(*row) for row in ranges], offset_s, bool(unplaced))
+        return next((at_s - t_ms / 1000 for at_s, t_ms in timed), None)
 
     def _mark_seen(self, event: Event, at_s: float, night: str, run: _Run) -> None:
         """Add the number to the ranges of its run; a gap that it fills is one no more."""
@@ -177,13 +194,15 @@ class Store:
     def flush(self) -> None:
         """Write what was added, in a few statements for all of it; others see it from `commit`."""
         runs = sorted(self._changed_runs)
-        for key in runs:
-            self._db.rows("DELETE FROM seen WHERE venue = ? AND boot = ?", key)
-            parts = self._runs[key].ranges
-            self._db.many(
-                "INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)",
-                [(*key, part.first, part.last, part.first_s, part.last_s) for part in parts],
-            )
+        self._db.many("DELETE FROM seen WHERE venue = ? AND boot = ?", runs)
+        self._db.many(
+            "INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (*key, part.first, part.last, part.first_s, part.last_s)
+                for key in runs
+                for part in self._runs[key].ranges
+            ],
+        )
         if self._events:
             self._db.insert("event", self._events)
         if self._to_send:

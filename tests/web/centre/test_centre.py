@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from controller.config.settings import CentreSettings
 from tests.support.centre import bar, centre, come, event, rows
 from tests.support.nats import Node
 from tests.support.postgres import Postgres
-from tests.support.wait import eventually
+from tests.support.wait import HANGS_S, eventually
+from web.centre import stream
 from web.centre.nats import ask, close
 from web.centre.nats import connect as connect_nats
 from web.centre.stream import ensure
-from web.centre.writer import twins
+from web.centre.wire import Arrived
+from web.centre.writer import Writer, twins
 from web.nights import outbox
-from web.nights.database import Row, connect
+from web.nights.database import Row, StoreError, connect
 from web.nights.store import Store
 
 
@@ -63,6 +68,37 @@ def test_node_that_is_away_costs_nothing_and_its_return_is_found(
         eventually(lambda: one.waiting() == 0 and not sender.problem)
 
 
+def test_events_behind_a_hole_wait_and_what_came_late_goes_before_them(
+    tmp_path: Path, node: Node, postgres: Postgres
+) -> None:
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]):
+        one.happen([1, 2, 6, 7])
+        sender = one.prepare()
+        sender.hold(2)
+        sender.start()
+        eventually(lambda: come(database) == [("bar", "b1", 1, 2)])
+        one.happen([3, 5])
+        assert one.waiting() == 4
+        sender.hold(None)
+        sender.wake()
+        eventually(lambda: one.waiting() == 0)
+        assert asyncio.run(numbers(node)) == [1, 2, 3, 5, 6, 7]
+
+
+async def numbers(node: Node) -> list[int]:
+    """Return the numbers of the events in the stream, in their order there."""
+    import nats
+
+    client = await nats.connect(node.url)
+    stream = client.jetstream()
+    count = (await stream.stream_info("backdoor-events")).state.messages
+    found = await stream.subscribe("backdoor.>", ordered_consumer=True)
+    bodies = [json.loads((await found.next_msg(HANGS_S)).data) for _ in range(count)]
+    await client.close()
+    return [body["seq"] for body in bodies]
+
+
 def test_batch_whose_answer_was_lost_is_not_there_twice(
     tmp_path: Path, node: Node, postgres: Postgres
 ) -> None:
@@ -80,6 +116,45 @@ def test_batch_whose_answer_was_lost_is_not_there_twice(
         eventually(lambda: one.waiting() == 0)
         eventually(lambda: consumer.written == 10)
     assert messages(node) == 10
+
+
+def test_events_that_a_consumer_cannot_write_are_given_back_with_those_behind_them(
+    tmp_path: Path, node: Node, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else those that it has received, and has not looked at, would wait for half a minute."""
+    monkeypatch.setattr(stream, "WRITTEN_S", 3600)
+    database = postgres.new_database()
+    go, write = Event(), Writer.write
+
+    def fails_once(writer: Writer, arrived: Sequence[Arrived]) -> int:
+        if go.is_set():
+            return write(writer, arrived)
+        assert go.wait(HANGS_S)
+        raise StoreError("the server went away")
+
+    monkeypatch.setattr(Writer, "write", fails_once)
+    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]):
+        one.happen([1])
+        one.start()
+        eventually(lambda: asyncio.run(received(node)) == 1)
+        one.happen([2])
+        eventually(lambda: asyncio.run(received(node)) == 2)
+        go.set()
+        eventually(lambda: come(database) == [("bar", "b1", 1, 2)])
+
+
+async def received(node: Node) -> int:
+    """Return how many events are at a consumer and not acknowledged."""
+    import nats
+
+    client = await nats.connect(node.url)
+    try:
+        info = await client.jetstream().consumer_info("backdoor-events", "nights")
+    except NotFoundError:  # it is not made yet
+        return 0
+    finally:
+        await client.close()
+    return info.num_ack_pending or 0
 
 
 def test_two_bars_with_one_name_and_one_number_are_two(

@@ -22,7 +22,7 @@ from tests.support.wait import HANGS_S, eventually
 from web.nights import feed as feed_module
 from web.nights.answers import Answers
 from web.nights.database import Database, Row, StoreError, connect
-from web.nights.feed import Feed
+from web.nights.feed import Feed, Outgoing
 from web.nights.queries import reading
 from web.nights.spans import parse_span
 
@@ -80,9 +80,12 @@ def configured(broker: Broker, address: str, venues: str = "") -> Config:
 
 @contextmanager
 def feeding(
-    config: Config, open_database: Callable[[str], Database] | None = None
+    config: Config,
+    open_database: Callable[[str], Database] | None = None,
+    outgoing: Callable[[str], Outgoing] | None = None,
 ) -> Iterator[Feed]:
-    feed = Feed(config, partial(MqttLink, config.mqtt), open_database=open_database)
+    links = partial(MqttLink, config.mqtt)
+    feed = Feed(config, links, open_database=open_database, outgoing=outgoing)
     feed.start()
     try:
         yield feed
@@ -149,6 +152,54 @@ def test_gap_that_remains_is_shown_and_goes_when_it_is_filled(
         assert seen(address) == [("b1", 1, 6)]
 
 
+class Held:
+    """What sends to a centre, and what it was let send: each number up to which, and the last."""
+
+    problem = trouble = ""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        #: Up to which number events may go, and which were there at that moment.
+        self.holds: list[tuple[int | None, list[Row]]] = []
+
+    def start(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
+    def hold(self, after: int | None) -> None:
+        self.holds.append((after, seen(self._address)))
+
+    def stop(self) -> None:
+        pass
+
+
+def test_hole_is_asked_for_and_what_is_behind_it_waits_for_the_answer(
+    broker: Broker, bars: Links, tmp_path: Path
+) -> None:
+    """Number 5 is in no journal: it stays missing, and nothing waits for it any more."""
+    bar, address = Bar(bars), str(tmp_path / "nights.db")
+    link, asked = bars.up("backdoor/bar/backfill/request")
+    held = Held(address)
+    with feeding(configured(broker, address), outgoing=lambda _store: held):
+        eventually(lambda: sessions(broker))
+        bar.send(1, 2)
+        eventually(lambda: seen(address) == [("b1", 1, 2)])
+        bar.send(6)
+        wanted = encode({"after": 2, "until": 5})
+        eventually(lambda: wanted in asked.payloads("backdoor/bar/backfill/request"))
+        eventually(lambda: seen(address) == [("b1", 1, 2), ("b1", 6, 6)])
+        eventually(lambda: held.holds[-1] == (2, seen(address)))
+        events = ",".join(bar.message(seq, "b1", seq).payload.decode() for seq in (3, 4))
+        answer = f'{{"after":2,"until":5,"newest":6,"events":[{events}]}}'
+        link.publish(Message("backdoor/bar/backfill", answer.encode(), qos=1))
+        eventually(lambda: held.holds[-1] == (None, [("b1", 1, 4), ("b1", 6, 6)]))
+        eventually(lambda: seen(address, "night", "missing") == [(1,)])
+    free = [there for after, there in held.holds if after is None]
+    assert [("b1", 1, 2), ("b1", 6, 6)] not in free
+
+
 def test_gap_across_a_restart_is_one_and_numbers_that_begin_anew_are_unknown(
     broker: Broker, bars: Links, address: str
 ) -> None:
@@ -194,8 +245,8 @@ class Failing:
     def share(self) -> bool:
         return self._real.share()
 
-    def hold(self, what: str) -> None:
-        self._real.hold(what)
+    def hold(self, *what: str) -> None:
+        self._real.hold(*what)
 
     def close(self) -> None:
         self._real.close()
