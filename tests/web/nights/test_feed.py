@@ -22,7 +22,7 @@ from tests.support.wait import HANGS_S, eventually
 from web.nights import feed as feed_module
 from web.nights.answers import Answers
 from web.nights.database import Database, Row, StoreError, connect
-from web.nights.feed import Feed, Outgoing
+from web.nights.feed import Feed, Outgoing, Trouble
 from web.nights.queries import reading
 from web.nights.spans import parse_span
 
@@ -155,7 +155,7 @@ def test_gap_that_remains_is_shown_and_goes_when_it_is_filled(
 class Held:
     """What sends to a centre, and what it was let send: each number up to which, and the last."""
 
-    problem = trouble = ""
+    trouble: Trouble | None = None
 
     def __init__(self, address: str) -> None:
         self._address = address
