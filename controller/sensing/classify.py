@@ -46,6 +46,8 @@ from controller.sensing.patterns import (
 
 #: What one beam alone saw between two gaps is a body if it is this deep.
 BODY_SURE_MM = 192.0
+#: A drop-out of a receiver lasts at least so long (ms).
+DROPOUT_LEAST_MS = 8.0
 #: The gap between two in touch lasts no longer (ms) where the other beam did not see it at all.
 TOUCH_MS = 20.0
 #: People in one file are at least as fast as this (m/s), even behind somebody who is slower.
@@ -220,7 +222,22 @@ def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
     whole = _longest(outs, people) == outer and _longest(ins, people) == inner
     ends = (ins[0][0] - outs[0][0]) * way > 0, (ins[-1][1] - outs[-1][1]) * way > 0
     rest_ms = max(_rest(outs, outer, people) + _rest(ins, inner, people), default=0.0)
-    return way if _thin(rest_ms, max(speed, SLOWEST_FILE), ends) and (whole or all(ends)) else 0
+    fastest = max(speed, SLOWEST_FILE, _even_speed(outs, ins, people))
+    return way if _thin(rest_ms, fastest, ends) and (whole or all(ends)) else 0
+
+
+def _even_speed(outs: list[Span], ins: list[Span], people: People) -> float:
+    """Return the speed (m/s) of the longest spans, with those drop-outs filled that even its lags.
+
+    A drop-out at one end of a body makes that lag longer, and so whoever is near as thin as an arm.
+    """
+    lags = [
+        sorted((abs(inner[0] - outer[0]), abs(inner[1] - outer[1])))
+        for outer in (max(outs, key=length), _longest(outs, people))
+        for inner in (max(ins, key=length), _longest(ins, people))
+    ]
+    quick_ms, slow_ms = min(lags, key=lambda pair: pair[1] - pair[0])
+    return 2 * people.spacing_mm / (quick_ms + slow_ms)
 
 
 def _longest(spans: list[Span], people: People) -> Span:
@@ -454,9 +471,8 @@ def _deep(pattern: BeamPattern, verdict: Verdict, people: People) -> Verdict:
     if not lags or hull_mm(pattern, people.spacing_mm) <= BODY_MOST_MM:
         return verdict
     mm_per_ms = 2 * people.spacing_mm / abs(sum(lags))
-    counts = [
-        _bodies([(b - a) * mm_per_ms for a, b in spans]) for spans in (pattern.outs, pattern.ins)
-    ]
+    bag_mm = _parted_mm(pattern, people)
+    counts = [_bodies(spans, mm_per_ms, bag_mm) for spans in (pattern.outs, pattern.ins)]
     seen = [count for count in counts if count]
     if not seen:
         return verdict
@@ -464,6 +480,17 @@ def _deep(pattern: BeamPattern, verdict: Verdict, people: People) -> Verdict:
     most = min(most for _, most in seen)
     least = min(most, max(least for least, _ in seen)) if _in_touch(pattern, people) else 1
     return _signed(least, most, lags[0], "close" if least < most else "")
+
+
+def _parted_mm(pattern: BeamPattern, people: People) -> float:
+    """Return how thin an arm or a bag is that a gap of one beam alone parts from its body.
+
+    A bag has a gap on both beams. So where this one may be a drop-out, and all together is too deep
+    for one body, what is parted is as thin as an arm, or may be a second body.
+    """
+    dropped = all(length(gap) >= DROPOUT_LEAST_MS for gap in gaps(pattern.outs) + gaps(pattern.ins))
+    deep = people.too_deep(0.0, hull_mm(pattern, people.spacing_mm), arms=True)
+    return THIN_MM if dropped and deep else BAG_MOST_MM
 
 
 def _in_touch(pattern: BeamPattern, people: People) -> bool:
@@ -488,13 +515,14 @@ def _walked_lags(pattern: BeamPattern) -> tuple[float, float] | None:
     return body if same_way and alike(*body, UNEVEN_FACTOR) else whole
 
 
-def _bodies(depths_mm: list[float]) -> tuple[int, ...]:
+def _bodies(spans: list[Span], mm_per_ms: float, bag_mm: float) -> tuple[int, ...]:
     """Return the least and most bodies that one beam saw with gaps between; () if it can't tell."""
+    depths_mm = [length(span) * mm_per_ms for span in spans]
     if len(depths_mm) < 2 or max(depths_mm) >= BODY_MOST_MM or max(depths_mm) < BODY_LEAST_MM:
         return ()
     sure = sum(depth > BODY_SURE_MM for depth in depths_mm)
     rest = fsum(depth for depth in depths_mm if depth <= BODY_SURE_MM)
-    perhaps = sum(depth > BAG_MOST_MM for depth in depths_mm)
+    perhaps = sum(depth > bag_mm for depth in depths_mm)
     return max(1, sure), max(1, perhaps, sure + int(rest / BODY_SURE_MM))
 
 

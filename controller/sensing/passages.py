@@ -350,8 +350,7 @@ class Passages:
         outer, inner = self.outer.changes, self.inner.changes
         least, most, why = verdict
         if self._door_wired and not self._door_open and (least or most):
-            if began is None:
-                began = min(outer[:1] + inner[:1], default=now)
-            if self._door_moved_ms < began:
+            since_ms = min(outer[:1] + inner[:1], default=now) if began is None else began
+            if self._door_moved_ms < since_ms:
                 least, most, why = 0, 0, "phantom"
         return Passage(now, least, most, why, broken_ms(outer), broken_ms(inner))

@@ -162,6 +162,24 @@ def test_in_a_narrow_door_nobody_is_abreast(width_mm: int, one_mm: int, asked_mm
     assert last_of(later(second(1000, asked_mm)), settings) == [(0, 2)]
 
 
+def test_drop_out_of_a_body_makes_nobody_near_as_thin_as_an_arm() -> None:
+    """One lag of the second is long by it: he looked slow, and the first, by his speed, thin."""
+    first, last = "I+1535 O+1661 I-1805 O-1931", "I+2091 O+2217 I-2547 O-2673"
+    assert people(f"{first} {last} I-1663 I+1689") == (-2, -2)
+    assert people(f"{first} {last} I-1663 I+1689 O-2270 O+2296") == (-2, -2)
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"),
+    [("O-1383 O+1404", (1, 2)), ("O-1383 O+1390", (1, 1)), ("O-1463 O+1484", (1, 1))],
+)
+def test_gap_of_one_beam_parts_an_arm_or_perhaps_somebody(
+    gap: str, expected: tuple[int, int]
+) -> None:
+    """A drop-out in two side by side; what it parts from a body is no bag, or both beams saw it."""
+    assert people(f"O+1000 I+1152 {gap} O-1665 I-1792") == expected
+
+
 def test_gap_of_a_few_millimetres_is_no_gap_between_people() -> None:
     """Both receivers dropped out while somebody passed slowly, one lag apart by chance."""
     assert people("O+1000 I+1400 O-1600 O+1626 I-2000 I+2026 O-2333 I-2733") == (1, 1)
