@@ -33,7 +33,8 @@ def install(executor: Executor, options: Namespace) -> None:
     """Install this directory's release for a centre, and start it once it knows where to."""
     if centre.former_unit(UNIT_DIR):
         raise StopError(
-            "the bar on this machine is of before: first sudo systemd/install --upgrade"
+            "backdoor-centre.service is the bridge of the bar on this machine: upgrade that bar"
+            " first (sudo systemd/install --upgrade), it gives the bridge another name"
         )
     if not options.upgrade and not options.packaged:
         machine.packages(executor, "python3-venv")

@@ -105,7 +105,7 @@ def test_bar_of_before_whose_bridge_has_the_same_name_comes_first(node: Any) -> 
     unit = node.UNIT_DIR / "backdoor-centre.service"
     bridge = Path("systemd/backdoor-bridge.service").read_text()
     unit.write_text(bridge)
-    with pytest.raises(Exception, match=r"first sudo systemd/install --upgrade"):
+    with pytest.raises(Exception, match="upgrade that bar first"):
         install(node)
     assert unit.read_text() == bridge
     assert not node.executor.ran
