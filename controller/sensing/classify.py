@@ -48,8 +48,6 @@ from controller.sensing.patterns import (
 BODY_SURE_MM = 192.0
 #: A drop-out of a receiver lasts at least so long (ms).
 DROPOUT_LEAST_MS = 8.0
-#: The gap between two in touch lasts no longer (ms) where the other beam did not see it at all.
-TOUCH_MS = 20.0
 #: People in one file are at least as fast as this (m/s), even behind somebody who is slower.
 SLOWEST_FILE = 0.5
 #: When each beam, outer and inner, was clear too briefly for a change.
@@ -79,7 +77,7 @@ EVEN_FACTOR = 1.45
 SWUNG = ((1.2, 0.0), (1.3, 360.0), (2.7, 378.0), (inf, 280.0))
 #: Slower than this (m/s) no pair walks side by side whose lags differ by this factor: somebody
 #: stood in the doorway.
-PAIRS = ((0.38, EVEN_FACTOR), (0.36, 1.25))
+PAIRS = ((0.38, EVEN_FACTOR), (0.36, 1.25), (0.35, 1.12))
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
 #: that is hung into one beam is lonely.
 VEIL_MS = 800.0
@@ -496,11 +494,15 @@ def _parted_mm(pattern: BeamPattern, people: People) -> float:
 def _in_touch(pattern: BeamPattern, people: People) -> bool:
     """Return whether a gap that one beam alone saw may be that of two who walk in touch.
 
-    It had closed at the other beam, so it was short; else it may be a drop-out.
+    It had closed at the other beam, so it was short: shorter than any drop-out.
     """
     lasted_ms = [length(gap) for gap in gaps(pattern.outs) + gaps(pattern.ins)]
     lone = len(pattern.outs) == 1 or len(pattern.ins) == 1
-    return lone and max(lasted_ms) <= TOUCH_MS and hull_mm(pattern, people.spacing_mm) < STOOD_MM
+    return (
+        lone
+        and max(lasted_ms) < DROPOUT_LEAST_MS
+        and hull_mm(pattern, people.spacing_mm) < STOOD_MM
+    )
 
 
 def _walked_lags(pattern: BeamPattern) -> tuple[float, float] | None:

@@ -42,6 +42,8 @@ MOST_ALONE = 64
 DEEP_PART = 16
 DEEP_MM = 342.0
 MOST_SCALE = 1.08
+#: Nobody is taken for a bag by a scale that one or two people have taught.
+SCALE_SURE = 48
 #: One body is at most this deep: 350 mm, and what uneven steps and a wrong spacing add.
 BODY_MOST_MM = 378.0
 #: A walker's speed changes by some 8 % within each step of half a second. Who breaks a beam for
@@ -160,7 +162,8 @@ class People:
         self.scale = min(max(1.0, self._sorted[-1 - known // DEEP_PART] / DEEP_MM), MOST_SCALE)
         if known >= THINNEST:
             thin_mm = THINNEST_PART * self._sorted[THINNEST - 1]
-            self.bag_mm = min(BAG_MOST_MM * (self.scale if sure else 1.0), thin_mm)
+            scale = self.scale if known >= SCALE_SURE else 1.0
+            self.bag_mm = min(BAG_MOST_MM * scale, thin_mm)
             body_mm = min(BAG_MOST_MM + OPEN_MM, BODY_PART * self._sorted[THINNEST - 1])
         self.open_mm = self.bag_mm + WIDE_OPEN_MM
         self.sure_mm = max(self.bag_mm + OPEN_MM if sure else self.open_mm, body_mm)

@@ -119,10 +119,10 @@ O+1000 I+1090 O-9000 O+9030 I-9090 I+9120 O-11000 I-11090
     11225:1,1,
 I+1000 O+1063 I-1671 I+1703 O-1876 O+1906 I-2939 O-3003
     3097.5:-1,-1,
-# a gap that one beam alone saw: of two in touch it is short, and they are not so deep
-O+1000 I+1110 O-1360 O+1373 O-1760 I-1870
+# a gap that one beam alone saw: of two in touch it is shorter than a drop-out
+O+1000 I+1110 O-1360 O+1367 O-1760 I-1870
     2035:2,2,
-O+1000 I+1110 O-1360 O+1386 O-1760 I-1870
+O+1000 I+1110 O-1360 O+1373 O-1760 I-1870
     2035:1,2,close
 # a drop-out of one who turned back is no hand
 O+1000 I+1100 O-1330 O+1350 I-1420 O-1445

@@ -101,8 +101,10 @@ def test_learnt_depths_are_forgotten_when_others_come() -> None:
         ([280] * 16, 197, 60, (2, 2)),
         ([280] * 16, 195, 140, (2, 2)),
         ([280] * 16, 190, 140, (1, 2)),
-        ([365] * 16, 195, 60, (1, 1)),
-        ([365] * 16, 202, 60, (1, 2)),
+        # one or two who are deep teach nothing that makes somebody a bag
+        ([365] * 47, 190, 60, (1, 2)),
+        ([365] * 48, 195, 60, (1, 1)),
+        ([365] * 48, 202, 60, (1, 2)),
         ([365] * 13 + [210] * 3, 195, 140, (2, 2)),
     ],
 )
@@ -178,6 +180,13 @@ def test_gap_of_one_beam_parts_an_arm_or_perhaps_somebody(
 ) -> None:
     """A drop-out in two side by side; what it parts from a body is no bag, or both beams saw it."""
     assert people(f"O+1000 I+1152 {gap} O-1665 I-1792") == expected
+
+
+def test_slow_pair_is_asked_about_and_who_stood_is_not() -> None:
+    """Lags that are longer, or less even, are of somebody who stood in the doorway."""
+    assert people(body(1450, (255, 240))) == (0, 2)
+    assert people(body(1450, (258, 240))) == (1, 1)
+    assert people(body(1450, (255, 226))) == (1, 1)
 
 
 def test_gap_of_a_few_millimetres_is_no_gap_between_people() -> None:

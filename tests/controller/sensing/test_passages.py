@@ -47,7 +47,8 @@ HELD_OUT = 800_000
         # too deep for one: two abreast or one in, one out; but with a gap on one beam it is two
         ("O+1000 I+1090 O-1500 I-1590", [(0, 2, "abreast")]),
         ("O+1000 I+1040 O-1500 I-1600", [(0, 3, "passing")]),
-        ("O+1000 I+1090 O-1240 O+1260 O-1500 I-1590", [(2, 2, "")]),
+        ("O+1000 I+1090 O-1240 O+1247 O-1500 I-1590", [(2, 2, "")]),
+        ("O+1000 I+1090 O-1240 O+1260 O-1500 I-1590", [(1, 2, "close")]),
         ("O+1000 I+1090 O-1060 O+1110 O-1420 I-1510", [(1, 1, "")]),
         # one beam saw two bodies, the other a body and an arm: a body shows on both
         ("O+1000 I+1097 O-1357 O+1394 I-1471 O-1658 I+1659 I-1765", [(1, 1, "")]),
