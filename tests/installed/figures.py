@@ -99,7 +99,9 @@ def kill(status: Status) -> dict[str, float]:
     )
     steps = {"pause": started_s - killed_s, "start": ready_s - started_s,
              "broker": online_s - ready_s, "all": online_s - killed_s}  # fmt: skip
-    return {name: round(took_s, 3) for name, took_s in steps.items()}
+    took = {name: round(took_s, 3) for name, took_s in steps.items()}
+    sys.stderr.write(f"{took}\n")
+    return took
 
 
 def main() -> None:
@@ -110,6 +112,7 @@ def main() -> None:
     time.sleep(3 * REST_S)
     units = [unit for unit in UNITS if show(unit, "MainPID") != "0"]
     memory = {unit: memory_mib(unit) for unit in units}
+    sys.stderr.write(f"{memory}\n")
     kills = [kill(status) for _ in range(int(sys.argv[1]))]
     json.dump({"memory": memory, "kills": kills, "group": group()}, sys.stdout)
 
