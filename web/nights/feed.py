@@ -156,6 +156,8 @@ class Feed:
         #: Above which number events wait that are committed.
         self._held: int | None = None
         self._broken = ""
+        #: The last problem that was logged, until the store takes events again.
+        self._logged = ""
         self._problems = 0
         self._wake = Flag()
         self._stopping = False
@@ -192,10 +194,11 @@ class Feed:
                 self._wake.wait(delay_s)
 
     def _say(self, problem: str) -> None:
-        if problem and problem != self.status.problem:
+        if problem and problem != self._logged:
             log.warning("nights: %s; the broker keeps the events meanwhile", problem)
-        if not problem and self.status.problem:
+        if not problem and self._logged:
             log.warning("nights: the store takes events again")
+        self._logged = problem
         self.status = FeedStatus(problem, writing=not problem)
 
     def _serve(self) -> None:
