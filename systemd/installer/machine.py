@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from installer.executor import Executor, StopError, query
+from installer.release import CENTRE, NOTIFY, POSTGRES
 
 HERE = Path(__file__).resolve().parent.parent
 UDEV = Path("/etc/udev/rules.d/60-backdoor.rules")
@@ -157,6 +158,12 @@ def wants_postgres(config: str) -> bool:
     """Return whether the configuration's text keeps the history in a Postgres."""
     database = section(config, "nights").get("database")
     return isinstance(database, str) and database.startswith(("postgresql://", "postgres://"))
+
+
+def extras(config: str) -> set[str]:
+    """Return what a release needs besides, as `release.build` takes it, for a configuration."""
+    wants = {NOTIFY: wants_messages, POSTGRES: wants_postgres, CENTRE: wants_centre}
+    return {extra for extra, wanted in wants.items() if wanted(config)}
 
 
 def wants_system_pins(config: str) -> str | None:

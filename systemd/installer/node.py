@@ -10,7 +10,7 @@ from pathlib import Path
 
 from installer import centre, machine
 from installer.executor import Executor, StopError, query
-from installer.release import SOURCE, build, in_use, prune
+from installer.release import CENTRE, POSTGRES, SOURCE, build, in_use, prune
 from installer.services import READY_S, last_lines, ready
 
 FOLDER = Path("/etc/backdoor-centre")
@@ -46,10 +46,8 @@ def install(executor: Executor, options: Namespace) -> None:
     # a backup has another machine's numbers, and so has a user that was removed
     executor.run("chown", f"root:{USER}", str(CONFIG))
     text = machine.decoded(CONFIG if CONFIG.exists() else SOURCE / "systemd/centre.toml")
-    messages = machine.wants_messages(text)
-    release = build(
-        executor, options.wheels, notify=messages, postgres=True, centre=True, releases=RELEASES
-    )
+    extras = machine.extras(text) | {POSTGRES, CENTRE}
+    release = build(executor, options.wheels, extras, RELEASES)
     lacks = lacking(text)
     if not lacks:
         command = f"{release}/.venv/bin/backdoor"

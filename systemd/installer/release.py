@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from installer import wheel
@@ -44,25 +45,20 @@ def contents() -> list[Path]:
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
 
 
-def build(  # noqa: PLR0913 - each names one thing that a release may have besides
+def build(
     executor: Executor,
     wheels: str | None,
-    *,
-    notify: bool,
-    postgres: bool = False,
-    centre: bool = False,
-    system: bool = False,
+    extras: Collection[str] = (),
     releases: Path | None = None,
 ) -> Path:
     """Make the release's directory with its own Python packages, unless it is complete.
 
+    ``extras`` are the endings of what it has besides: `NOTIFY`, `POSTGRES`, `CENTRE`, `SYSTEM`.
     It depends on nothing that Python finds on this machine: `-I` leaves out the environment and the
     user's own packages, nothing is built, and what pip looks at is the new directory alone.
     """
-    endings = ((SYSTEM, system), (CENTRE, centre), (POSTGRES, postgres), (NOTIFY, notify))
-    release = (releases or RELEASES) / (
-        digest() + "".join(ending for ending, wanted in endings if wanted)
-    )
+    endings = [each for each in (SYSTEM, CENTRE, POSTGRES, NOTIFY) if each in extras]
+    release = (releases or RELEASES) / "".join((digest(), *endings))
     if (release / WHOLE).exists():
         return release
     executor.remove(release)
@@ -72,8 +68,8 @@ def build(  # noqa: PLR0913 - each names one thing that a release may have besid
     offline = ("--no-index", "--find-links", wheels) if wheels else ()
     # Nothing is resolved: the lock names every file, so no newer release can break this.
     # Each of the others has all of the first.
-    extras = [extra for extra, wanted in endings[:0:-1] if wanted] or [""]
-    locks = [f"-r{release}/requirements{extra}.lock" for extra in extras]
+    locked = [each for each in reversed(endings) if each != SYSTEM] or [""]
+    locks = [f"-r{release}/requirements{each}.lock" for each in locked]
     exactly = ("--no-deps", "--require-hashes")
     venv = ("/usr/bin/python3", "-I", "-m", "venv")
     executor.run(*venv, f"{release}/.venv")
@@ -81,7 +77,7 @@ def build(  # noqa: PLR0913 - each names one thing that a release may have besid
         executor.run(*pip, *offline, "--only-binary", ":all:", *exactly, lock)
     executor.run(*pip, "--no-deps", "--no-index", _own_wheel(executor, release))
     executor.run(python, "-I", "-m", "pip", "--disable-pip-version-check", "check")
-    if system:  # only from here on, so that pip never takes one of apt's for a locked one
+    if SYSTEM in extras:  # only from here on, so that pip never takes one of apt's for a locked one
         executor.run(*venv, "--system-site-packages", "--without-pip", f"{release}/.venv")
     executor.run(python, "-I", "-m", "compileall", "-q", f"{release}/controller", f"{release}/web")
     if not executor.dry_run:

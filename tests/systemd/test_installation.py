@@ -231,7 +231,8 @@ def test_installer_installs_the_locked_versions_only(
     lock = checkout / ("requirements-notify.lock" if offline else "requirements.lock")
     lock.write_text((checkout / "requirements-dev.lock").read_text())
     worker = with_pip(executor.Executor, pip)
-    made = release.build(worker, str(index) if offline else None, notify=offline)
+    extras = {release.NOTIFY} if offline else ()
+    made = release.build(worker, str(index) if offline else None, extras)
     assert release.can_notify(made) is offline
     assert installed(made / ".venv") == LOCKED
     assert "include-system-site-packages = false\n" in (made / ".venv/pyvenv.cfg").read_text()
@@ -273,7 +274,7 @@ def test_installer_depends_on_no_package_that_the_system_has(
     monkeypatch.setattr(release, "SOURCE", checkout)
     monkeypatch.setattr(release, "RELEASES", checkout / "releases")
     worker = with_pip(executor.Executor, pip)
-    made = release.build(worker, None, notify=False, system=system)
+    made = release.build(worker, None, {release.SYSTEM} if system else ())
     assert installed(made / ".venv") == LOCKED
     sees = f"include-system-site-packages = {str(system).lower()}\n"
     assert sees in (made / ".venv/pyvenv.cfg").read_text()
