@@ -53,10 +53,18 @@ def write_beside(path: Path, text: str) -> Path:
     return beside
 
 
-def replace(path: Path, text: str) -> None:
-    """Replace ``path`` by a file (mode 0600) with ``text``, in one step; raise OSError if not."""
+def replace(path: Path, text: str, *, like: Path | None = None) -> None:
+    """Replace ``path`` by a file (mode 0600) with ``text``, in one step; raise OSError if not.
+
+    With ``like`` it has that file's mode, and its owner where we may give a file away.
+    """
     beside = write_beside(path, text)
     try:
+        if like is not None:
+            found = like.stat()
+            beside.chmod(found.st_mode & 0o777)
+            with suppress(PermissionError):
+                os.chown(beside, found.st_uid, found.st_gid)
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

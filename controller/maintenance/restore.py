@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -127,12 +126,7 @@ def _replace(config_file: Path, text: str) -> Iterator[str]:
     if old == text.encode():
         yield f"{config_file}: is the same"
         return
-    found = config_file.stat()
     aside = config_file.with_name(f"{config_file.name}.before-restore")
     for path, content in ((aside, old.decode(errors="surrogateescape")), (config_file, text)):
-        new = atomic_file.write_beside(path, content)
-        new.chmod(found.st_mode & 0o777)
-        if os.geteuid() == 0:
-            os.chown(new, found.st_uid, found.st_gid)
-        new.replace(path)
+        atomic_file.replace(path, content, like=config_file)
     yield f"{config_file}: put back; what was there is in {aside}"

@@ -13,12 +13,12 @@ import os
 import re
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controller.config.atomic_file import write_beside
+from controller.config import atomic_file
 from web.centre.wire import token
 
 FOLDER = "/etc/backdoor-centre"
@@ -125,17 +125,7 @@ class Users:
 
 def write_private(file: Path, text: str) -> None:
     """Write a file with secrets: who may read it stays as it is, at first its owner only."""
-    beside = write_beside(file, text)
-    try:
-        if file.exists():
-            there = file.stat()
-            beside.chmod(there.st_mode & 0o777)
-            with suppress(PermissionError):
-                os.chown(beside, there.st_uid, there.st_gid)
-        beside.replace(file)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    atomic_file.replace(file, text, like=file if file.exists() else None)
 
 
 def add_bar(users: Users, name: str, prefix: str, target: Path) -> User:
