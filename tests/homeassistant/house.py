@@ -8,11 +8,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from socket import SHUT_RDWR, create_connection, create_server, socket
 from threading import Thread
 from typing import Any
 
@@ -89,47 +87,6 @@ class HouseProcess:
         if kill:
             self._process.send_signal(signal.SIGKILL)
         self._process.communicate(timeout=HANGS_S)  # with nothing more to read it stops by itself
-
-
-class Cable:
-    """A connection to a broker that can be cut."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._listener = create_server(("127.0.0.1", 0))
-        self._ends: list[socket] = []
-        self.port = int(self._listener.getsockname()[1])
-        Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = create_connection(("127.0.0.1", self._to))
-                self._ends += [near, far]
-                for ends in ((near, far), (far, near)):
-                    Thread(target=self._carry, args=ends, daemon=True).start()
-
-    @staticmethod
-    def _carry(source: socket, sink: socket) -> None:
-        with suppress(OSError):
-            while piece := source.recv(65536):
-                sink.sendall(piece)
-            sink.shutdown(SHUT_RDWR)
-
-    def cut(self) -> None:
-        """Cut the connections that there are; new ones are taken."""
-        ends, self._ends = self._ends, []
-        for end in ends:
-            with suppress(OSError):
-                end.shutdown(SHUT_RDWR)
-            end.close()
-
-    def close(self) -> None:
-        """Cut all, and take no more."""
-        self._listener.shutdown(SHUT_RDWR)
-        self._listener.close()
-        self.cut()
 
 
 def main(folder: str, port: str, venue: str) -> None:

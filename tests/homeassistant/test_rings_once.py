@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import Broker
 from tests.homeassistant.homeassistant import HomeAssistant
-from tests.homeassistant.house import Cable, House, HouseProcess
+from tests.homeassistant.house import House, HouseProcess
+from tests.support.cable import Cable
 from tests.support.subscriber import Subscriber
 from tests.support.wait import eventually
 from tests.support.wall_clock import WallClock
@@ -67,7 +68,8 @@ def test_connection_cut_after_a_knock(
         eventually(bell.numbers)
         (number,) = bell.numbers()
         time.sleep(0.6)  # the instant at which it once rang twice
-        cable.cut()
+        cable.cut(silently=False)
+        cable.mend()
         eventually(lambda: bell.sent_again(number))
         bell.ready()
         bell.knock()  # whatever comes again has come before it

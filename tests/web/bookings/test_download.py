@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from controller.config.types import CALENDAR_SCHEMES
 from tests.support.ics import TONIGHT
+from web.bookings import fetch
 from web.bookings.download import MAX_BYTES, CalendarError, CalendarSource
 
 SECRET = "private-4f6b21"
@@ -79,6 +81,11 @@ def refused(url: str) -> str:
     assert SECRET not in str(caught.value), "a private address is a secret"
     assert "Traceback" not in str(caught.value)
     return str(caught.value)
+
+
+def test_configuration_takes_the_schemes_that_are_fetched() -> None:
+    """They stand twice: what fetches is a process of its own, which imports nothing of ours."""
+    assert set(CALENDAR_SCHEMES) == set(fetch.SCHEMES)
 
 
 @pytest.mark.parametrize(
