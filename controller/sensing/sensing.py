@@ -63,8 +63,8 @@ class Port:
     """One line: its level, who handles its edges, and how many came lately."""
 
     __slots__ = (
-        "before", "detector", "edge_ms", "edges", "handle", "level", "line", "most_noise_ms",
-        "muted", "noisy_ms", "quiet_ms", "since_ms", "still", "told", "which",
+        "before", "detector", "edge_ms", "edges", "given", "handle", "level", "line",
+        "most_noise_ms", "muted", "noisy_ms", "quiet_ms", "since_ms", "still", "which",
     )  # fmt: skip
 
     def __init__(
@@ -75,8 +75,8 @@ class Port:
         self.handle = handle
         self.which = which
         self.level: bool | None = None
-        #: The level that the detector was told, and the one before its last change.
-        self.told = self.before = False
+        #: The level that the detector was given, and the one before its last change.
+        self.given = self.before = False
         #: When the last edge came, and whether it was still before.
         self.edge_ms = -inf
         self.still = True
@@ -176,7 +176,7 @@ class Senses:
 
     def _first(self, port: Port, edge: Edge) -> list[Sensed]:
         """Take a line's level at boot: a switch reports it, beams and knock sensors keep it."""
-        port.level = port.told = port.before = edge.level
+        port.level = port.given = port.before = edge.level
         if port.line in self._beams:
             return self._passages.first(self._beams[port.line], edge.t_ms, edge.level)
         if port.line not in SWITCHES:
@@ -192,7 +192,7 @@ class Senses:
         port.edge_ms = t_ms
         if gap_ms > SPIKE_MS:
             port.still = gap_ms >= STILL_MS and not edge.resync
-            port.before = port.told
+            port.before = port.given
             if gap_ms > port.quiet_ms:
                 port.noisy_ms = t_ms + port.most_noise_ms
         if t_ms >= port.noisy_ms:
@@ -202,9 +202,9 @@ class Senses:
             self._last = port
             if t_ms - last.edge_ms <= SPIKE_MS:
                 return self._meet(last, port, t_ms)
-        if port.told is level:
+        if port.given is level:
             return self._tell(port, t_ms)
-        port.told = level
+        port.given = level
         return port.handle(port.which, t_ms, level)
 
     def _chatters(self, line: str) -> bool:
@@ -213,10 +213,10 @@ class Senses:
     def _tell(self, port: Port, t_ms: float) -> list[Sensed]:
         """Tell the detector the line's level, if it does not know it."""
         level = port.level is True
-        if port.told is level:
+        if port.given is level:
             self._end_spike(t_ms)
             return []
-        port.told = level
+        port.given = level
         return port.handle(port.which, t_ms, level)
 
     def _switch(self, line: str, t_ms: float, level: bool) -> list[Sensed]:
@@ -261,19 +261,19 @@ class Senses:
         if self._clear_ms == inf:
             events.append(Fault(t_ms, "LineInterference", INPUTS, True))
         self._clear_ms = t_ms + SWITCH_CALM_MS
-        if any(each.told is each.level for each in together if each.line in self._spiked):
+        if any(each.given is each.level for each in together if each.line in self._spiked):
             self._end_spike(t_ms)
         self._plan_unrest()
         return events
 
     def _take_back(self, port: Port, t_ms: float) -> list[Sensed]:
         """Let a line's detector forget the edge, and look later whether the level stands."""
-        told, port.told = port.told, port.before
+        given, port.given = port.given, port.before
         if port.line in SENSORS:
-            if told is not port.before:
+            if given is not port.before:
                 self._knocks.unpulse(SENSORS.index(port.line))
             return []
-        events = [] if told is port.before else port.handle(port.which, t_ms, port.before)
+        events = [] if given is port.before else port.handle(port.which, t_ms, port.before)
         if port.line == "door_contact":
             self._passages.door_edge(t_ms, True)  # until it is known, somebody may pass
         if port.line not in BUTTONS:
@@ -292,10 +292,10 @@ class Senses:
         for line in [line for line, due in self._spiked.items() if due <= t_ms]:
             del self._spiked[line]
             port = self._ports[line]
-            if port.told is not port.level:
+            if port.given is not port.level:
                 events += self._tell(port, t_ms)
             if line == "door_contact" and not self._contacts.chatters(line):
-                self._passages.door_edge(t_ms, port.told)
+                self._passages.door_edge(t_ms, port.given)
         if self._clear_ms <= t_ms:
             self._clear_ms = inf
             events.append(Fault(t_ms, "LineInterference", INPUTS, False))
@@ -349,8 +349,8 @@ class Senses:
             events += self._passages.distrust(beam, t_ms, t_ms + CALM_MS)
         elif port.line in SENSORS:
             events.append(Fault(t_ms, "LineChatter", port.line, False))
-        port.told = port.level is True
-        return events + port.handle(port.which, t_ms, port.told)
+        port.given = port.level is True
+        return events + port.handle(port.which, t_ms, port.given)
 
 
 def spiked(port: Port, lines: int) -> bool:

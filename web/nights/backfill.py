@@ -49,7 +49,7 @@ def read_answer(venue: str, payload: bytes) -> Answer:
     after, until, last = fields["after"], fields["until"], fields["newest"]
     if not 0 <= after <= until < LAST_SEQ or not 0 <= last < LAST_SEQ:
         raise ValueError("after, until and newest are no numbers of events")
-    return Answer(after, until, last, [_event(venue, told) for told in fields["events"]])
+    return Answer(after, until, last, [_event(venue, one) for one in fields["events"]])
 
 
 def _event(venue: str, fields: object) -> Event:

@@ -138,9 +138,9 @@ def parse(venue: str, name: str, payload: bytes) -> Event:
     return event_of(venue, name, json_object(payload))
 
 
-def event_of(venue: str, name: str, told: Mapping[str, Any]) -> Event:
+def event_of(venue: str, name: str, fields: Mapping[str, Any]) -> Event:
     """Return the event of a message's object, as `parse` does."""
-    seq, boot, t_ms = told.get("seq"), told.get("boot"), told.get("t_ms")
+    seq, boot, t_ms = fields.get("seq"), fields.get("boot"), fields.get("t_ms")
     if isinstance(seq, bool) or not isinstance(seq, int) or not 0 < seq < LAST_SEQ:
         raise ValueError("seq is no number of an event")
     if not isinstance(boot, str) or not re.fullmatch("[!-~]{1,64}", boot):
@@ -148,8 +148,8 @@ def event_of(venue: str, name: str, told: Mapping[str, Any]) -> Event:
     if not isinstance(t_ms, int | float) or not 0 <= t_ms < LAST_T_MS:
         raise ValueError("t_ms is no house time")
     keep = KEPT.get(name, {})
-    data = {key: kept(told[key]) for key, kept in keep.items() if key in told}
-    return Event(venue, boot, seq, float(t_ms), _wall_s(told.get("at")), name, data)
+    data = {key: kept(fields[key]) for key, kept in keep.items() if key in fields}
+    return Event(venue, boot, seq, float(t_ms), _wall_s(fields.get("at")), name, data)
 
 
 def _wall_s(at: object) -> float:

@@ -93,8 +93,10 @@ class Store:
 
     def add(self, event: Event) -> bool:
         """Take one event; return whether it is new. It lasts from `commit` on."""
-        self.expect([event[:2]])
-        run = self._runs[event[:2]]
+        key = event[:2]
+        if key not in self._runs:
+            self.expect([key])
+        run = self._runs[key]
         if any(part.first <= event.seq <= part.last for part in run.ranges):
             return False
         if event.venue == self._outbox_of:

@@ -101,9 +101,9 @@ class PageView:
         self_test: SelfTestPart,
         centre: Part | None = None,
     ) -> PageView:
-        """Join the parts; ``bookings`` is None without a calendar, ``centre`` for a bar of none,
-        and their places stay away.
+        """Join the parts; the place of a part that is None stays away.
 
+        ``bookings`` is None without a calendar, ``centre`` for a bar without a centre.
         A running self-test replaces the room's `announce`. What it left inside is asked for unless
         the room asks something itself.
         """
