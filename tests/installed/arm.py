@@ -55,8 +55,8 @@ RELEASE = """
 import sys
 sys.path.insert(0, "/usr/lib/backdoor/systemd")
 from installer.executor import Executor
-from installer.release import build
-print(build(Executor(False), "/usr/lib/backdoor/wheels", notify=True))
+from installer.release import NOTIFY, build
+print(build(Executor(False), "/usr/lib/backdoor/wheels", {NOTIFY}))
 """
 
 
