@@ -91,7 +91,7 @@ deb: dev
 	@$(BIN)/python systemd/deb/build.py $(ARGS)
 
 # A Debian in a container, made once and cached; needs mmdebstrap and systemd-container.
-SUITES := bookworm trixie
+SUITES ?= bookworm trixie
 test-installed: $(SUITES:%=test-installed-%)
 
 test-installed-%: dev
