@@ -50,14 +50,8 @@ MAGIC = (
     r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:"
     "{qemu}:FPC"
 )
-#: Makes the release of the unpacked package, as its postinst does, and prints where it is.
-RELEASE = """
-import sys
-sys.path.insert(0, "/usr/lib/backdoor/systemd")
-from installer.executor import Executor
-from installer.release import NOTIFY, build
-print(build(Executor(False), "/usr/lib/backdoor/wheels", {NOTIFY}))
-"""
+#: Makes the release there, from standard input: the Debian has nothing of the checkout yet.
+MAKE_RELEASE = Path(__file__).with_name("unpacked.py")
 
 
 def missing() -> str:
@@ -150,7 +144,7 @@ def release(suite: str, root: Path, packages: str = PACKAGES, hooks: tuple[str, 
     (root / "root/backdoor").mkdir()
     for command, text in (
         (("dpkg", "--unpack", "--force-depends", "/root/backdoor.deb"), None),
-        (("/usr/bin/python3", "-I", "-"), RELEASE),
+        (("/usr/bin/python3", "-I", "-", "/usr/lib/backdoor/systemd"), MAKE_RELEASE.read_text()),
     ):
         done = inside(root, *command, text=text)
         if done.returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tomllib
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,12 +213,9 @@ def test_environment_on_a_pi_sees_apts_packages_after_the_installation(ready: Pa
     assert "include-system-site-packages = true\n" in config
 
 
-@pytest.mark.parametrize(
-    ("pip", "offline"), [*((pip, False) for pip in HERE), (HERE[0], True)], indirect=["pip"]
-)
-def test_installer_installs_the_locked_versions_only(
-    pip: Path, checkout: Path, index: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
-) -> None:
+@pytest.fixture
+def installer(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The installer's modules over that checkout."""
     monkeypatch.syspath_prepend(ROOT / "systemd")
     from installer import executor, release
 
@@ -225,18 +224,43 @@ def test_installer_installs_the_locked_versions_only(
         (checkout / name / "__init__.py").touch()
     monkeypatch.setattr(release, "SOURCE", checkout)
     monkeypatch.setattr(release, "RELEASES", checkout / "releases")
-    if offline:
-        monkeypatch.delenv("PIP_FIND_LINKS")
-    # The one that has messages is made of its own lock, so it never is half of each.
-    lock = checkout / ("requirements-notify.lock" if offline else "requirements.lock")
+    return SimpleNamespace(executor=executor, release=release)
+
+
+def test_installer_installs_the_locked_versions_only(
+    pip: Path, checkout: Path, installer: Any
+) -> None:
+    lock = checkout / "requirements.lock"
     lock.write_text((checkout / "requirements-dev.lock").read_text())
-    worker = with_pip(executor.Executor, pip)
-    extras = {release.NOTIFY} if offline else ()
-    made = release.build(worker, str(index) if offline else None, extras)
-    assert release.can_notify(made) is offline
+    made = installer.release.build(with_pip(installer.executor.Executor, pip), None)
+    assert not installer.release.can_notify(made)
     assert installed(made / ".venv") == LOCKED
     assert "include-system-site-packages = false\n" in (made / ".venv/pyvenv.cfg").read_text()
-    assert (made / release.WHOLE).exists()
+    assert (made / installer.release.WHOLE).exists()
+
+
+@pytest.mark.parametrize("pip", HERE[:1], indirect=True)
+def test_package_makes_its_release_of_the_wheels_in_it(
+    pip: Path,
+    checkout: Path,
+    index: Path,
+    installer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """By the program of `make test-arm`, which finds out an hour later what is said here."""
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    index.rename(checkout / "wheels")
+    # The one that has messages is made of its own lock, so it never is half of each.
+    (checkout / "requirements-dev.lock").rename(checkout / "requirements-notify.lock")
+    worker = with_pip(installer.executor.Executor, pip)
+    monkeypatch.setattr(installer.executor, "Executor", lambda dry_run: worker)
+    monkeypatch.setattr("sys.argv", ["-", str(ROOT / "systemd")])
+    runpy.run_path(str(ROOT / "tests/installed/unpacked.py"))
+    made = Path(capfd.readouterr().out.split()[-1])
+    assert installer.release.can_notify(made)
+    assert installed(made / ".venv") == LOCKED
+    assert (made / installer.release.WHOLE).exists()
 
 
 #: What a system's Python packages may be: too old, half removed, of another name, or just broken.
@@ -261,20 +285,19 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("system", [False, True])
 @pytest.mark.parametrize("pip", HERE, indirect=True)
 def test_installer_depends_on_no_package_that_the_system_has(
-    pip: Path, checkout: Path, hostile: Path, monkeypatch: pytest.MonkeyPatch, system: bool
+    pip: Path,
+    checkout: Path,
+    installer: Any,
+    hostile: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    system: bool,
 ) -> None:
-    monkeypatch.syspath_prepend(ROOT / "systemd")
-    from installer import executor, release
-
-    (checkout / "controller").mkdir()
     (checkout / "controller/__init__.py").write_text("def main(): print('ours')")
     project = PYPROJECT + 'dependencies = ["cover>=1"]\nscripts.bar = "controller:main"\n'
     (checkout / "pyproject.toml").write_text(project)
     shutil.copy(checkout / "requirements-dev.lock", checkout / "requirements.lock")
-    monkeypatch.setattr(release, "SOURCE", checkout)
-    monkeypatch.setattr(release, "RELEASES", checkout / "releases")
-    worker = with_pip(executor.Executor, pip)
-    made = release.build(worker, None, {release.SYSTEM} if system else ())
+    worker = with_pip(installer.executor.Executor, pip)
+    made = installer.release.build(worker, None, {installer.release.SYSTEM} if system else ())
     assert installed(made / ".venv") == LOCKED
     sees = f"include-system-site-packages = {str(system).lower()}\n"
     assert sees in (made / ".venv/pyvenv.cfg").read_text()
