@@ -25,8 +25,8 @@ UNIT_DIR = Path("/etc/systemd/system")
 DATA = Path("/var/lib/backdoor-centre")
 USER = "backdoor-centre"
 UNITS = ("backdoor-centre", "backdoor-venues")
-#: As the shipped file has it, before the owner named his own.
-EXAMPLE = re.compile(r"\.example\b")
+#: Names that nobody has (RFC 2606), as in the shipped file: the owner puts his own in their place.
+EXAMPLE = re.compile(r"\.(example|invalid|test)$|(^|\.)example\.(com|net|org)$", re.IGNORECASE)
 
 
 def install(executor: Executor, options: Namespace) -> None:
@@ -59,13 +59,25 @@ def lacking(config: str) -> str:
     """Return what the owner has to do before the services can start; "" if nothing."""
     if not (machine.wants_centre(config) and machine.wants_postgres(config)):
         return f"{CONFIG}: fill in [centre] servers and [nights] database"
-    if EXAMPLE.search("".join(line.partition("#")[0] for line in config.splitlines())):
-        return f"{CONFIG}: put your own hosts in the place of those that end in .example"
+    examples = ", ".join(dict.fromkeys(filter(EXAMPLE.search, hosts(config))))
+    if examples:
+        return f"{CONFIG}: put your own hosts in the place of {examples}"
     if not CREDENTIALS.exists():
         return (
             f"{CREDENTIALS}: is missing; `backdoor centre bar add` writes it, on one of the nodes"
         )
     return ""
+
+
+def hosts(config: str) -> list[str]:
+    """Return the hosts that the configuration's text names: nodes, brokers and Postgres."""
+    found = []
+    for section, key in (("centre", "servers"), ("mqtt", "host"), ("nights", "database")):
+        value = machine.section(config, section).get(key, "")
+        for address in value if isinstance(value, list) else str(value).split(","):
+            place = str(address).rpartition("//")[2].rpartition("@")[2]
+            found.append(re.split("[:/?]", place)[0].rstrip("."))
+    return found
 
 
 def switch(executor: Executor, release: Path, lacks: str) -> None:

@@ -483,7 +483,7 @@ def test_centre_says_what_it_lacks_and_starts_once_it_has_it(
 ) -> None:
     pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)]
     said = machine.do(*INSTALL, "--centre-node")
-    assert "centre.toml: put your own hosts in the place of those that end in .example" in said
+    assert "centre.toml: put your own hosts in the place of n1.example," in said
     machine.do("backdoor", "centre", "bar", "add", "bar", "--out", "/root/bar.centre")
     centre.start_node(machine, tmp_path)
     centre.fill_in(machine, postgres)

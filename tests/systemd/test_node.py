@@ -55,12 +55,46 @@ def test_what_is_not_filled_in_is_named_and_nothing_starts(node: Any) -> None:
     install(node)
     assert node.CONFIG.read_text() == SHIPPED
     (note,) = node.executor.notes
-    assert note.startswith(f"{node.CONFIG}: put your own hosts in the place of those that end in")
+    wanted = "put your own hosts in the place of n1.example, n2.example, n3.example, db.example"
+    assert note.startswith(f"{node.CONFIG}: {wanted}. Then run this again")
     assert not [command for command in node.executor.ran if "enable" in command]
     assert (node.UNIT_DIR / "backdoor-centre.service").exists()
     node.CONFIG.write_text(OWN.replace("servers =", "# servers ="))
     assert "fill in [centre] servers and [nights] database" in node.lacking(node.CONFIG.read_text())
     assert node.lacking(OWN).startswith(f"{node.CREDENTIALS}: is missing")
+
+
+@pytest.mark.parametrize(
+    ("database", "example"),
+    [
+        ("db.example-bar.it/backdoor", False),
+        ("db.example.bars.net/backdoor", False),
+        ("my-example.com", False),
+        ("db.example.com.au:5432", False),
+        ("test@db.bars.net/my.test", False),
+        ("u:x.example@db1.bars.net,db2.bars.net/test", False),
+        ("latest/test", False),
+        ("db.example/backdoor", True),
+        ("DB.Example.:5432/backdoor", True),
+        ("example.com", True),
+        ("u:p@db.example.net:5432/backdoor", True),
+        ("db.bars.net,db.example.org/backdoor?sslmode=require", True),
+        ("db.invalid", True),
+        ("db.test", True),
+    ],
+)
+def test_names_that_nobody_has_are_examples_and_no_others(
+    node: Any, database: str, example: bool
+) -> None:
+    config = OWN.replace("backdoor:PASSWORD@db.bars.net/backdoor", database)
+    assert f"postgresql://{database}" in config
+    assert ("put your own hosts" in node.lacking(config)) is example
+
+
+def test_hosts_are_those_of_nodes_brokers_and_postgres(node: Any) -> None:
+    config = OWN.replace(".bars.net:4222", ".bars.test:4222").replace("n2.bars.net", "n2.invalid")
+    said = node.lacking(f"{config}\n# not.example")
+    assert said.endswith("the place of n1.bars.test, n2.bars.test, n3.bars.test, n2.invalid")
 
 
 def test_filled_in_it_starts_and_later_runs_leave_it(node: Any) -> None:
