@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from threading import Thread
 
 from controller.codec import encode, iso
 from controller.config.settings import CentreSettings, Config, NightsSettings
+from tests.support.nats import Node
 from web.centre.consumer import Consumer
 from web.centre.sender import Sender
 from web.nights import outbox
@@ -130,3 +132,32 @@ def come(database: str) -> list[Row]:
     with suppress(StoreError):
         return ranges(database)
     return []
+
+
+def before_joining(folder: Path, runs: Sequence[tuple[str, Sequence[int]]]) -> list[Row]:
+    """Let a bar without a centre live; return its numbers. Every third event is only counted."""
+    database = connect(str(folder / "bar.db"), writing=True)
+    try:
+        store = Store(database, {}, time.time)
+        for boot, seqs in runs:
+            for seq in seqs:
+                whole = event("bar", seq, boot)
+                store.add(whole if seq % 3 else whole._replace(name="door_closed", data={}))
+        store.commit()
+        return database.rows("SELECT venue, boot, first_seq, last_seq FROM seen ORDER BY 1, 2, 3")
+    finally:
+        database.close()
+
+
+def messages(node: Node) -> int:
+    """Return how many events the stream holds."""
+
+    async def ask() -> int:
+        import nats
+
+        client = await nats.connect(node.url)
+        found = await client.jetstream().stream_info("backdoor-events")
+        await client.close()
+        return found.state.messages
+
+    return asyncio.run(ask())

@@ -14,7 +14,7 @@ import random
 import uuid
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING
 
 from controller.config.settings import Config
@@ -165,24 +165,34 @@ class Sender:
 
     async def _send_all(self, database: Database, client: Client) -> None:
         while not self._stopping:
+            began_s = thread_time()
             found = self._first(database)
+            past = bool(found) and found[0][0] < 0
             if found:
                 # So many that it was away: others' fresh events go first.
-                late = len(found) == BATCH or found[0][0] < 0  # below zero: from before it joined
-                self._lane = wire.LATE if late else wire.FRESH
+                self._lane = wire.LATE if past or len(found) == BATCH else wire.FRESH
                 await self._send_patiently(client, [event for _, event in found])
                 outbox.acknowledged(database, [position for position, _ in found])
             if client.is_closed:
                 raise CentreError("the connection ended")
             self._say("")
-            if len(found) < BATCH:
+            if past:  # it may be years, and the page has the same processor: half of it
+                await self._pause(thread_time() - began_s, until_woken=False)
+            elif len(found) < BATCH:
                 await self._pause(LOOK_EVERY_S)
 
     def _first(self, database: Database) -> list[tuple[int, Event]]:
-        """Return what to send next. Read first, then hold: who commits holds before that."""
+        """Return what to send next. Read first, then hold: who commits holds before that.
+
+        The past waits for nothing: what is missing in it comes behind it.
+        """
         found = outbox.first(database, BATCH)
         hold = self._hold
-        return [one for one in found if hold is None or one[1].seq <= hold]
+        return [
+            (position, event)
+            for position, event in found
+            if hold is None or position < 0 or event.seq <= hold
+        ]
 
     async def _send_patiently(self, client: Client, events: list[Event]) -> None:
         """Send, and wait longer for the answer the next time if none came."""

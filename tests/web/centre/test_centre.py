@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
@@ -14,7 +13,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from controller.config.settings import CentreSettings
-from tests.support.centre import bar, centre, come, event, rows
+from tests.support.centre import bar, before_joining, centre, come, messages, rows
 from tests.support.nats import Node
 from tests.support.postgres import Postgres
 from tests.support.wait import HANGS_S, eventually
@@ -25,8 +24,7 @@ from web.centre.stream import ensure
 from web.centre.wire import Arrived
 from web.centre.writer import Writer, twins
 from web.nights import outbox
-from web.nights.database import Row, StoreError, connect
-from web.nights.store import Store
+from web.nights.database import StoreError, connect
 
 
 def test_events_of_two_bars_come_once_and_in_order(
@@ -219,35 +217,6 @@ async def publish(node: Node, subject: str, payload: bytes) -> None:
     client = await nats.connect(node.url)
     await client.publish(subject, payload)
     await client.close()
-
-
-def messages(node: Node) -> int:
-    """Return how many events the stream holds."""
-
-    async def ask() -> int:
-        import nats
-
-        client = await nats.connect(node.url)
-        found = await client.jetstream().stream_info("backdoor-events")
-        await client.close()
-        return found.state.messages
-
-    return asyncio.run(ask())
-
-
-def before_joining(folder: Path, runs: Sequence[tuple[str, Sequence[int]]]) -> list[Row]:
-    """Let a bar without a centre live; return its numbers. Every third event is only counted."""
-    database = connect(str(folder / "bar.db"), writing=True)
-    try:
-        store = Store(database, {}, time.time)
-        for boot, seqs in runs:
-            for seq in seqs:
-                whole = event("bar", seq, boot)
-                store.add(whole if seq % 3 else whole._replace(name="door_closed", data={}))
-        store.commit()
-        return database.rows("SELECT venue, boot, first_seq, last_seq FROM seen ORDER BY 1, 2, 3")
-    finally:
-        database.close()
 
 
 def test_bar_that_joins_sends_all_that_happened_before(
