@@ -40,6 +40,8 @@ BATCH = 2000
 #: A request for events lasts so long; NATS says meanwhile that it is there.
 ASKED_S = 10.0
 ALIVE_EVERY_S = 1.0
+#: Postgres takes nothing: it is asked again so often.
+WRITE_AGAIN_S = 1.0
 #: Silent for longer: the node is frozen or gone.
 SILENT_S = 5.0
 #: Stream and reader are looked at again: a lost node may be back and carry a copy.
@@ -59,6 +61,8 @@ class Consumer:
         self._stopping = False
         self._wake: Callable[[], object] = lambda: None
         self._problems = 0
+        #: Lanes whose events Postgres does not take now.
+        self._waiting: set[str] = set()
         self.problem = ""
         self.written = 0
         self._folder = Folder(config.nights.database, config.nights.keep_nights)
@@ -85,8 +89,7 @@ class Consumer:
 
         async def pause(seconds: float) -> None:
             self._alive()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), seconds)
+            await _pause(seconds, ended)
 
         await again(lambda: self._session(ended), self._say, lambda: self._stopping, pause)
 
@@ -119,31 +122,60 @@ class Consumer:
             while not self._stopping and time.monotonic() < look_s:
                 messages = await inbox.some(ended)
                 self._alive()
-                if messages:
-                    await self._write(client, messages, self._writers[lane])
+                arrived = self._read(messages)
+                while messages and not await self._written(client, messages, arrived, lane):
+                    await _pause(WRITE_AGAIN_S, ended)
+                    if self._stopping:
+                        return
+                    more = inbox.rest()
+                    messages += more
+                    arrived += self._read(more)
                 messages = []
-                self._say("")
+                if not self._waiting:
+                    self._say("")
         finally:
+            self._waiting.discard(lane)
             await inbox.close(messages)
 
-    async def _write(self, client: Client, messages: list[Msg], writer: Writer) -> None:
-        """Write what came and acknowledge it."""
-        arrived = [one for one in map(self._read, messages) if one is not None]
-        new = await asyncio.to_thread(writer.write, arrived)
-        self.written += new
-        for message in messages:
-            await client.publish(message.reply, b"+ACK")
+    async def _written(
+        self, client: Client, messages: list[Msg], arrived: list[Arrived], lane: str
+    ) -> bool:
+        """Write what came and acknowledge it; return whether Postgres took it.
 
-    def _read(self, message: Msg) -> Arrived | None:
-        """Return what a message holds; one that makes no sense is named in the log and left out."""
+        What it did not take stays here: given back it would come again at once, and what NATS sends
+        to a connection that ends in that moment comes to nobody for `stream.WRITTEN_S`.
+        """
+        self._alive()
+        if client.is_closed:
+            raise CentreError("the connection ended")
         try:
-            came_s = _came_s(message.reply)
-            return wire.read(self._prefix, message.subject, message.data, came_s)
-        except (ValueError, RecursionError) as error:
-            self._problems += 1
-            if self._problems <= NAMED_PROBLEMS:
-                log.warning("centre: %s: left out, %s", message.subject, error)
-        return None
+            self.written += await asyncio.to_thread(self._writers[lane].write, arrived)
+            self._waiting.discard(lane)
+        except StoreError as error:
+            self._waiting.add(lane)
+            self._say(str(error))
+        answer = b"+WPI" if lane in self._waiting else b"+ACK"  # in progress: NATS goes on waiting
+        for message in messages:
+            await client.publish(message.reply, answer)
+        return lane not in self._waiting
+
+    def _read(self, messages: Sequence[Msg]) -> list[Arrived]:
+        """Return what messages hold; one that makes no sense is named in the log and left out."""
+        arrived = []
+        for message in messages:
+            try:
+                came_s = _came_s(message.reply)
+                arrived.append(wire.read(self._prefix, message.subject, message.data, came_s))
+            except (ValueError, RecursionError) as error:
+                self._problems += 1
+                if self._problems <= NAMED_PROBLEMS:
+                    log.warning("centre: %s: left out, %s", message.subject, error)
+        return arrived
+
+
+async def _pause(seconds: float, ended: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), seconds)
 
 
 def _came_s(reply: str) -> float:
@@ -229,9 +261,11 @@ class _Inbox:
     async def _wait(self, ended: asyncio.Event) -> None:
         self._come.clear()
         waits = [asyncio.ensure_future(one.wait()) for one in (self._come, ended)]
-        await asyncio.wait(waits, timeout=ALIVE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-        for one in waits:
-            one.cancel()
+        try:
+            await asyncio.wait(waits, timeout=ALIVE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
 
 
 class Folder:

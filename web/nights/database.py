@@ -261,9 +261,10 @@ class _Postgres:
             self._db.close()
 
     def _problem(self, error: Exception) -> StoreError:
-        # libpq's words may repeat the address, but never its password.
+        # libpq's words may repeat the address, but never its password. The first line says what is
+        # wrong, but of a host with several addresses, which it only announces.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        why = lines[-1] if lines else type(error).__name__
+        why = next((one for one in lines if not one.endswith(":")), type(error).__name__)
         return StoreError(
             f"[nights] database: {self.name}: {why}; is the server there, and the user allowed?"
         )

@@ -116,29 +116,87 @@ def test_batch_whose_answer_was_lost_is_not_there_twice(
     assert messages(node) == 10
 
 
-def test_events_that_a_consumer_cannot_write_are_given_back_with_those_behind_them(
-    tmp_path: Path, node: Node, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else those that it has received, and has not looked at, would wait for half a minute."""
+@pytest.fixture
+def postgres_away(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Postgres takes nothing until this is set; NATS waits an hour for what is at a consumer."""
     monkeypatch.setattr(stream, "WRITTEN_S", 3600)
+    back, write = Event(), Writer.write
+
+    def refused(writer: Writer, arrived: Sequence[Arrived]) -> int:
+        if not back.is_set():
+            raise StoreError("the server went away")
+        return write(writer, arrived)
+
+    monkeypatch.setattr(Writer, "write", refused)
+    return back
+
+
+def test_events_that_postgres_does_not_take_are_written_when_it_is_back(
+    tmp_path: Path, node: Node, postgres: Postgres, postgres_away: Event
+) -> None:
+    """They stay at the consumer, which says so to NATS; none is given to another meanwhile."""
     database = postgres.new_database()
-    go, write = Event(), Writer.write
-
-    def fails_once(writer: Writer, arrived: Sequence[Arrived]) -> int:
-        if go.is_set():
-            return write(writer, arrived)
-        assert go.wait(HANGS_S)
-        raise StoreError("the server went away")
-
-    monkeypatch.setattr(Writer, "write", fails_once)
-    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]):
+    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]) as consumer:
         one.happen([1])
         one.start()
         eventually(lambda: asyncio.run(received(node)) == 1)
         one.happen([2])
         eventually(lambda: asyncio.run(received(node)) == 2)
-        go.set()
+        assert asyncio.run(held(node)) == {1, 2}
+        eventually(lambda: consumer.problem == "the server went away")
+        postgres_away.set()
         eventually(lambda: come(database) == [("bar", "b1", 1, 2)])
+        eventually(lambda: not consumer.problem)
+
+
+def test_events_that_a_consumer_has_not_written_are_given_back_when_it_ends(
+    tmp_path: Path, node: Node, postgres: Postgres, postgres_away: Event
+) -> None:
+    """Else they would wait for half a minute until NATS gives them to another."""
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url]) as one:
+        with centre(database, [node.url]):
+            one.happen([1])
+            one.start()
+            eventually(lambda: asyncio.run(received(node)) == 1)
+        postgres_away.set()
+        with centre(database, [node.url]):
+            eventually(lambda: come(database) == [("bar", "b1", 1, 1)])
+
+
+def test_node_that_goes_while_postgres_is_away(
+    tmp_path: Path,
+    node: Node,
+    postgres: Postgres,
+    postgres_away: Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "WRITTEN_S", 2)
+    database = postgres.new_database()
+    with bar(tmp_path, [node.url]) as one, centre(database, [node.url]) as consumer:
+        one.happen([1])
+        one.start()
+        eventually(lambda: consumer.problem == "the server went away")
+        node.kill()
+        eventually(lambda: consumer.problem != "the server went away")
+        node.start()
+        postgres_away.set()
+        eventually(lambda: come(database) == [("bar", "b1", 1, 1)])
+
+
+async def held(node: Node) -> set[int]:
+    """Return the places in the stream of which a consumer says that it works on them."""
+    client = await connect_nats(CentreSettings(servers=(node.url,)), node.url, "test")
+    found: set[int] = set()
+    try:
+        said = await client.subscribe("$JS.ACK.>")
+        while len(found) < 2:
+            message = await said.next_msg(HANGS_S)
+            if message.data == b"+WPI":
+                found.add(int(message.subject.split(".")[5]))
+    finally:
+        await close(client)
+    return found
 
 
 async def received(node: Node) -> int:
