@@ -63,8 +63,9 @@ def read_trace(text: Iterable[str], name: str) -> list[Row]:
     reader = csv.reader(text)
     rows: list[Row] = []
     try:
-        if next(reader, None) != HEADER.split(","):
-            raise ValueError(f"the first line must be {HEADER}")
+        header = ",".join(next(reader, []))
+        if header != HEADER:
+            raise ValueError(f'the first line must be {HEADER}, got "{header[:40]}"')
         last_ms = 0.0
         for fields in reader:
             row = _row(fields, last_ms)
@@ -96,7 +97,9 @@ def _time(field: str, last_ms: float) -> float:
         t_ms = float(field)
     except ValueError:
         raise ValueError(f't_ms must be a number of milliseconds, got "{field}"') from None
-    if not 0 <= t_ms <= LAST_MS or math.isnan(t_ms):
+    if t_ms > LAST_MS:
+        raise ValueError(f't_ms must be at most {LAST_MS:g}, a hundred years, got "{field}"')
+    if not t_ms >= 0:  # so NaN is none either
         raise ValueError(f't_ms must be 0 or more, got "{field}"')
     if t_ms < last_ms:
         raise ValueError(f"t_ms must not go back, got {field} after {last_ms:g}")
@@ -108,6 +111,8 @@ def _command_number(line: str, field: str) -> int:
     if name not in COMMANDS:
         raise ValueError(f'unknown command "{line}"; known are {", ".join(COMMANDS)}')
     try:
+        if not field.isascii() or "_" in field:
+            raise ValueError
         return int(field if COMMANDS[name] else field or "0")
     except ValueError:
         raise ValueError(f'the number of {line} must be whole, got "{field}"') from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import signal
 import sys
 import tempfile
@@ -30,6 +31,17 @@ config_option = click.option(
 set_option = click.option(
     "--set", "sets", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one key; repeatable."
 )
+
+
+class Finite(click.FloatRange):
+    """A number in a range; NaN, which click lets through, is in none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number, or fail with its option's name."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 def _config(path: str | None, sets: tuple[str, ...]) -> Config:
@@ -86,10 +98,18 @@ def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> No
         if svg is not None:
             Path(svg).write_text(drawn(config.lines), encoding="utf-8")
     click.echo("\n".join(table(config.lines)))
-    counted = "by beams" if config.rules.beams else "by the bartender"
-    click.echo(f"{config.rules.capacity} guests at most, counted {counted}; the file is right")
+    click.echo(f"{_in_words(config)}; the file is right")
+    if not config.lines:
+        click.echo("warning: no line is wired: take the # away from what you wired, below [lines]")
     for text in _not_in_force(config):
         click.echo(f"warning: {text}")
+
+
+def _in_words(config: Config) -> str:
+    """Return what an owner reads at a glance; a time in the wrong unit stands out."""
+    counted = "by beams" if config.rules.beams else "by the bartender"
+    stay = f"{config.rules.session_ms / 60_000:g} min for each party"
+    return f"{config.rules.capacity} guests at most, {stay}, counted {counted}"
 
 
 def _not_in_force(config: Config) -> Sequence[str]:
@@ -166,9 +186,9 @@ def _moment(text: str) -> float:
     try:
         clock = time.fromisoformat(text) if len(text) <= len("21:30:15") else None
         moment = datetime.fromisoformat(text) if clock is None else datetime.combine(now, clock)
-    except ValueError:
+        moment = moment.astimezone()  # fails at the ends of the calendar
+    except (ValueError, OverflowError):
         raise Problem(f'--trace: must be a time like 21:30 or ISO 8601, got "{text}"') from None
-    moment = moment.astimezone()
     passed = clock is None or moment <= now
     return (moment if passed else moment - timedelta(days=1)).timestamp()
 
@@ -285,7 +305,13 @@ def nights(path: str | None, sets: tuple[str, ...], form: str | None, **asked: s
 @main.command("self-test")
 @config_option
 @set_option
-@click.option("--seconds", "limit_s", default=60.0, type=click.FloatRange(0.1, 86_400.0))
+@click.option(
+    "--seconds",
+    "limit_s",
+    default=60.0,
+    type=Finite(0.1, 86_400.0),
+    help="How long each wire is waited for (default 60).",
+)
 @click.option("--watch", is_flag=True, help="Show all lines live, till Ctrl-C or the end.")
 @click.option("--learn", default="", metavar="NAME", help="Take down the rhythm of a regular.")
 def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
@@ -428,7 +454,7 @@ def notify(path: str | None, sets: tuple[str, ...], testing: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the page (default 8080).")
 @click.option("--mqtt", "broker", metavar="HOST[:PORT]", help="Put a real broker in between.")
 @click.option("--trace", type=click.Path(), help="Play a trace on the simulated pins.")
-@click.option("--speed", default=1.0, type=click.FloatRange(0.1, 100_000), help="Clock speed.")
+@click.option("--speed", default=1.0, type=Finite(0.1, 100_000), help="Clock speed.")
 @click.option("--inside", default=0, type=click.IntRange(0, 99), help="Guests inside at the start.")
 @click.option("--lan", is_flag=True, help="Let phones on the local network open the page.")
 def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: Any) -> None:

@@ -4,19 +4,16 @@ section.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.config.types import ValueType, flag, text, whole
+from controller.config.types import ValueType, flag, is_host_name, is_ipv6, text, whole
 
 #: ``host``, ``host:port`` and ``[::1]:port``; an IPv6 address without brackets has no port.
 _WITH_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)", re.ASCII)
 _LAST_PORT = 65535
-#: Of DNS, with the dot at its end.
-_LONGEST_NAME = 254
 _ALONE = "must be the host alone: port, username, password and tls are keys of their own"
 _KEYS: Mapping[str, ValueType] = {
     "host": text,
@@ -131,7 +128,7 @@ def _host_problem(host: str, *, fixed: bool = False) -> Iterator[str]:
     name = found[1] if found else host
     if _is_url(host):
         yield _ALONE
-    elif not (_is_ipv6(name) if set(name) & set(":[]") else _is_name(name)):
+    elif not (is_ipv6(name) if set(name) & set(":[]") else is_host_name(name)):
         yield f"{host} is no host"
     elif found and not 0 < int(found[2]) <= _LAST_PORT:
         yield f"the port of {host} must be from 1 to {_LAST_PORT}"
@@ -139,23 +136,6 @@ def _host_problem(host: str, *, fixed: bool = False) -> Iterator[str]:
 
 def _is_url(host: str) -> bool:
     return "/" in host or "@" in host
-
-
-def _is_name(host: str) -> bool:
-    """Whether it can be asked for: a name whose parts are too long or empty can't be encoded."""
-    try:
-        encoded = host.encode("idna")
-    except UnicodeError:
-        return False
-    return len(encoded) <= _LONGEST_NAME and b" " not in encoded
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        ipaddress.IPv6Address(host[1:-1] if host[0] + host[-1] == "[]" else host)
-    except ValueError:
-        return False
-    return True
 
 
 def _reads(kind: ValueType, value: object) -> bool:

@@ -146,8 +146,7 @@ class _Reader:
     def _section(self, section: str, part: object, groups: dict[str, dict[str, Any]]) -> None:
         keys = {key.name: key for key in KEYS if key.section == section}
         if not keys:
-            sections = sorted({key.section for key in KEYS} | {"lines"})
-            self._add_problem(section, "", f"unknown section{_suggestion(section, sections)}")
+            self._add_problem(section, "", _unknown_section(section, part))
         elif not isinstance(part, dict):
             self._add_problem(section, "", f"must be a section, got {_as_json(part)}")
         else:
@@ -268,6 +267,15 @@ class _Reader:
         self._problems.append(f"{source}: {place}: {problem}")
 
 
+def _unknown_section(section: str, part: object) -> str:
+    """Return what is wrong with it; a key above the first section looks like one."""
+    homes = [key.section for key in KEYS if key.name == section]
+    if homes and not isinstance(part, dict):
+        return f"stands in no section; move it below {' or '.join(f'[{home}]' for home in homes)}"
+    sections = sorted({key.section for key in KEYS} | {"lines"})
+    return f"unknown section{_suggestion(section, sections)}"
+
+
 def _line_problems(wanted: Mapping[str, object]) -> Iterator[str]:
     """Yield what is wrong with a line's wiring."""
     checks = {
@@ -280,7 +288,7 @@ def _line_problems(wanted: Mapping[str, object]) -> Iterator[str]:
             yield f"unknown key {key}{_suggestion(key, checks)}"
             continue
         legal, expected = checks[key]
-        if isinstance(value, bool) or value not in legal:
+        if isinstance(value, bool | float) or value not in legal:
             yield f"{key} must be {expected}, got {_as_json(value)}"
 
 

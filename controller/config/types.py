@@ -5,15 +5,18 @@ Times are seconds when they are plain numbers, or text with a unit (``"2 h"``, `
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from controller.config.notify import KINDS, is_quiet_hours, read_channels
 
 #: What a calendar's address may begin with (``webcal`` is how a phone's calendar writes https).
 CALENDAR_SCHEMES = ("https", "http", "webcal", "webcals")
+#: Of DNS, with the dot at its end.
+LONGEST_NAME = 254
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*", re.ASCII)
 
@@ -45,7 +48,8 @@ def seconds(low: float, high: float, unit: str = "s", *, scale: float = 1000.0) 
             raise ValueError
         return round(length_s * scale, 6)
 
-    return ValueType(f"{low:g} to {high:g} {unit}", read, known=True)
+    alone = "" if unit == "s" else f' like "{high:g} {unit}"; a number alone is seconds'
+    return ValueType(f"{low:g} to {high:g} {unit}{alone}", read, known=True)
 
 
 def _length_s(value: object) -> float:
@@ -196,28 +200,69 @@ def _file_name(value: object) -> str:
     found = _text(value)
     if not found.strip() or found.rstrip()[-1] == "/" or found.rpartition("/")[2] in (".", ".."):
         raise ValueError
+    if found[0] == "~":  # the shell's word: here it would be a folder of that name
+        raise ValueError
     return found
 
 
-def _calendar(value: object) -> str:
-    """Read a file, or an address that has a scheme of the web, a host and no odd port."""
+def _check_url(address: str, schemes: Sequence[str]) -> None:
+    """Raise ValueError unless it has one of the schemes, a host and no odd port."""
     from urllib.parse import urlsplit
 
+    parts = urlsplit(address)  # ValueError: a bracket that is not closed
+    host = parts.hostname or ""
+    if parts.scheme not in schemes or not host or parts.port == 0 or " " in host:
+        raise ValueError
+    host.encode("idna")  # UnicodeError, a ValueError: a part that is empty or too long
+
+
+def _calendar(value: object) -> str:
+    """Read a file or an address."""
     found = _text(value)
     scheme = found.strip().partition(":")[0].lower()
     if "://" in found or scheme in CALENDAR_SCHEMES:
-        parts = urlsplit(found.strip())  # ValueError: a bracket that is not closed
-        host = parts.hostname or ""
-        if parts.scheme not in CALENDAR_SCHEMES or not host or parts.port == 0 or " " in host:
-            raise ValueError
-        host.encode("idna")  # UnicodeError, a ValueError: a part that is empty or too long
+        _check_url(found.strip(), CALENDAR_SCHEMES)
     elif found and not found.strip():
         raise ValueError
     return found
 
 
+def _web_address(value: object) -> str:
+    found = _text(value)
+    if found:
+        _check_url(found, ("http", "https"))
+    return found
+
+
+def is_host_name(host: str) -> bool:
+    """Whether it can be asked for: a name whose parts are too long or empty can't be encoded."""
+    try:
+        encoded = host.encode("idna")
+    except UnicodeError:
+        return False
+    return len(encoded) <= LONGEST_NAME and b" " not in encoded
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether it is an IPv6 address, with or without brackets."""
+    try:
+        ipaddress.IPv6Address(host[1:-1] if host[0] + host[-1] == "[]" else host)
+    except ValueError:
+        return False
+    return True
+
+
+def _listen_host(value: object) -> str:
+    found = _text(value)
+    if found and not (is_ipv6(found) if ":" in found else is_host_name(found) and "/" not in found):
+        raise ValueError
+    return found
+
+
+web_address = ValueType('"" or an address like "http://backdoor.local:8080"', _web_address)
+listen_host = ValueType('an address of this machine like "0.0.0.0" or "127.0.0.1"', _listen_host)
 flag = ValueType("true or false", _flag, known=True)
-file_name = ValueType("the name of a file, of at most 255 characters", _file_name)
+file_name = ValueType("the name of a file, in full and of at most 255 characters", _file_name)
 calendar = ValueType(
     'a file, "" or an address like "https://host/private.ics" or "webcal://host/private.ics"',
     _calendar,

@@ -109,13 +109,20 @@ def test_set_reaches_the_decoder() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "x.csv:1: the first line must be t_ms,line,level"),
-        ("time,pin,value\n", "x.csv:1: the first line must be t_ms,line,level"),
+        ("", 'x.csv:1: the first line must be t_ms,line,level, got ""'),
+        (
+            "time,pin,value\n",
+            'x.csv:1: the first line must be t_ms,line,level, got "time,pin,value"',
+        ),
         ("1,beam_outer\n", "x.csv:2: must have 3 fields (t_ms,line,level), has 2"),
         ("abc,beam_outer,1\n", 'x.csv:2: t_ms must be a number of milliseconds, got "abc"'),
         ("nan,beam_outer,1\n", 'x.csv:2: t_ms must be 0 or more, got "nan"'),
         ("-1,beam_outer,1\n", 'x.csv:2: t_ms must be 0 or more, got "-1"'),
-        ("1e300,beam_outer,1\n", 'x.csv:2: t_ms must be 0 or more, got "1e300"'),
+        (
+            "1e300,beam_outer,1\n",
+            'x.csv:2: t_ms must be at most 3.2e+12, a hundred years, got "1e300"',
+        ),
+        ("1,cmd:set_count,1_0\n", 'x.csv:2: the number of cmd:set_count must be whole, got "1_0"'),
         ("5,beam_outer,1\n4,beam_outer,0\n", "x.csv:3: t_ms must not go back, got 4 after 5"),
         ("1,beam_middle,1\n", 'x.csv:2: unknown line "beam_middle"'),
         ("1,strike,1\n", 'x.csv:2: unknown line "strike"'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -82,8 +83,8 @@ def parse_span(text: str) -> Span:
     )
     for form, kind, day in forms:
         if re.fullmatch(form, text, re.ASCII):
-            found = date.fromisoformat(day.format(text))
-            if not YEARS[0] <= found.year <= YEARS[1]:
-                break
-            return _of(kind, found)
+            with suppress(ValueError):  # there is no 13th month
+                found = date.fromisoformat(day.format(text))
+                if YEARS[0] <= found.year <= YEARS[1]:
+                    return _of(kind, found)
     raise ValueError(f'"{text}" is no night (2026-11-25), week (2026-W48), month or year')

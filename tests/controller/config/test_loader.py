@@ -56,7 +56,16 @@ def test_wrong_duration_names_file_section_key_range_and_value() -> None:
         ("mqtt", "prefix", "a/#", "must be a topic without"),
         ("mqtt", "port", 70000, "must be a whole number from 1 to 65535"),
         ("web", "tls_cert", "x.pem", "goes with tls_key"),
-        ("web", "host", "a\nb", "must be text"),
+        ("house", "session_length", 2, 'min like "1440 min"; a number alone is seconds, got 2'),
+        ("web", "host", "a\nb", "must be an address of this machine like"),
+        ("web", "host", "http://backdoor.local", "must be an address of this machine like"),
+        ("notify", "answer_host", "a..b", "must be an address of this machine like"),
+        ("web", "public_url", "backdoor.local", 'must be "" or an address like "http://'),
+        ("web", "public_url", "http://[::1", 'must be "" or an address like "http://'),
+        ("web", "venue_url", "{venue}.local", 'must be "" or an address like "http://'),
+        ("notify", "answer_url", "http://:8090", 'must be "" or an address like "http://'),
+        ("space", "logo", "logo.png", 'must be "" or an address like "http://'),
+        ("journal", "path", "~/journal.db", "must be the name of a file, in full"),
         ("web", "venues", "#", 'must be "" or "+", got "#"'),
         ("book", "open", ["Monday 18-1"], 'must be a list of hours like ["Mon-Sat 18:00-01:00"]'),
         ("book", "timezone", "Rome", 'must be "" or a time zone like "Europe/Rome", got "Rome"'),
@@ -77,7 +86,12 @@ def test_wrong_duration_names_file_section_key_range_and_value() -> None:
         ("book", "url", "webcal:", "got something else"),
         ("book", "url", "file:///srv/private.ics", "got something else"),
         ("book", "url", "  ", "got something else"),
-        ("journal", "path", "", 'must be the name of a file, of at most 255 characters, got ""'),
+        (
+            "journal",
+            "path",
+            "",
+            'must be the name of a file, in full and of at most 255 characters, got ""',
+        ),
         ("journal", "path", "/var/lib/backdoor/", "must be the name of a file"),
         ("journal", "path", "..", "must be the name of a file"),
         ("web", "secret_file", "", "must be the name of a file"),
@@ -91,6 +105,7 @@ def test_wrong_duration_names_file_section_key_range_and_value() -> None:
             'a list of addresses like ["tls://centre1.example:4222"]',
         ),
         ("lines", "strike", 99, "pin must be a BCM pin from 0 to 27, got 99"),
+        ("lines", "strike", 16.0, "pin must be a BCM pin from 0 to 27, got 16.0"),
         ("lines", "strike", {"pin": 16, "pul": "up"}, 'unknown key pul; did you mean "pull"?'),
         ("lines", "strike", {"pin": 16, "active": "on"}, 'active must be "high" or "low"'),
         ("lines", "strike", 5, "would open the door; use GPIO 9 to 27"),
@@ -151,6 +166,10 @@ def test_unknown_sections_and_sections_of_wrong_type() -> None:
     assert 'backdoor.toml: [hous]: unknown section; did you mean "house"?' in found
     assert "backdoor.toml: [door]: must be a section, got 3" in found
     assert "backdoor.toml: [lines]: must be a section, got []" in found
+    assert problems({"capacity": 4, "language": "it"}) == (
+        "backdoor.toml: [capacity]: stands in no section; move it below [house]",
+        "backdoor.toml: [language]: stands in no section; move it below [web] or [notify]",
+    )
     assert any(
         problem.startswith("backdoor.toml: [zzz]: unknown section; known are") for problem in found
     )

@@ -1,0 +1,51 @@
+"""The command line, as a user who mistypes meets it: a sentence and an exit code, no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from controller.cli.main import main
+
+
+def backdoor(*args: str) -> Result:
+    return CliRunner().invoke(main, args)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    file = tmp_path / "backdoor.toml"
+    file.write_text('[pins]\nfactory = "mock"\n')
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["demo", "--speed", "nan"], "nan is not a number"),
+        (["self-test", "--seconds", "nan"], "nan is not a number"),
+        (["journal", "--trace", "0001-01-01", "21:30"], '--trace: must be a time like 21:30'),
+        (["journal", "--trace", "21:30", "9999-12-31T23:59:59-14:00"], "--trace: must be a time"),
+        (["nights", "2026-13"], '"2026-13" is no night'),
+        (["nights", "2026-W54"], '"2026-W54" is no night'),
+        (["nights", "0000"], '"0000" is no night'),
+        (["nights", "2026-02-30"], '"2026-02-30" is no night'),
+    ],
+)  # fmt: skip
+def test_value_that_is_none_is_named_with_the_way_out(
+    args: list[str], says: str, config: str
+) -> None:
+    done = backdoor(*args, "--config", config)
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+
+
+def test_check_config_says_how_long_a_party_stays_and_that_nothing_is_wired(config: str) -> None:
+    done = backdoor("check-config", "--config", config, "--set", "house.session_length=120")
+    assert done.exit_code == 0
+    assert "4 guests at most, 2 min for each party, counted by the bartender" in done.stdout
+    assert "warning: no line is wired: take the # away" in done.stdout
+    wired = backdoor("check-config", "--config", config, "--set", "lines.hatch_knock=17")
+    assert "no line is wired" not in wired.stdout
