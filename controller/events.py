@@ -250,6 +250,8 @@ class Command:
     age_s: float | None = None
     #: What `undo` takes back: the id of that command; without it ``number`` counts from the newest.
     undoes: str = ""
+    #: What of it is `Malformed`: the key, and what it must be.
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,8 @@ class Answer:
     id: str
     ok: bool
     reason: Reason | None = None
+    #: What of it is `Malformed`: the key, and what it must be.
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,9 +145,9 @@ class Inbox:
 
     def _checked(self, name: str, message: Message, now: Now) -> Command:
         payload = self._payload(message.payload)
-        if payload is None:
+        if isinstance(payload, str):
             id_ = _readable_id(message.payload)
-            return Command(now.t_ms, name, id=id_, refusal=Reason.MALFORMED)
+            return Command(now.t_ms, name, id=id_, refusal=Reason.MALFORMED, detail=payload)
         refusal = self._refusal(name, message, payload, now)
         cause = payload.cause if payload.cause in CAUSES else "mqtt"
         self._hear_clock(cause, message, payload, now)
@@ -162,16 +162,22 @@ class Inbox:
             by=_name(payload.by),
             age_s=self._age_s(refusal, payload, now),
             undoes=payload.undoes or "",
+            detail=_detail(name, payload) if refusal is Reason.MALFORMED else "",
         )
 
-    def _payload(self, raw: bytes) -> _Payload | None:
+    def _payload(self, raw: bytes) -> _Payload | str:
+        """Return the keys of a command, or what is wrong with it."""
         if len(raw) > PAYLOAD_LIMIT:
-            return None
+            return f"longer than {PAYLOAD_LIMIT} bytes"
         try:
             payload = self._decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return payload if 0 < len(payload.id) <= 64 and payload.id.isprintable() else None
+        except msgspec.DecodeError as error:  # it names the key, and never what stands there
+            return str(error)
+        except (UnicodeDecodeError, RecursionError):
+            return "not UTF-8, or brackets in brackets without end"
+        if not 0 < len(payload.id) <= 64 or not payload.id.isprintable():
+            return "id must have 1 to 64 printable characters"
+        return payload
 
     def _refusal(self, name: str, message: Message, payload: _Payload, now: Now) -> Reason | None:
         issued_s = _timestamp_s(payload.issued_at)
@@ -219,6 +225,13 @@ class Inbox:
             return Reason.NOT_PERMITTED_AT_THIS_TIME
         self._seen[id_] = now.t_ms
         return None
+
+
+def _detail(name: str, payload: _Payload) -> str:
+    """Return which key of a malformed command makes no sense, and what it must be."""
+    if _timestamp_s(payload.issued_at) is None:
+        return "issued_at must be ISO 8601 with an offset, or seconds since 1970"
+    return f"{REFERENCES[name]} must be the id of what it is about, from the snapshot"
 
 
 def _number(name: str, payload: _Payload) -> int | None:

@@ -195,6 +195,8 @@ def status(topics: Topics, word: str) -> Message:
 def result(topics: Topics, answer: Answer) -> Message:
     """Return the answer to a command; its id is null if it could not be read."""
     body = {"id": answer.id or None, "ok": answer.ok, "reason": answer.reason}
+    if answer.detail:
+        body["detail"] = answer.detail
     return Message(topics("result"), encode(body), qos=1)
 
 

@@ -25,6 +25,15 @@ from controller.rules.session import start_session
 from controller.rules.state import Grant, RuleSettings, State, lock_fault, promised_max
 from controller.rules.transition import UNDOABLE, Transition
 
+#: What the number of a command must be.
+NUMBERS = {
+    "access_door": "party must be 1 or more",
+    "set_count": f"count must be a whole number from 0 to {people.MOST_PEOPLE}",
+    "report_wrong": f"count must be a whole number from 0 to {people.MOST_PEOPLE}",
+    "answer_question": "came must be one of the question's answers",
+    "ring_chime": f"tone must be {' or '.join(TONES)}",
+}
+
 
 def handle_command(transition: Transition, command: Command) -> None:
     """Do what was asked, or refuse: a refusal is noted and answered with its reason."""
@@ -37,7 +46,16 @@ def handle_command(transition: Transition, command: Command) -> None:
     if command.by:
         transition.sign_notes(before, command.by)
     if command.id or command.refusal is not None:
-        transition.effects.append(Answer(command.id, reason is None, reason))
+        transition.effects.append(
+            Answer(command.id, reason is None, reason, _detail(command, reason))
+        )
+
+
+def _detail(command: Command, reason: Reason | None) -> str:
+    """Return what of a malformed command is wrong: for the author of whatever sent it."""
+    if reason is not Reason.MALFORMED:
+        return ""
+    return command.detail or NUMBERS.get(command.name, "")
 
 
 def _do(transition: Transition, command: Command) -> Reason | None:

@@ -68,6 +68,34 @@ def test_command_keeps_the_name_of_a_phone_and_nothing_else(by: object, kept: st
     assert (command.by, command.refusal) == (kept, None)
 
 
+@pytest.mark.parametrize(
+    ("raw", "detail"),
+    [
+        (b"x", "JSON is malformed: invalid character (byte 0)"),
+        (b'{"issued_at": 1}', "Object missing required field `id`"),
+        (b'{"id": 5, "issued_at": 1}', "Expected `str`, got `int` - at `$.id`"),
+        (b'{"id": "a", "issued_at": 1, "party": "2"}', "got `str` - at `$.party`"),
+        (b'{"id": "", "issued_at": 1}', "id must have 1 to 64 printable characters"),
+        (b'{"id": "a", "issued_at": "noon"}', "issued_at must be ISO 8601 with an offset"),
+        (b'{"id": "a", "issued_at": "2026-11-26T11:00:00"}', "issued_at must be ISO 8601"),
+        (b'{"id": "\xff", "issued_at": 1}', "UTF-8"),
+        (b'{"id": "a", "x": ' + b"[" * 9999, "brackets in brackets without end"),
+        (b" " * (PAYLOAD_LIMIT + 1), f"longer than {PAYLOAD_LIMIT} bytes"),
+    ],
+)
+def test_malformed_command_says_which_key_and_what_it_must_be(raw: bytes, detail: str) -> None:
+    command = take(raw=raw)
+    assert command.refusal == Reason.MALFORMED
+    assert detail in command.detail
+
+
+def test_missing_reference_is_named_and_a_sound_command_has_no_detail() -> None:
+    assert take(name="undo").detail.startswith("undoes must be the id of")
+    assert take(name="answer_question", came=2).detail.startswith("question must be the id of")
+    assert take(party=2).detail == ""
+    assert take(party=2, retain=True).detail == ""
+
+
 def test_answer_names_its_question() -> None:
     command = take(name="answer_question", came=4, question="8792")
     assert (command.number, command.question, command.refusal) == (4, "8792", None)

@@ -119,6 +119,10 @@ def test_messages_byte_for_byte() -> None:
     assert payloads.result(TOPICS, Answer("a", False, Reason.BLOCKED)) == Message(
         f"{base}result", b'{"id":"a","ok":false,"reason":"Blocked"}', 1
     )
+    malformed = Answer("a", False, Reason.MALFORMED, "party must be 1 or more")
+    assert payloads.result(TOPICS, malformed).payload == (
+        b'{"id":"a","ok":false,"reason":"Malformed","detail":"party must be 1 or more"}'
+    )
     assert payloads.chime(TOPICS, "time_up") == Message(f"{base}chime", b'{"tone":"time_up"}', 1)
     snapshot = payloads.snapshot(State(), Room().settings, STAMP)
     messages = payloads.state_messages(TOPICS, snapshot)

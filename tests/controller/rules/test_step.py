@@ -286,6 +286,22 @@ def test_report_wrong_notes_the_count_before_and_the_true_one() -> None:
     assert room.command("report_wrong", 1000) == Reason.MALFORMED
 
 
+@pytest.mark.parametrize(
+    ("command", "detail"),
+    [
+        (Command(0, "access_door", 0, id="x"), "party must be 1 or more"),
+        (Command(0, "set_count", 100, id="x"), "count must be a whole number from 0 to 99"),
+        (Command(0, "ring_chime", id="x"), "tone must be warning or time_up or"),
+        (Command(0, "undo", id="x", refusal=Reason.MALFORMED, detail="undoes must"), "undoes must"),
+        (Command(0, "set_count", 3, id="x"), ""),
+        (Command(0, "open_sesame", id="x"), ""),
+    ],
+)
+def test_answer_says_what_of_a_command_is_malformed(command: Command, detail: str) -> None:
+    (answer,) = [effect for effect in Room().step(command) if isinstance(effect, Answer)]
+    assert answer.detail.startswith(detail) if detail else answer.detail == ""
+
+
 @pytest.mark.parametrize("number", [None, -1, 100])
 def test_set_count_out_of_range_changes_nothing(number: int | None) -> None:
     room = Room()
