@@ -215,6 +215,17 @@ class Contact(msgspec.Struct, frozen=True):
     active: bool
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """The contact of a shut door moves, and has not settled: the door may be opening.
+
+    It is over (not ``active``) once the contact has settled; a `Contact` that says it is open comes
+    before that.
+    """
+
+    t_ms: float
+    active: bool
+
+
 class Fault(msgspec.Struct, frozen=True):
     """A named fault began or ended; ``line`` is the input or part that it is about.
 
@@ -268,7 +279,7 @@ class Tick(msgspec.Struct, frozen=True):
     t_ms: float
 
 
-Sensed = Doorway | Passage | Knock | KnockEnded | Contact | Fault
+Sensed = Doorway | Passage | Knock | KnockEnded | Contact | Opening | Fault
 Event = Sensed | Command | Started | Tick
 
 

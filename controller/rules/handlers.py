@@ -16,6 +16,7 @@ from controller.events import (
     Fault,
     Knock,
     KnockEnded,
+    Opening,
     Passage,
     Reason,
     Started,
@@ -40,6 +41,7 @@ def started(transition: Transition, event: Started) -> None:
     transition.state.coming_in = 0
     transition.state.exit_asked_ms = None
     transition.state.door = "Unknown"
+    transition.state.door_opening = False
     transition.state.bolt = "Unknown"
     transition.state.hatch = "Unknown"
     transition.state.evacuate_input = False
@@ -161,9 +163,14 @@ def contact(transition: Transition, event: Contact) -> None:
     CONTACTS[event.line](transition, event.active)
 
 
+def opening(transition: Transition, event: Opening) -> None:
+    """Remember that the door may be opening: a release whose time ends meanwhile waits for it."""
+    transition.state.door_opening = event.active
+
+
 def _door_contact(transition: Transition, is_open: bool) -> None:
     was, now = transition.state.door, "Open" if is_open else "Closed"
-    transition.state.door = now
+    transition.state.door, transition.state.door_opening = now, False
     if was in ("Unknown", now):
         if not is_open:
             _alarm_over(transition)  # it fell shut while the controller was away

@@ -162,6 +162,8 @@ class State(msgspec.Struct):
     busy: bool = False
     coming_in: int = 0
     door: str = "Unknown"
+    #: The shut door's contact moves, and it is not known yet whether the door opens.
+    door_opening: bool = False
     bolt: str = "Unknown"
     hatch: str = "Unknown"
     buttons_up: frozenset[str] = frozenset()

@@ -41,6 +41,7 @@ from controller.events import (
     Fault,
     Knock,
     KnockEnded,
+    Opening,
     Passage,
     Started,
     Tick,
@@ -98,6 +99,7 @@ HANDLERS: dict[type, Callable[[Transition, Any], None]] = {
     Knock: handlers.knock,
     KnockEnded: handlers.knock_ended,
     Contact: handlers.contact,
+    Opening: handlers.opening,
     Fault: handlers.fault,
     Command: handle_command,
 }
@@ -149,8 +151,11 @@ def _spend_grant(transition: Transition, grant: Grant) -> None:
 
 
 def _finished(state: State, grant: Grant) -> bool:
-    """Return whether nobody can come in by this release any more, through an open door neither."""
-    still_open = grant.opened and state.door == "Open"
+    """Return whether nobody can come in by this release any more, through an open door neither.
+
+    A door that began to open while the strike was on opens by this release.
+    """
+    still_open = state.door_opening or (grant.opened and state.door == "Open")
     return grant.over and not state.busy and not still_open
 
 

@@ -108,6 +108,11 @@ class Contacts:
         switch = self._switches[line]
         return not switch.unsettled and t_ms - switch.restless_ms <= BOUNCE_MS
 
+    def opens(self, line: str) -> bool:
+        """Return whether this switch was off, and moves: it may be going on."""
+        switch = self._switches.get(line)
+        return switch is not None and not switch.level and switch.due != inf
+
     def unsettle(self, line: str, t_ms: float) -> list[Sensed]:
         """Take the switch as one without a level, until it is calm."""
         switch = self._switches[line]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from math import inf
 from typing import Any
 
-from controller.events import SWITCHES, Contact, Edge, Fault, Sensed
+from controller.events import SWITCHES, Contact, Edge, Fault, Opening, Sensed
 from controller.sensing.contacts import CALM_MS as SWITCH_CALM_MS
 from controller.sensing.contacts import Contacts
 from controller.sensing.knocks import PLACES, QUIET_MS, Knocks
@@ -109,6 +109,8 @@ class Senses:
             **{s: (self._contacts, self._switch, s, (0.0, inf)) for s in SWITCHES},
         }
         self._ports = {line: Port(line, *handlers[line]) for line in lines if line in handlers}
+        #: Whether the door was last reported as opening.
+        self._opening = False
         #: Muted lines, each with the time at which to look whether it is quiet.
         self._storms: dict[str, float] = {}
         #: The line of the last edge; lines that moved together with it, and when the first did.
@@ -147,7 +149,7 @@ class Senses:
             events += self._unmute_quiet(t_ms) + self._after_spikes(t_ms)
             self._plan_unrest()
         if self._contacts.due <= t_ms:
-            events += self._heed(self._contacts.tick(t_ms))
+            events += self._heed(self._contacts.tick(t_ms), t_ms)
         if self._passages.due <= t_ms:
             events += self._passages.tick(t_ms)
         if self._knocks.due <= t_ms:
@@ -226,10 +228,10 @@ class Senses:
         events = self._contacts.edge(line, t_ms, level)
         if line in DOORS and self._contacts.moving(line, t_ms):
             self._knocks.await_move(t_ms + self._contacts.settle_ms)
-        return self._heed(events) if events else events
+        return self._heed(events, t_ms)
 
-    def _heed(self, events: list[Sensed]) -> list[Sensed]:
-        """Mask the knock sensors around each move of a door or hatch.
+    def _heed(self, events: list[Sensed], t_ms: float) -> list[Sensed]:
+        """Mask the knock sensors around each move of a door or hatch; say when the door may open.
 
         While the door's contact chatters, the door may be open: no passage is a phantom.
         """
@@ -239,6 +241,10 @@ class Senses:
             elif isinstance(event, Fault) and event.line == "door_contact":
                 is_open = event.active or self._ports[event.line].level is True
                 self._passages.door_edge(event.t_ms, is_open)
+        opening = self._contacts.opens("door_contact")
+        if opening is not self._opening:
+            self._opening = opening
+            events.append(Opening(t_ms, opening))
         return events
 
     # --- interference: several lines at the same moment -------------------------------------------
@@ -318,7 +324,7 @@ class Senses:
         self._storms[port.line] = t_ms + STORM_MS
         self._plan_unrest()
         if port.line in SWITCHES:
-            return self._heed(self._contacts.unsettle(port.line, t_ms))
+            return self._heed(self._contacts.unsettle(port.line, t_ms), t_ms)
         beam = self._beams.get(port.line)
         if beam:
             return self._passages.distrust(beam, t_ms, inf)

@@ -65,6 +65,49 @@ def test_release_turns_the_strike_on_and_not_taken_is_noted() -> None:
     assert "access_not_taken" in names(events)
 
 
+@pytest.mark.parametrize("ends", ["its time", "a stop"])
+@pytest.mark.parametrize("counting", ["auto", "manual"])
+def test_door_that_opens_just_before_its_release_ends_lets_its_party_in(
+    ends: str, counting: str
+) -> None:
+    """The contact bounces and settles when the release is over; nobody is inside unreckoned."""
+    asked = [Row(1000.0, "cmd:access_door", 2)]
+    stop = [Row(5950.0, "cmd:release_cancel", 0)] if ends == "a stop" else []
+    pulled = [Row(5900.0, "door_contact", 1), Row(5910.0, "door_contact", 0)]
+    opened = [Row(5915.0, "door_contact", 1), Row(9000.0, "door_contact", 0)]
+    shut = [Row(0.0, line, 0) for line in ("door_contact", "exit_button", "beam_outer")]
+    if counting == "auto":  # the two are one body to the beams
+        beams = ("beam_outer", 1), ("beam_inner", 1), ("beam_outer", 0), ("beam_inner", 0)
+        opened[1:1] = [Row(7000.0 + 80 * k, *edge) for k, edge in enumerate(beams)]
+        shut.append(Row(0.0, "beam_inner", 0))
+    rows = [*shut, *asked, *pulled, opened[0], *stop, *opened[1:]]
+    events = run(rows, f'house.counting="{counting}"', "sensing.contact_settle=0.2")
+    off = next(e for e in events if (e["event"], e.get("line")) == ("output", "strike")
+               and not e["level"])  # fmt: skip
+    assert off["t_ms"] == (5950 if stop else 6000)
+    assert "access_not_taken" not in names(events)
+    assert "access_taken" in names(events)
+    assert "door_alarm" not in names(events)
+    assert events[-1]["occupancy"]["max"] == 2
+
+
+def test_door_that_flickers_while_its_release_ends_lets_nobody_in() -> None:
+    flicker = [Row(5990.0, "door_contact", 1), Row(5993.0, "door_contact", 0)]
+    rows = [Row(0.0, "door_contact", 0), Row(1000.0, "cmd:access_door", 2), *flicker]
+    events = run(rows, 'house.counting="manual"')
+    (not_taken,) = [line for line in events if line["event"] == "access_not_taken"]
+    assert not_taken["t_ms"] == 6023  # when it is known that it was none
+    assert events[-1]["occupancy"] == {"count": 0, "min": 0, "max": 0, "certain": True}
+
+
+def test_door_that_opens_just_after_its_release_has_ended_was_forced() -> None:
+    shut = [Row(0.0, "door_contact", 0), Row(0.0, "exit_button", 0)]
+    rows = [*shut, Row(1000.0, "cmd:access_door", 2), Row(6010.0, "door_contact", 1)]
+    events = run([*rows, Row(7000.0, "exit_button", 0)], 'house.counting="manual"')
+    (alarm,) = [line for line in events if line["event"] == "door_alarm"]
+    assert alarm["alarm"] == "DoorForcedOpen"
+
+
 def test_two_hours_in_virtual_time() -> None:
     events = run([Row(0.0, "cmd:set_count", 1), Row(7_500_000.0, "cmd:answer_hatch", 0)])
     marks = [

@@ -15,6 +15,7 @@ from controller.events import (
     Event,
     Knock,
     Note,
+    Opening,
     Passage,
     Reason,
     Set,
@@ -63,6 +64,9 @@ class Room:
 
     def door(self, is_open: bool) -> list[Effect]:
         return self.contact("door_contact", is_open)
+
+    def door_opening(self, active: bool) -> list[Effect]:
+        return self.step(Opening(self.now_ms, active))
 
     def contact(self, line: str, active: bool) -> list[Effect]:
         return self.step(Contact(self.now_ms, line, active))

@@ -187,9 +187,19 @@ def _counted_without_asking(state: State, event: Event, rules: RuleSettings) -> 
     return after, effects
 
 
+def _opens_too_late(state: State, event: Event, rules: RuleSettings) -> TimedEffects:
+    """A release whose time ends does not wait for a door that is opening."""
+    if not isinstance(event, Tick):
+        return step(state, event, rules)
+    after, effects = step(structs.replace(state, door_opening=False), event, rules)
+    return structs.replace(after, door_opening=state.door_opening), effects
+
+
 @pytest.mark.parametrize(
     ("fault", "counting", "law"),
     [
+        (_opens_too_late, "auto", "truth"),
+        (_opens_too_late, "manual", "truth"),
         (_undos_stand_still, "auto", "truth"),
         (_undo_lets_in, "auto", "outputs_are_the_difference"),
         (_undo_twice, "auto", "taking_back_opens_nothing"),

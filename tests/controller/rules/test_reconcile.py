@@ -597,6 +597,59 @@ def test_by_hand_a_stopped_release_that_was_opened_asks_who_came_in() -> None:
     assert inside(room) == (3, 3, 3, True)
 
 
+@pytest.mark.parametrize("ends", ["its time", "a stop", "lock_open", "lock_down", "block_door"])
+@pytest.mark.parametrize("counting", ["auto", "manual"])
+def test_release_waits_for_a_door_that_began_to_open_before_its_end(
+    ends: str, counting: str
+) -> None:
+    room = shut_room(counting=counting)
+    assert room.command("access_door", 2) is None
+    room.door_opening(True)
+    effects = room.wait(5) if ends == "its time" else []
+    if ends == "a stop":
+        effects = stop(room)
+    elif not effects:
+        assert room.command(ends) is None
+    assert not room.strike
+    assert "access_not_taken" not in names(effects)
+    room.wait(0.5)
+    assert room.command("access_door", 1) is not None  # the strike stays off
+    room.door(True)
+    assert room.state.alarm == "Normal"
+    room.door_opening(False)
+    room.passes(1)  # two abreast
+    assert "access_taken" in names(room.door(False))
+    assert room.state.occupancy.max == 2
+
+
+@pytest.mark.parametrize("ends", ["its time", "a stop"])
+def test_release_does_not_wait_for_a_door_that_stays_shut(ends: str) -> None:
+    room = shut_room(counting="manual")
+    assert room.command("access_door", 2) is None
+    room.door_opening(True)
+    if ends == "its time":
+        room.wait(5)
+    else:
+        stop(room)
+    assert names(room.door_opening(False)) == ["access_not_taken"]
+    assert inside(room) == (0, 0, 0, True)
+    room.contact("exit_button", False)
+    assert "door_alarm" in names(room.door(True))
+
+
+def test_restart_while_the_door_began_to_open_leaves_nothing_to_wait_for() -> None:
+    room = shut_room(counting="manual")
+    assert room.command("access_door", 2) is None
+    room.door_opening(True)
+    room.step(Started(room.now_ms, doubt=True))
+    assert not room.state.door_opening
+    room.door(False)
+    assert room.command("access_door", 1) == Reason.COUNT_UNCERTAIN
+    room.command("set_count", 0)
+    assert room.command("access_door", 1) is None
+    assert "access_not_taken" in names(room.wait(5))
+
+
 def test_by_hand_a_stopped_release_behind_a_shut_door_asks_nothing() -> None:
     room = by_hand("door_contact")
     assert room.command("access_door", 3) is None

@@ -65,6 +65,10 @@ class Evening(RuleBasedStateMachine):
     def switch(self, line: str, active: bool) -> None:
         self.after(self.room.contact(line, active))
 
+    @rule(active=st.booleans())
+    def door_opening(self, active: bool) -> None:
+        self.after(self.room.door_opening(active))
+
     @rule(place=st.sampled_from(["hatch", "door"]))
     def knock(self, place: str) -> None:
         self.after(self.room.knock(place))
@@ -163,6 +167,12 @@ class Evening(RuleBasedStateMachine):
             assert people.max == max(each.max for each in inside)
             assert not people.certain
 
+    @invariant()
+    def release_that_is_over_waits_for_something(self) -> None:
+        state = self.room.state
+        if state.grant is not None and state.grant.over:
+            assert state.busy or state.door_opening or state.door == "Open"
+
     @precondition(lambda self: self.room.state.locked_open)
     @invariant()
     def evacuation_stands(self) -> None:
@@ -187,6 +197,9 @@ class Truth(RuleBasedStateMachine):
         """A release, and all or some of the party in bodies of one to three; some leave between."""
         if self.room.command("access_door", party) is not None:
             return
+        if data.draw(st.booleans()):  # at the last moment: its contact settles too late
+            self.room.door_opening(True)
+            self.room.wait(6)
         self.room.door(True)
         came = 0
         for _ in range(data.draw(st.integers(0, 4))):

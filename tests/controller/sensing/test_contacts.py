@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import SWITCHES, Contact, Fault, Knock, Passage, Sensed
+from controller.events import SWITCHES, Contact, Fault, Knock, Opening, Passage, Sensed
 from controller.sensing.contacts import CALM_MS, READS_AS
 from controller.sensing.settings import SensingSettings
 from tests.support.noise import LASTS_MS, at_rest, both, hum, knock_at
@@ -84,6 +84,39 @@ def test_real_move_of_a_contact_that_flickers_counts_and_masks() -> None:
     events = sense(both(at_rest(), quiet, moved), SensingSettings())
     assert levels(events, "door_contact") == [True, False]
     assert len([s for s in events if isinstance(s, Knock)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reported"),
+    [
+        ("D+1000 D-1005 D+1010", [(1000.0, True), (1040.0, False)]),
+        ("D+1000 D-1005", [(1000.0, True), (1035.0, False)]),
+        ("D+1000 D-1000.1", [(1000.0, True), (1000.1, False)]),
+        ("D+1000 D-3000 D+3005 D-3010", [(1000.0, True), (1030.0, False)]),
+        ("H+1000 H-1005", []),
+    ],
+)
+def test_shut_door_whose_contact_moves_may_be_opening_until_it_has_settled(
+    text: str, reported: list[tuple[float, bool]]
+) -> None:
+    events = sense(edges(text, wired=text[0]), SensingSettings())
+    moving = [s for s in events if isinstance(s, Opening)]
+    assert [(s.t_ms, s.active) for s in moving] == reported
+    opened = [s for s in events if isinstance(s, Contact) and s.line == "door_contact" and s.active]
+    if opened:  # the contact comes first, so that nothing believes that it stays shut
+        assert events.index(opened[0]) < events.index(moving[1])
+
+
+@pytest.mark.parametrize(("every_ms", "active_ms"), [*NO_LEVEL, *FLICKERS])
+def test_door_contact_that_does_not_rest_is_not_opening_for_ever(
+    every_ms: float, active_ms: float
+) -> None:
+    noise = hum("door_contact", every_ms, active_ms)
+    events = sense([*at_rest(), *noise], SensingSettings())
+    moving = [s for s in events if isinstance(s, Opening)]
+    assert [s.active for s in moving] == [True, False] * (len(moving) // 2)
+    for began, over in zip(moving[::2], moving[1::2], strict=True):
+        assert over.t_ms - began.t_ms <= 2100.0
 
 
 def test_switch_that_rests_at_another_level_after_hum_is_reported_when_calm() -> None:

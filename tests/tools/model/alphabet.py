@@ -13,6 +13,7 @@ from controller.events import (
     Fault,
     Knock,
     KnockEnded,
+    Opening,
     Passage,
     Reason,
     Started,
@@ -50,6 +51,10 @@ DOORWAY: dict[str, Move] = {
     "one coming in": _happens(Doorway(0.0, busy=True, coming_in=1)),
     "two coming in": _happens(Doorway(0.0, busy=True, coming_in=2)),
 }
+
+
+OPENING_ENDS: dict[str, Move] = {"door is still": _happens(Opening(0.0, active=False))}
+OPENING = OPENING_ENDS | {"door may be opening": _happens(Opening(0.0, active=True))}
 
 
 def contacts(*lines: str) -> dict[str, Move]:
@@ -149,7 +154,7 @@ def all_moves(settings: RuleSettings) -> dict[str, Move]:
     """The whole alphabet."""
     switches = contacts(*SWITCHES)
     others = commands("staff_pass", "answer_hatch", "answer_door", "self_test", "release_cancel")
-    sensors = CLEAR | AMBIGUOUS | DOORWAY | KNOCKS | faults("BeamDead")
+    sensors = CLEAR | AMBIGUOUS | DOORWAY | OPENING | KNOCKS | faults("BeamDead")
     time = rings(TIMERS) | MARKS | EXIT_GROWS_OLD | KNOCK_GROWS_OLD
     asked = releases(settings) | counts(settings) | answers(settings) | LOCKS | others | NONSENSE
     return sensors | switches | asked | RESTARTS | time | UNDO

@@ -143,7 +143,7 @@ def grants_go_on(state: State, settings: RuleSettings) -> Broken:
     if grant is None:
         return None
     if grant.over:
-        waits = state.busy or (grant.opened and state.door == "Open")
+        waits = state.busy or state.door_opening or (grant.opened and state.door == "Open")
         return None if waits else "a release that is over was not reconciled"
     if grant.opened and state.door != "Open":
         return "a release waits for a door that is not open"
@@ -479,7 +479,7 @@ def stopped_is_off(step: Step, settings: RuleSettings) -> Broken:
         return None
     if settings.entry != "walk_in" and wanted(step.after, settings)["strike"].level:
         return "the release was stopped and the strike is on"
-    waits = step.after.busy or step.after.door == "Open"
+    waits = step.after.busy or step.after.door_opening or step.after.door == "Open"
     if step.after.grant is not None and not waits:
         return "the release was stopped and is still open"
     return None

@@ -44,7 +44,7 @@ from controller.rules.state import RuleSettings, Session, State, Undo
 from controller.rules.step import running
 from tests.tools.model import alphabet as may
 from tests.tools.model.space import AHEAD_MS, Move, plain, standing, undos_grow_old, unseen
-from tests.tools.model.truth import Peopled, people, remembered, taps
+from tests.tools.model.truth import IN_TIME, Peopled, people, remembered, taps
 from tests.tools.model.walk import Slice
 
 ALL = frozenset(INPUT_LINES)
@@ -60,6 +60,7 @@ FORGOTTEN: dict[str, tuple[str, ...]] = {
         *("question", "departure", "undos", "no_undos"),
     ),
     "locks": (
+        "door_opening",
         *("bolt", "hatch", "exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock"),
         *("alarm", "session", "faults", "staff_pass", "question", "departure"),
         *("undos", "no_undos"),
@@ -68,6 +69,7 @@ FORGOTTEN: dict[str, tuple[str, ...]] = {
         *("bolt", "hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session"),
         *("faults", "departure", "busy", "coming_in", "staff_pass", "undos", "no_undos"),
+        "door_opening",
     ),
     "taps": (
         *("bolt", "hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open"),
@@ -75,6 +77,7 @@ FORGOTTEN: dict[str, tuple[str, ...]] = {
         *("faults", "departure", "busy", "coming_in", "staff_pass", "blocked", "no_undos"),
     ),
     "sessions": (
+        "door_opening",
         *("bolt", "hatch", "buttons_up", "evacuate_input", "blocked", "locked_down", "locked_open"),
         *("exit_asked_ms", "hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "faults"),
         *("grant", "question", "staff_pass", "undos", "no_undos"),
@@ -85,13 +88,14 @@ FORGOTTEN: dict[str, tuple[str, ...]] = {
         *("question", "departure", "undos", "no_undos"),
     ),
     "bolt": (
+        "door_opening",
         *("hatch", "buttons_up", "evacuate_input", "locked_down", "locked_open", "exit_asked_ms"),
         *("hatch_waiting", "hatch_knock_ms", "door_knock", "alarm", "session", "staff_pass"),
         *("question", "departure", "undos", "no_undos"),
     ),
     "knocks": (
-        *("busy", "coming_in", "door", "bolt", "buttons_up", "blocked", "locked_down"),
-        *("exit_asked_ms", "alarm"),
+        *("busy", "coming_in", "door", "door_opening", "bolt", "buttons_up", "blocked"),
+        *("locked_down", "exit_asked_ms", "alarm"),
         *("session", "faults", "staff_pass", "occupancy", "over_capacity", "grant"),
         *("question", "departure", "undos", "no_undos"),
     ),
@@ -134,6 +138,7 @@ def _alone(name: str, settings: RuleSettings, undo: Undo) -> State:
         "since": 0,
         "asked": 0,
         "before": 0,
+        "held": 0,
         "wrong": False,
     }
     if not isinstance(undo.before, Peopled):
@@ -146,16 +151,18 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
     """Return the part of the alphabet that slice ``name`` listens to."""
     door, release = may.contacts("door_contact"), may.releases(settings)
     asked = release | may.counts(settings)
+    in_time = IN_TIME | may.OPENING_ENDS
     if "door_contact" not in settings.lines:
         door = {}
+        in_time = {}
     mine = {
-        "guests": door | asked | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
+        "guests": door | may.OPENING | asked | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.commands("staff_pass", "self_test") | may.faults("BeamDead") | may.NONSENSE,
         "locks": door | release | may.CLEAR | may.LOCKS | may.DOORWAY
         | may.contacts("evacuate", "release_button") | may.commands("room_empty"),
         "witness": door | release | people(settings) | may.passages((0, 0))
         | may.commands("block_door", "unblock_door"),
-        "taps": door | release | people(settings) | taps(settings)
+        "taps": door | in_time | release | people(settings) | taps(settings)
         | may.commands("release_cancel") | {"undos grow old": undos_grow_old},
         "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.MARKS,

@@ -131,7 +131,7 @@ def key(state: State) -> Hashable:
     people, grant = state.occupancy, state.grant
     return (
         (people.count, people.min, people.max, people.doubted),
-        (state.busy, state.coming_in, state.door, state.bolt, state.hatch),
+        (state.busy, state.coming_in, state.door, state.door_opening, state.bolt, state.hatch),
         (state.buttons_up, state.evacuate_input, state.blocked),
         (state.locked_down, state.locked_open, state.staff_pass, state.exit_asked_ms),
         grant and (grant.party, grant.entered, grant.live, grant.opened, grant.over, grant.unsure),

@@ -1,16 +1,17 @@
 """The truth behind the beams: who is really inside, walked beside what the house believes.
 
 People who come or go side by side are one body to the beams, so of k people any number of bodies
-from 1 to k is seen; a bag may be seen as one more. Nobody comes in who was not let in by a release.
+from 1 to k is seen; a bag may be seen as one more. Nobody comes in who was not let in by a release:
+while it is open, or through a door that began to open while its strike was on.
 """
 
 from __future__ import annotations
 
 from msgspec import structs
 
-from controller.events import Command, Event, Passage, Started
+from controller.events import Command, Event, Opening, Passage, Started
 from controller.rules.occupancy import settled
-from controller.rules.state import RuleSettings, State
+from controller.rules.state import RuleSettings, State, strike_on
 from tests.tools.model.space import JUST_COUNTED, Move
 
 #: Fewer came in than bodies were seen: no answer says that, only ``set_count`` can.
@@ -25,8 +26,9 @@ class Peopled(State):
     """A state, and how many are ``really`` inside.
 
     Of the open release ``came`` in, ``since`` the count was set last; of the releases that the open
-    question is about ``asked``; of the release that was counted last ``before``. ``wrong`` while a
-    count stands that somebody tapped by mistake and will take back.
+    question is about ``asked``; of the release that was counted last ``before``. ``held``: so many
+    may come in by the door that they began to open in time. ``wrong`` while a count stands that
+    somebody tapped by mistake and will take back.
     """
 
     really: int = 0
@@ -34,11 +36,14 @@ class Peopled(State):
     since: int = 0
     asked: int = 0
     before: int = 0
+    held: int = 0
     wrong: bool = False
 
 
 def remembered(state: Peopled) -> Peopled:
     """Return a state with what a person would remember at the end of a release."""
+    if state.door != "Open" and not state.door_opening:
+        state = structs.replace(state, held=0)
     believed = state.undos[0].before if state.wrong and state.undos else state
     question = believed.question
     if question is None:
@@ -63,8 +68,8 @@ def remembered(state: Peopled) -> Peopled:
 def _come_in(people: int, least: int, most: int) -> Move:
     def move(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
         assert isinstance(state, Peopled)
-        grant = state.grant
-        if grant is None or state.came + people > grant.party:
+        grant, coming = state.grant, state.held or NOBODY_COMES
+        if people > (coming if grant is None else grant.party - state.came):
             return None
         if settings.sees_door and state.door != "Open":
             return None
@@ -73,10 +78,21 @@ def _come_in(people: int, least: int, most: int) -> Move:
             really=state.really + people,
             came=state.came + people,
             since=state.since + people,
+            held=max(state.held - people, 0),
         )
         return after, Passage(0.0, least, most, "x")
 
     return move
+
+
+def _open_in_time(state: State, settings: RuleSettings) -> tuple[State, Event] | None:
+    """Somebody pulls the door while the strike is on; its contact has not settled yet."""
+    assert isinstance(state, Peopled)
+    grant = state.grant
+    if grant is None or state.door != "Closed" or not strike_on(state, settings):
+        return None
+    held = grant.party - state.came
+    return structs.replace(state, held=held), Opening(0.0, active=True)
 
 
 def _leave(people: int, bodies: int) -> Move:
@@ -176,3 +192,7 @@ def taps(settings: RuleSettings) -> dict[str, Move]:
     }
     empty = _wrong(Command(0.0, "room_empty", id="x"))
     return wrong | {"wrongly empty": empty, "undo": _undo}
+
+
+#: The last moment of a release, where a contact sees the door.
+IN_TIME: dict[str, Move] = {"the door begins to open in time": _open_in_time}
