@@ -42,6 +42,8 @@ ASKED_S = 10.0
 ALIVE_EVERY_S = 1.0
 #: Postgres takes nothing: it is asked again so often.
 WRITE_AGAIN_S = 1.0
+#: In JetStream's words; by the other nodes a reader is still listening for a moment.
+GIVEN_BACK = b'-NAK {"delay": %d}' % stream.SECOND
 #: Silent for longer: the node is frozen or gone.
 SILENT_S = 5.0
 #: Stream and reader are looked at again: a lost node may be back and carry a copy.
@@ -142,8 +144,8 @@ class Consumer:
     ) -> bool:
         """Write what came and acknowledge it; return whether Postgres took it.
 
-        What it did not take stays here: given back it would come again at once, and what NATS sends
-        to a connection that ends in that moment comes to nobody for `stream.WRITTEN_S`.
+        What it did not take stays here: given back it would come again, to us or to another to whom
+        Postgres says the same.
         """
         self._alive()
         if client.is_closed:
@@ -205,15 +207,15 @@ class _Inbox:
         )
 
     async def close(self, unwritten: Sequence[Msg]) -> None:
-        """Give back what came and is not written: at once, else NATS waits `stream.WRITTEN_S`.
+        """Give back what came and is not written, else NATS waits `stream.WRITTEN_S`.
 
-        Listen no more before that, or it comes here again.
+        Listen no more before that, or it comes here again: a second later all nodes know it.
         """
         with suppress(Exception):  # the connection has ended: then NATS waits
             if self._listening is not None:
                 await self._listening.unsubscribe()
             for message in (*unwritten, *self.rest()):
-                await self._client.publish(message.reply, b"-NAK")
+                await self._client.publish(message.reply, GIVEN_BACK)
 
     async def _take(self, message: Msg) -> None:
         self._heard_s = time.monotonic()
