@@ -38,6 +38,7 @@ from controller.journal.journal import (
     read_state,
 )
 from controller.journal.records import PendingSteps, Row, Saved
+from controller.trace import flights
 
 log = logging.getLogger(__name__)
 
@@ -167,9 +168,16 @@ def _open(file: Path, since_s: float) -> Opened:
 
 
 def _was_there(file: Path) -> bool:
-    """Return whether a controller has worked with this journal before."""
-    beside = (NewestStep(file).path, DoubtMark(file).path, file.with_name(f"{file.name}.corrupt-1"))
-    return any(path.exists() for path in (file, append_log_path(file), *beside))
+    """Return whether a controller has worked with this journal before.
+
+    One that failed at its start may have created it and written nothing: that leaves tables without
+    rows and an empty append log. Whoever worked has left more, for one thing what he recorded.
+    """
+    beside = NewestStep(file).path, DoubtMark(file).path, _aside(file, 1), flights(str(file))
+    emptied = file.exists() and not file.stat().st_size
+    log = append_log_path(file)
+    written = log.exists() and log.stat().st_size > 0
+    return emptied or written or any(path.exists() for path in beside)
 
 
 def _open_checked(file: Path, since_s: float) -> tuple[Journal, list[Row]]:

@@ -23,6 +23,7 @@ from controller.journal.doubt import CUT, UNWRITTEN, DoubtMark, NewestStep
 from controller.journal.journal import Journal, append_log_path, read_last
 from controller.journal.records import Saved, line_of
 from controller.journal.recovery import open_journal
+from controller.trace import flights
 from tests.support.rows import NINE_S, remembers_nothing, row, saved
 
 
@@ -478,6 +479,34 @@ def test_journal_that_was_removed_asks(path: Path) -> None:
     assert opened.doubt
     assert "it was empty" in opened.warning
     opened.journal.close()
+
+
+@pytest.mark.parametrize("starts", [1, 5])
+def test_journal_that_failed_starts_have_only_created_is_a_new_one(path: Path, starts: int) -> None:
+    for _ in range(starts):
+        open_journal(path).journal.close()
+    opened = open_journal(path)
+    assert (opened.doubt, opened.warning, opened.damaged) == (False, "", False)
+    assert opened.journal.last_seq() == 0
+
+
+@pytest.mark.parametrize("lost", ["its rows", "the file", "all of the file"])
+def test_journal_that_had_rows_asks_after_a_reboot_too(path: Path, lost: str) -> None:
+    """The newest step is gone by then, but not what the controller has recorded."""
+    filled(path, 3)
+    NewestStep(path).path.unlink()
+    flights(str(path)).mkdir()
+    if lost == "its rows":
+        spoil(path, "DELETE FROM event")
+        spoil(path, "DELETE FROM saved")
+    elif lost == "the file":
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+    opened = open_journal(path)
+    assert "it was empty" in opened.warning
+    assert opened.doubt
+    assert opened.damaged
 
 
 def test_newest_step_is_in_the_runtime_directory(
