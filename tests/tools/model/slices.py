@@ -166,7 +166,7 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         | may.commands("release_cancel") | {"undos grow old": undos_grow_old},
         "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.MARKS,
-        "alarms": door | release | may.contacts("exit_button", "evacuate") | may.EXIT_GROWS_OLD
+        "alarms": door | may.OPENING | release | may.contacts("exit_button", "evacuate") | may.EXIT_GROWS_OLD
         | may.DOORWAY
         | may.commands("lock_open", "lock_open_release"),
         "bolt": door | release | may.contacts("bolt_contact") | may.CLEAR | may.DOORWAY
