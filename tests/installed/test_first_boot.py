@@ -31,6 +31,20 @@ SEEDED = """\
 datasource_list: [NoCloud, None]
 datasource: {NoCloud: {seedfrom: "file:///boot/firmware/"}}
 """
+#: What Raspberry Pi Imager leaves on the card.
+IMAGERS = """\
+#cloud-config
+hostname: backdoor
+manage_etc_hosts: true
+timezone: Europe/Rome
+users:
+- name: owner
+  groups: users,adm,sudo
+  shell: /bin/bash
+ssh_pwauth: true
+runcmd:
+- [ touch, /root/imagers ]
+"""
 #: The container has no screen: its console stands in for it.
 CONSOLE = "[Service]\nEnvironment=SCREEN=/dev/console ASK_EVERY_S=2\n"
 LIMIT_S = 120.0
@@ -38,11 +52,12 @@ LIMIT_S = 120.0
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Return a machine whose card has only `user-data`; it is booted."""
+    """Return a machine whose card has only Imager's file and ours; it is booted."""
     made = Machine(tmp_path_factory.mktemp("card"), CARD_PACKAGES, ASIDE)
     put(made, "etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg", SEEDED)
     put(made, f"etc/systemd/system/{UNIT}.service.d/console.conf", CONSOLE)
-    put(made, "boot/firmware/user-data", USER_DATA.read_text())
+    put(made, "boot/firmware/user-data", IMAGERS)
+    put(made, "boot/firmware/vendor-data", USER_DATA.read_text())
     put(made, "boot/firmware/meta-data", "instance-id: first\n")
     with made.booted():
         yield made
@@ -91,6 +106,7 @@ def join_network(machine: Machine) -> None:
 def test_card_without_a_package_says_what_is_missing(machine: Machine) -> None:
     until_shown(machine, r"no package on the card: copy backdoor_VERSION_\w+\.deb beside user-data")
     assert machine.do("hostname").strip() == "backdoor"
+    machine.until((machine.root / "root/imagers").exists, LIMIT_S)  # what Imager asked is done, too
 
 
 def test_package_of_another_machine_is_named(machine: Machine) -> None:
@@ -143,14 +159,14 @@ def test_screen_shows_it_again_after_a_reboot_until_a_phone_is_paired(machine: M
     machine.until(lambda: machine.show(UNIT, "ActiveState") == "inactive")
 
 
-def test_as_vendor_data_beside_what_imager_wrote(machine: Machine) -> None:
+def test_as_user_data_where_imager_wrote_none(machine: Machine) -> None:
     machine.halt()
-    (card(machine) / "user-data").rename(card(machine) / "vendor-data")
-    put(machine, "boot/firmware/user-data", "#cloud-config\nhostname: cellar\n")
+    (card(machine) / "vendor-data").rename(card(machine) / "user-data")
     put(machine, "boot/firmware/meta-data", "instance-id: second\n")
+    put(machine, "etc/hostname", "cellar\n")
     program = machine.root / "usr/local/sbin/backdoor-first-boot"
     program.unlink()
     machine.boot()
     machine.until(program.exists)
-    assert machine.do("hostname").strip() == "cellar"
+    machine.until(lambda: machine.do("hostname").strip() == "backdoor")
     assert machine.show(UNIT, "ActiveState") == "inactive"  # a phone is paired
