@@ -1,10 +1,11 @@
-"""A machine of the centre of many bars: `backdoor centre` and the page of all as services.
+"""A machine of the centre of many bars: its history, the page of all, a NATS node, as services.
 
 It stands apart from a bar that the same machine may keep: releases, user and folder are its own, so
 neither waits for the other, and nothing that is done here touches a door.
 """
 
 import re
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -25,6 +26,10 @@ UNIT_DIR = Path("/etc/systemd/system")
 DATA = Path("/var/lib/backdoor-centre")
 USER = "backdoor-centre"
 UNITS = ("backdoor-centre", "backdoor-venues")
+#: Unit and user of a NATS node: it runs where `backdoor centre node` has written its configuration.
+NODE = "backdoor-node"
+NODE_CONFIG = FOLDER / "nats-server.conf"
+NODE_DATA = Path("/var/lib/nats")
 #: Names that nobody has (RFC 2606), as in the shipped file: the owner puts his own in their place.
 EXAMPLE = re.compile(r"\.(example|invalid|test)$|(^|\.)example\.(com|net|org)$", re.IGNORECASE)
 
@@ -38,9 +43,8 @@ def install(executor: Executor, options: Namespace) -> None:
         )
     if not options.upgrade and not options.packaged:
         machine.packages(executor, "python3-venv")
-    if query("getent", "passwd", USER).returncode:
-        nowhere = ("--no-create-home", "--home-dir", str(DATA), "--shell", "/usr/sbin/nologin")
-        executor.run("useradd", "--system", "--user-group", *nowhere, USER)
+    user(executor, USER, DATA)
+    nats_node(executor)
     if not CONFIG.exists():
         executor.write(CONFIG, (SOURCE / "systemd/centre.toml").read_text(), 0o640, USER)
     # a backup has another machine's numbers, and so has a user that was removed
@@ -53,6 +57,37 @@ def install(executor: Executor, options: Namespace) -> None:
         command = f"{release}/.venv/bin/backdoor"
         executor.run("runuser", "-u", USER, "--", command, "check-config", "--config", str(CONFIG))
     switch(executor, release, lacks)
+
+
+def user(executor: Executor, name: str, home: Path) -> None:
+    """Make the user of a service, with a group of its own."""
+    if query("getent", "passwd", name).returncode:
+        nowhere = ("--no-create-home", "--home-dir", str(home), "--shell", "/usr/sbin/nologin")
+        executor.run("useradd", "--system", "--user-group", *nowhere, name)
+
+
+def nats_node(executor: Executor) -> None:
+    """Have a NATS node run where its configuration is; one that runs already is not disturbed."""
+    if not NODE_CONFIG.exists():
+        return
+    if shutil.which("nats-server") is None:
+        raise StopError(
+            "nats-server is missing: put its program (2.12 or newer; Debian's is older) into"
+            " /usr/local/bin"
+        )
+    executor.run("nats-server", "-t", "-c", str(NODE_CONFIG))  # says what is wrong in it
+    user(executor, NODE, NODE_DATA)
+    unit = UNIT_DIR / f"{NODE}.service"
+    before = unit.exists()
+    if executor.write(unit, (SOURCE / "systemd" / unit.name).read_text()):
+        executor.run("systemctl", "daemon-reload")
+        if before:
+            executor.note(
+                f"{NODE} has a new unit: sudo systemctl restart {NODE}, one node at a time"
+            )
+    executor.run("systemctl", "enable", "-q", "--now", NODE)
+    if not executor.dry_run and not ready((NODE,), READY_S):
+        raise StopError(f"{NODE} does not stay up:\n{last_lines((NODE,))}")
 
 
 def lacking(config: str) -> str:
@@ -118,16 +153,19 @@ def start(executor: Executor, release: Path, lacks: str) -> None:
 
 def uninstall(executor: Executor, purge: bool) -> None:
     """Remove everything but the data; with ``purge`` the data too."""
-    executor.run("systemctl", "disable", "-q", "--now", *UNITS, check=False)
-    executor.remove(*(UNIT_DIR / f"{unit}.service" for unit in UNITS))
-    executor.remove(*(UNIT_DIR / f"{unit}.service.d" for unit in UNITS))
+    ours = (*UNITS, NODE)
+    executor.run("systemctl", "disable", "-q", "--now", *ours, check=False)
+    executor.remove(*(UNIT_DIR / f"{unit}.service" for unit in ours))
+    executor.remove(*(UNIT_DIR / f"{unit}.service.d" for unit in ours))
     executor.run("systemctl", "daemon-reload")
     if COMMAND.is_symlink() and COMMAND.readlink().is_relative_to(OPT):
         executor.remove(COMMAND)
     executor.remove(OPT, RELEASES)
-    if not query("getent", "passwd", USER).returncode:
-        executor.run("userdel", USER)
+    for name in (USER, NODE):
+        if not query("getent", "passwd", name).returncode:
+            executor.run("userdel", name)
+    data = (FOLDER, DATA, *([NODE_DATA] if NODE_CONFIG.exists() else ()))
     if purge:
-        executor.remove(FOLDER, DATA)
+        executor.remove(*data)
     else:
-        executor.note(f"your data stays in {FOLDER} and {DATA}; --purge removes it too")
+        executor.note(f"your data stays in {', '.join(map(str, data))}; --purge removes it too")

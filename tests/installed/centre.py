@@ -91,8 +91,8 @@ def _reached(path: Path, port: int) -> Iterator[None]:
             thread.join(30)
 
 
-def start_node(machine: Machine, certificates: Path) -> None:
-    """Start a NATS node in the machine, as `backdoor centre node` writes it, with TLS."""
+def prepare_node(machine: Machine, certificates: Path) -> None:
+    """Do what the owner of a NATS node does: its program, certificates and configuration."""
     cert, key = make_certificate(certificates, HOST)
     for name, source in (("cert", cert), ("key", key), ("ca", cert)):
         shutil.copy(source, machine.root / f"{FOLDER[1:]}/{name}.pem")
@@ -101,9 +101,6 @@ def start_node(machine: Machine, certificates: Path) -> None:
     shutil.copy(program(), machine.root / "usr/local/bin/nats-server")
     text = machine.do("backdoor", "centre", "node", HOST, HOST)
     (machine.root / f"{FOLDER[1:]}/nats-server.conf").write_text(text)
-    (machine.root / "var/lib/nats").mkdir()
-    run = ("/usr/local/bin/nats-server", "-c", f"{FOLDER}/nats-server.conf")
-    machine.do("systemd-run", "-q", "--unit=nats", *run)
 
 
 def fill_in(machine: Machine, address: str) -> None:

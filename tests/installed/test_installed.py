@@ -33,6 +33,7 @@ INSTALL = ("/root/backdoor/systemd/install", "--wheels", "/root/wheels")
 CONTROLLER, PAGE, SAFE = "backdoor-controller", "backdoor-web", "backdoor-safe"
 MESSAGES = "backdoor-notify"
 BRIDGE, CENTRES = "backdoor-bridge", ("backdoor-centre", "backdoor-venues")
+NODE = "backdoor-node"
 
 #: A phone's server: it writes down the titles of what it gets.
 PHONES_SERVER = """
@@ -485,15 +486,28 @@ def test_centre_says_what_it_lacks_and_starts_once_it_has_it(
     said = machine.do(*INSTALL, "--centre-node")
     assert "centre.toml: put your own hosts in the place of n1.example," in said
     machine.do("backdoor", "centre", "bar", "add", "bar", "--out", "/root/bar.centre")
-    centre.start_node(machine, tmp_path)
+    centre.prepare_node(machine, tmp_path)
     centre.fill_in(machine, postgres)
     machine.do(*INSTALL, "--centre-node")
-    for unit in CENTRES:
+    for unit, user in (*((unit, CENTRES[0]) for unit in CENTRES), (NODE, NODE)):
         assert machine.show(unit, "SubState") == "running"
         machine.do("systemd-analyze", "security", "--threshold=15", "--no-pager", unit)
         owner = machine.do("ps", "-o", "uid=", "-p", machine.show(unit, "MainPID")).strip()
-        assert owner == machine.do("id", "-u", "backdoor-centre").strip()
+        assert owner == machine.do("id", "-u", user).strip()
     assert [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)] == pids
+
+
+def test_node_reads_who_was_added_and_is_not_disturbed_by_another_run(machine: Machine) -> None:
+    pid = machine.show(NODE, "MainPID")
+    add = ("backdoor", "centre", "bar", "add", "nook", "--out", "/root/nook.centre")
+    assert "the server of this machine has read it" in machine.do(*add)
+    assert (
+        machine.do("stat", "-c", "%U %G %a", f"{centre.FOLDER}/bars.conf") == f"root {NODE} 640\n"
+    )
+    machine.do("systemctl", "reload", NODE)
+    machine.until(lambda: machine.do("journalctl", "-q", "-u", NODE).count("Reloaded server") == 2)
+    machine.do(*INSTALL, "--centre-node")
+    assert machine.show(NODE, "MainPID") == pid
 
 
 def test_bar_joins_the_centre_with_all_of_its_history(machine: Machine, postgres: str) -> None:
@@ -538,10 +552,10 @@ def test_upgrade_keeps_the_centre(machine: Machine, postgres: str) -> None:
 def test_centre_removed_leaves_the_bar_as_it_is(machine: Machine) -> None:
     pids = [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)]
     machine.do(*INSTALL, "--centre-node", "--purge")
-    machine.do("systemctl", "stop", "nats")
-    machine.do("rm", "-r", "/var/lib/nats")
-    assert not [file for file in installed_files(machine) if "-centre" in file]
-    assert machine.tell("getent", "passwd", "backdoor-centre").returncode != 0
+    assert not [file for file in installed_files(machine) if "-centre" in file or "node" in file]
+    assert machine.tell("ls", "/var/lib/nats").returncode != 0
+    for user in (CENTRES[0], NODE):
+        assert machine.tell("getent", "passwd", user).returncode != 0
     assert [machine.show(unit, "MainPID") for unit in (CONTROLLER, PAGE)] == pids
     assert working(machine)
 

@@ -29,7 +29,7 @@ class Node:
     """One server; it keeps its data through `kill` and `start`."""
 
     def __init__(self, name: str, folder: Path, routes: Sequence[int], own: int) -> None:
-        self.name, self._folder = name, folder
+        self.name, self.folder = name, folder
         self.port, self.mqtt_port, self._http_port = free_port(), free_port(), free_port()
         self._cluster_port, self._routes = own, routes
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,10 +56,10 @@ class Node:
 
     def begin(self) -> None:
         """Start it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        config = self._folder / "nats.conf"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "nats.conf"
         config.write_text(self._config(), encoding="utf-8")
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [program(), "-c", str(config)], stdout=log, stderr=log, env=_environment()
             )
@@ -74,7 +74,7 @@ class Node:
             )
         return (
             f"server_name: {self.name}\nlisten: 127.0.0.1:{self.port}\n"
-            f'jetstream {{ store_dir: "{self._folder}", max_mem: 64MB, max_file: 4GB,'
+            f'jetstream {{ store_dir: "{self.folder}", max_mem: 64MB, max_file: 4GB,'
             f" sync_interval: always }}\nhttp: 127.0.0.1:{self._http_port}\n"
             f"mqtt {{ listen: 127.0.0.1:{self.mqtt_port} }}\n{cluster}"
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,19 @@ class Centre:
     def __init__(self, folder: Path, certificates: Path) -> None:
         self.folder, self.certificates = folder, certificates
         self.server = Configured(self)
+
+    @contextmanager
+    def three(self) -> Iterator[list[Node]]:
+        """Run three nodes in place of the one, for a `with` block."""
+        ports = {f"n{number}": free_port() for number in (1, 2, 3)}
+        nodes: list[Node] = [Configured(self, name, ports) for name in ports]
+        try:
+            for node in nodes:
+                node.begin()
+            yield nodes
+        finally:
+            for node in nodes:
+                node.kill()
 
     def run(self, *args: str) -> Any:
         return CliRunner().invoke(main, ["centre", *args, "--folder", str(self.folder)])
@@ -38,21 +54,29 @@ class Centre:
 
 
 class Configured(Node):
-    """A node with the configuration that the command prints."""
+    """A node with the configuration that the command prints, alone or one of several."""
 
-    def __init__(self, centre: Centre) -> None:
-        super().__init__("n1", centre.folder, [], free_port())
-        self._centre = centre
+    def __init__(self, centre: Centre, name: str = "n1", cluster: Mapping[str, int] = {}) -> None:
+        folder = centre.folder / name if cluster else centre.folder
+        super().__init__(name, folder, list(cluster.values()), cluster.get(name, free_port()))
+        self._centre, self._cluster = centre, cluster
 
     def _config(self) -> str:
-        text = node_config("n1", ["n1"], self._centre.folder)
         for name in ("cert", "key", "ca"):
-            file = self._centre.folder / f"{name}.pem"
-            source = "cert" if name == "ca" else name
-            file.write_text((self._centre.certificates / f"{source}.pem").read_text())
-        text = text.replace("0.0.0.0:4222", f"127.0.0.1:{self.port}")
-        text = text.replace("0.0.0.0:8883", f"127.0.0.1:{self.mqtt_port}")
-        return text.replace("/var/lib/nats", f"{self._centre.folder}/store")
+            source = self._centre.certificates / f"{name}.pem"
+            if not source.exists():  # one that signed itself
+                source = source.with_stem("cert")
+            (self.folder / source.name).with_stem(name).write_bytes(source.read_bytes())
+        if self._cluster:
+            shutil.copy(self._centre.folder / "bars.conf", self.folder)
+        text = node_config(self.name, ["localhost"] * max(1, len(self._cluster)), self.folder)
+        ports = {"4222": self.port, "8883": self.mqtt_port, "6222": self._cluster.get(self.name)}
+        for usual, own in ports.items():
+            text = text.replace(f"0.0.0.0:{usual}", f"127.0.0.1:{own}")
+        for port in self._cluster.values():
+            text = text.replace('localhost:6222"', f'localhost:{port}" ', 1)
+        text = text.replace("/var/lib/nats", f"{self.folder}/store")
+        return f"http: 127.0.0.1:{self._http_port}\n{text}"
 
     @property
     def url(self) -> str:

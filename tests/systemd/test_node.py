@@ -30,10 +30,13 @@ def node(parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("COMMAND", "command"),
         ("UNIT_DIR", "units"),
         ("DATA", "data"),
+        ("NODE_CONFIG", "etc/nats-server.conf"),
+        ("NODE_DATA", "nats"),
     ):
         monkeypatch.setattr(node, name, tmp_path / path)
     monkeypatch.setattr(node, "build", lambda *_, **__: tmp_path / "releases/new")
     monkeypatch.setattr(node, "ready", lambda *_: True)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/local/bin/{name}")
     node.__dict__["executor"] = parts.executor
     return node
 
@@ -125,6 +128,49 @@ def test_release_that_does_not_start_gives_way_to_the_former(
     with pytest.raises(Exception, match=r"(?s)the former one is back:.*what it said last"):
         install(node)
     assert node.OPT.readlink() == former
+
+
+def test_nats_node_runs_where_its_configuration_is(node: Any) -> None:
+    """Before anything is filled in: a machine may be a node and nothing else."""
+    install(node)
+    unit = node.UNIT_DIR / "backdoor-node.service"
+    assert not unit.exists()
+    node.NODE_CONFIG.write_text("")
+    install(node)
+    assert unit.read_text() == Path("systemd/backdoor-node.service").read_text()
+    checked, started = f"nats-server -t -c {node.NODE_CONFIG}", "systemctl enable -q --now"
+    ran = node.executor.ran
+    assert ran.index(checked) < ran.index(f"{started} backdoor-node")
+    unit.write_text("of before")
+    install(node)
+    assert not [command for command in ran if "restart" in command]
+    assert "systemctl restart backdoor-node, one node at a time" in node.executor.notes[-1]
+
+
+def test_node_that_can_t_run_is_said(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.FOLDER.mkdir()
+    node.NODE_CONFIG.write_text("")
+    monkeypatch.setattr(node, "ready", lambda *_: False)
+    monkeypatch.setattr(node, "last_lines", lambda _: "address already in use")
+    with pytest.raises(Exception, match="backdoor-node does not stay up:\naddress already in use"):
+        install(node)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    with pytest.raises(Exception, match="nats-server is missing"):
+        install(node)
+
+
+def test_nodes_events_go_with_the_data_and_anothers_stay(node: Any) -> None:
+    node.NODE_DATA.mkdir()
+    node.uninstall(node.executor, purge=True)
+    assert node.NODE_DATA.exists()
+    node.FOLDER.mkdir()
+    node.NODE_CONFIG.write_text("")
+    install(node)
+    node.uninstall(node.executor, purge=False)
+    assert not list(node.UNIT_DIR.iterdir())
+    assert node.NODE_DATA.exists()
+    node.uninstall(node.executor, purge=True)
+    assert not node.NODE_DATA.exists()
 
 
 def test_file_that_is_there_already_is_made_readable_for_the_services(node: Any) -> None:

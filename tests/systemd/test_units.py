@@ -16,15 +16,18 @@ import pytest
 
 from tests.conftest import free_port
 from tests.support.wait import HANGS_S
+from web.centre.bars import node_config
 
 BACKUP = Path("systemd/backdoor-backup.service")
 #: The bridge to a centre: a mosquitto.
 BRIDGE = Path("systemd/backdoor-bridge.service")
 #: A centre's, on a machine of its own: the writer, and the page of all bars.
 CENTRE, VENUES = (Path(f"systemd/backdoor-{name}.service") for name in ("centre", "venues"))
+#: And a NATS node.
+NODE = Path("systemd/backdoor-node.service")
 #: Those of a bar that run all the time.
-UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP, BRIDGE, CENTRE, VENUES})
-ALL = [*UNITS, BRIDGE, CENTRE, VENUES]
+UNITS = sorted(set(Path("systemd").glob("*.service")) - {BACKUP, BRIDGE, CENTRE, VENUES, NODE})
+ALL = [*UNITS, BRIDGE, CENTRE, VENUES, NODE]
 PROGRAM = "/opt/backdoor/.venv/bin/backdoor"
 CENTRE_PROGRAM = "/opt/backdoor-centre/.venv/bin/backdoor"
 #: Exposure of 1.5 of 10, in tenths.
@@ -106,7 +109,9 @@ def test_strike_off_runs_after_every_end_of_the_controller() -> None:
 def test_unit_passes_systemd_analyze(unit: Path, tmp_path: Path) -> None:
     """The program is not installed here, so another one stands in for it."""
     copy = tmp_path / unit.name
-    text = unit.read_text().replace(PROGRAM, "/bin/true").replace(CENTRE_PROGRAM, "/bin/true")
+    text = unit.read_text()
+    for program in (PROGRAM, CENTRE_PROGRAM, "nats-server "):
+        text = text.replace(f"ExecStart={program}", "ExecStart=/bin/true ")
     copy.write_text(text)
     verdict = analyze("verify", "--man=no", str(copy))
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
@@ -164,6 +169,21 @@ def test_units_of_a_centre_have_a_user_and_a_release_of_their_own(
     assert service["LoadCredential"] == f"{login}:/etc/backdoor-centre/centre.credentials"
     assert "-/var/lib/backdoor " in service["InaccessiblePaths"]
     assert "StartLimitIntervalSec=0" in unit.read_text()
+
+
+def test_node_reads_the_users_again_and_has_a_user_that_owns_nothing_else() -> None:
+    service = settings(NODE)
+    assert service["ExecStart"] == "nats-server -c /etc/backdoor-centre/nats-server.conf"
+    assert service["ExecReload"] == "kill -HUP $MAINPID"  # the last of three
+    assert service["User"] == service["Group"] == "backdoor-node"
+    assert (service["Restart"], service["StateDirectory"]) == ("always", "nats")
+    text = NODE.read_text()
+    assert "StartLimitIntervalSec=0" in text
+    assert "InaccessiblePaths=-/var/lib/backdoor " in text
+    own = node_config("n1", ["n1"], Path("/etc/backdoor-centre"))
+    for shared in ("/var/lib/nats", "/etc/backdoor-centre/nats.pid", "bars.conf", "key.pem"):
+        assert Path(shared).name in text
+        assert shared in own
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,14 @@ from controller.cli.main import main
 from controller.config.settings import CentreSettings
 from tests.support.centre import bar
 from tests.support.certificate import make_certificate
+from tests.support.nats import Node
 from tests.support.secured_centre import Centre
 from tests.support.wait import HANGS_S, eventually
 from web.centre.bars import BarsError, User, Users, add_bar, node_config, reload, write_private
 from web.centre.nats import CentreError, connect
 from web.centre.stream import ensure
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +46,18 @@ def centre(tmp_path: Path, certificates: Path) -> Iterator[Centre]:
     made.server.kill()
 
 
-async def join(centre: Centre, name: str, password: str, errors: list[str]) -> Client:
+async def join(
+    centre: Centre, name: str, password: str, errors: list[str], node: Node | None = None
+) -> Client:
     async def note(error: Exception) -> None:
         errors.append(str(error))
 
     return await nats.connect(
-        centre.server.url,
+        (node or centre.server).url,
         user=name,
         password=password,
         inbox_prefix=f"_INBOX.{name}".encode(),
-        tls=ssl.create_default_context(cafile=str(centre.certificates / "cert.pem")),
+        tls=ssl.create_default_context(cafile=str((node or centre.server).folder / "ca.pem")),
         allow_reconnect=False,
         error_cb=note,
     )
@@ -268,6 +275,43 @@ def test_configuration_of_three_nodes_has_tls_everywhere() -> None:
     assert "\n  strict: true }" in done.output
     assert 'routes: ["tls://a.example:6222", "tls://b.example:6222"' in done.output
     assert "cluster" not in node_config("n1", ["a.example"], Path("/x"))
+
+
+def documented_certificates(folder: Path) -> None:
+    """Run the document's commands, for nodes that are called localhost."""
+    text = (ROOT / "web/centre/README.md").read_text()
+    block = next(one for one in text.split("```sh\n") if one.startswith("openssl")).split("```")[0]
+    names = "n1.example n2.example n3.example"
+    assert names in block
+    check = "openssl verify -x509_strict -CAfile ca.pem localhost.pem"  # as Python 3.13 looks at it
+    mine = f"{block.replace(names, 'localhost')}{check}\n"
+    subprocess.run(["sh", "-euc", mine], cwd=folder, check=True, capture_output=True)
+    for suffix, name in (("pem", "cert"), ("key", "key")):
+        (folder / f"localhost.{suffix}").rename(folder / f"{name}.pem")
+
+
+def test_nodes_with_the_documented_certificates_find_each_other_and_take_a_bars_events(
+    tmp_path: Path,
+) -> None:
+    documented_certificates(tmp_path)
+    centre = Centre(tmp_path / "centre", tmp_path)
+    password = centre.add("nook")
+
+    async def steps() -> None:
+        bars = await join(centre, "nook", password, [], nodes[0])
+        keeper = await join(centre, "centre", centre.password(), [], nodes[1])
+        while True:
+            with suppress(CentreError):  # the nodes have just met
+                await ensure(keeper, "backdoor")
+                break
+        done = await bars.request("backdoor.nook.event.entry", b"{}", timeout=HANGS_S)
+        assert json.loads(done.data)["seq"] == 1
+        await bars.close()
+        await keeper.close()
+
+    with centre.three() as nodes:
+        eventually(lambda: all(node.healthy() for node in nodes))
+        trial(steps)
 
 
 def test_prefix_of_several_levels_becomes_a_subject() -> None:
