@@ -24,6 +24,15 @@ SCREENS = {
 }
 
 
+#: The captions whose end is not seen.
+CUT_OFF = """() => [...document.querySelectorAll(".captions dd")]
+  .filter(text => text.scrollWidth > text.clientWidth).map(text => text.textContent)"""
+
+#: The rows that "Has everybody left?" has its answers in; 0 while it is not asked.
+ANSWER_ROWS = """() => new Set([...document.querySelectorAll(".everybody .cells > form")]
+  .filter(form => form.offsetParent).map(form => form.offsetTop)).size"""
+
+
 def keep(page: Page, name: str, *, whole: bool = False) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=whole)
@@ -69,6 +78,8 @@ def test_page_in_every_state_on_every_screen(
                 keep(page, f"{name}-{screen}-{language}-{scheme}")
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 assert wide <= width, f"{name} on {screen} is {wide} wide"
+                assert page.evaluate(CUT_OFF) == [], f"{name} on {screen}"
+                assert page.evaluate(ANSWER_ROWS) <= 1, f"{name} on {screen}"
                 keys, bar = (
                     page.locator(".dock").bounding_box(),
                     page.locator(".bar").bounding_box(),
