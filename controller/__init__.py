@@ -9,5 +9,6 @@ pyproject.toml holds that, and each package's docstring says in which order to r
     gpio | journal | mqtt | replay   the edges of the program: none knows another
     integrations                 Home Assistant, bulbs and chimes of other makes
     service | notify             the running controller, around one loop; messages to phones
+    maintenance                  backup, restore, the report for a bug
     cli                          the command `backdoor`; it alone imports `web`
 """

@@ -1,9 +1,24 @@
 """The bartender's phone page: shows the controller's newest snapshot and its age, sends commands.
 
-Reading order: `messages` and `mirror` (what is known), `presentation` (what it means in words and
-pictures), `security` (who may see it), `routes` (how it gets to the phone), `bookings` (the owner's
-calendar), `nights` (the history), `language`, `errors`, `server` with `reserve`, `own_request` and
-`tls`. From the controller only events, codec, config, mqtt and systemd are imported.
+From the controller only events, codec, config, mqtt and systemd are imported.
+
+In reading order:
+
+    messages       the controller's JSON, checked and read with care
+    mirror         a copy of its state; how commands are sent
+    presentation   what that means, in words and pictures
+    security       who may see it
+    routes         how it gets to the phone
+    bookings       the owner's calendar
+    nights         the history
+    centre         many bars: the sender in each, and the centre
+    language       the phone's choice, else its browser's
+    errors         what a request that fails gets
+    lean           style and script without comments
+    server         waitress on our own socket; the page as a process
+    reserve        places for connections: the paired come first
+    own_request    what the watchdog is fed from
+    tls            HTTPS with the owner's certificate
 """
 
 from __future__ import annotations

@@ -1,5 +1,11 @@
 """Other people's systems on the same broker: Home Assistant, bulbs and chimes.
 
-Read `discovery` first, then `entities` (each with its topics), `devices` (bulbs and chimes of other
-makes), `announced` (our former names) and `announcements` (who is sent all again, and when).
+In reading order:
+
+    discovery       Home Assistant: the bar as one device
+    entities        each entity: which topic it listens to, how it reads it
+    names           what each is called, in English and in Italian
+    announced       our former names, and what they left at the broker
+    devices         bulbs and chimes of other makes
+    announcements   when all of it is sent again
 """

@@ -1,8 +1,20 @@
-"""The third service: it tells a bartender whose page is closed, and takes the answer to a knock.
+"""The third service: messages for a bartender whose page is closed, and the answer to a knock.
 
-Read `notices` (what a message is), then `decide` (what is sent when), `routing` (to whom),
-`pending` (what one channel has still to send), `answers` (links that work once): all pure, with the
-time as an argument. `words` is English and Italian. The edges are `channels` (Apprise, ntfy,
-Telegram), `sender` (one thread a channel), `answer_page` (HTTP) and `service`, which joins them to
-the broker. Only the command line imports this package; the controller and the page never do.
+Only the command line imports this package; the controller and the page never do. The first seven
+are pure: time is an argument.
+
+In reading order:
+
+    notices       what a message is, and the withdrawal of one
+    decide        what is sent when
+    venues        what is sent of many bars
+    routing       to whom
+    pending       what one channel has still to send
+    answers       links that work once
+    words         English and Italian
+    channels      the ways out: Apprise, ntfy, Telegram
+    check         does Apprise know the address, does a test arrive?
+    sender        one thread a channel
+    answer_page   where a phone answers, by HTTP
+    service       all of it, joined to the broker
 """

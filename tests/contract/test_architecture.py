@@ -44,10 +44,10 @@ HOMES: dict[str, str | tuple[str, ...]] = {
 }
 
 
-#: What is told when, to whom, and what an answer answers: the time comes in as an argument.
+#: What is sent when, to whom, and what an answer answers: the time comes in as an argument.
 DECISIONS = [
     f"controller/notify/{name}.py"
-    for name in ("notices", "decide", "routing", "pending", "answers", "words")
+    for name in ("notices", "decide", "venues", "routing", "pending", "answers", "words")
 ]
 NOT_IN_DECISIONS = {"time", "os", "threading", "random", "socket", "pathlib", "paho", "requests"}
 
@@ -82,6 +82,22 @@ def test_library_is_imported_in_its_home_only(library: str) -> None:
     users = {name(file) for file in FILES if library in imported(file)}
     assert users, f"nobody imports {library}: take it out of this table"
     assert all(user.startswith(HOMES[library]) for user in users)
+
+
+ROOMS = sorted(
+    file
+    for top in ("controller", "web", "systemd/installer")
+    for file in (ROOT / top).rglob("__init__.py")
+)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=name)
+def test_room_names_each_of_its_files_once_and_says_what_it_is(room: Path) -> None:
+    """Whoever opens a folder reads there what is in it, and where to begin."""
+    inside = {file.stem for file in room.parent.glob("*.py")} - {"__init__", "__main__"}
+    inside |= {package.parent.name for package in room.parent.glob("*/__init__.py")}
+    rows = re.findall(r"^    (\w+(?:(?:, | \| )\w+)*)  +\S", room.read_text(), re.MULTILINE)
+    assert sorted(word for row in rows for word in re.split(r", | \| ", row)) == sorted(inside)
 
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
