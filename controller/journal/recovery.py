@@ -215,7 +215,7 @@ def _with_doubts(found: _Found, journal: Journal, tonight: Sequence[Row]) -> Ope
         if empty and found.reasons:
             _take_over(journal, _salvaged(_last_aside(found.file)))  # a start failed half-way
         newest = NewestStep(found.file)
-        found.reasons += _reasons(found, journal, newest, empty)
+        found.reasons += _reasons(journal, newest, empty)
         if found.reasons:
             found.mark.set(found.reasons[0])
             journal.doubt = found.mark
@@ -233,7 +233,7 @@ def _with_doubts(found: _Found, journal: Journal, tonight: Sequence[Row]) -> Ope
     return Opened(journal, bool(warning), warning, tonight, damaged)
 
 
-def _reasons(found: _Found, journal: Journal, newest: NewestStep, empty: bool) -> Iterable[str]:
+def _reasons(journal: Journal, newest: NewestStep, empty: bool) -> Iterable[str]:
     if journal.damaged_log:
         yield "its newest part is damaged"
     if journal.gap:

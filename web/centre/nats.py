@@ -28,7 +28,6 @@ FIRST_ANSWER_S = 2.0
 PING_S = 3
 #: Between two attempts, growing from the first to the second.
 RETRY_S = (0.1, 15.0)
-USUAL_PORT = 4222
 
 
 class CentreError(Exception):
