@@ -15,6 +15,10 @@ from controller.mqtt.message import Topics
 
 Component = dict[str, Any]
 
+_GAUGE: Component = {
+    "platform": "sensor", "entity_category": "diagnostic", "state_class": "measurement",
+}  # fmt: skip
+
 #: States are published every 10 s at the latest, heartbeats every second: three misses suffice.
 STATE_EXPIRES_S = 35
 HEARTBEAT_EXPIRES_S = 5
@@ -27,14 +31,19 @@ MOST_PLACES = 20
 def components(names: Topics, capacity: int = 4, *, italian: bool = False) -> dict[str, Component]:
     """Return every entity of a bar with everything wired, by its key."""
     found = {
+        **_lock(names),
+        **_refusals(names),
         **_door(names),
-        **_people(names, capacity),
+        **_people(names),
+        **_doubt(names, capacity),
+        **_corrections(names, capacity),
         **_session(names),
         **_tonight(names),
         **_hatch(names),
         **_buttons(names, capacity),
         **_chime(names),
-        **_health(names),
+        **_faults(names),
+        **_controller(names),
     }
     return {key: {**part, "name": name_of(key, italian)} for key, part in found.items()}
 
@@ -88,8 +97,8 @@ def _attributes(topic: str, template: str) -> Component:
 # --- entities -------------------------------------------------------------------------------------
 
 
-def _door(names: Topics) -> dict[str, Component]:
-    """The lock (main entity), why somebody was refused, the contacts."""
+def _lock(names: Topics) -> dict[str, Component]:
+    """The lock (main entity), and its state in words of its own."""
     lock = (
         "{% if value_json.lock == 'Fault' %}JAMMED"
         "{% elif value_json.strike or value_json.physical == 'Open' %}OPEN"
@@ -99,10 +108,6 @@ def _door(names: Topics) -> dict[str, Component]:
     words = "{{ word if word == 'None' else word | lower }}"
     # A strike can't be locked: LOCK asks for nobody and is refused, the other two for one.
     party = ", \"party\": {{ 0 if value == 'LOCK' else 1 }}"
-    door = "{{ {'Open': 'ON', 'Closed': 'OFF'}.get(value_json.physical, 'None') }}"
-    bolt = "{{ {'Locked': 'OFF', 'Unknown': 'None'}.get(value_json.lock, 'ON') }}"
-    why = ", reason=value_json.reason"
-    refused = ", command=value_json.command, cause=value_json.cause"
     return {
         "lock": {
             "platform": "lock",
@@ -124,6 +129,14 @@ def _door(names: Topics) -> dict[str, Component]:
             "value_template": f"{{% set word %}}{lock}{{% endset %}}{words}",
             **_attributes(names("door"), "{{ value_json | to_json }}"),
         },
+    }
+
+
+def _refusals(names: Topics) -> dict[str, Component]:
+    """Who was not let in, what was not done, and why."""
+    why = ", reason=value_json.reason"
+    refused = ", command=value_json.command, cause=value_json.cause"
+    return {
         "refused": {
             **_happens(names, "access_denied", "true", "value_json.reason", refused),
             "event_types": [reason.value for reason in Reason],
@@ -134,6 +147,14 @@ def _door(names: Topics) -> dict[str, Component]:
             "event_types": ["refused"],
             "icon": "mdi:close-octagon",
         },
+    }
+
+
+def _door(names: Topics) -> dict[str, Component]:
+    """The open release, the contacts, the alarms, and why nobody is let in at all."""
+    door = "{{ {'Open': 'ON', 'Closed': 'OFF'}.get(value_json.physical, 'None') }}"
+    bolt = "{{ {'Locked': 'OFF', 'Unknown': 'None'}.get(value_json.lock, 'ON') }}"
+    return {
         "letting_in": {
             **_binary(names, "value_json.grant", "mdi:account-arrow-right"),
             **_attributes(
@@ -175,8 +196,8 @@ def _contact(names: Topics, device_class: str, template: str) -> Component:
     }
 
 
-def _people(names: Topics, capacity: int) -> dict[str, Component]:
-    """How many are inside, how sure that is, and the correction."""
+def _people(names: Topics) -> dict[str, Component]:
+    """How many are inside, and how sure that is."""
     state = {"state_topic": names("occupancy"), "expire_after": STATE_EXPIRES_S}
     bounds = "{{ dict(min=value_json.min, max=value_json.max, certain=value_json.certain) "
     number = {"platform": "sensor", "state_class": "measurement", **state}
@@ -204,6 +225,12 @@ def _people(names: Topics, capacity: int) -> dict[str, Component]:
             **state,
             "value_template": _switch("not value_json.certain"),
         },
+    }
+
+
+def _doubt(names: Topics, capacity: int) -> dict[str, Component]:
+    """What the house asks, and its answer; too many inside."""
+    return {
         "question": {
             "platform": "binary_sensor",
             "device_class": "problem",
@@ -221,6 +248,12 @@ def _people(names: Topics, capacity: int) -> dict[str, Component]:
                 "{{ (value_json.occupancy if value_json.over_capacity else {}) | to_json }}",
             ),
         },
+    }
+
+
+def _corrections(names: Topics, capacity: int) -> dict[str, Component]:
+    """What a person says of the count."""
+    return {
         "staff_pass": _binary(names, "value_json.staff_pass", "mdi:badge-account"),
         "count": _number(names, "set_count", "mdi:account-edit", capacity),
         "report_wrong": {
@@ -433,8 +466,8 @@ def _chime(names: Topics) -> dict[str, Component]:
     }
 
 
-def _health(names: Topics) -> dict[str, Component]:
-    """What is wrong, and how the controller is."""
+def _faults(names: Topics) -> dict[str, Component]:
+    """What is wrong."""
     names_ = "value_json.faults | map(attribute='name') | list"
     alarm = "([value_json.door.alarm] if value_json.door.alarm != 'Normal' else [])"
     clocks = "value_json.faults | selectattr('ahead_s', 'defined') | list"
@@ -449,8 +482,6 @@ def _health(names: Topics) -> dict[str, Component]:
         f"clocks={clocks}) | to_json }}}}"
     )
     state = {"state_topic": names("state"), "expire_after": STATE_EXPIRES_S}
-    gauge = {"platform": "sensor", "entity_category": "diagnostic", "state_class": "measurement"}
-    heartbeat = {**gauge, "state_topic": names("heartbeat"), "expire_after": HEARTBEAT_EXPIRES_S}
     return {
         "problem": {
             "platform": "binary_sensor",
@@ -460,11 +491,18 @@ def _health(names: Topics) -> dict[str, Component]:
             **_attributes(names("state"), faults),
         },
         "faults": {
-            **gauge,
+            **_GAUGE,
             **state,
             "icon": "mdi:alert-circle-outline",
             "value_template": "{{ value_json.faults | length }}",
         },
+    }
+
+
+def _controller(names: Topics) -> dict[str, Component]:
+    """How the controller is: its self-test, its start, its radio."""
+    heartbeat = {"state_topic": names("heartbeat"), "expire_after": HEARTBEAT_EXPIRES_S}
+    return {
         "self_test_state": {
             "platform": "sensor",
             "entity_category": "diagnostic",
@@ -481,11 +519,11 @@ def _health(names: Topics) -> dict[str, Component]:
             "platform": "sensor",
             "entity_category": "diagnostic",
             "device_class": "timestamp",
-            "state_topic": names("heartbeat"),
-            "expire_after": HEARTBEAT_EXPIRES_S,
+            **heartbeat,
             "value_template": "{{ value_json.started_at }}",
         },
         "signal": {
+            **_GAUGE,
             **heartbeat,
             "device_class": "signal_strength",
             "unit_of_measurement": "dBm",
