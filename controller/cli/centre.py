@@ -84,7 +84,10 @@ def add(name: str, folder: str, prefix: str, out: str | None) -> None:
 @folder_option
 @prefix_option
 def revoke(name: str, folder: str, prefix: str) -> None:
-    """Take a bar's credentials: it is thrown out at once, as after its Pi was stolen."""
+    """Take a bar's credentials, as after its Pi was stolen.
+
+    It is thrown out at once.
+    """
     with _plain_words():
         revoke_bar(Users(Path(folder)), name, prefix)
         click.echo(f"{name} is out")
@@ -105,5 +108,8 @@ def list_(folder: str) -> None:
 @click.argument("peers", nargs=-1)
 @folder_option
 def node(name: str, peers: tuple[str, ...], folder: str) -> None:
-    """Print the configuration of the NATS node NAME; PEERS are the hosts of all nodes."""
+    """Print the configuration of the NATS node NAME.
+
+    PEERS are the hosts of all nodes.
+    """
     click.echo(node_config(name, list(peers), Path(folder)), nl=False)

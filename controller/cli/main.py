@@ -65,7 +65,10 @@ def main() -> None:
 @click.option("--inside", default=0, type=click.IntRange(0, 99), help="Guests inside at the start.")
 @set_option
 def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> None:
-    """Run a TRACE (CSV) through sensing and rules in virtual time, one JSON object a line."""
+    """Run a TRACE (CSV) through sensing and rules.
+
+    In virtual time; one JSON object a line.
+    """
     from controller.config.loader import parse
     from controller.replay import replay as lines_of
     from controller.replay import wired_by
@@ -88,7 +91,7 @@ def replay(trace: str, path: str | None, inside: int, sets: tuple[str, ...]) -> 
 @set_option
 @click.option("--svg", type=click.Path(), help="Draw the header with the used pins into this file.")
 def check_config(path: str | None, sets: tuple[str, ...], svg: str | None) -> None:
-    """Say every mistake in the configuration, or the wiring that it describes."""
+    """Check the configuration: every mistake, or the wiring."""
     from controller.gpio.header import svg as drawn
     from controller.gpio.header import table
 
@@ -158,7 +161,7 @@ def _needs_apprise() -> None:
 def journal(
     path: str | None, sets: tuple[str, ...], last: int, trace: tuple[str, str] | None
 ) -> None:
-    """Print the last events of the journal, one JSON object a line, or a trace to replay.
+    """Print the last events as JSON, or a trace to replay.
 
     FROM and TO are times of day (21:30), the last ones that were, or ISO 8601.
     """
@@ -198,7 +201,7 @@ def _moment(text: str) -> float:
 @set_option
 @click.option("--rotate", is_flag=True, help="Make a new secret: every paired phone is thrown out.")
 def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
-    """Print the link that pairs a phone, and the same as a QR code."""
+    """Print the link that pairs a phone, and its QR code."""
     from controller.maintenance.owner import as_owner
     from web import pair_link
     from web.security.pairing import Pairing, PairingError, qr_text
@@ -224,10 +227,11 @@ def pair(path: str | None, sets: tuple[str, ...], rotate: bool) -> None:
 @config_option
 @set_option
 def backup(target: Path | None, path: str | None, sets: tuple[str, ...]) -> None:
-    """Put configuration, pairing and journal into one file, while everything runs.
+    """Put configuration, pairing and journal into one file.
 
-    TARGET is a new file or a folder. Without it the folder is that of [backup], and older backups
-    there are removed as [backup] says: this is what runs each morning.
+    Everything runs on meanwhile. TARGET is a new file or a folder. Without it the folder is that
+    of [backup], and older backups there are removed as [backup] says: this is what runs each
+    morning.
     """
     from controller.cli.backup import make_backup
     from controller.config.loader import DEFAULT_PATH
@@ -244,9 +248,10 @@ def backup(target: Path | None, path: str | None, sets: tuple[str, ...]) -> None
 @click.argument("backup", type=click.Path(path_type=Path))
 @config_option
 def restore(backup: Path, path: str | None) -> None:
-    """Put back what is in the file BACKUP; what is here now is kept aside, and the count asks.
+    """Put back what is in the file BACKUP.
 
-    As root on an installed machine it stops the services and starts them again.
+    What is here now is kept aside, and the count asks. As root on an installed machine it stops the
+    services and starts them again.
     """
     from controller.config.loader import DEFAULT_PATH
     from controller.maintenance.archive import BackupError
@@ -267,7 +272,7 @@ def restore(backup: Path, path: str | None) -> None:
 @config_option
 @click.option("--yes", is_flag=True, help="Save it without asking.")
 def report(target: Path | None, path: str | None, yes: bool) -> None:
-    """Make one file to attach to a bug report, without secrets and names.
+    """Make one file for a bug report, without secrets and names.
 
     TARGET is a new file or a folder (default: here). What is in it is listed before it is saved.
     """
@@ -292,7 +297,10 @@ def report(target: Path | None, path: str | None, yes: bool) -> None:
 @click.option("--csv", "form", flag_value="csv", help="As CSV; one table, by default nights.")
 @click.option("--json", "form", flag_value="json", help="As JSON; all tables by default.")
 def nights(path: str | None, sets: tuple[str, ...], form: str | None, **asked: str) -> None:
-    """Tell of the nights: SPAN is 2026-11-25, 2026-W48, 2026-11 (default: this month) or 2026."""
+    """Print the history of a night, a week, a month or a year.
+
+    SPAN is 2026-11-25, 2026-W48, 2026-11 (default: this month) or 2026.
+    """
     from controller.cli.nights import nights_text
     from web.nights.answers import TABLES
 
@@ -315,9 +323,10 @@ def nights(path: str | None, sets: tuple[str, ...], form: str | None, **asked: s
 @click.option("--watch", is_flag=True, help="Show all lines live, till Ctrl-C or the end.")
 @click.option("--learn", default="", metavar="NAME", help="Take down the rhythm of a regular.")
 def self_test(path: str | None, sets: tuple[str, ...], **asked: Any) -> None:
-    """Prove every wire at opening: a guided minute; exit code 1 if one is missing.
+    """Prove every wire at opening, in a guided minute.
 
-    It is the controller while it runs: as root it changes places with the service, and back.
+    The exit code is 1 if one is missing. It is the controller while it runs: as root it changes
+    places with the service, and back.
     """
     from controller.cli.selftest import Options, run_in_units_place, run_self_test
     from controller.config.credentials import with_login
@@ -382,7 +391,10 @@ def run(path: str | None, sets: tuple[str, ...], safe: bool) -> None:
 @config_option
 @set_option
 def web(path: str | None, sets: tuple[str, ...]) -> None:
-    """Serve the bartender's page: a process of its own, joined to the controller by the broker."""
+    """Serve the bartender's page.
+
+    A process of its own, joined to the controller by the broker.
+    """
     from controller.config.credentials import with_login
     from web.server import serve_page
 
@@ -413,7 +425,10 @@ class _Centre(click.Group):
 @set_option
 @click.pass_context
 def centre(context: click.Context, path: str | None, sets: tuple[str, ...]) -> None:
-    """Keep the history of many bars: from the NATS nodes of [centre] into Postgres."""
+    """Keep the history of many bars, from NATS into Postgres.
+
+    The nodes are those of [centre], the database is that of [nights].
+    """
     if context.invoked_subcommand is not None:
         return
     from web.centre.main import serve_centre
@@ -428,7 +443,10 @@ def centre(context: click.Context, path: str | None, sets: tuple[str, ...]) -> N
 @set_option
 @click.option("--test", "testing", is_flag=True, help="Send one message to each address, and end.")
 def notify(path: str | None, sets: tuple[str, ...], testing: bool) -> None:
-    """Tell a bartender whose page is closed: messages by ntfy, Telegram and a hundred others."""
+    """Send messages while the page is closed.
+
+    By ntfy, Telegram and a hundred others: see [notify].
+    """
     from controller.config.credentials import with_login
 
     _log(logging.INFO)
@@ -458,7 +476,10 @@ def notify(path: str | None, sets: tuple[str, ...], testing: bool) -> None:
 @click.option("--inside", default=0, type=click.IntRange(0, 99), help="Guests inside at the start.")
 @click.option("--lan", is_flag=True, help="Let phones on the local network open the page.")
 def demo(path: str | None, sets: tuple[str, ...], port: int | None, **options: Any) -> None:
-    """Try it: all in one process, on simulated pins; a link, and on a terminal its QR code."""
+    """Try it: all in one process, on simulated pins.
+
+    It prints the link of the page, and on a terminal its QR code.
+    """
     from controller.cli.demo import Options, demo_config, run_demo
 
     _log(logging.WARNING)

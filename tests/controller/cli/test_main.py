@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -49,3 +50,19 @@ def test_check_config_says_how_long_a_party_stays_and_that_nothing_is_wired(conf
     assert "warning: no line is wired: take the # away" in done.stdout
     wired = backdoor("check-config", "--config", config, "--set", "lines.hatch_knock=17")
     assert "no line is wired" not in wired.stdout
+
+
+@pytest.mark.parametrize("group", [(), ("centre",), ("centre", "bar")])
+def test_menu_shows_what_each_command_does_in_whole_sentences(group: tuple[str, ...]) -> None:
+    menu = backdoor(*group, "--help").stdout.partition("Commands:")[2]
+    assert len(menu.splitlines()) > 2
+    assert "..." not in menu
+
+
+def test_every_option_of_every_command_says_what_it_does() -> None:
+    assert [
+        f"{name} {option.opts[0]}"
+        for name, command in main.commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ] == []
