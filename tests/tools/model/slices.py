@@ -166,8 +166,8 @@ def moves(name: str, settings: RuleSettings) -> dict[str, Move]:
         | may.commands("release_cancel") | {"undos grow old": undos_grow_old},
         "sessions": door | may.counts(settings) | may.CLEAR | may.AMBIGUOUS | may.DOORWAY
         | may.MARKS,
-        "alarms": door | may.OPENING | release | may.contacts("exit_button", "evacuate") | may.EXIT_GROWS_OLD
-        | may.DOORWAY
+        "alarms": door | may.OPENING | release | may.contacts("exit_button", "evacuate")
+        | may.EXIT_GROWS_OLD | may.DOORWAY
         | may.commands("lock_open", "lock_open_release"),
         "bolt": door | release | may.contacts("bolt_contact") | may.CLEAR | may.DOORWAY
         | may.commands("block_door", "unblock_door"),
