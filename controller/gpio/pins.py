@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gpiozero import DigitalInputDevice, DigitalOutputDevice
@@ -38,6 +40,11 @@ TONES: Mapping[str, tuple[float, float, int]] = {
 
 #: On and off time of a blinking lamp, seconds.
 BLINK_S = 0.5
+
+#: How long the loop waits for a blinking that ends, seconds; then it tries again at the next tick.
+STOP_S = 0.05
+#: An output that could not be driven for so long is a fault, seconds.
+FAILED_S = 5.0
 
 #: Lost edges of several lines, found at the same moment, are dated so far apart (ms).
 APART_MS = 0.2
@@ -77,6 +84,20 @@ class Input(DigitalInputDevice):  # type: ignore[misc] # gpiozero has no types
             report(ticks, bool(new_active) != self._inverted)
 
 
+class Output(DigitalOutputDevice):  # type: ignore[misc] # gpiozero has no types
+    """One output; a blinking that does not end keeps nobody waiting.
+
+    gpiozero blinks in a thread of its own and waits ten seconds for its end, as long as the
+    watchdog waits for us; then it raises `ZombieThread`.
+    """
+
+    def _stop_blink(self) -> None:
+        blinking = getattr(self, "_blink_thread", None)
+        if blinking is not None:
+            blinking.stop(STOP_S)
+        super()._stop_blink()
+
+
 class Pins:
     """All wired lines. Lines that are not wired give no edges, and setting them does nothing."""
 
@@ -99,6 +120,8 @@ class Pins:
         self._lock = Lock()
         self._outputs: dict[str, Any] = {}
         self._levels: dict[str, tuple[bool, bool]] = {}
+        #: What could not be done to a lamp or the chime, and since when, monotonic seconds.
+        self._undone: dict[str, tuple[Callable[[], None], float]] = {}
         self._inputs: dict[str, Input] = {}
         self._cutoff: StrikeCutoff | None = None
         _check_wiring(inputs, outputs)
@@ -123,7 +146,7 @@ class Pins:
 
     def _output(self, line: str, settings: LineSettings) -> Any:
         try:
-            return DigitalOutputDevice(
+            return Output(
                 settings.pin,
                 active_high=settings.active == "high",
                 initial_value=False,
@@ -193,13 +216,37 @@ class Pins:
         return Edge(t_ms, line, level, resync=resync)
 
     def set(self, line: str, level: bool, blink: bool = False) -> None:
-        """Set an output; a lamp that is on may ``blink``. Without that line nothing happens."""
+        """Set an output; a lamp that is on may ``blink``. Without that line nothing happens.
+
+        Only the strike raises what goes wrong: a lamp is tried again (`retry`).
+        """
         if line == "strike":
             if self._cutoff is not None:
                 self._cutoff.set(level)
         elif line in self._outputs and self._levels.get(line) != (level, blink):
-            self._set_level(self._outputs[line], level, blink)
             self._levels[line] = (level, blink)
+            self._drive(line, partial(self._set_level, self._outputs[line], level, blink))
+
+    def retry(self) -> frozenset[str]:
+        """Do what outputs have not done; return those that have not for `FAILED_S`."""
+        if not self._undone:
+            return frozenset()
+        for line, (action, _) in list(self._undone.items()):
+            self._drive(line, action)
+        late_s = monotonic() - FAILED_S
+        return frozenset(line for line, (_, at_s) in self._undone.items() if at_s <= late_s)
+
+    def _drive(self, line: str, action: Callable[[], None]) -> None:
+        """Drive a lamp or the chime; the loop goes on whatever comes of it."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - lgpio.error has no better base
+            if line not in self._undone:
+                log.warning("%s: cannot be driven (%s); it is tried again", line, error)
+            _, since_s = self._undone.get(line, (action, monotonic()))
+            self._undone[line] = (action, since_s)
+        else:
+            self._undone.pop(line, None)
 
     def driven(self) -> dict[str, tuple[bool, bool]]:
         """Return for each output whether it is switched on now, and whether it blinks."""
@@ -222,7 +269,7 @@ class Pins:
         """Start ``tone`` in place of one that still rings. Without a chime nothing happens."""
         if "chime" in self._outputs:
             on_s, off_s, times = TONES.get(tone, TONES["warning"])
-            self._outputs["chime"].blink(on_s, off_s, times)
+            self._drive("chime", partial(self._outputs["chime"].blink, on_s, off_s, times))
 
     def close(self) -> None:
         """Switch the strike off first, then release all lines; may be called twice."""

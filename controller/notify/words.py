@@ -167,6 +167,10 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     ),
     "JournalFailed": ("the journal cannot be written", "il registro non si può scrivere"),
     "FileDamaged": ("a file on the disk was damaged", "un file sul disco era rovinato"),
+    "OutputFailed": (
+        "a lamp or the chime does not work",
+        "una spia o il campanello non funziona",
+    ),
     "CommandFlood": ("too many commands", "troppi comandi"),
     "ClockDiffers": ("clocks differ", "gli orologi non coincidono"),
     "SafeMode": ("safe mode: count by hand", "modalità sicura: conta a mano"),

@@ -126,6 +126,8 @@ class Heartbeat:
     _started: StartTime = field(init=False)
     _ticks: int = TICKS_PER_HEARTBEAT - 1  # the first heartbeat comes at once
     _flood: bool = False
+    #: Outputs that have a fault.
+    _failed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._started = StartTime(self.clock)
@@ -140,6 +142,7 @@ class Heartbeat:
                 edge.level,
             )
             self.queue.put(edge)
+        self._report_outputs()
         self.publisher.catch_up()
         self.publisher.watch_disk(self.engine.state)
         self.wiring.tick()
@@ -175,6 +178,13 @@ class Heartbeat:
         if self._flood != bool(dropped):
             self._flood = bool(dropped)
             self.queue.put(Fault(self.clock.now_ms(), "CommandFlood", "mqtt", self._flood))
+
+    def _report_outputs(self) -> None:
+        """Drive again what could not be driven; raise a fault for each output, and end it."""
+        before, self._failed = self._failed, self.pins.retry()
+        for line in sorted(before ^ self._failed):
+            failed = line in self._failed
+            self.queue.put(Fault(self.clock.now_ms(), "OutputFailed", line, failed))
 
     def _clean_up(self) -> None:
         """Write the flight recorder; with each new night, forget what is too old."""

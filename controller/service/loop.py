@@ -241,9 +241,9 @@ class Loop:
         if not effects and self.state is self._recorded:
             return
         self._recorded = self.state
-        for _, effect in effects:
-            if isinstance(effect, Set):
-                self._components.pins.set(effect.line, effect.level, effect.blink)
+        outputs = [effect for _, effect in effects if isinstance(effect, Set)]
+        for output in sorted(outputs, key=lambda output: output.line != "strike"):  # it goes first
+            self._components.pins.set(output.line, output.level, output.blink)
         for _, effect in effects:
             if isinstance(effect, Chime):
                 self._components.pins.chime(effect.tone)

@@ -15,6 +15,7 @@ from gpiozero.pins.mock import MockFactory
 from controller.config.settings import LineSettings
 from controller.events import CHIME_MS, Edge
 from controller.gpio.pins import TONES, Pins, PinsError, make_factory
+from tests.support.stuck_pin import hang_blinking
 from tests.support.wait import HANGS_S, eventually
 
 LIMIT_S = 5.0
@@ -261,6 +262,59 @@ def test_lamp_blinks_until_set_without_blink(rig: Rig, monkeypatch: pytest.Monke
     seen = len(rig.levels("hatch_light"))
     assert rig.pin("hatch_light").state is False
     assert len(rig.levels("hatch_light")) == seen
+
+
+def test_blinking_that_does_not_end_is_a_fault_of_its_line_and_keeps_nobody_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = rig.pins()
+    goes_on = hang_blinking(rig.pin("hatch_light"), monkeypatch)
+    pins.set("hatch_light", True, blink=True)
+    began_s = time.monotonic()
+    pins.set("hatch_light", True)
+    pins.set("strike", True)
+    assert time.monotonic() - began_s < 8  # gpiozero waits ten seconds, then it raises
+    assert rig.pin("strike").state is True
+    pins.set("full_lamp", True)
+    assert rig.pin("full_lamp").state is False  # active low
+    assert pins.retry() == set()  # it may just be slow
+    monkeypatch.setattr("controller.gpio.pins.FAILED_S", 0.0)
+    assert pins.retry() == {"hatch_light"}
+    pins.set("hatch_light", False)
+    assert pins.retry() == {"hatch_light"}
+    goes_on.set()
+    eventually(lambda: pins.retry() == set())
+    assert rig.pin("hatch_light").state is False
+    assert pins.driven()["hatch_light"] == (False, False)
+
+
+def test_chime_that_hangs_rings_its_next_tone_when_it_can(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = rig.pins()
+    goes_on = hang_blinking(rig.pin("chime"), monkeypatch)
+    pins.chime("warning")
+    pins.chime("time_up")
+    pins.chime("evacuate")
+    rung = len(rig.levels("chime"))
+    goes_on.set()
+    eventually(lambda: pins.retry() == set() and rig.pin("chime").state is True)
+    assert rig.levels("chime")[rung:].count(True) <= 2  # the first write of the one that hung
+
+
+def test_strike_that_cannot_be_switched_raises(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the loop ends, and a new start begins with the strike off."""
+    pins = rig.pins()
+
+    def refused(value: bool) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(rig.pin("hatch_light"), "_change_state", refused)
+    pins.set("hatch_light", True)
+    with monkeypatch.context() as broken:
+        broken.setattr(rig.pin("strike"), "_change_state", refused)
+        with pytest.raises(OSError, match="Input/output"):
+            pins.set("strike", True)
 
 
 @pytest.mark.parametrize("tone", TONES)

@@ -22,7 +22,8 @@ from controller.clock import Clock
 from controller.config.learned_rhythms import with_learned
 from controller.config.loader import parse
 from controller.config.settings import Config
-from controller.events import Edge
+from controller.engine import TimedEffects
+from controller.events import Edge, Set
 from controller.gpio.factories import PinsError
 from controller.gpio.simulated import ACTS, Move
 from controller.integrations.announcements import Repeat
@@ -37,6 +38,7 @@ from controller.service.heartbeat import REREAD_S
 from controller.service.publisher import LATE_S
 from controller.trace import Row as TraceRow
 from tests.support.demo import Demo, demo_config, house, times_on
+from tests.support.stuck_pin import hang_blinking
 from tests.support.wait import HANGS_S, eventually
 
 STRIKE, FULL_LAMP, HATCH_LIGHT, DOOR_CONTACT, HATCH_CONTACT = 16, 21, 20, 24, 5
@@ -269,6 +271,50 @@ def test_error_in_the_loop_switches_the_strike_off(tmp_path: Path) -> None:
         eventually(lambda: strike.state)
         demo.running.loop.post(broken)
         demo.thread.join(HANGS_S)
+        assert not strike.state
+
+
+def test_lamp_that_hangs_ends_no_loop_and_is_a_fault_until_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.gpio.pins.FAILED_S", 0.1)
+    with house(tmp_path, "hatch.patience=1") as demo:
+        light = demo.pin(HATCH_LIGHT)
+        goes_on = hang_blinking(light, monkeypatch)
+        demo.simulator.act("knock_hatch")
+        eventually(lambda: demo.running.pins.driven()["hatch_light"] == (True, True))
+        assert demo.mqtt.ask("answer_hatch")["ok"]
+        eventually(lambda: demo.mqtt.events("fault"))
+        fault = demo.mqtt.events("fault")[-1]
+        assert (fault["name"], fault["line"]) == ("OutputFailed", "hatch_light")
+        assert demo.mqtt.ask("access_door")["ok"]
+        eventually(lambda: demo.pin(STRIKE).state)
+        goes_on.set()
+        eventually(lambda: demo.mqtt.events("fault_cleared"))
+        assert not light.state
+
+
+def test_strike_goes_off_before_a_lamp_is_driven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house(tmp_path) as demo:
+        strike, seen = demo.pin(STRIKE), []
+        demo.mqtt.ask("access_door")
+        eventually(lambda: strike.state)
+        driven = demo.running.pins.set
+
+        def watched(line: str, level: bool, blink: bool = False) -> None:
+            seen.append(line)
+            driven(line, level, blink)
+
+        monkeypatch.setattr(demo.running.pins, "set", watched)
+        lamp_first: TimedEffects = [
+            (0.0, Set("full_lamp", level=True)),
+            (1.0, Set("strike", level=False)),
+        ]
+        demo.running.loop.post(lambda: demo.running.loop._perform(lamp_first))
+        eventually(lambda: len(seen) == 2)
+        assert seen == ["strike", "full_lamp"]
         assert not strike.state
 
 
