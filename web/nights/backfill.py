@@ -3,7 +3,8 @@
 A broker loses what it has not delivered when it dies, or when its queue is full. The controller's
 journal has it all. So after each connection every controller is asked for what is newer than the
 newest that came, and for each hole in the numbers; what the journal does not have either is gone,
-and stays a gap that is shown.
+and stays a gap that is shown. An event that makes no sense leaves its hole, which is asked for
+again much later, and holds up no other one.
 
 Nothing here sends or reads; time comes in with each call, in monotonic seconds.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from web.messages import json_object
@@ -35,12 +37,27 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """All events that the journal has, above ``after`` up to ``until``; ``newest`` is its last."""
+    """All events that the journal has, above ``after`` up to ``until``; ``newest`` is its last.
+
+    ``refused`` says of each event that made no sense why.
+    """
 
     after: int
     until: int
     newest: int
     events: list[Event]
+    refused: Sequence[str] = ()
+
+
+class Searched(NamedTuple):
+    """A journal was asked for what is above ``after`` up to ``until``, and is again at ``again_s``.
+
+    That is never, unless some of it could not be read.
+    """
+
+    after: int
+    until: int
+    again_s: float
 
 
 def read_answer(venue: str, payload: bytes) -> Answer:
@@ -49,7 +66,13 @@ def read_answer(venue: str, payload: bytes) -> Answer:
     after, until, last = fields["after"], fields["until"], fields["newest"]
     if not 0 <= after <= until < LAST_SEQ or not 0 <= last < LAST_SEQ:
         raise ValueError("after, until and newest are no numbers of events")
-    return Answer(after, until, last, [_event(venue, one) for one in fields["events"]])
+    events, refused = [], []
+    for one in fields["events"]:
+        try:
+            events.append(_event(venue, one))
+        except ValueError as error:
+            refused.append(str(error))
+    return Answer(after, until, last, events, refused)
 
 
 def _event(venue: str, fields: object) -> Event:
@@ -76,7 +99,7 @@ class Backfill:
         #: Venues that are to be asked for their newest events.
         self._behind: set[str] = set()
         #: What each journal was asked for and has answered: the rest of it is gone for good.
-        self._searched: dict[str, list[tuple[int, int]]] = {}
+        self._searched: dict[str, list[Searched]] = {}
         self._asking: dict[str, _Asking] = {}
         #: Since when a venue's events wait, until it has no hole to be asked for.
         self._held_since_s: dict[str, float] = {}
@@ -98,6 +121,7 @@ class Backfill:
         """Return what to ask now, one request a venue at most."""
         requests = []
         for venue in self._newest:
+            self._search_again(venue, now_s)
             request = self._next(venue)
             if request is not None and self._is_due(request, now_s):
                 requests.append(request)
@@ -113,15 +137,21 @@ class Backfill:
         asking.wait_s = min(2 * asking.wait_s, longest_s)
         return True
 
-    def answered(self, venue: str, answer: Answer) -> None:
+    def _search_again(self, venue: str, now_s: float) -> None:
+        """Forget what was searched for and not read, when it is time to try once more."""
+        searched = self._searched.get(venue, [])
+        self._searched[venue] = [part for part in searched if part.again_s > now_s]
+
+    def answered(self, venue: str, answer: Answer, now_s: float) -> None:
         """Note what a journal has been searched for: as it was asked to, and some way on."""
         asking = self._asking.get(venue)
         stands = answer.after == answer.until < answer.newest
         if asking is None or asking.after != answer.after or stands:
             return
         del self._asking[venue]
-        self._searched.setdefault(venue, []).append((answer.after, answer.until))
-        self._searched[venue] = _joined(self._searched[venue])
+        again_s = now_s + ASK_AGAIN_S[1] if answer.refused else inf
+        part = Searched(answer.after, answer.until, again_s)
+        self._searched[venue] = _joined([*self._searched.get(venue, ()), part])
         if answer.until >= answer.newest:
             self._behind.discard(venue)
 
@@ -151,18 +181,19 @@ class Backfill:
         return None
 
     def _unsearched(self, venue: str, after: int) -> int:
-        for first, last in self._searched.get(venue, ()):
-            if first <= after < last:
-                after = last
+        for part in self._searched.get(venue, ()):
+            if part.after <= after < part.until:
+                after = part.until
         return after
 
 
-def _joined(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges in their order, those that touch as one."""
-    joined: list[tuple[int, int]] = []
-    for first, last in sorted(parts):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+def _joined(parts: list[Searched]) -> list[Searched]:
+    """Return ranges in their order, those that touch as one if they are searched again together."""
+    joined: list[Searched] = []
+    for part in sorted(parts):
+        last = joined[-1] if joined else None
+        if last is not None and part.after <= last.until and part.again_s == last.again_s:
+            joined[-1] = last._replace(until=max(last.until, part.until))
         else:
-            joined.append((first, last))
+            joined.append(part)
     return joined

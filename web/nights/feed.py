@@ -335,9 +335,12 @@ class Feed:
         except StoreError as error:
             self._broken = str(error)
         except (ValueError, RecursionError) as error:
-            self._problems += 1
-            if self._problems <= NAMED_PROBLEMS:
-                log.warning("nights: %s: left out, %s", message.topic, error)
+            self._leave_out(message.topic, str(error))
+
+    def _leave_out(self, topic: str, why: str) -> None:
+        self._problems += 1
+        if self._problems <= NAMED_PROBLEMS:
+            log.warning("nights: %s: left out, %s", topic, why)
 
     def _add(self, events: Iterable[Event]) -> None:
         with self._lock:
@@ -348,9 +351,11 @@ class Feed:
     def _take_answer(self, venue: str, payload: bytes) -> None:
         """Take what a journal had, and ask for the rest."""
         answer = read_answer(venue, payload)
+        for why in answer.refused:
+            self._leave_out(f"{self._prefix}/{venue}/backfill", why)
         self._add(answer.events)
         with self._lock:
-            self._backfill.answered(venue, answer)
+            self._backfill.answered(venue, answer, monotonic())
             if self._store is not None:
                 self._store.holes_changed = True
         self._ask()

@@ -175,10 +175,11 @@ class Held:
         pass
 
 
+@pytest.mark.parametrize("fifth", ["", ',{"event":"entry","seq":"5"}'], ids=["gone", "nonsense"])
 def test_hole_is_asked_for_and_what_is_behind_it_waits_for_the_answer(
-    broker: Broker, bars: Links, tmp_path: Path
+    broker: Broker, bars: Links, tmp_path: Path, fifth: str
 ) -> None:
-    """Number 5 is in no journal: it stays missing, and nothing waits for it any more."""
+    """Number 5 is in no journal, or nonsense: it stays missing, and nothing waits for it."""
     bar, address = Bar(bars), str(tmp_path / "nights.db")
     link, asked = bars.up("backdoor/bar/backfill/request")
     held = Held(address)
@@ -192,7 +193,7 @@ def test_hole_is_asked_for_and_what_is_behind_it_waits_for_the_answer(
         eventually(lambda: seen(address) == [("b1", 1, 2), ("b1", 6, 6)])
         eventually(lambda: held.holds[-1] == (2, seen(address)))
         events = ",".join(bar.message(seq, "b1", seq).payload.decode() for seq in (3, 4))
-        answer = f'{{"after":2,"until":5,"newest":6,"events":[{events}]}}'
+        answer = f'{{"after":2,"until":5,"newest":6,"events":[{events}{fifth}]}}'
         link.publish(Message("backdoor/bar/backfill", answer.encode(), qos=1))
         eventually(lambda: held.holds[-1] == (None, [("b1", 1, 4), ("b1", 6, 6)]))
         eventually(lambda: seen(address, "night", "missing") == [(1,)])
