@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from controller.cli.errors import Problem, user_errors
+from controller.config.types import is_host_name
 from web.centre.bars import (
     CENTRE,
     FOLDER,
@@ -112,4 +113,7 @@ def node(name: str, peers: tuple[str, ...], folder: str) -> None:
 
     PEERS are the hosts of all nodes.
     """
+    for host in (name, *peers):
+        if not host or not is_host_name(host):
+            raise Problem(f'"{host}": is no name of a host')
     click.echo(node_config(name, list(peers), Path(folder)), nl=False)

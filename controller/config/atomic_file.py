@@ -34,6 +34,12 @@ def read_regular(path: Path) -> bytes:
     return data
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise OSError where a device, a pipe or a folder stands: a file in its place destroys it."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no regular file, and would be lost", str(path))
+
+
 def write_beside(path: Path, text: str) -> Path:
     """Write ``text`` to a new file (mode 0600) in the folder of ``path``, and return that file.
 

@@ -168,7 +168,9 @@ class _Reader:
         try:
             groups.setdefault(key.group, {})[key.field] = key.type.read(value)
         except ValueError:
-            got = "something else" if key.type.secret else _as_json(value)
+            shown = _as_json(value)
+            hidden = key.type.secret or "@" in shown  # an address may have a password in it
+            got = "something else" if hidden else shown
             self._add_problem(section, name, f"must be {key.type.expected}, got {got}")
         except ExceptionGroup as errors:
             for error in errors.exceptions:

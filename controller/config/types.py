@@ -269,6 +269,7 @@ calendar = ValueType(
     secret=True,
 )
 text = ValueType("text of at most 255 characters", _text)
+secret_text = ValueType(text.expected, _text, secret=True)
 topic = ValueType('a topic without "+", "#", "$", spaces or a slash at its ends', _level)
 topic_level = ValueType('one topic level without "/", "+", "#", "$" or spaces', _one_level)
 texts = list_of(text, "a list of texts")

@@ -23,6 +23,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from controller.config.atomic_file import check_replaceable
 from controller.maintenance.contents import CONFIGURATION, MANIFEST, Item
 from controller.maintenance.owner import owner
 
@@ -61,6 +62,7 @@ def make(items: Sequence[Item], config_file: Path, target: Path, manifest: Manif
     Raise `BackupError`; then there is no file, or the one that was there before.
     """
     try:
+        check_replaceable(target)
         with tempfile.TemporaryDirectory(prefix=".backdoor-", dir=target.parent) as name:
             folder = Path(name)
             found = [(CONFIGURATION, _configuration(config_file, folder))]

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from controller.config.atomic_file import check_replaceable
 from controller.maintenance import facts
 from controller.maintenance.archive import COLLECT_S, BackupError
 from controller.maintenance.gather import HIDDEN, JOURNAL, TRACE
@@ -74,6 +75,7 @@ def parts(source: Source, now_s: float) -> list[Part]:
 
 def save(report: Path, chosen: Iterable[Part]) -> None:
     """Write the report (mode 0600) in one step; raise OSError if it can't be written."""
+    check_replaceable(report)
     with tempfile.TemporaryDirectory(prefix=".backdoor-", dir=report.parent) as name:
         new = Path(name, "report")
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -43,6 +43,13 @@ def test_value_that_is_none_is_named_with_the_way_out(
     assert says in done.stderr
 
 
+@pytest.mark.parametrize("hosts", [("",), ("a b",), ("n1", "n 2"), ("n1", "n..2")])
+def test_node_of_a_centre_has_a_name_that_can_be_asked_for(hosts: tuple[str, ...]) -> None:
+    done = backdoor("centre", "node", *hosts)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f'"{hosts[-1]}": is no name of a host' in done.stderr
+
+
 def test_check_config_says_how_long_a_party_stays_and_that_nothing_is_wired(config: str) -> None:
     done = backdoor("check-config", "--config", config, "--set", "house.session_length=120")
     assert done.exit_code == 0

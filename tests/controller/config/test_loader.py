@@ -123,6 +123,22 @@ def test_each_mistake_names_place_and_expected_value(
 
 
 @pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("mqtt", "password", 4711),
+        ("web", "metrics_token", 4711),
+        ("nights", "database", "mysql://me:4711@host/nights"),
+        ("centre", "servers", ["nats://me:4711@host"]),
+        ("web", "public_url", "ftp://me:4711@host"),
+    ],
+)
+def test_mistake_shows_no_password(section: str, key: str, value: Any) -> None:
+    (problem,) = problems({section: {key: value}})
+    assert "4711" not in problem
+    assert problem.endswith("got something else")
+
+
+@pytest.mark.parametrize(
     "url",
     ["", "book.ics", "/srv/book.ics", "HTTPS://host/a.ics", "webcal://me:pw@host:8443/a.ics?k=1",
      "http://[::1]:80/a.ics", "https://bücher.example/ä.ics"],

@@ -285,6 +285,13 @@ def test_what_is_no_file_is_not_followed(
     assert not (tmp_path / "b.tar.gz").exists()
 
 
+def test_a_device_or_pipe_is_not_replaced_by_a_backup(house: House, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BackupError, match=r"pipe: is no regular file.*; no backup was made"):
+        house.backup(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_full_disk_leaves_no_half_backup(house: House, journal: Journal, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="no backup was made"):
         house.backup(Path("/dev/full/b.tar.gz"))
