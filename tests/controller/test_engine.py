@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import example, given
 
 from controller.engine import Engine, TimedEffects
 from controller.events import Command, Edge, Effect, Note, Set
@@ -68,6 +71,45 @@ def test_own_chime_is_no_knock_while_it_rings() -> None:
     for move in ACTS["knock_hatch"]:
         effects += engine.edge(Edge(20_000.0 + move.at_ms, move.line, bool(move.level)))
     assert "knock" in names(effects + engine.advance(25_000.0))
+
+
+@given(
+    settle_ms=st.sampled_from([1.0, 30.0, 200.0, 1000.0]),
+    pulled_ms=st.floats(1.0, 4999.9),
+    bounces=st.lists(st.floats(0.3, 0.99), max_size=60),
+    stopped_ms=st.none() | st.floats(1.0, 5000.0),
+    party=st.integers(1, 4),
+)
+@example(30.0, 4990.0, [], None, 4)
+@example(30.0, 4990.0, [0.5, 0.4], 4995.0, 2)
+@example(200.0, 4900.0, [0.9] * 30, None, 2)
+def test_by_hand_who_pulls_the_door_in_time_is_never_left_out_of_the_count(
+    settle_ms: float,
+    pulled_ms: float,
+    bounces: list[float],
+    stopped_ms: float | None,
+    party: int,
+) -> None:
+    """However long the contact bounces (each time for a part of the settling time), and whatever
+    ends the release meanwhile."""
+    rules = RuleSettings(counting="manual", lines=frozenset({"door_contact", "exit_button"}))
+    engine = Engine(rules, SensingSettings(contact_settle_ms=settle_ms))
+    rest(engine)
+    engine.event(Command(10_000.0, "access_door", party))
+    stop_ms = inf if stopped_ms is None else 10_000.0 + max(stopped_ms, pulled_ms)
+    at_ms, effects = 10_000.0 + pulled_ms, TimedEffects()
+    lasting = [part * settle_ms for part in bounces[len(bounces) % 2 :]]
+    for number, lasts_ms in enumerate([*lasting, 4000.0]):
+        if at_ms > stop_ms:
+            effects += engine.event(Command(stop_ms, "release_cancel"))
+            stop_ms = inf
+        effects += engine.edge(Edge(at_ms, "door_contact", level=number % 2 == 0))
+        at_ms += lasts_ms
+    effects += engine.edge(Edge(at_ms, "door_contact", level=False))
+    effects += engine.advance(at_ms + 10_000.0)
+    assert engine.state.occupancy.max == party
+    assert Set("strike", True) not in [effect for _, effect in effects]
+    assert "door_alarm" not in names(effects)
 
 
 def test_deadline_that_is_not_consumed_raises(
