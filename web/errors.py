@@ -13,16 +13,17 @@ def error_response(error: HTTPException) -> ResponseReturnValue:
     """Return the answer to a request that ended with this error; its headers are kept."""
     if isinstance(error.response, Response):
         return error.response
-    response = _error_page(error.code or 500, error.name)
+    response = _error_page(error.code or 500, error.name, error.description or "")
     for name, value in error.get_headers():  # allowed methods, when to come again
         if name.lower() != "content-type":
             response.headers[name] = value
     return response
 
 
-def _error_page(status: int, name: str) -> Response:
+def _error_page(status: int, name: str, detail: str) -> Response:
     if not wants_page():
-        answer = jsonify(ok=False, reason=name.replace(" ", ""), state="refused")
+        more = {"detail": detail} if status == 400 else {}  # such as: the CSRF token is missing
+        answer = jsonify(ok=False, reason=name.replace(" ", ""), state="refused", **more)
     elif status < 500:
         answer = make_response(render_template("error.html", status=status))
     else:  # the template may be what failed

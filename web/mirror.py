@@ -77,6 +77,8 @@ class Outcome:
 
     state: str
     reason: str | None = None
+    #: What is `Malformed`: for the author of a script.
+    detail: str = ""
 
     @property
     def ok(self) -> bool:
@@ -268,8 +270,8 @@ class Mirror:
 
     def _on_result(self, message: Message, now_s: float) -> None:
         result = json_object(message.payload, id=str, ok=bool)
-        reason = result.get("reason")
-        outcome = Outcome("done") if result["ok"] else Outcome("refused", str(reason))
+        why = str(result.get("reason")), str(result.get("detail") or "")
+        outcome = Outcome("done") if result["ok"] else Outcome("refused", *why)
         if tap := self._taps.pop(result["id"], ""):
             self._settled[tap] = outcome
             _keep_newest(self._settled)

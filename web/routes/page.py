@@ -266,14 +266,16 @@ def _fields_of(name: str) -> dict[str, int | str]:
     """
     body = _body()
     reference = {REFERENCES[name]} if name in REFERENCES else set()
-    if set(body) - {COMMANDS[name]} - reference - FORM_FIELDS:
-        raise ValueError("a key that this command does not have")
+    number = COMMANDS[name]
+    known = reference | ({number} if number else set())
+    if set(body) - known - FORM_FIELDS:
+        raise ValueError(f"unknown key; known are {', '.join(sorted(known)) or 'none'}")
     fields: dict[str, int | str] = {}
     for key in reference & set(body):
         if not REFERENCE.fullmatch(text := str(body[key])):
-            raise ValueError("not an id")
+            raise ValueError(f"{key} must be an id")
         fields[key] = text
-    return fields | _number_of(COMMANDS[name], body)
+    return fields | _number_of(number, body)
 
 
 def _number_of(key: str | None, body: Mapping[str, object]) -> dict[str, int]:
@@ -281,7 +283,7 @@ def _number_of(key: str | None, body: Mapping[str, object]) -> dict[str, int]:
         return {}
     # Digits only: `int` alone also takes " 2", "1_0" and other alphabets' numbers.
     if not NUMBER.fullmatch(text := str(body[key])):
-        raise ValueError("not a number")
+        raise ValueError(f"{key} must be a whole number")
     return {key: int(text)}
 
 
@@ -291,7 +293,7 @@ def _body() -> dict[str, object]:
         return dict(request.form)
     body = request.get_json(silent=True) if request.get_data() else {}
     if not isinstance(body, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("the body must be a JSON object")
     return body
 
 
@@ -302,8 +304,8 @@ def command(name: str) -> ResponseReturnValue:
         return jsonify(ok=False, reason="UnknownCommand", state="refused"), 404
     try:
         fields = _fields_of(name)
-    except ValueError:
-        return answer(Outcome("refused", "Malformed"), 400)
+    except ValueError as error:
+        return answer(Outcome("refused", "Malformed", str(error)), 400)
     if request.form.get("ask"):
         question = QUESTIONS.get(name, _("Sure?"))
         return render_template("sure.html", name=name, number=fields, question=question)
@@ -325,6 +327,8 @@ def answer(
         "state": outcome.state,
         "words": outcome_words(outcome),
     }
+    if outcome.detail:
+        body["detail"] = outcome.detail
     return jsonify(body), status or HTTP_STATUS[outcome.state]
 
 

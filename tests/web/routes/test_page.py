@@ -142,6 +142,35 @@ def test_command_unknown_or_with_an_odd_number_is_not_sent(
     assert controller.commands == []
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ("3", "the body must be a JSON object"),
+        ('{"count": 2}', "unknown key; known are party"),
+        ('{"party": 1.5}', "party must be a whole number"),
+    ],
+)
+def test_malformed_command_says_what_is_wrong(client: FlaskClient, body: str, detail: str) -> None:
+    headers = {"X-CSRFToken": token(client), "Accept": "application/json"}
+    kind = "application/json"
+    answer = client.post("/command/access_door", data=body, content_type=kind, headers=headers)
+    assert answer.get_json()["detail"] == detail
+    del headers["X-CSRFToken"]
+    answer = client.post("/command/access_door", data=body, content_type=kind, headers=headers)
+    assert answer.get_json()["detail"] == "The CSRF token is missing."
+
+
+def test_detail_of_the_controller_reaches_the_script(
+    controller: FakeController, client: FlaskClient
+) -> None:
+    detail = "count must be a whole number from 0 to 99"
+    controller.answer = lambda *_: {"ok": False, "reason": "Malformed", "detail": detail}
+    answer = ask(client, "set_count", count=500)
+    assert (answer.status_code, answer.get_json()["detail"]) == (409, detail)
+    controller.answer = lambda *_: {"ok": False, "reason": "CapacityReached"}
+    assert "detail" not in ask(client, "access_door", party=2).get_json()
+
+
 #: JSON that is no command, and numbers that only Python reads: " 2", "1_0", Arabic digits.
 NO_COMMANDS = """garbage|[1,2]|"x"|null|3|{"partyy":4}|{"count":2}|{"party":1.5}|{"party":true}|\
 {"party":null}|{"party":" 2"}|{"party":"1_0"}|{"party":"\\u0663"}|{"party":9999999999}"""
