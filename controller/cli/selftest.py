@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -109,10 +110,7 @@ def run_self_test(
         running.loop.post(running.self_test.end)
 
     on_stop_signal(stop)
-    running.loop.begin(running.absence)
-    thread = Thread(target=running.loop.run, name="loop")
-    thread.start()
-    try:
+    with _loop_runs(running):
         if options.watch:
             return _watch(test, edges, options.limit_s, echo)
         if options.learn:
@@ -120,10 +118,21 @@ def run_self_test(
         if running.loop.state.occupancy.max > 0:
             _ask_for_count(running, echo, ask)
         _start_test(running, stopped)
-        return _guide(progress, echo)
-    except Empty:
-        echo(f"   the house said nothing for {SILENT_S:g} s: it hangs; its log may say why")
-        return False
+        try:
+            return _guide(progress, echo)
+        except Empty:
+            echo(f"   the house said nothing for {SILENT_S:g} s: it hangs; its log may say why")
+            return False
+
+
+@contextmanager
+def _loop_runs(running: Running) -> Iterator[None]:
+    """Have the controller's loop run in a thread of its own meanwhile."""
+    running.loop.begin(running.absence)
+    thread = Thread(target=running.loop.run, name="loop")
+    thread.start()
+    try:
+        yield
     finally:
         running.loop.stop()
         thread.join(10)

@@ -269,13 +269,27 @@ def alert_kinds() -> Iterable[str]:
 def room_view(mirror_view: MirrorView) -> RoomPart:
     """Return what the page shows of the room, in the language of the request."""
     room = Room(mirror_view.state)
+    hatch, _words = _hatch(room)
+    quiet = bool(room.session) and mirror_view.knock["place"] == "door"
+    return RoomPart(
+        texts=_texts(room, mirror_view),
+        states=_states(room, hatch),
+        notices=tuple(notices(room, mirror_view)),
+        ring=f"{100 * _time_left(room)[2]:.1f} 100",
+        knock={**mirror_view.knock, "quiet": quiet},
+        alerts=_alerts(room, hatch, mirror_view.alerts),
+    )
+
+
+def _texts(room: Room, mirror_view: MirrorView) -> dict[str, str]:
+    """Return every text that changes with the room, by the name of its place on the page."""
     hatch, hatch_words = _hatch(room)
-    time, word, left = _time_left(room)
+    time, word, _part = _time_left(room)
     undoable = _undoable(room)
     fact = worst(room)
     # A headline about the doubt says the numbers itself.
     led = inside(room) if room.known and not (fact and fact.name == "doubt") else ""
-    texts = {
+    return {
         "title": _title(room, hatch_words, hatch),
         "inside": led,
         "headline": headline(room),
@@ -296,12 +310,3 @@ def room_view(mirror_view: MirrorView) -> RoomPart:
         "undoes": str(undoable.get("id", "")),
         "undone": _undo_words(undoable),
     }
-    quiet = bool(room.session) and mirror_view.knock["place"] == "door"
-    return RoomPart(
-        texts=texts,
-        states=_states(room, hatch),
-        notices=tuple(notices(room, mirror_view)),
-        ring=f"{100 * left:.1f} 100",
-        knock={**mirror_view.knock, "quiet": quiet},
-        alerts=_alerts(room, hatch, mirror_view.alerts),
-    )
