@@ -43,6 +43,8 @@ BLINK_S = 0.5
 
 #: How long the loop waits for a blinking that ends, seconds; then it tries again at the next tick.
 STOP_S = 0.05
+#: At the end it waits longer, for each lamp: then nobody tries again.
+CLOSE_S = 1.0
 #: An output that could not be driven for so long is a fault, seconds.
 FAILED_S = 5.0
 
@@ -91,11 +93,18 @@ class Output(DigitalOutputDevice):  # type: ignore[misc] # gpiozero has no types
     watchdog waits for us; then it raises `ZombieThread`.
     """
 
+    _patience_s = STOP_S
+
     def _stop_blink(self) -> None:
         blinking = getattr(self, "_blink_thread", None)
         if blinking is not None:
-            blinking.stop(STOP_S)
+            blinking.stop(self._patience_s)
         super()._stop_blink()
+
+    def close(self) -> None:
+        """Switch it off, however long that takes, within reason: nothing else has to be done."""
+        self._patience_s = CLOSE_S
+        super().close()
 
 
 class Pins:
