@@ -43,7 +43,7 @@ logging: {{version: 1, disable_existing_loggers: true}}
 
 
 class Contestant:
-    """One process that obeys a hand; ``name`` is how tables call it."""
+    """One process that a hand moves; ``name`` is how tables call it."""
 
     def __init__(self, name: str, args: Sequence[str], log: Path) -> None:
         self.name = name

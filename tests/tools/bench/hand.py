@@ -1,4 +1,4 @@
-"""A hand on mock pins inside a contestant's process, obeying its bench over stdin and stdout.
+"""A hand on mock pins inside a contestant's process, moved by its bench over stdin and stdout.
 
 One JSON array a line each way. All contestants have the same hand, so its cost is in all figures
 alike. Times are seconds of the machine's monotonic clock, which all processes share.

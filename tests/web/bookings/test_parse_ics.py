@@ -246,7 +246,7 @@ def test_lines_may_be_folded_inside_a_letter_and_end_in_any_way(end: bytes) -> N
     ]
 
 
-def test_title_is_short_and_without_what_a_page_would_obey() -> None:
+def test_title_is_short_and_without_what_a_page_would_follow() -> None:
     """There used to be 1 MB in every state."""
     reading = found(event("20261122T210000", "A\u202eB\x00C\x1b[31m\\, D\\n" + "E" * 1_000_000))
     title = reading["bookings"][0]["title"]
