@@ -72,7 +72,9 @@ def read_trace(text: Iterable[str], name: str) -> list[Row]:
             last_ms = row.t_ms
             rows.append(row)
     except (ValueError, csv.Error) as error:
-        raise TraceError(f"{name}:{max(reader.line_num, 1)}: {error}") from None
+        # What a file of another kind has in it must not reach the terminal as it is.
+        why = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
+        raise TraceError(f"{name}:{max(reader.line_num, 1)}: {why}") from None
     return rows
 
 

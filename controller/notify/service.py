@@ -269,7 +269,7 @@ def channels_of(config: Config) -> list[Channel]:
 def make_service(config: Config) -> Service:
     """Return the service as systemd starts it; raises `ConfigError`."""
     if not config.notify.urls:
-        raise ConfigError(["[notify] urls: nobody is to be told; name an address, or run without"])
+        raise ConfigError(["[notify] urls: has no address; name one, or run without"])
     if not config.mqtt.host:
         raise ConfigError(['[mqtt] host: the messages need the broker, got ""; name one'])
     folder = os.environ.get("STATE_DIRECTORY", "")

@@ -333,7 +333,7 @@ def without_port(config: Callable[[], Config]) -> Callable[[], Config]:
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ({}, "[notify] urls: nobody is to be told"),
+        ({}, "[notify] urls: has no address"),
         ({"mqtt": {"host": ""}, "notify": {"urls": ["json://127.0.0.1/x"]}}, "[mqtt] host: "),
         (
             {"notify": {"urls": ["json://127.0.0.1/x", "odd://secret"]}},
