@@ -43,10 +43,11 @@ OWN_NOISE_MS = 250.0
 #: Strength of a hit = pulses + broken ms / 3: beats and steps 1-6, soft raps 3-6, raps 5-20.
 SOFT = 3.2
 STRONG = 6.0
-#: Two soft hits closer than beats are raps if they are together at least this strong; if they may
-#: be heel and toe, which are closer than `TOE_MS`; and soon after another hit.
-SOFT_PAIR, SOFT_TOE, SOFT_LATE = 5.4, 8.5, 10.0
-TOE_MS = 190.0
+#: Two soft hits closer than beats are raps if they are together at least this strong; this strong
+#: if they may be heel and toe, which are closer than `TOE_MS`, and soon after another hit. Fainter
+#: ones that may be heel and toe are raps from `TOE_PAIR` on, if no next step comes.
+SOFT_PAIR, SOFT_LATE = 5.4, 10.0
+TOE_MS, TOE_PAIR = 180.0, 6.5
 #: Fainter ones may be steps: the next one would have come so long after the first of them; after
 #: heel and toe, with one that was not heard, so long after the toe.
 STEP_MS, STEPS_MS = 700.0, 850.0
@@ -67,13 +68,27 @@ MUSIC_HITS, MUSIC_MS = 3, 4000.0
 #: In music a rap is this much stronger than the mean beat.
 OVER_MUSIC = 1.45
 WELL_OVER = 1.2
-#: Off the beat of music that is even, it need not be stronger: so many beats, whose distances are
-#: whole numbers of the shortest one, but for this part of it.
+#: No rap in music is weaker than this, unless it falls between the beats.
+MUSIC_STRONG = 6.5
+#: Music is even after so many beats, whose distances are whole numbers of the shortest one, but for
+#: this part of it.
 EVEN_HITS, EVEN = 4, 0.06
 LEAST_BEAT_MS = 380.0
-#: Off the beat by more than this part of it, and at least so strong, and by this times the beats.
-OFF = 0.15
-OFF_STRONG, OFF_MUSIC = 3.5, 0.9
+#: Off the beat by more than this part of it a hit counts for so much more, on it for less.
+OFF, OFF_GAIN = 0.15, 1.65
+ON, ON_LOSS = 0.08, 0.8
+#: What shook both surfaces may be a rap and a beat at once, what is long and in no even music was
+#: dragged: they count for so much less.
+BOTH_LOSS, DRAGGED_LOSS = 0.8, 0.4
+#: In music each of two raps is so far over the beats, and both multiplied: 1 if closer than beats.
+LIKELY, SLOW_BOTH = 0.75, 1.8
+#: Two that are on the beat are beats, unless each is so far over the others.
+ON_BEAT = 1.7
+#: Two slow raps wait for a third beat if they are together weaker than this, or than the second if
+#: one of them was felt on the other surface with more than this part of its strength.
+SLOW_CLEAR, SLOW_ALIKE, ALIKE = 16.0, 20.0, 0.5
+#: A third beat comes on time, but for this part of a beat; what comes at another time is none.
+ON_TIME = 0.04
 #: A rap is heard on the other surface with less than this part of its strength, a beat alike.
 MOST_SIDE = 0.8
 MOST_SOFT_SIDE = 0.6
@@ -138,6 +153,8 @@ class Knocks:
         #: Hits of the last seconds: (when, how strong).
         self._past: deque[tuple[float, float]] = deque(maxlen=MOST_PAST)
         self._end_ms = self._deaf_until_ms = -inf
+        #: When the third beat is due, if the two raps that wait for silence may be beats.
+        self._third_ms = inf
         self._last = Rap(-inf, (0.0, 0.0), 0, 0.0)
         #: While a door or hatch contact stirs, its slam may be what was heard: nothing is decided.
         self._wait_until_ms = -inf
@@ -212,6 +229,7 @@ class Knocks:
         self._hit, self._hit_due = None, inf
         rap, before = hit.rap(), self._last
         quiet_ms, self._end_ms, self._last = hit.since_ms - self._end_ms, hit.end_ms, rap
+        events = self._decide(t_ms) if self._no_third_beat(rap.t_ms) else []
         close = quiet_ms < QUIET_MS and not (
             self._music(hit.since_ms, MUSIC_HITS) or _two_hands(before, rap, MOST_SIDE)
         )
@@ -220,8 +238,8 @@ class Knocks:
             self._deaf_until_ms = max(self._deaf_until_ms, hit.end_ms + RUMBLE_MS)
             self._drop()
         if hit.since_ms < self._deaf_until_ms:
-            return []
-        events = self._weigh(rap, t_ms)
+            return events
+        events += self._weigh(rap, t_ms)
         self._past.append((rap.t_ms, max(rap.strengths)))
         return events
 
@@ -241,7 +259,7 @@ class Knocks:
         since_ms = self._began(rap)
         music = self._music(since_ms, MUSIC_HITS)
         self._pair_due = inf  # what waited for silence has not got it
-        if music and not self._over_music(rap, since_ms, music):
+        if music and self._over_music(rap, since_ms, music) < LIKELY:
             return []  # one more beat; a knock may go on around it
         if before and _two_hands(before, rap, ONE_HAND):
             return self._change_over(rap, t_ms)
@@ -251,13 +269,10 @@ class Knocks:
         self._raps.append(rap)
         if before is None:
             sure = self._settings.knock_raps == 1 and self._lone(rap)
+        elif music:
+            sure = self._no_beats(before, rap, since_ms, music)
         else:
-            more = 1.0 if rap.t_ms - before.t_ms < BEAT_MS else WELL_OVER
-            sure = (
-                all(self._over_music(r, since_ms, music, more) for r in (before, rap))
-                if music
-                else self._knuckles(before, rap)
-            )
+            sure = self._knuckles(before, rap)
         self._floor = music
         return self._decide(t_ms) if sure else []
 
@@ -297,23 +312,46 @@ class Knocks:
             since_ms = earlier.t_ms
         return since_ms
 
-    def _over_music(self, rap: Rap, since_ms: float, music: float, more: float = 1.0) -> bool:
-        """Return whether this is no beat of the music before ``since_ms``: stronger, or between."""
-        if not _over(rap, max(OFF_STRONG, OFF_MUSIC * music)):
+    def _no_beats(self, before: Rap, rap: Rap, since_ms: float, music: float) -> bool:
+        """Return whether these two are raps, and no beats of the music before ``since_ms``."""
+        weaker, stronger = sorted(self._over_music(r, since_ms, music) for r in (before, rap))
+        if rap.t_ms - before.t_ms < BEAT_MS:
+            return weaker >= LIKELY and weaker * stronger >= 1.0
+        if weaker < LIKELY or weaker * stronger < SLOW_BOTH:
             return False
-        louder = max(rap.strengths) >= more * max(STRONG, OVER_MUSIC * music)
-        return louder or self._off_beat(since_ms, rap.t_ms)
+        off = [self._off_beat(since_ms, r.t_ms) for r in (before, rap)]
+        return weaker >= ON_BEAT or any(part is None or part >= ON for part in off)
 
-    def _off_beat(self, since_ms: float, t_ms: float) -> bool:
-        """Return whether beats were even before ``since_ms``, and none falls on ``t_ms``."""
-        beats = [at for at, _ in self._past if since_ms - MUSIC_MS < at < since_ms]
+    def _over_music(self, rap: Rap, since_ms: float, music: float) -> float:
+        """Return how far this is over the beats before ``since_ms``; a loud one has 1."""
+        side, top = sorted(rap.strengths)
+        over = top / max(MUSIC_STRONG, OVER_MUSIC * music)
+        off = self._off_beat(since_ms, rap.t_ms)
+        if off is None:
+            over *= DRAGGED_LOSS if _dragged(rap) else 1.0
+        else:
+            over *= OFF_GAIN if off > OFF else ON_LOSS if off < ON else 1.0
+        return over * (BOTH_LOSS if side > MOST_SIDE * top else 1.0)
+
+    def _off_beat(self, since_ms: float, t_ms: float) -> float | None:
+        """Return how far this is from the beat before ``since_ms`` (0-0.5); None if uneven."""
+        beats = self._beats(since_ms)
         if len(beats) < EVEN_HITS:
-            return False
+            return None
         gaps_ms = [b - a for a, b in pairwise(beats)]
         beat_ms = min(gaps_ms)
         if beat_ms < LEAST_BEAT_MS or any(_off(gap, beat_ms) > EVEN for gap in gaps_ms):
-            return False
-        return _off(t_ms - beats[-1], beat_ms) > OFF
+            return None
+        return _off(t_ms - beats[-1], beat_ms)
+
+    def _beats(self, since_ms: float) -> list[float]:
+        """Return when there were hits before this time, without raps; a beat in parts is one."""
+        raps, beats = [r.t_ms for r in self._raps], list[float]()
+        for at, _ in self._past:
+            apart = not beats or at - beats[-1] >= RAPS_MS[0]
+            if apart and since_ms - MUSIC_MS < at < since_ms and at not in raps:
+                beats.append(at)
+        return beats
 
     def _lone(self, rap: Rap) -> bool:
         """Return whether this one rap is clear enough to be a knock."""
@@ -327,10 +365,15 @@ class Knocks:
         quick = apart_ms < BEAT_MS
         if quick and (_dragged(before) or _dragged(rap)):
             return False
-        firm = self._firm(before, weaker, stronger, quick)
+        firm, both = self._firm(before, weaker, stronger, quick), weaker + stronger
+        beats = firm and not quick and self._may_be_beats(both)
+        self._third_ms = rap.t_ms + apart_ms if beats else inf
+        if beats:
+            self._pair_due = rap.t_ms + NO_BEAT * apart_ms
+            return False
         if firm and (apart_ms >= RAPID_MS or len(self._raps) > 2):
             return True
-        self._pair_due = self._soft_due(place, apart_ms, weaker + stronger)
+        self._pair_due = self._soft_due(place, apart_ms, both)
         return False
 
     def _soft_due(self, place: int, apart_ms: float, both: float) -> float:
@@ -340,9 +383,9 @@ class Knocks:
         uneven = max(gaps_ms) > UNEVEN * min(gaps_ms)
         if quick and uneven and not (late and len(self._raps) < ONE_MAY):
             return inf
-        if quick and both >= _soft_least(apart_ms, fresh):
+        if quick and (late or (fresh and apart_ms >= TOE_MS and both >= SOFT_PAIR)):
             return self._end_ms + HIT_GAP_MS + QUIET_MS
-        if fresh or (quick and both >= SOFT_TOE):
+        if fresh:
             return self._next_step(place, gaps_ms)
         return inf
 
@@ -353,11 +396,23 @@ class Knocks:
         sure = 2 * STRONG if quick else 2 * CLEAR
         return weaker >= least and weaker + stronger >= sure and self._one_side(MOST_SIDE)
 
+    def _may_be_beats(self, both: float) -> bool:
+        """Return whether two slow raps, together so strong, may be the first beats of music."""
+        felt = max(min(r.strengths) / max(r.strengths) for r in self._raps)
+        return both < (SLOW_ALIKE if felt > ALIKE else SLOW_CLEAR)
+
+    def _no_third_beat(self, t_ms: float) -> bool:
+        """Return whether raps wait for a third beat, and what comes now is none."""
+        if inf in (self._pair_due, self._third_ms):
+            return False
+        beat_ms = self._third_ms - self._raps[-1].t_ms
+        return abs(t_ms - self._third_ms) > ON_TIME * beat_ms
+
     def _next_step(self, place: int, gaps_ms: list[float]) -> float:
         """Return when the next step would have come; inf if these can only be steps or beats."""
         last, most_ms = self._raps[-1], max(gaps_ms)
         if most_ms < TOE_MS and len(gaps_ms) == 1:
-            return last.t_ms + STEPS_MS if self._total(place) >= SOFT_PAIR else inf
+            return last.t_ms + STEPS_MS if self._total(place) >= TOE_PAIR else inf
         if most_ms < BEAT_MS:
             return max(self._raps[0].t_ms + STEP_MS, last.t_ms + NO_BEAT * gaps_ms[-1])
         return last.t_ms + NO_BEAT * gaps_ms[-1] if self._no_steps(place, most_ms) else inf
@@ -436,13 +491,6 @@ class Knocks:
         self._raps.extend(self._others)  # the next knock may have begun at the other place
         self._others.clear()
         return [ended]
-
-
-def _soft_least(apart_ms: float, fresh: bool) -> float:
-    """Return how strong two hits are together at least that need not wait for a next step."""
-    if not fresh:
-        return SOFT_LATE
-    return SOFT_TOE if apart_ms < TOE_MS else SOFT_PAIR
 
 
 def _dragged(rap: Rap) -> bool:

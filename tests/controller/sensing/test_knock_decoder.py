@@ -75,6 +75,25 @@ h1000x3 d1001x3 h1450x3 h1900x3
     nothing
 h1000x3 d1001x3 h1450x3 h1900x3 h2350x3
     3002.5:+hatch,4 3550:-hatch,4
+# closer than feet, even if soft
+h1000x2 h1185x2
+    1303:+hatch,2 2385:-hatch,2
+# two slow ones that may be beats wait for the third; at another time it is none
+h1000x5 h1500x4
+    2225:+hatch,2 2700:-hatch,2
+h1000x5 d1001x3 h1500x5 d1501x3
+    2225:+hatch,2 2700:-hatch,2
+h1000x5 d1001x3 h1500x5 d1501x3 h1900x5
+    1966:+hatch,2 3100:-hatch,3
+h1000x5 d1001x3 h1500x5 d1501x3 h1850x30
+    2066:+hatch,2 2700:-hatch,2
+h1000x5 d1001x3 h1500x5 d1501x3 h2000x5 d2001x3 h2500x5 d2501x3 h3000x5 d3001x3
+    nothing
+# in even music: a rap that falls on a beat, with another between them; two loud beats
+h500x3 d501x3 h1000x3 d1001x3 h1500x3 h2000x3 d2001x3 h2500x3 d2501x3 h3000x7 d3001x6 h3200x5
+    3266:+hatch,2 4400:-hatch,2
+h500x3 d501x3 h1000x3 d1001x3 h1500x3 h2000x3 d2001x3 h2500x3 d2501x3 h3000x6 h3500x7
+    nothing
 # two people, each at a place of their own
 h1000x6 d1200x6 d1480x6
     1552:+door,2 2680:-door,2
@@ -91,6 +110,8 @@ h1000x16 d1050x10 h1400x16 d1450x10
 h1000x16 d1064x12 h1400x16 d1464x12
     nothing
 h1000x3 d1100x2 h2000x4 h2100x9 h2520x5 d2519x2
+    2586:+hatch,2 3719:-hatch,2
+h1000x3 d1100x2 h2000x4 h2100x6 h2520x4 d2519x2
     nothing
 d1000x12 h1002x12 d1140x3 h1250x9 d2250x4 h2700x2 h2830x3 d2830x3
     1264:+door,2 4030:-door,4

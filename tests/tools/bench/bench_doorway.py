@@ -162,9 +162,10 @@ def any_walls(first: int, hours: int) -> None:
     print("|---|---|---|---|---|")
     for name, play in (KNOCKS | any_wall.NOISES | {"everything, mixed": None}).items():
         kinds = {name: play} if play else None
-        heard = [listen(any_hour(first + k, kinds), SensingSettings()) for k in range(hours)]
+        many = hours if play else 5 * hours
+        heard = [listen(any_hour(first + k, kinds), SensingSettings()) for k in range(many)]
         whole = Heard(*(sum(column) for column in zip(*map(_fields, heard), strict=True)))
-        print(f"| {name} | {_shares(whole)} | {a_time(whole.false, hours)} |")
+        print(f"| {name} | {_shares(whole)} | {a_time(whole.false, many)} |")
 
 
 def a_time(events: int, hours: int) -> str:

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from math import exp, log, pi, sin
 from random import Random
 
-from tests.tools.doorway.wall import PLACES, Episode, Wall, drag, other, phone, slam, strike
+from tests.tools.doorway.wall import (
+    PLACES,
+    Episode,
+    Wall,
+    drag,
+    filled,
+    other,
+    phone,
+    slam,
+    strike,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class AnyWall(Wall):
     """A wall of one build."""
 
     build: Build = Build("spring", 200.0, 8.0, 3.0, 0.0, 0.3, 1.0)
+
+    def rebuild(self) -> None:
+        """Another build for each scene."""
+        self.build = built(self.rng)
 
     def struck(self, place: str, t_ms: float, force: float, long: float = 1.0) -> None:
         """Something hit this surface; force 1 is an ordinary rap, a step 0.1 to 0.5."""
@@ -238,10 +252,5 @@ def any_hour(
     seed: int, kinds: dict[str, Callable[[AnyWall, float], float]] | None = None, ms: float = 3.6e6
 ) -> AnyWall:
     """An hour of these kinds at random (default: everything), well apart, a new build each."""
-    rng = Random(f"any hour {seed}")
-    wall, plays = AnyWall(rng), list((kinds or KNOCKS | NOISES).values())
-    t_ms = 3000.0
-    while t_ms < ms:
-        wall.build = built(rng)
-        t_ms = rng.choice(plays)(wall, t_ms) + 4500 + rng.expovariate(1 / 15_000)
-    return wall
+    wall = AnyWall(Random(f"any hour {seed}"))
+    return filled(wall, list((kinds or KNOCKS | NOISES).values()), ms)

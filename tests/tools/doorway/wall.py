@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import TypeVar
 
 from controller.events import Edge
 
@@ -43,6 +44,9 @@ class Wall:
         starts = [0.0, *sorted(rng.uniform(0.6, max(1.0, length_ms)) for _ in range(pulses - 1))]
         self.pulses[place] += [(t_ms + s, t_ms + s + rng.uniform(0.2, 3.0)) for s in starts]
 
+    def rebuild(self) -> None:
+        """Nothing: this wall stays as it is from scene to scene."""
+
     def edges(self) -> list[Edge]:
         """Everything as edges in time order."""
         out = [Edge(0.0, line, False) for line in ("hatch_knock", "door_knock", "door_contact")]
@@ -60,6 +64,10 @@ class Wall:
                 Edge(t, line, up) for s in merged for t, up in zip(s, (True, False), strict=True)
             ]
         return sorted(out + self.contacts, key=lambda e: e.t_ms)
+
+
+#: One of these, or of walls of many kinds.
+AWall = TypeVar("AWall", bound=Wall)
 
 
 def other(place: str) -> str:
@@ -265,9 +273,13 @@ NOISES: dict[str, Callable[[Wall, float], float]] = {
 
 def hour(seed: int, kinds: dict[str, Callable[[Wall, float], float]] | None = None) -> Wall:
     """An hour of these kinds at random (default: everything), well apart."""
-    rng = Random(f"hour {seed}")
-    wall, plays = Wall(rng), list((kinds or KINDS | NOISES).values())
-    t_ms = 3000.0
-    while t_ms < 3_600_000:
+    return filled(Wall(Random(f"hour {seed}")), list((kinds or KINDS | NOISES).values()))
+
+
+def filled(wall: AWall, plays: list[Callable[[AWall, float], float]], ms: float = 3.6e6) -> AWall:
+    """This wall with these kinds at random for so long, well apart."""
+    rng, t_ms = wall.rng, 3000.0
+    while t_ms < ms:
+        wall.rebuild()
         t_ms = rng.choice(plays)(wall, t_ms) + 4500 + rng.expovariate(1 / 15_000)
     return wall
