@@ -326,6 +326,8 @@ class Knocks:
         """Return how far this is over the beats before ``since_ms``; a loud one has 1."""
         side, top = sorted(rap.strengths)
         over = top / max(MUSIC_STRONG, OVER_MUSIC * music)
+        if over * OFF_GAIN < LIKELY:
+            return 0.0  # a beat, wherever it falls
         off = self._off_beat(since_ms, rap.t_ms)
         if off is None:
             over *= DRAGGED_LOSS if _dragged(rap) else 1.0
