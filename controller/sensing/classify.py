@@ -10,6 +10,7 @@ which a retreat takes its steps back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import fsum, inf
 
 from controller.sensing.depths import (
@@ -50,6 +51,8 @@ BODY_SURE_MM = 192.0
 DROPOUT_LEAST_MS = 8.0
 #: People in one file are at least as fast as this (m/s), even behind somebody who is slower.
 SLOWEST_FILE = 0.5
+#: What a drop-out leaves of two is at least so deep (mm), or taken for a hand.
+HALF_LEAST_MM = 75.0
 #: When each beam, outer and inner, was clear too briefly for a change.
 Blinks = tuple[Sequence[Span], Sequence[Span]]
 #: Least and most people who went in (negative: out), and why that is uncertain or nobody.
@@ -63,6 +66,12 @@ LONE_MM = 130.0
 THREE_LEAST_MM = 620.0
 #: Two or three bodies that touch are at most this deep; what is deeper without a gap stood there.
 STOOD_MM = 720.0
+#: An arm that one beam saw apart from its body, so briefly that both touch, is thinner than this.
+TOUCHING_LEAST_MM = 180.0
+#: So deep are at most three who walk in touch, where a gap shows that was too brief for a change,
+#: though longer (ms) than a glitch.
+TOUCHING_MOST_MM = 1050.0
+GLITCH_MS = 2.0
 #: A hand moves no faster than this (m/s), and no slower while it is not held still.
 FASTEST_HAND = 3.0
 SLOWEST_HAND = 0.12
@@ -74,10 +83,10 @@ EVEN_FACTOR = 1.45
 #: An arm that swings ahead or behind makes one lag longer than the other by a factor, up to the one
 #: that is named here; by the longer lag the body is then at most this deep (mm). In two who squeeze
 #: past each other, one in and one out, lags differ most; in two side by side they hardly do.
-SWUNG = ((1.2, 0.0), (1.3, 360.0), (2.7, 378.0), (inf, 280.0))
-#: Slower than this (m/s) no pair walks side by side whose lags differ by this factor: somebody
-#: stood in the doorway.
-PAIRS = ((0.38, EVEN_FACTOR), (0.36, 1.25), (0.35, 1.12))
+SWUNG = ((1.2, 0.0), (1.3, 350.0), (2.7, 378.0), (inf, 280.0))
+#: Slower than this (m/s, in the mean) no pair walks side by side whose lags differ by this factor:
+#: somebody stood in the doorway.
+PAIRS = ((0.44, EVEN_FACTOR), (0.375, 1.3), (0.363, 1.12))
 #: Whoever comes to a doorway, or leaves it, breaks or clears the other beam within this; a coat
 #: that is hung into one beam is lonely.
 VEIL_MS = 800.0
@@ -106,22 +115,46 @@ def classify(
     if not outer or not inner:
         return [(0, 0, "one_beam")]
     if len(outer) == len(inner) == 2 and (outer[0] < inner[0]) == (outer[1] < inner[1]):
+        out, within = (outer[0], outer[1]), (inner[0], inner[1])
         lone = outer[0] >= people.until_ms
-        verdict = _single((outer[0], outer[1]), (inner[0], inner[1]), people, lone=lone)
-        if blinks[0] and blinks[1] and verdict[0] != verdict[1]:
-            outs, ins = _parted([(outer[0], outer[1])], [(inner[0], inner[1])], blinks)
-            if len(outs) > 1:
-                return _in_file(outs, ins, people)
+        verdict = _single(out, within, people, lone=lone)
+        if blinks[0] or blinks[1]:
+            parted = _parted([out], [within], blinks)
+            if len(parted[0][0]) > 1:
+                return _either(*(_in_file(*spans, people) for spans in parted))
+            if verdict[0] == verdict[1]:
+                verdict = _touching(out, within, blinks, people) or verdict
         if lone:
             return [verdict]
-        pattern = BeamPattern(spans_of(outer), spans_of(inner))
-        return _without_bags([pattern], [verdict], people)
+        return _without_bags([BeamPattern([out], [within])], [verdict], people)
     outs, ins = unflickered(spans_of(outer), spans_of(inner), people.dropout_ms)
-    outs, ins = _parted(outs, ins, blinks) if blinks[0] or blinks[1] else (outs, ins)
+    if blinks[0] or blinks[1]:
+        return _either(*(_several(*spans, people) for spans in _parted(outs, ins, blinks)))
+    return _several(outs, ins, people)
+
+
+def _several(outs: list[Span], ins: list[Span], people: People) -> list[Verdict]:
+    """Classify what broke a beam more than once: one body and its arms, or people in one file."""
     way = _alone(outs, ins, people)
     verdicts = [(way, way, "")] if way else _in_file(outs, ins, people)
+    if verdicts == [(0, 0, "turned_back")] and (way := _body_way(outs, ins, people)):
+        verdicts = [_signed(0, 1, way, "order")]
     veiled = _veiled(outs, ins) + _veiled(ins, outs)
     return [_widened(verdicts, veiled)] if veiled else verdicts
+
+
+def _either(one: list[Verdict], other: list[Verdict]) -> list[Verdict]:
+    """Return the one or, if they do not agree, a verdict that leaves both open."""
+    least, most = _total(one)
+    low, high = _total(other)
+    if (least, most) == (low, high):
+        return one
+    return [(min(least, low), max(most, high), "close")]
+
+
+def _total(verdicts: list[Verdict]) -> tuple[int, int]:
+    """Return how many went in by all of these, at least and at most."""
+    return sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
 
 
 def _walked_ms(outs: list[Span], ins: list[Span]) -> tuple[float, float]:
@@ -133,10 +166,13 @@ def _walked_ms(outs: list[Span], ins: list[Span]) -> tuple[float, float]:
     return least / NARROW_FACTOR, most * NARROW_FACTOR
 
 
-def _parted(outs: list[Span], ins: list[Span], blinks: Blinks) -> tuple[list[Span], list[Span]]:
+def _parted(
+    outs: list[Span], ins: list[Span], blinks: Blinks
+) -> tuple[tuple[list[Span], list[Span]], tuple[list[Span], list[Span]]]:
     """Return these spans with each gap that one beam, or both, saw too briefly for a change.
 
     Two who walk in touch leave such a gap: on both beams, and exactly as far apart as they walked.
+    Chatter of whoever comes next lengthens it: so as it looks, and with half of it.
     """
     way = 1 if outs[0][0] < ins[0][0] else -1
     walked_ms = _walked_ms(outs, ins)
@@ -148,7 +184,31 @@ def _parted(outs: list[Span], ins: list[Span], blinks: Blinks) -> tuple[list[Spa
         for b, short in second
         if (brief or short) and _one_gap(a, b, way, walked_ms)
     ]
-    return without(outs, [a for a, _ in found if a]), without(ins, [b for _, b in found if b])
+    outer, inner = [a for a, _ in found if a], [b for _, b in found if b]
+    whole = without(outs, outer), without(ins, inner)
+    halved = without(outs, [*map(_half, outer)]), without(ins, [*map(_half, inner)])
+    return whole, halved
+
+
+def _half(gap: Span) -> Span:
+    """Return the first half of a gap."""
+    return gap[0], (gap[0] + gap[1]) / 2
+
+
+def _touching(outer: Span, inner: Span, blinks: Blinks, people: People) -> Verdict | None:
+    """Return the verdict on people in touch, if a gap shows that was too brief for a change.
+
+    They are as deep as one who stood there, but walk evenly, and no glitch lasts as long.
+    """
+    lags = inner[0] - outer[0], inner[1] - outer[1]
+    if max(length(gap) for gap in (*blinks[0], *blinks[1])) < GLITCH_MS or lags[0] * lags[1] <= 0:
+        return None
+    depth_mm, _ = depths_mm(outer, inner, people.spacing_mm)
+    if not alike(*lags, UNEVEN_FACTOR) or not people.too_deep(0.0, depth_mm, arms=True):
+        return None
+    if depth_mm > TOUCHING_MOST_MM:
+        return None
+    return _signed(1, _most_bodies(depth_mm), lags[0], "close")
 
 
 def _one_gap(outer: Span, inner: Span, way: int, walked_ms: tuple[float, float]) -> bool:
@@ -163,7 +223,7 @@ def _one_gap(outer: Span, inner: Span, way: int, walked_ms: tuple[float, float])
 
 def _widened(verdicts: list[Verdict], people: int) -> Verdict:
     """Return these verdicts as one, with so many more who went in, out or neither."""
-    least, most = sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
+    least, most = _total(verdicts)
     return (least - people, most + people, "beam_covered")
 
 
@@ -176,6 +236,11 @@ def _in_file(outs: list[Span], ins: list[Span], people: People) -> list[Verdict]
         cuts = _pair_gaps(outs, ins, -way, people.spacing_mm)
     patterns = _rejoined(_cut(outs, ins, cuts), people)
     verdicts = [_classify_pattern(pattern, people) for pattern in patterns]
+    if all(v[0] or v[1] for v in verdicts):  # no arm shows
+        verdicts = [
+            _signed(1, 2, v[0], "close") if v[0] == v[1] and _dropped(p, people) else v
+            for p, v in zip(patterns, verdicts, strict=True)
+        ]
     if len(patterns) > 1 and not through:
         return [_back(verdicts)]
     if not any(v[0] or v[1] for v in verdicts):
@@ -224,18 +289,33 @@ def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
     return way if _thin(rest_ms, fastest, ends) and (whole or all(ends)) else 0
 
 
+def _body_way(outs: list[Span], ins: list[Span], people: People) -> int:
+    """Return which way (+1 in) the longest spans went, if as a body walks among hands; or 0."""
+    if len(outs) == 1 or len(ins) == 1:  # what else one beam alone saw was a drop-out
+        return 0
+    outer, inner = max(outs, key=length), max(ins, key=length)
+    lag_on, lag_off = inner[0] - outer[0], inner[1] - outer[1]
+    if lag_on * lag_off <= 0 or not alike(lag_on, lag_off, UNEVEN_FACTOR):
+        return 0
+    depth_mm = people.body_mm(outer, inner)
+    walks = depth_mm > SLOWEST_FILE * mean_ms(outer, inner)
+    return (1 if lag_on > 0 else -1) if walks and people.sure_mm < depth_mm < BODY_MOST_MM else 0
+
+
 def _even_speed(outs: list[Span], ins: list[Span], people: People) -> float:
     """Return the speed (m/s) of the longest spans, with those drop-outs filled that even its lags.
 
     A drop-out at one end of a body makes that lag longer, and so whoever is near as thin as an arm.
     """
+    # any end of the longest span as it is, or filled, with any of the other beam
+    outer, inner = ((max(spans, key=length), _longest(spans, people)) for spans in (outs, ins))
     lags = [
-        sorted((abs(inner[0] - outer[0]), abs(inner[1] - outer[1])))
-        for outer in (max(outs, key=length), _longest(outs, people))
-        for inner in (max(ins, key=length), _longest(ins, people))
+        (abs(inner_on - outer_on), abs(inner_off - outer_off))
+        for outer_on, inner_on in product((o[0] for o in outer), (i[0] for i in inner))
+        for outer_off, inner_off in product((o[1] for o in outer), (i[1] for i in inner))
     ]
-    quick_ms, slow_ms = min(lags, key=lambda pair: pair[1] - pair[0])
-    return 2 * people.spacing_mm / (quick_ms + slow_ms)
+    on_ms, off_ms = min(lags, key=lambda pair: abs(pair[1] - pair[0]))
+    return 2 * people.spacing_mm / (on_ms + off_ms)
 
 
 def _longest(spans: list[Span], people: People) -> Span:
@@ -264,16 +344,24 @@ def _rest(spans: list[Span], body: Span, people: People) -> list[float]:
 def _carried(pattern: BeamPattern, neighbours: list[BeamPattern], people: People) -> str:
     """Return "arm" if this is what a neighbour carries, "close" if that is open, or ""."""
     spacing_mm = people.spacing_mm
+    outer, inner = pattern.hull()
     depth_mm = hull_mm(pattern, spacing_mm)
     # by its speeds it is deeper if it stopped, and then neither depth says much
-    most_mm = max(depth_mm, depths_mm(*pattern.hull(), spacing_mm)[1])
+    most_mm = max(depth_mm, depths_mm(outer, inner, spacing_mm)[1])
+    if most_mm < max(people.sure_mm, people.open_mm):
+        why = "arm" if depth_mm < people.bag_mm else "close"
+    elif depth_mm < LONE_MM:
+        why = "close"
+    else:  # it may swing, and hands swing up to twice as fast
+        swings = alike(inner[0] - outer[0], inner[1] - outer[1], LAG_FACTOR)
+        why = "close" if swings and depth_mm < people.open_mm else ""
     reach_mm = REACH_MM if most_mm < people.sure_mm else CLOSE_MM
-    near = most_mm < max(people.sure_mm, people.open_mm) and any(
+    near = any(
         depth_mm < hull_mm(other, spacing_mm) < inf
         and apart_mm(pattern, other, spacing_mm) < reach_mm
         for other in neighbours
     )
-    return ("arm" if depth_mm < people.bag_mm else "close") if near else ""
+    return why if near else ""
 
 
 def carrier_ms(outer: list[float], inner: list[float], spacing_mm: float) -> float:
@@ -288,7 +376,7 @@ def carrier_ms(outer: list[float], inner: list[float], spacing_mm: float) -> flo
 
 def _back(verdicts: list[Verdict]) -> Verdict:
     """Return the verdict on people who ended where they began: they may have paced to and fro."""
-    least, most = sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
+    least, most = _total(verdicts)
     return (min(0, least), max(0, most), "paced" if least or most else "turned_back")
 
 
@@ -345,13 +433,19 @@ def _too_deep(outer: Span, inner: Span, people: People) -> Verdict:
     swung_mm = mean_ms(outer, inner) * spacing_mm / slow_ms
     if swung_mm <= next(most_mm for factor, most_mm in SWUNG if slow_ms < factor * quick_ms):
         return one
-    bodies = 3 if least_mm > THREE_LEAST_MM else 2
+    bodies = _most_bodies(least_mm)
     if quick_ms < spacing_mm / FASTEST_BODY:
         return _signed(0, bodies, lag_on, "passing")
     walked = any(
-        slow_ms < min(spacing_mm / slowest, factor * quick_ms) for slowest, factor in PAIRS
+        quick_ms + slow_ms < 2 * spacing_mm / slowest and slow_ms < factor * quick_ms
+        for slowest, factor in PAIRS
     )
     return _signed(0, bodies, lag_on, "abreast") if walked and least_mm < STOOD_MM else one
+
+
+def _most_bodies(depth_mm: float) -> int:
+    """Return how many people in touch may be so deep."""
+    return 3 if depth_mm > THREE_LEAST_MM else 2
 
 
 def _cut(outs: list[Span], ins: list[Span], cuts: list[tuple[int, int]]) -> list[BeamPattern]:
@@ -391,7 +485,7 @@ def _pair_gaps(
 def _likeness(
     outer: Span, inner: Span, way: int, scale: tuple[float, float, tuple[float, float]]
 ) -> float:
-    """Return how well two gaps can be one gap between two bodies, moving this way: 0, or 1-5.
+    """Return how well two gaps can be one gap between two bodies, moving this way: 0 to 3.5.
 
     ``scale`` is the spacing, the lag of whoever came first or went last, whoever was quicker, and
     from which lag to which a narrow gap may have.
@@ -408,7 +502,7 @@ def _likeness(
     if long > GAP_FACTOR * short + GAP_SLACK_MS or most_ms > LAG_FACTOR * least_ms:
         return 0.0
     like_walked = min(walked_ms, most_ms) / max(walked_ms, most_ms)
-    return 1.0 + short / long + least_ms / most_ms + 2 * like_walked
+    return (0.15 + like_walked) * (1.0 + short / long + least_ms / most_ms)
 
 
 def _rejoined(patterns: list[BeamPattern], people: People) -> list[BeamPattern]:
@@ -480,15 +574,28 @@ def _deep(pattern: BeamPattern, verdict: Verdict, people: People) -> Verdict:
     return _signed(least, most, lags[0], "close" if least < most else "")
 
 
+def _dropped(pattern: BeamPattern, people: People) -> bool:
+    """Return whether the one gap here may be a drop-out, and is all that tells this from two."""
+    lasted_ms = [length(gap) for gap in gaps(pattern.outs) + gaps(pattern.ins)]
+    if len(lasted_ms) != 1 or not DROPOUT_LEAST_MS <= lasted_ms[0] <= people.dropout_ms:
+        return False
+    outer, inner = pattern.hull()
+    least, most, _ = _single(outer, inner, people)
+    mm_per_ms = hull_mm(pattern, people.spacing_mm) / mean_ms(outer, inner)
+    thinnest_ms = min(length(span) for span in pattern.outs + pattern.ins)
+    return least < most and thinnest_ms * mm_per_ms > HALF_LEAST_MM
+
+
 def _parted_mm(pattern: BeamPattern, people: People) -> float:
     """Return how thin an arm or a bag is that a gap of one beam alone parts from its body.
 
-    A bag has a gap on both beams. So where this one may be a drop-out, and all together is too deep
-    for one body, what is parted is as thin as an arm, or may be a second body.
+    A bag has a gap on both beams. So where all together is too deep for one body, what is parted is
+    as thin as an arm, or may be a second body; thinner still where the gap may be a drop-out.
     """
-    dropped = all(length(gap) >= DROPOUT_LEAST_MS for gap in gaps(pattern.outs) + gaps(pattern.ins))
-    deep = people.too_deep(0.0, hull_mm(pattern, people.spacing_mm), arms=True)
-    return THIN_MM if dropped and deep else BAG_MOST_MM
+    if not people.too_deep(0.0, hull_mm(pattern, people.spacing_mm), arms=True):
+        return BAG_MOST_MM
+    lasted_ms = [length(gap) for gap in gaps(pattern.outs) + gaps(pattern.ins)]
+    return THIN_MM if all(ms >= DROPOUT_LEAST_MS for ms in lasted_ms) else TOUCHING_LEAST_MM
 
 
 def _in_touch(pattern: BeamPattern, people: People) -> bool:

@@ -28,9 +28,9 @@ def second(on: int, depth: int) -> str:
     return f"O+{on} I+{on + 90} O-{on + depth} I-{on + depth + 90}"
 
 
-def people(text: str) -> tuple[int, int]:
+def people(text: str, settings: SensingSettings = S90) -> tuple[int, int]:
     """Return the least and most people in this sketch."""
-    verdicts = verdicts_of(text)
+    verdicts = verdicts_of(text, settings)
     return sum(v[0] for v in verdicts), sum(v[1] for v in verdicts)
 
 
@@ -182,11 +182,83 @@ def test_gap_of_one_beam_parts_an_arm_or_perhaps_somebody(
     assert people(f"O+1000 I+1152 {gap} O-1665 I-1792") == expected
 
 
+FILE = "O+1000 I+1100 O-1290 I-1390 O+1420 I+1520 O-1790 O+1814"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # two who overlap behind a third, with a drop-out on one beam; one whose hand is behind
+        (f"{FILE} O-1930 I-2020", (2, 3)),
+        (f"{FILE} O-1870 I-1960", (2, 2)),
+        # in touch: what is parted is deeper than an arm that touches, or not
+        ("O+1000 I+1100 O-1250 O+1257 O-1455 I-1546", (1, 2)),
+        ("O+1000 I+1100 O-1250 O+1257 O-1435 I-1526", (1, 1)),
+    ],
+)
+def test_gap_of_one_beam_that_may_be_no_gap_leaves_two_open(
+    text: str, expected: tuple[int, int]
+) -> None:
+    assert people(text) == expected
+
+
+BLINK = "O+1000 I+1090 O-1250 O+1254 I-1340 I+1344 I-1346 I+1350 I-1352 I+1356"
+THREE = "O+1000 I+1090 O-1300"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # a gap on both beams; chatter may have lengthened it, and then what follows is no bag
+        ("O+1000 I+1090 O-1250 O+1254 I-1340 I+1344 O-1500 I-1590", (2, 2)),
+        (f"{BLINK} O-1453 I-1543", (1, 2)),
+        (f"{BLINK} O-1440 I-1530", (1, 1)),
+        # three in touch, of whose gaps one shows, are as deep as one who stood; a glitch is no gap
+        (f"{THREE} O+1304 O-1800 I-1880", (1, 3)),
+        (f"{THREE} O+1301.5 O-1800 I-1880", (1, 1)),
+        (f"{THREE} O+1304 O-2200 I-2280", (1, 1)),
+    ],
+)
+def test_gap_too_brief_for_a_change_shows_people_in_touch(
+    text: str, expected: tuple[int, int]
+) -> None:
+    assert people(text) == expected
+
+
+def test_drop_outs_before_and_behind_a_gap_are_not_taken_for_it() -> None:
+    """They are as like it as the gap itself, but for the walkers' lag."""
+    first, last = "I+1000 O+1074 I-1181 I+1210 I-1294 O-1365", "I+1343 O+1415 I-1505 O-1571"
+    assert people(f"{first} {last} O-1497 O+1524") == (-2, -2)
+
+
+def test_drop_out_and_a_true_gap_make_nobody_near_as_thin_as_an_arm() -> None:
+    """With both filled the two look as slow as one who is as deep as they are."""
+    text = "I+1000 O+1101 O-1125 O+1160 I-1276 I+1322 O-1380 O+1419 I-1506 O-1604"
+    assert people(text, SensingSettings(beam_spacing_mm=106.4)) == (-2, -2)
+
+
+def test_body_hidden_in_its_bags_is_asked_about() -> None:
+    """Each hides one end of it on one beam: two thin pieces, whose lags say nothing."""
+    text = "I+1000 O+1092 I-1116 I+1158 O-1545 O+1651 I-1666 O-1739"
+    assert people(text, SensingSettings(beam_spacing_mm=108.6)) == (-2, -1)
+
+
+def test_bag_that_swings_and_looks_as_deep_as_a_body_is_asked_about() -> None:
+    text = "I+1000 O+1133 I-1425 O-1548 I+1484 O+1582 I-1843 O-2013"
+    assert people(text, SensingSettings(beam_spacing_mm=66.0)) == (-2, -1)
+
+
+def test_body_among_hands_that_end_as_if_it_turned_back_is_asked_about() -> None:
+    text = "O+1000 I+1026 O-1120 O+1180 I-1380 O-1556 I+1672 I-1727 O+1731 O-1779"
+    assert people(text) == (-1, 0)
+
+
 def test_slow_pair_is_asked_about_and_who_stood_is_not() -> None:
     """Lags that are longer, or less even, are of somebody who stood in the doorway."""
     assert people(body(1450, (255, 240))) == (0, 2)
     assert people(body(1450, (258, 240))) == (1, 1)
     assert people(body(1450, (255, 226))) == (1, 1)
+    assert people("I+1000 O+1260 I-2240 O-2455") == (-2, 0)
 
 
 def test_gap_of_a_few_millimetres_is_no_gap_between_people() -> None:

@@ -25,6 +25,9 @@ LOOK_MS = 5_000.0
 #: Nobody is turned away: our evenings have more guests than any bar for four.
 RULES = RuleSettings(capacity=1000, lines=LINES, release_ms=60_000.0, strike_max_on_ms=60_000.0)
 
+#: With more inside nothing is judged: the house counts up to 99, and an evening may have more.
+MOST_INSIDE = 90
+
 Crossings = Sequence[tuple[float, int]]
 
 
@@ -75,8 +78,9 @@ def night(
             continue
         inside = start + moved[bisect_right(times, t_ms)]
         count = engine.state.occupancy
-        asked += not count.certain
-        wrong += count.certain and count.count != inside
+        if inside <= MOST_INSIDE:
+            asked += not count.certain
+            wrong += count.certain and count.count != inside
         if count.count != inside or not count.certain:
             engine.event(Command(t_ms, "set_count", inside))
     return Night(asked, wrong)
