@@ -595,7 +595,8 @@ def _parted_mm(pattern: BeamPattern, people: People) -> float:
     if not people.too_deep(0.0, hull_mm(pattern, people.spacing_mm), arms=True):
         return BAG_MOST_MM
     lasted_ms = [length(gap) for gap in gaps(pattern.outs) + gaps(pattern.ins)]
-    return THIN_MM if all(ms >= DROPOUT_LEAST_MS for ms in lasted_ms) else TOUCHING_LEAST_MM
+    dropped = all(ms >= DROPOUT_LEAST_MS for ms in lasted_ms)
+    return THIN_MM if dropped else TOUCHING_LEAST_MM * people.scale
 
 
 def _in_touch(pattern: BeamPattern, people: People) -> bool:
