@@ -118,12 +118,12 @@ def classify(
         out, within = (outer[0], outer[1]), (inner[0], inner[1])
         lone = outer[0] >= people.until_ms
         verdict = _single(out, within, people, lone=lone)
-        if blinks[0] or blinks[1]:
+        if blinks[0] and blinks[1]:
             parted = _parted([out], [within], blinks)
-            if len(parted[0][0]) > 1:
+            if len(parted) > 1:
                 return _either(*(_in_file(*spans, people) for spans in parted))
-            if verdict[0] == verdict[1]:
-                verdict = _touching(out, within, blinks, people) or verdict
+        if (blinks[0] or blinks[1]) and verdict[0] == verdict[1]:
+            verdict = _touching(out, within, blinks, people) or verdict
         if lone:
             return [verdict]
         return _without_bags([BeamPattern([out], [within])], [verdict], people)
@@ -143,12 +143,11 @@ def _several(outs: list[Span], ins: list[Span], people: People) -> list[Verdict]
     return [_widened(verdicts, veiled)] if veiled else verdicts
 
 
-def _either(one: list[Verdict], other: list[Verdict]) -> list[Verdict]:
-    """Return the one or, if they do not agree, a verdict that leaves both open."""
-    least, most = _total(one)
-    low, high = _total(other)
-    if (least, most) == (low, high):
+def _either(one: list[Verdict], other: list[Verdict] | None = None) -> list[Verdict]:
+    """Return the one or, if the other does not agree, a verdict that leaves both open."""
+    if other is None or _total(one) == _total(other):
         return one
+    (least, most), (low, high) = _total(one), _total(other)
     return [(min(least, low), max(most, high), "close")]
 
 
@@ -168,7 +167,7 @@ def _walked_ms(outs: list[Span], ins: list[Span]) -> tuple[float, float]:
 
 def _parted(
     outs: list[Span], ins: list[Span], blinks: Blinks
-) -> tuple[tuple[list[Span], list[Span]], tuple[list[Span], list[Span]]]:
+) -> list[tuple[list[Span], list[Span]]]:
     """Return these spans with each gap that one beam, or both, saw too briefly for a change.
 
     Two who walk in touch leave such a gap: on both beams, and exactly as far apart as they walked.
@@ -184,10 +183,12 @@ def _parted(
         for b, short in second
         if (brief or short) and _one_gap(a, b, way, walked_ms)
     ]
+    if not found:
+        return [(outs, ins)]
     outer, inner = [a for a, _ in found if a], [b for _, b in found if b]
     whole = without(outs, outer), without(ins, inner)
     halved = without(outs, [*map(_half, outer)]), without(ins, [*map(_half, inner)])
-    return whole, halved
+    return [whole, halved]
 
 
 def _half(gap: Span) -> Span:
@@ -201,12 +202,12 @@ def _touching(outer: Span, inner: Span, blinks: Blinks, people: People) -> Verdi
     They are as deep as one who stood there, but walk evenly, and no glitch lasts as long.
     """
     lags = inner[0] - outer[0], inner[1] - outer[1]
-    if max(length(gap) for gap in (*blinks[0], *blinks[1])) < GLITCH_MS or lags[0] * lags[1] <= 0:
+    if lags[0] * lags[1] <= 0 or not alike(*lags, UNEVEN_FACTOR):
         return None
     depth_mm, _ = depths_mm(outer, inner, people.spacing_mm)
-    if not alike(*lags, UNEVEN_FACTOR) or not people.too_deep(0.0, depth_mm, arms=True):
+    if depth_mm > TOUCHING_MOST_MM or not people.too_deep(0.0, depth_mm, arms=True):
         return None
-    if depth_mm > TOUCHING_MOST_MM:
+    if max(length(gap) for gap in (*blinks[0], *blinks[1])) < GLITCH_MS:
         return None
     return _signed(1, _most_bodies(depth_mm), lags[0], "close")
 
@@ -282,11 +283,14 @@ def _alone(outs: list[Span], ins: list[Span], people: People) -> int:
     if not SLOWEST < speed < FASTEST_BODY:
         return 0
     way = 1 if lag_on > 0 else -1
-    whole = _longest(outs, people) == outer and _longest(ins, people) == inner
     ends = (ins[0][0] - outs[0][0]) * way > 0, (ins[-1][1] - outs[-1][1]) * way > 0
+    if not all(ends) and (_longest(outs, people) != outer or _longest(ins, people) != inner):
+        return 0
     rest_ms = max(_rest(outs, outer, people) + _rest(ins, inner, people), default=0.0)
-    fastest = max(speed, SLOWEST_FILE, _even_speed(outs, ins, people))
-    return way if _thin(rest_ms, fastest, ends) and (whole or all(ends)) else 0
+    speed = max(speed, SLOWEST_FILE)
+    # the second speed is the costly one: only where the first leaves it open
+    thin = _thin(rest_ms, speed, ends) and _thin(rest_ms, _even_speed(outs, ins, people), ends)
+    return way if thin else 0
 
 
 def _body_way(outs: list[Span], ins: list[Span], people: People) -> int:
