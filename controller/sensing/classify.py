@@ -580,8 +580,10 @@ def _deep(pattern: BeamPattern, verdict: Verdict, people: People) -> Verdict:
 
 def _dropped(pattern: BeamPattern, people: People) -> bool:
     """Return whether the one gap here may be a drop-out, and is all that tells this from two."""
-    lasted_ms = [length(gap) for gap in gaps(pattern.outs) + gaps(pattern.ins)]
-    if len(lasted_ms) != 1 or not DROPOUT_LEAST_MS <= lasted_ms[0] <= people.dropout_ms:
+    if len(pattern.outs) + len(pattern.ins) != 3:
+        return False
+    (gap,) = gaps(pattern.outs) or gaps(pattern.ins)
+    if not DROPOUT_LEAST_MS <= length(gap) <= people.dropout_ms:
         return False
     outer, inner = pattern.hull()
     least, most, _ = _single(outer, inner, people)
