@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.conftest import free_port
@@ -50,8 +51,13 @@ class Node:
 
     def healthy(self) -> bool:
         """Return whether it is there and has all that the others have."""
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{self._http_port}/healthz", timeout=2):
-            return True  # anything but 200 is an OSError
+        try:
+            with urlopen(f"http://127.0.0.1:{self._http_port}/healthz", timeout=2):
+                return True
+        except HTTPError as error:  # anything but 200
+            error.close()
+        except OSError:
+            pass
         return False
 
     def begin(self) -> None:

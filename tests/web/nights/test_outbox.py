@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +103,12 @@ def test_killed_at_any_statement_a_bar_joins_and_leaves_wholly_or_not_at_all(
         return folder
 
     def die(folder: Path, last: int) -> bool:
-        database = connect(str(folder / "bar.db"), writing=True)
-        with suppress(KeyboardInterrupt):
-            Store(Dying(database, last), {}, time.time, outbox_of="" if leaving else "bar")
-            return False
-        database.close()
-        return True
+        with closing(connect(str(folder / "bar.db"), writing=True)) as database:
+            try:
+                Store(Dying(database, last), {}, time.time, outbox_of="" if leaving else "bar")
+            except KeyboardInterrupt:
+                return True
+        return False
 
     for last in itertools.takewhile(
         lambda last: die(live(tmp_path / str(last)), last), itertools.count()
