@@ -302,7 +302,8 @@ CHARTS: Mapping[str, Any] = {
 def bars(rows: Sequence[tuple[str, float]], what: str) -> Chart:
     """Return a bar chart of (label, value), from the left to the right."""
     most = max((value for _label, value in rows), default=0.0)
-    step = _step(most)
+    whole = all(value == int(value) for _label, value in rows)  # as guests are: no half levels
+    step = max(_step(most), 1.0) if whole else _step(most)
     top = max(ceil(most / step), 1) * step
     pitch = (RIGHT - LEFT) / max(len(rows), 1)
     drawn, labels = [], []

@@ -35,3 +35,8 @@ def test_numbers_have_the_mark_of_the_language(mark: str) -> None:
 def test_chart_of_nothing_goes_to_one(mark: str) -> None:
     chart = bars([("Mon", 0.0), ("Tue", 0.0)], "Guests a night")
     assert [words for _, words in chart.levels] == ["0", "1"]
+
+
+def test_chart_of_whole_numbers_has_no_level_between_them(mark: str) -> None:
+    chart = bars([("1", 0.0), ("2", 2.0)], "Guests")
+    assert [words for _, words in chart.levels] == ["0", "1", "2"]
