@@ -218,8 +218,8 @@ class Contact(msgspec.Struct, frozen=True):
 class Opening(msgspec.Struct, frozen=True):
     """The contact of a shut door moves, and has not settled: the door may be opening.
 
-    It is over (not ``active``) once the contact has settled; a `Contact` that says it is open comes
-    before that.
+    It is over with the `Contact` that says it is open or, not ``active``, once the contact has
+    settled where it was.
     """
 
     t_ms: float

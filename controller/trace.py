@@ -63,18 +63,16 @@ def read_trace(text: Iterable[str], name: str) -> list[Row]:
     reader = csv.reader(text)
     rows: list[Row] = []
     try:
-        header = ",".join(next(reader, []))
-        if header != HEADER:
-            raise ValueError(f'the first line must be {HEADER}, got "{header[:40]}"')
+        header = next(reader, [])
+        if header != HEADER.split(","):
+            raise ValueError(f'the first line must be {HEADER}, got "{",".join(header)[:40]}"')
         last_ms = 0.0
         for fields in reader:
             row = _row(fields, last_ms)
             last_ms = row.t_ms
             rows.append(row)
     except (ValueError, csv.Error) as error:
-        # What a file of another kind has in it must not reach the terminal as it is.
-        why = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
-        raise TraceError(f"{name}:{max(reader.line_num, 1)}: {why}") from None
+        raise TraceError(f"{name}:{max(reader.line_num, 1)}: {error}") from None
     return rows
 
 

@@ -18,8 +18,13 @@ class Problem(click.ClickException):
     exit_code = USAGE
 
     def show(self, file: Any = None) -> None:
-        """Print the message as it is: it names its place itself."""
-        click.echo(self.message, err=True, file=file)
+        """Print the message: it names its place itself.
+
+        What comes out of a file of another kind moves no cursor and rings no bell: control
+        characters stand as they are written in code.
+        """
+        shown = (c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in self.message)
+        click.echo("".join(shown), err=True, file=file)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -40,18 +39,13 @@ from controller.sensing.settings import SensingSettings
 DEFAULT_PATH = "/etc/backdoor/backdoor.toml"
 #: BCM numbers on the 40-pin header.
 LAST_PIN = 27
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; ``problems`` has one line for each mistake.
-
-    What stands in a file that is none of ours moves no cursor and rings no bell: control characters
-    are shown as a mark.
-    """
+    """The configuration can't be used; ``problems`` has one line for each mistake."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) for text in problems)
+        self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
 

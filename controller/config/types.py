@@ -16,7 +16,7 @@ from controller.config.notify import KINDS, is_quiet_hours, read_channels
 #: What a calendar's address may begin with (``webcal`` is how a phone's calendar writes https).
 CALENDAR_SCHEMES = ("https", "http", "webcal", "webcals")
 #: Of DNS, with the dot at its end.
-LONGEST_NAME = 254
+_LONGEST_NAME = 254
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*", re.ASCII)
 
@@ -211,9 +211,8 @@ def _check_url(address: str, schemes: Sequence[str]) -> None:
 
     parts = urlsplit(address)  # ValueError: a bracket that is not closed
     host = parts.hostname or ""
-    if parts.scheme not in schemes or not host or parts.port == 0 or " " in host:
+    if parts.scheme not in schemes or not host or parts.port == 0 or not is_host_name(host):
         raise ValueError
-    host.encode("idna")  # UnicodeError, a ValueError: a part that is empty or too long
 
 
 def _calendar(value: object) -> str:
@@ -240,7 +239,7 @@ def is_host_name(host: str) -> bool:
         encoded = host.encode("idna")
     except UnicodeError:
         return False
-    return len(encoded) <= LONGEST_NAME and b" " not in encoded
+    return len(encoded) <= _LONGEST_NAME and not set(encoded) & set(b" /")
 
 
 def is_ipv6(host: str) -> bool:
@@ -254,7 +253,7 @@ def is_ipv6(host: str) -> bool:
 
 def _listen_host(value: object) -> str:
     found = _text(value)
-    if found and not (is_ipv6(found) if ":" in found else is_host_name(found) and "/" not in found):
+    if found and not (is_ipv6(found) if ":" in found else is_host_name(found)):
         raise ValueError
     return found
 

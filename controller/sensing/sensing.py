@@ -228,23 +228,24 @@ class Senses:
         events = self._contacts.edge(line, t_ms, level)
         if line in DOORS and self._contacts.moving(line, t_ms):
             self._knocks.await_move(t_ms + self._contacts.settle_ms)
-        return self._heed(events, t_ms)
+        return self._heed(events, t_ms) if events or line == "door_contact" else events
 
     def _heed(self, events: list[Sensed], t_ms: float) -> list[Sensed]:
         """Mask the knock sensors around each move of a door or hatch; say when the door may open.
 
         While the door's contact chatters, the door may be open: no passage is a phantom.
         """
+        known = self._opening
         for event in events:
             if isinstance(event, Contact) and event.line in DOORS:
                 self._knocks.slam(event.t_ms - self._contacts.settle_ms)
+                known &= event.line != "door_contact"  # it says where the door is
             elif isinstance(event, Fault) and event.line == "door_contact":
                 is_open = event.active or self._ports[event.line].level is True
                 self._passages.door_edge(event.t_ms, is_open)
-        opening = self._contacts.opens("door_contact")
-        if opening is not self._opening:
-            self._opening = opening
-            events.append(Opening(t_ms, opening))
+        self._opening = self._contacts.opens("door_contact")
+        if self._opening is not known:
+            events.append(Opening(t_ms, self._opening))
         return events
 
     # --- interference: several lines at the same moment -------------------------------------------

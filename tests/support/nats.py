@@ -127,12 +127,19 @@ def nats_nodes(folder: Path, count: int = 1) -> Iterator[list[Node]]:
     """Run a server, or a cluster of so many, for a `with` block."""
     ports = [free_port() for _ in range(count)]
     nodes = [Node(f"n{i}", folder / f"n{i}", ports, port) for i, port in enumerate(ports, 1)]
-    try:
-        for node in nodes:
-            node.begin()
+    with begun(nodes):
         for node in nodes:
             node.wait()
         yield nodes
+
+
+@contextmanager
+def begun(nodes: Sequence[Node]) -> Iterator[None]:
+    """Start these servers, for a `with` block."""
+    try:
+        for node in nodes:
+            node.begin()
+        yield
     finally:
         for node in nodes:
             node.kill()

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from controller.cli.main import main
 from tests.conftest import free_port
-from tests.support.nats import Node
+from tests.support.nats import Node, begun
 from web.centre.bars import node_config
 
 
@@ -28,13 +28,8 @@ class Centre:
         """Run three nodes in place of the one, for a `with` block."""
         ports = {f"n{number}": free_port() for number in (1, 2, 3)}
         nodes: list[Node] = [Configured(self, name, ports) for name in ports]
-        try:
-            for node in nodes:
-                node.begin()
+        with begun(nodes):
             yield nodes
-        finally:
-            for node in nodes:
-                node.kill()
 
     def run(self, *args: str) -> Any:
         return CliRunner().invoke(main, ["centre", *args, "--folder", str(self.folder)])

@@ -269,22 +269,24 @@ def alert_kinds() -> Iterable[str]:
 def room_view(mirror_view: MirrorView) -> RoomPart:
     """Return what the page shows of the room, in the language of the request."""
     room = Room(mirror_view.state)
-    hatch, _words = _hatch(room)
+    hatch, left = _hatch(room), _time_left(room)
     quiet = bool(room.session) and mirror_view.knock["place"] == "door"
     return RoomPart(
-        texts=_texts(room, mirror_view),
-        states=_states(room, hatch),
+        texts=_texts(room, mirror_view, hatch, left),
+        states=_states(room, hatch[0]),
         notices=tuple(notices(room, mirror_view)),
-        ring=f"{100 * _time_left(room)[2]:.1f} 100",
+        ring=f"{100 * left[2]:.1f} 100",
         knock={**mirror_view.knock, "quiet": quiet},
-        alerts=_alerts(room, hatch, mirror_view.alerts),
+        alerts=_alerts(room, hatch[0], mirror_view.alerts),
     )
 
 
-def _texts(room: Room, mirror_view: MirrorView) -> dict[str, str]:
+def _texts(
+    room: Room, mirror_view: MirrorView, hatch_view: tuple[str, str], left: tuple[str, str, float]
+) -> dict[str, str]:
     """Return every text that changes with the room, by the name of its place on the page."""
-    hatch, hatch_words = _hatch(room)
-    time, word, _part = _time_left(room)
+    hatch, hatch_words = hatch_view
+    time, word, _part = left
     undoable = _undoable(room)
     fact = worst(room)
     # A headline about the doubt says the numbers itself.

@@ -43,7 +43,28 @@ def test_value_that_is_none_is_named_with_the_way_out(
     assert says in done.stderr
 
 
-@pytest.mark.parametrize("hosts", [("",), ("a b",), ("n1", "n 2"), ("n1", "n..2")])
+@pytest.mark.parametrize(
+    ("command", "data"),
+    [
+        (["check-config", "--config"], b"SQLite \0\x1b[2J\x07\xfb"),
+        (["check-config", "--config"], b'["hou\\u001b[31m"]\n'),
+        (["check-config", "--config"], b'[house]\n"a\\u0007" = 1\n'),
+        (["replay"], b"\x1b[2J\n"),
+        (["replay"], b"t_ms,line,level\n1,beam_outer,\x1b[2J\xfb\x07\n"),
+    ],
+)
+def test_file_of_another_kind_does_nothing_to_the_terminal(
+    command: list[str], data: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    done = backdoor(*command, str(file))
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"{file}:")
+    assert done.stderr.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("hosts", [("",), ("a b",), ("n1", "n 2"), ("n1", "n..2"), ("n1", "n/2")])
 def test_node_of_a_centre_has_a_name_that_can_be_asked_for(hosts: tuple[str, ...]) -> None:
     done = backdoor("centre", "node", *hosts)
     assert (done.exit_code, done.stdout) == (2, "")

@@ -247,17 +247,6 @@ def test_file_that_is_missing_or_not_toml(tmp_path: Path) -> None:
         load(str(broken))
 
 
-@pytest.mark.parametrize(
-    "data", [b"SQLite \0\x1b[2J\x07\xfb", b'["hou\\u001b[31m"]\n', b'[house]\n"a\\u0007" = 1\n']
-)
-def test_file_of_another_kind_does_nothing_to_the_terminal(tmp_path: Path, data: bytes) -> None:
-    file = tmp_path / "b.toml"
-    file.write_bytes(data)
-    with pytest.raises(ConfigError) as caught:
-        load(str(file))
-    assert not set(str(caught.value)) & {chr(code) for code in (*range(32), *range(127, 160))}
-
-
 def test_file_without_lines_wires_nothing(tmp_path: Path) -> None:
     file = tmp_path / "b.toml"
     file.write_text("[house]\ncapacity = 3\n")

@@ -89,10 +89,10 @@ def test_real_move_of_a_contact_that_flickers_counts_and_masks() -> None:
 @pytest.mark.parametrize(
     ("text", "reported"),
     [
-        ("D+1000 D-1005 D+1010", [(1000.0, True), (1040.0, False)]),
+        ("D+1000 D-1005 D+1010", [(1000.0, True)]),
         ("D+1000 D-1005", [(1000.0, True), (1035.0, False)]),
         ("D+1000 D-1000.1", [(1000.0, True), (1000.1, False)]),
-        ("D+1000 D-3000 D+3005 D-3010", [(1000.0, True), (1030.0, False)]),
+        ("D+1000 D-3000 D+3005 D-3010", [(1000.0, True)]),
         ("H+1000 H-1005", []),
     ],
 )
@@ -103,8 +103,7 @@ def test_shut_door_whose_contact_moves_may_be_opening_until_it_has_settled(
     moving = [s for s in events if isinstance(s, Opening)]
     assert [(s.t_ms, s.active) for s in moving] == reported
     opened = [s for s in events if isinstance(s, Contact) and s.line == "door_contact" and s.active]
-    if opened:  # the contact comes first, so that nothing believes that it stays shut
-        assert events.index(opened[0]) < events.index(moving[1])
+    assert len(opened) == [s.active for s in moving].count(True) - len(moving[1::2])
 
 
 @pytest.mark.parametrize(("every_ms", "active_ms"), [*NO_LEVEL, *FLICKERS])
@@ -113,10 +112,17 @@ def test_door_contact_that_does_not_rest_is_not_opening_for_ever(
 ) -> None:
     noise = hum("door_contact", every_ms, active_ms)
     events = sense([*at_rest(), *noise], SensingSettings())
-    moving = [s for s in events if isinstance(s, Opening)]
-    assert [s.active for s in moving] == [True, False] * (len(moving) // 2)
-    for began, over in zip(moving[::2], moving[1::2], strict=True):
-        assert over.t_ms - began.t_ms <= 2100.0
+    since_ms = None
+    for event in events:
+        if isinstance(event, Opening) and event.active:
+            assert since_ms is None
+            since_ms = event.t_ms
+        elif isinstance(event, Opening) or (
+            isinstance(event, Contact) and event.line == "door_contact"
+        ):
+            assert since_ms is None or event.t_ms - since_ms <= 2100.0
+            since_ms = None
+    assert since_ms is None
 
 
 def test_switch_that_rests_at_another_level_after_hum_is_reported_when_calm() -> None:
